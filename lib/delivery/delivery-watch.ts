@@ -1,0 +1,46 @@
+/** What is about to be sent, as far as an observer of the delivery needs to know it. */
+export interface PlannedDelivery {
+  readonly method: string;
+  /** 200, 206, 304, 412 or 416. */
+  readonly status: number;
+  /** Length of the whole representation in bytes; undefined where only the end of the stream tells. */
+  readonly length?: number;
+  /** The byte intervals that will be sent: `start` inclusive, `end` exclusive; empty for HEAD, 304, 412, 416. */
+  readonly intervals: readonly ByteInterval[];
+  /** The strong entity tag, quoted, where the representation has one. */
+  readonly etag?: string;
+  /** The request carried `Range`, whether or not it was honoured. */
+  readonly ranged: boolean;
+  /** The request carried `If-Range`, and it matched the representation. */
+  readonly ifRangeMatched: boolean;
+}
+
+/** Bytes of a representation: `start` inclusive, `end` exclusive. */
+export interface ByteInterval {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface DeliveryOutcome {
+  readonly status: number;
+  /** Every byte of the plan was handed to the kernel. */
+  readonly completed: boolean;
+  /** Body bytes of the representation that were sent (multipart framing not counted). */
+  readonly bytes: number;
+  readonly error?: unknown;
+}
+
+/** Observes one delivery, and may stop it. Every member is optional. */
+export interface DeliveryWatch {
+  /**
+   * Called once, when the answer is decided and before any status, header or byte is written.
+   * What it throws becomes the answer instead.
+   */
+  planned?(plan: PlannedDelivery): void | Promise<void>;
+  /** Called as bytes of the representation were taken by the kernel. */
+  sent?(start: number, end: number): void;
+  /** Called exactly once after `planned` succeeded, however the delivery ended. */
+  ended?(outcome: DeliveryOutcome): void;
+  /** Aborting it destroys the connection of a running delivery. */
+  readonly signal?: AbortSignal;
+}
