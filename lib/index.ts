@@ -1,1 +1,39 @@
-export {};
+export { DownloadAuthModule } from './download-auth.module.js';
+export { DownloadAuthGuard } from './download-auth.guard.js';
+export { StreamDownload } from './stream-download.decorator.js';
+export { redactUrl } from './http/redact-url.js';
+export {
+  type CreateLinkOptions,
+  type DownloadLink,
+  DownloadLinks,
+  type HandlerName,
+  type LinkInspection,
+  type LinkTarget,
+} from './links/download-links.js';
+export type { QueryParams } from './links/link-resource.js';
+export type { RouteParams } from './links/route-template.js';
+export { DownloadAuthConfigurationError } from './options/configuration-error.js';
+export type {
+  AnyRequest,
+  CookieOptions,
+  DownloadAuthOptions,
+  KeyMaterial,
+  KeyRingEntry,
+  LinkOptions,
+  RefusalPage,
+  SecretOrKeyProvider,
+  SignatureAlgorithm,
+  StreamDownloadOptions,
+  TokenClaims,
+  TransportOptions,
+} from './options/download-auth-options.js';
+export type { Duration } from './options/duration.js';
+export { DownloadRefusal, type RefusalCode, type RefusalDetails } from './refusals/download-refusal.js';
+export { DownloadCookie } from './tokens/download-cookie.js';
+export {
+  type DownloadGrant,
+  Grant,
+  type GrantedLink,
+  grantOf,
+  type Transport,
+} from './tokens/download-grant.js';

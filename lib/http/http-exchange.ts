@@ -1,0 +1,70 @@
+import type { ExecutionContext } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** The members of a request that Express and Fastify share, as far as this package reads them. */
+export interface FrameworkRequest {
+  method: string;
+  headers: IncomingMessage['headers'];
+  params?: Record<string, unknown>;
+  query?: Record<string, unknown>;
+  body?: unknown;
+  cookies?: Record<string, unknown>;
+  /** Host parameters, set by Nest for controllers bound to a host. */
+  hosts?: Record<string, string>;
+  /** Express: whether the request came over TLS, behind trusted proxies too. */
+  secure?: boolean;
+  /** Fastify and Express: `http` or `https`, behind trusted proxies too. */
+  protocol?: string;
+  /** The client address behind trusted proxies. */
+  ip?: string;
+  /** Fastify: the request of node:http. */
+  raw?: RawRequest;
+  user?: unknown;
+}
+
+/** The request of node:http, with what middleware leaves on it. */
+export interface RawRequest extends IncomingMessage {
+  originalUrl?: string;
+  cookies?: Record<string, unknown>;
+}
+
+/** One request and its response, on either adapter. */
+export interface HttpExchange {
+  readonly request: FrameworkRequest;
+  readonly response: object;
+  /** The request of node:http; on Express that is the request itself. */
+  readonly rawRequest: RawRequest;
+  readonly rawResponse: ServerResponse;
+}
+
+export function exchangeOf(context: ExecutionContext): HttpExchange {
+  const http = context.switchToHttp();
+  const request = http.getRequest<FrameworkRequest>();
+  const response = http.getResponse<{ raw?: ServerResponse }>();
+  return {
+    request,
+    response,
+    rawRequest: request.raw ?? (request as unknown as RawRequest),
+    rawResponse: response.raw ?? (response as unknown as ServerResponse),
+  };
+}
+
+/** Whether the request came over TLS, as the framework sees it behind the proxies it was told to trust. */
+export function isSecure({ request }: HttpExchange): boolean {
+  return request.protocol === 'https' || request.secure === true;
+}
+
+/** Whether the request only reads: GET or HEAD (RFC 9110 §9.2.1). */
+export function isRetrieval(method: string): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+/** The fields of a urlencoded POST body that the framework has parsed. */
+export function urlencodedForm(request: FrameworkRequest): Record<string, unknown> | undefined {
+  if (request.method !== 'POST' || typeof request.body !== 'object' || request.body === null)
+    return undefined;
+  const type = request.headers['content-type']?.toLowerCase();
+  return type?.startsWith('application/x-www-form-urlencoded')
+    ? (request.body as Record<string, unknown>)
+    : undefined;
+}

@@ -1,0 +1,211 @@
+import { Inject, Injectable, type Type } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { randomBytes } from 'node:crypto';
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { type Duration, durationInSeconds } from '../options/duration.js';
+import { MAX_LINK_LIFETIME, RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
+import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
+import { parseCompactJws } from '../tokens/compact-jws.js';
+import type { GrantedLink } from '../tokens/download-grant.js';
+import {
+  claimsToBeLink,
+  describeLink,
+  LINK_AUDIENCE,
+  type LinkClaims,
+  RESERVED_CLAIMS,
+} from './link-claims.js';
+import { type QueryParams, resourceDigest } from './link-resource.js';
+import { checkLinkTimes, LinkTokens } from './link-tokens.js';
+import { receivedQuery, withQuery } from './link-url.js';
+import { RouteRegistry } from './route-registry.js';
+import { fillRoute, type RouteParams } from './route-template.js';
+
+/** The names of a controller's methods. */
+export type HandlerName<Controller> = {
+  [Name in keyof Controller]: Controller[Name] extends (...args: never[]) => unknown ? Name : never;
+}[keyof Controller] &
+  string;
+
+/** What a link opens, beside the handler. */
+export interface LinkTarget {
+  /** The parameters of the route, decoded. Default: none. */
+  params?: RouteParams;
+  /** The query parameters, decoded, in the shape in which the handler receives them. Default: none. */
+  query?: QueryParams;
+  /** The host parameters, for a controller bound to a host such as `:tenant.example.com`. Default: none. */
+  hosts?: Readonly<Record<string, string>>;
+}
+
+export interface CreateLinkOptions extends LinkTarget {
+  /** How long the link lives. Default: the module's `links.expiresIn`, 5 minutes; at most 7 days. */
+  expiresIn?: Duration;
+  /** When the link ends, in place of `expiresIn`. */
+  expiresAt?: Date;
+  /** When the link begins to work. Default: at once. */
+  notBefore?: Date;
+  /** Whom the link is for: the `sub` claim, `grant.subject`. Default: none. */
+  subject?: string;
+  /** The name under which the file is saved, whatever the handler says. */
+  filename?: string;
+  /** Whether the file is saved or shown, whatever the handler says. */
+  disposition?: 'attachment' | 'inline';
+  /** Further claims; everyone who sees the link can read them. Registered names and those of this package are refused. */
+  claims?: Readonly<Record<string, unknown>>;
+}
+
+/** A link that was minted. */
+export interface DownloadLink {
+  /** Absolute where `links.publicUrl` is set, otherwise from the path on. */
+  readonly url: string;
+  readonly token: string;
+  /** The link's `jti`. */
+  readonly id: string;
+  readonly expiresAt: Date;
+}
+
+/** What a link token says, and whether it would open its resource now. */
+export interface LinkInspection extends GrantedLink {
+  readonly subject?: string;
+  readonly notBefore?: Date;
+  /** The refusal that a request would meet now; `undefined` for a link that works. */
+  readonly refusal?: RefusalCode;
+}
+
+/** Mints and inspects links that open one resource for a limited time, and nothing else. */
+@Injectable()
+export class DownloadLinks {
+  constructor(
+    @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(LinkTokens) private readonly tokens: LinkTokens,
+    @Inject(RouteRegistry) private readonly routes: RouteRegistry,
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  /**
+   * Mints a link to one handler with one set of parameters. Whoever holds it may download: check before that
+   * the person who asks may.
+   *
+   * @param handler the name of the method, checked by the compiler
+   * @throws DownloadAuthConfigurationError for an unknown handler, missing or unknown parameters, a life of more than
+   *   7 days or none at all, a reserved claim
+   * @example
+   * ```ts
+   * const { url } = links.create(FilesController, 'download', { params: { id }, expiresIn: '5m', subject: user.id });
+   * ```
+   */
+  create<Controller>(
+    controller: Type<Controller>,
+    handler: HandlerName<Controller>,
+    options: CreateLinkOptions = {},
+  ): DownloadLink {
+    const now = this.options.clock() / 1000;
+    const { path, resource } = this.locate(controller, handler, options);
+    const claims: LinkClaims = {
+      ...checkedClaims(options.claims),
+      aud: LINK_AUDIENCE,
+      jti: randomBytes(16).toString('base64url'),
+      iat: now,
+      exp: this.expiry(options, now),
+      res: resource,
+      ...optionalClaims(options),
+    };
+    if (claims.nbf !== undefined && claims.nbf >= claims.exp) {
+      throw new DownloadAuthConfigurationError('notBefore: the link would end before it begins.');
+    }
+    const token = this.tokens.sign(claims);
+    const query = { ...options.query, [this.options.tokenName]: token };
+    return {
+      url: this.options.links.publicUrl + withQuery(path, query),
+      token,
+      id: claims.jti,
+      expiresAt: new Date(Math.round(claims.exp * 1000)),
+    };
+  }
+
+  /**
+   * The digest that stands for a resource in `grant.link.resource` and in events.
+   * @throws DownloadAuthConfigurationError as {@link create} does
+   */
+  resource<Controller>(
+    controller: Type<Controller>,
+    handler: HandlerName<Controller>,
+    target: LinkTarget = {},
+  ): string {
+    return this.locate(controller, handler, target).resource;
+  }
+
+  /**
+   * Says what a link token is for and whether it still works.
+   * @throws DownloadRefusal `LINK_INVALID` for a token that is no genuine link
+   */
+  async inspect(token: string): Promise<LinkInspection> {
+    const unverified = parseCompactJws(token);
+    const claims = unverified && claimsToBeLink(unverified) ? await this.tokens.open(unverified) : undefined;
+    if (!claims) throw new DownloadRefusal('LINK_INVALID');
+    return {
+      ...describeLink(claims),
+      subject: claims.sub,
+      notBefore: claims.nbf === undefined ? undefined : new Date(Math.round(claims.nbf * 1000)),
+      refusal: checkLinkTimes(claims, this.options.clock() / 1000, this.options.links.maxAge),
+    };
+  }
+
+  private locate<Controller>(controller: Type<Controller>, handler: string, target: LinkTarget) {
+    const route = this.routes.byName(controller, handler);
+    const hosts = target.hosts ?? {};
+    if (route.hasHostParameters && Object.keys(hosts).length === 0) {
+      throw new DownloadAuthConfigurationError(
+        `${controller.name} is bound to a host with parameters. Give them too: hosts: { tenant: 'acme' }.`,
+      );
+    }
+    const syntax = this.adapterHost.httpAdapter.getType() === 'fastify' ? 'fastify' : 'express';
+    const { path, received } = fillRoute(route.path, target.params ?? {}, syntax);
+    const query = receivedQuery(target.query ?? {}, this.options.links.ignoreQuery);
+    return { path, resource: resourceDigest({ route, params: received, query, hosts }) };
+  }
+
+  private expiry({ expiresIn, expiresAt }: CreateLinkOptions, now: number): number {
+    if (expiresIn !== undefined && expiresAt !== undefined) {
+      throw new DownloadAuthConfigurationError('Give expiresIn or expiresAt, not both.');
+    }
+    const exp = expiresAt
+      ? expiresAt.getTime() / 1000
+      : now +
+        (expiresIn === undefined ? this.options.links.expiresIn : durationInSeconds(expiresIn, 'expiresIn'));
+    if (!(exp > now)) {
+      throw new DownloadAuthConfigurationError(
+        'The link would have expired already. Give an expiry in the future.',
+      );
+    }
+    if (exp - now > MAX_LINK_LIFETIME) {
+      throw new DownloadAuthConfigurationError(
+        "A link lives 7 days at most. Give a shorter expiresIn, such as '7d', and mint a new link when it is needed.",
+      );
+    }
+    return exp;
+  }
+}
+
+function optionalClaims({
+  subject,
+  notBefore,
+  filename,
+  disposition,
+}: CreateLinkOptions): Partial<LinkClaims> {
+  return {
+    ...(subject !== undefined && { sub: subject }),
+    ...(notBefore !== undefined && { nbf: notBefore.getTime() / 1000 }),
+    ...(filename !== undefined && { fn: filename }),
+    ...(disposition !== undefined && { dsp: disposition }),
+  };
+}
+
+function checkedClaims(claims: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> {
+  const reserved = Object.keys(claims).find((name) => RESERVED_CLAIMS.has(name));
+  if (reserved) {
+    throw new DownloadAuthConfigurationError(
+      `claims.${reserved}: this name is reserved. Use the option for it, or another name.`,
+    );
+  }
+  return claims;
+}

@@ -1,0 +1,65 @@
+import { createSecretKey, hash, hkdfSync, type KeyObject } from 'node:crypto';
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import type { DownloadAuthOptions, KeyMaterial } from '../options/download-auth-options.js';
+import { asPrivate, isKeyObject } from '../tokens/verification-key.js';
+
+/** A key that signs and verifies link tokens, with the `kid` they carry. */
+export interface LinkKey {
+  readonly kid: string;
+  readonly key: KeyObject;
+}
+
+const PURPOSE = 'nestjs-download-auth link token HS256';
+const KEY_BYTES = 32;
+const MINIMUM_SECRET_BYTES = 32;
+
+/**
+ * The keys of link tokens, the signing one first; none where nothing secret is configured.
+ *
+ * Each is derived for this one purpose (HKDF-SHA-256, RFC 5869) from `links.secret`, or else from the secrets and
+ * private keys of the access tokens: so a guard that verifies with the application's own secret never finds
+ * a link token genuine.
+ *
+ * @throws DownloadAuthConfigurationError for a `links.secret` under 32 bytes
+ */
+export function createLinkKeys(options: DownloadAuthOptions): readonly LinkKey[] {
+  const own = options.links?.secret;
+  if (own !== undefined) {
+    const secrets = Array.isArray(own) ? (own as (string | Buffer)[]) : [own as string | Buffer];
+    if (secrets.length === 0) throw tooShort(0);
+    return secrets.map((secret) => deriveLinkKey(checkedSecret(secret)));
+  }
+  const sources = options.keys ?? [options];
+  return sources.flatMap(({ secret, privateKey }) => {
+    if (secret !== undefined) return [deriveLinkKey(secretBytes(secret))];
+    return privateKey !== undefined ? [deriveLinkKey(privateBytes(privateKey))] : [];
+  });
+}
+
+function deriveLinkKey(secret: Buffer): LinkKey {
+  const bytes = Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, KEY_BYTES));
+  const kid = hash('sha256', bytes, 'base64url').slice(0, 8);
+  return { kid, key: createSecretKey(bytes) };
+}
+
+function secretBytes(secret: KeyMaterial): Buffer {
+  return isKeyObject(secret) ? secret.export() : Buffer.from(secret as string);
+}
+
+function privateBytes(privateKey: KeyMaterial): Buffer {
+  return asPrivate(privateKey).export({ format: 'der', type: 'pkcs8' });
+}
+
+function checkedSecret(secret: unknown): Buffer {
+  const bytes =
+    typeof secret === 'string' || Buffer.isBuffer(secret) ? Buffer.from(secret as string) : Buffer.alloc(0);
+  if (bytes.length < MINIMUM_SECRET_BYTES) throw tooShort(bytes.length);
+  return bytes;
+}
+
+function tooShort(bytes: number): DownloadAuthConfigurationError {
+  return new DownloadAuthConfigurationError(
+    `links.secret: at least ${MINIMUM_SECRET_BYTES} bytes are needed, this has ${bytes}. ` +
+      `Make one with: node -p "require('crypto').randomBytes(${MINIMUM_SECRET_BYTES}).toString('base64url')"`,
+  );
+}

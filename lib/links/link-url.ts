@@ -1,0 +1,56 @@
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import type { QueryParams } from './link-resource.js';
+
+/**
+ * Query parameters as a query parser will give them to the handler: texts, and lists of at least two. Members
+ * that are `undefined` or empty lists are left out; objects stay, for applications whose parser makes them.
+ */
+export function receivedQuery(query: QueryParams, ignored: ReadonlySet<string>): Record<string, unknown> {
+  const received: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(query)) {
+    const asReceived = receivedValue(name, value);
+    if (asReceived !== undefined && !ignored.has(name)) received[name] = asReceived;
+  }
+  return received;
+}
+
+/** The path with a query string (WHATWG URL, application/x-www-form-urlencoded). */
+export function withQuery(path: string, query: QueryParams): string {
+  const pairs = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) append(pairs, name, value);
+  return `${path}?${pairs.toString()}`;
+}
+
+function receivedValue(name: string, value: unknown): unknown {
+  if (value === undefined) return undefined;
+  if (Array.isArray(value)) {
+    const values = value.map((one) => receivedValue(name, one));
+    return values.length > 1 ? values : values[0];
+  }
+  if (isPlainObject(value)) {
+    return Object.fromEntries(
+      Object.entries(value).map(([key, one]) => [key, receivedValue(`${name}.${key}`, one)]),
+    );
+  }
+  return textOf(name, value);
+}
+
+function append(pairs: URLSearchParams, name: string, value: unknown): void {
+  if (value === undefined) return;
+  if (Array.isArray(value)) value.forEach((one) => append(pairs, name, one));
+  else if (isPlainObject(value))
+    Object.entries(value).forEach(([key, one]) => append(pairs, `${name}[${key}]`, one));
+  else pairs.append(name, textOf(name, value));
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !(value instanceof Date);
+}
+
+function textOf(name: string, value: unknown): string {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+    return String(value);
+  throw new DownloadAuthConfigurationError(
+    `query.${name}: give a string, a number, a boolean or a list of them; dates as .toISOString().`,
+  );
+}

@@ -1,0 +1,170 @@
+import type { KeyObject } from 'node:crypto';
+import type { DownloadRefusal } from '../refusals/download-refusal.js';
+import type { Duration } from './duration.js';
+
+/** The signature algorithms a key may be pinned to (RFC 7518 §3.1). */
+export type SignatureAlgorithm =
+  | 'HS256' | 'HS384' | 'HS512'
+  | 'RS256' | 'RS384' | 'RS512'
+  | 'PS256' | 'PS384' | 'PS512'
+  | 'ES256' | 'ES384' | 'ES512'; // prettier-ignore
+
+/** The request as the framework gives it: Express' `Request`, Fastify's `FastifyRequest`. Annotate it as yours. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- only `any` lets the application name its own type
+export type AnyRequest = any;
+
+/** PEM text, its bytes, or a `KeyObject` of node:crypto. */
+export type KeyMaterial = string | Buffer | KeyObject;
+
+/** The claims of a token whose signature was found good (RFC 7519 §4). */
+export interface TokenClaims {
+  iss?: string;
+  sub?: string;
+  aud?: string | string[];
+  exp?: number;
+  nbf?: number;
+  iat?: number;
+  jti?: string;
+  [claim: string]: unknown;
+}
+
+/**
+ * Looks up the key of one token; the very shape of passport-jwt's option of that name, so that
+ * jwks-rsa's `passportJwtSecret()` fits as it is. `done(error)` answers 503 `KEY_UNAVAILABLE`,
+ * unless the error says that there is no such key; `done(null, undefined)` refuses the token.
+ */
+export type SecretOrKeyProvider = (
+  request: AnyRequest,
+  rawJwtToken: unknown,
+  done: (error: unknown, secretOrKey?: string | Buffer | KeyObject) => void,
+) => void;
+
+/** One key of a key ring. Give either `secret`, or `publicKey` and/or `privateKey`. */
+export interface KeyRingEntry {
+  /**
+   * The `kid` (RFC 7515 §4.1.4) by which tokens name this key. One entry may go without: it verifies
+   * the tokens that name no key, such as those issued before the ring was introduced.
+   */
+  kid?: string;
+  secret?: KeyMaterial;
+  publicKey?: KeyMaterial;
+  privateKey?: KeyMaterial;
+  /** Default: `['HS256']` for a secret; for a public key what its type implies. */
+  algorithms?: readonly SignatureAlgorithm[];
+  /** From this moment on the key verifies nothing any more. */
+  retiredAt?: Date;
+}
+
+/** Which places a token is read from (RFC 6750 §2), in this order; the first that holds one decides. */
+export interface TransportOptions {
+  /** `Authorization: Bearer …`. Default `true`. */
+  header?: boolean;
+  /** The query parameter of GET and HEAD requests; `'links'` accepts only link tokens there. Default `true`. */
+  query?: boolean | 'links';
+  /** The cookie, for GET and HEAD requests. Default `true`. */
+  cookie?: boolean;
+  /** The field of a urlencoded POST body. Default `false`. */
+  form?: boolean;
+}
+
+/** How {@link DownloadCookie} writes the cookie (RFC 6265bis §4.1.2). */
+export interface CookieOptions {
+  /** Default `'/'`. */
+  path?: string;
+  /** Default: none, which confines the cookie to the host that set it. */
+  domain?: string;
+  /** Default `'lax'`: sent when a person follows a link to the download, not with cross-site subrequests. */
+  sameSite?: 'lax' | 'strict' | 'none';
+  /** Default: whether the request that sets the cookie was secure. */
+  secure?: boolean;
+}
+
+export interface LinkOptions {
+  /**
+   * The secret of link tokens, at least 32 bytes; several for rotation, the newest first. Needed only
+   * where the application's own key is a public key or a resolver: with `secret` or `privateKey` a
+   * separate key is derived from it (HKDF, RFC 5869).
+   */
+  secret?: string | Buffer | readonly (string | Buffer)[];
+  /** Lifetime of a link that is minted without one. Default `'5m'`; at most 7 days. */
+  expiresIn?: Duration;
+  /** Refuses links older than this, whatever their `exp` says: shortens links that are already out. */
+  maxAge?: Duration;
+  /**
+   * What minted URLs start with, such as `https://files.example.com` or `https://example.com/api` behind
+   * a proxy that strips `/api`. Default: none, minted URLs start with the path. Never taken from a request.
+   */
+  publicUrl?: string;
+  /** Names of query parameters that a link is not bound to, such as `utm_source`. Default: none. */
+  ignoreQuery?: readonly string[];
+  /**
+   * Called with the claims of every link that is opened; its answer becomes `request.user`, and a falsy
+   * one refuses with 403 `ACCESS_DENIED`. Default: the claims themselves become `request.user`.
+   */
+  validate?: (claims: TokenClaims, request: AnyRequest) => unknown;
+}
+
+/**
+ * Turns a refusal into the page a person sees who opened a link in a browser.
+ * @returns HTML, or `undefined` for the JSON body
+ */
+export type RefusalPage = (refusal: DownloadRefusal) => string | undefined;
+
+export interface DownloadAuthOptions {
+  /** Secret of the access tokens (HS256 unless `algorithms` says otherwise), at least 32 bytes. */
+  secret?: KeyMaterial;
+  /** Public key of the access tokens: RSA, RSA-PSS or EC, as PEM or `KeyObject`. */
+  publicKey?: KeyMaterial;
+  /** Private key of the access tokens; the public key is derived from it, and so is the key of links. */
+  privateKey?: KeyMaterial;
+  /** Several keys by `kid`, the newest first. */
+  keys?: readonly KeyRingEntry[];
+  /** Looks the key up for each request. Needs `algorithms`. */
+  secretOrKeyProvider?: SecretOrKeyProvider;
+  /** What the key may be used with; never read from a token (RFC 8725 §3.1). Default: what the key's type implies. */
+  algorithms?: readonly SignatureAlgorithm[];
+
+  /** The `iss` an access token must have; any of several. Default: not checked. */
+  issuer?: string | readonly string[];
+  /** An `aud` an access token must have; any of several. Default: not checked. */
+  audience?: string | readonly string[];
+  /** Whether an access token must have an `exp`. Default `true`. */
+  requireExpiration?: boolean;
+  /** How far clocks may differ, for `exp` and `nbf`. Default 0 seconds. */
+  clockTolerance?: Duration;
+  /**
+   * Refuses access tokens whose `iat` is before this moment or missing, after a leak or a password change;
+   * a function decides for each token and may return nothing. Default: none.
+   */
+  notIssuedBefore?: Date | ((claims: TokenClaims) => Date | undefined | Promise<Date | undefined>);
+  /**
+   * Called with the claims of a genuine access token. What it returns (or resolves to) becomes
+   * `request.user`; a falsy answer refuses with 403 `ACCESS_DENIED`, what it throws is the answer.
+   * Default: the claims become `request.user`.
+   */
+  validate?: (claims: TokenClaims, request: AnyRequest) => unknown;
+
+  /** Name of the query parameter, the cookie and the form field alike. Default `'ss-tok'`. */
+  tokenName?: string;
+  transports?: TransportOptions;
+  cookie?: CookieOptions;
+  links?: LinkOptions;
+
+  /**
+   * Refuses requests that did not come over TLS, as the framework sees it behind its trusted proxies.
+   * Default: `true` when NODE_ENV is `production`.
+   */
+  requireSecureConnection?: boolean;
+  /** How many verified RS, PS and ES tokens are remembered, so that their signature is checked once. 0 turns it off. Default 1000. */
+  verifiedTokenCacheSize?: number;
+  /** Replaces the page a person sees; `false` always answers JSON. */
+  refusalPage?: RefusalPage | false;
+  /** Milliseconds since 1970, as `Date.now`, which is the default. */
+  clock?: () => number;
+}
+
+/** What one route may decide for itself; unset members keep the module's choice. */
+export interface StreamDownloadOptions {
+  transports?: TransportOptions;
+  requireSecureConnection?: boolean;
+}

@@ -1,0 +1,194 @@
+import { createLinkKeys, type LinkKey } from '../links/link-keys.js';
+import { DEFAULT_TOKEN_NAME } from '../http/redact-url.js';
+import type { AccessClaimsPolicy } from '../tokens/access-claims.js';
+import { createKeySource, type KeySource } from '../tokens/key-source.js';
+import { DownloadAuthConfigurationError } from './configuration-error.js';
+import type {
+  CookieOptions,
+  DownloadAuthOptions,
+  LinkOptions,
+  RefusalPage,
+  TransportOptions,
+} from './download-auth-options.js';
+import { durationInSeconds } from './duration.js';
+import { refuseUnknown } from './unknown-option.js';
+
+/** Injection token of the checked options. */
+export const RESOLVED_OPTIONS = Symbol('nestjs-download-auth:options');
+
+/** Seconds a link may live at the most: 7 days. */
+export const MAX_LINK_LIFETIME = 7 * 24 * 60 * 60;
+
+const DEFAULT_LINK_LIFETIME = '5m';
+const DEFAULT_CACHE_SIZE = 1000;
+const MAX_CLOCK_TOLERANCE = 10 * 60;
+/** RFC 6265 §4.1.1 cookie names (RFC 9110 tokens), less what needs encoding in a query string. */
+const TOKEN_NAME = /^[A-Za-z0-9_.~-]+$/;
+
+const KNOWN = {
+  options: [
+    'secret', 'publicKey', 'privateKey', 'keys', 'secretOrKeyProvider', 'algorithms', 'issuer', 'audience',
+    'requireExpiration', 'clockTolerance', 'notIssuedBefore', 'validate', 'tokenName', 'transports', 'cookie', 'links',
+    'requireSecureConnection', 'verifiedTokenCacheSize', 'refusalPage', 'clock',
+  ],
+  transports: ['header', 'query', 'cookie', 'form'],
+  cookie: ['path', 'domain', 'sameSite', 'secure'],
+  links: ['secret', 'expiresIn', 'maxAge', 'publicUrl', 'ignoreQuery', 'validate'],
+}; // prettier-ignore
+
+/** The options with every default filled in and every duration in seconds. */
+export interface ResolvedOptions {
+  readonly keySource: KeySource;
+  readonly linkKeys: readonly LinkKey[];
+  readonly accessClaims: AccessClaimsPolicy;
+  readonly notIssuedBefore: DownloadAuthOptions['notIssuedBefore'];
+  readonly validate: DownloadAuthOptions['validate'];
+  readonly tokenName: string;
+  readonly transports: Required<TransportOptions>;
+  readonly cookie: CookieOptions;
+  readonly links: ResolvedLinkOptions;
+  readonly requireSecureConnection: boolean;
+  readonly verifiedTokenCacheSize: number;
+  readonly refusalPage: RefusalPage | false | undefined;
+  readonly clock: () => number;
+}
+
+export interface ResolvedLinkOptions {
+  readonly expiresIn: number;
+  readonly maxAge: number | undefined;
+  /** Without a slash at its end; empty where none is configured. */
+  readonly publicUrl: string;
+  readonly ignoreQuery: ReadonlySet<string>;
+  readonly validate: LinkOptions['validate'];
+}
+
+/**
+ * Checks the options and fills in the defaults.
+ * @throws DownloadAuthConfigurationError that says what to write instead
+ */
+export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
+  refuseUnknown(options, KNOWN.options, 'forRoot');
+  refuseUnknown(options.cookie, KNOWN.cookie, 'cookie');
+  const clock = options.clock ?? Date.now;
+  return {
+    keySource: createKeySource(options, clock),
+    linkKeys: createLinkKeys(options),
+    accessClaims: {
+      issuers: listOf(options.issuer, 'issuer'),
+      audiences: listOf(options.audience, 'audience'),
+      requireExpiration: options.requireExpiration ?? true,
+      clockTolerance: clockTolerance(options.clockTolerance),
+    },
+    notIssuedBefore: checkedMoment(options.notIssuedBefore),
+    validate: options.validate,
+    tokenName: checkedName(options.tokenName ?? DEFAULT_TOKEN_NAME),
+    transports: resolveTransports(options.transports, {
+      header: true,
+      query: true,
+      cookie: true,
+      form: false,
+    }),
+    cookie: options.cookie ?? {},
+    links: resolveLinks(options.links ?? {}),
+    requireSecureConnection: options.requireSecureConnection ?? process.env.NODE_ENV === 'production',
+    verifiedTokenCacheSize: checkedSize(options.verifiedTokenCacheSize ?? DEFAULT_CACHE_SIZE),
+    refusalPage: options.refusalPage,
+    clock,
+  };
+}
+
+/** The transports of a route: its own choice where it made one, the module's otherwise. */
+export function resolveTransports(
+  transports: TransportOptions | undefined,
+  defaults: Required<TransportOptions>,
+): Required<TransportOptions> {
+  refuseUnknown(transports, KNOWN.transports, 'transports');
+  const resolved = {
+    header: transports?.header ?? defaults.header,
+    query: transports?.query ?? defaults.query,
+    cookie: transports?.cookie ?? defaults.cookie,
+    form: transports?.form ?? defaults.form,
+  };
+  if (!Object.values(resolved).some(Boolean)) {
+    throw new DownloadAuthConfigurationError(
+      'transports: all are switched off, so no request could ever carry a token. Leave one on.',
+    );
+  }
+  if (typeof resolved.query !== 'boolean' && resolved.query !== 'links') {
+    throw new DownloadAuthConfigurationError("transports.query: write true, false or 'links'.");
+  }
+  return resolved;
+}
+
+function resolveLinks(links: LinkOptions): ResolvedLinkOptions {
+  refuseUnknown(links, KNOWN.links, 'links');
+  const expiresIn = durationInSeconds(links.expiresIn ?? DEFAULT_LINK_LIFETIME, 'links.expiresIn');
+  if (expiresIn > MAX_LINK_LIFETIME || expiresIn === 0) {
+    throw new DownloadAuthConfigurationError(
+      "links.expiresIn: a link lives 7 days at most, and not 0. Write '7d' or less.",
+    );
+  }
+  return {
+    expiresIn,
+    maxAge: links.maxAge === undefined ? undefined : durationInSeconds(links.maxAge, 'links.maxAge'),
+    publicUrl: checkedPublicUrl(links.publicUrl),
+    ignoreQuery: new Set(links.ignoreQuery),
+    validate: links.validate,
+  };
+}
+
+function checkedPublicUrl(publicUrl: string | undefined): string {
+  if (publicUrl === undefined || publicUrl === '') return '';
+  const url = URL.canParse(publicUrl) ? new URL(publicUrl) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
+    throw new DownloadAuthConfigurationError(
+      `links.publicUrl: ${JSON.stringify(publicUrl)} must be an absolute http(s) URL without query, such as 'https://files.example.com/api'.`,
+    );
+  }
+  return publicUrl.replace(/\/+$/, '');
+}
+
+function listOf(value: string | readonly string[] | undefined, option: string): readonly string[] {
+  if (value === undefined) return [];
+  const list = [value].flat() as string[];
+  if (list.length === 0 || list.some((one) => typeof one !== 'string' || one === '')) {
+    throw new DownloadAuthConfigurationError(
+      `${option}: give a string or a list of strings, or leave it out to not check it.`,
+    );
+  }
+  return list;
+}
+
+function clockTolerance(value: DownloadAuthOptions['clockTolerance']): number {
+  const seconds = durationInSeconds(value ?? 0, 'clockTolerance');
+  if (seconds > MAX_CLOCK_TOLERANCE) {
+    throw new DownloadAuthConfigurationError(
+      "clockTolerance: more than 10 minutes is no tolerance. It is seconds, or '30s'.",
+    );
+  }
+  return seconds;
+}
+
+function checkedMoment(
+  value: DownloadAuthOptions['notIssuedBefore'],
+): DownloadAuthOptions['notIssuedBefore'] {
+  if (value === undefined || typeof value === 'function') return value;
+  if (value instanceof Date && !Number.isNaN(value.getTime())) return value;
+  throw new DownloadAuthConfigurationError(
+    "notIssuedBefore: give a valid Date, such as new Date('2026-01-31T00:00:00Z').",
+  );
+}
+
+function checkedName(name: string): string {
+  if (TOKEN_NAME.test(name)) return name;
+  throw new DownloadAuthConfigurationError(
+    `tokenName: ${JSON.stringify(name)} cannot name a cookie and a query parameter alike. Use letters, digits, '-', '_', '.'.`,
+  );
+}
+
+function checkedSize(size: number): number {
+  if (Number.isSafeInteger(size) && size >= 0) return size;
+  throw new DownloadAuthConfigurationError(
+    'verifiedTokenCacheSize: give a whole number of tokens, or 0 for no cache.',
+  );
+}

@@ -1,0 +1,41 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, Inject } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import Negotiator from 'negotiator';
+import type { IncomingHttpHeaders } from 'node:http';
+import { RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
+import { DownloadRefusal } from './download-refusal.js';
+import { REFUSAL_PAGE_HEADERS, refusalPage } from './refusal-page.js';
+
+/** Answers a refusal: JSON for programs, a small page for a person who opened a link in a browser. */
+@Catch(DownloadRefusal)
+export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
+  constructor(
+    @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  catch(refusal: DownloadRefusal, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const response: unknown = http.getResponse();
+    const { httpAdapter } = this.adapterHost;
+    if (httpAdapter.isHeadersSent(response)) return;
+    const page = isNavigation(http.getRequest<{ headers: IncomingHttpHeaders }>().headers)
+      ? this.pageOf(refusal)
+      : undefined;
+    const headers = { ...refusal.headers, Vary: 'Accept, Sec-Fetch-Mode', ...(page && REFUSAL_PAGE_HEADERS) };
+    for (const [name, value] of Object.entries(headers)) httpAdapter.setHeader(response, name, value);
+    httpAdapter.reply(response, page ?? refusal.getResponse(), refusal.getStatus());
+  }
+
+  private pageOf(refusal: DownloadRefusal): string | undefined {
+    const choice = this.options.refusalPage;
+    return choice === false ? undefined : (choice ?? refusalPage)(refusal);
+  }
+}
+
+/** Whether a browser is about to show the answer to a person (Fetch metadata, RFC 9110 §12.5.1). */
+function isNavigation(headers: IncomingHttpHeaders): boolean {
+  const mode = headers['sec-fetch-mode'];
+  if (mode !== undefined && mode !== 'navigate') return false;
+  return new Negotiator({ headers }).mediaType(['application/json', 'text/html']) === 'text/html';
+}

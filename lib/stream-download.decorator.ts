@@ -1,0 +1,26 @@
+import { applyDecorators, SetMetadata, UseFilters, UseGuards } from '@nestjs/common';
+import { DownloadAuthGuard } from './download-auth.guard.js';
+import type { StreamDownloadOptions } from './options/download-auth-options.js';
+import { STREAM_DOWNLOAD } from './options/stream-download.metadata.js';
+import { RefusalFilter } from './refusals/refusal.filter.js';
+
+/**
+ * Marks a handler, or every handler of a controller, as a download: the guard checks the token of the request
+ * ({@link DownloadAuthGuard}), and refusals are answered as RFC 6750 and this package's codes have it.
+ *
+ * @example
+ * ```ts
+ * @Get('files/:id')
+ * @StreamDownload()
+ * download(@Param('id') id: string) {
+ *   return new StreamableFile(createReadStream(this.files.pathOf(id)));
+ * }
+ * ```
+ */
+export function StreamDownload(options: StreamDownloadOptions = {}): MethodDecorator & ClassDecorator {
+  return applyDecorators(
+    SetMetadata(STREAM_DOWNLOAD, options),
+    UseGuards(DownloadAuthGuard),
+    UseFilters(RefusalFilter),
+  );
+}

@@ -1,0 +1,61 @@
+import type { DownloadAuthOptions, TokenClaims } from '../options/download-auth-options.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
+import { type AccessClaimsPolicy, checkAccessClaims, isIssuedBefore } from './access-claims.js';
+import type { UnverifiedToken } from './compact-jws.js';
+import type { SignatureVerifier } from './jwt.strategy.js';
+import type { KeySource } from './key-source.js';
+import type { VerificationKey } from './verification-key.js';
+import type { VerifiedTokens } from './verified-tokens.js';
+
+interface AccessTokenOptions {
+  readonly keySource: KeySource;
+  readonly accessClaims: AccessClaimsPolicy;
+  readonly notIssuedBefore: DownloadAuthOptions['notIssuedBefore'];
+  readonly clock: () => number;
+}
+
+/** Verifies the application's own tokens. */
+export class AccessTokens {
+  constructor(
+    private readonly options: AccessTokenOptions,
+    private readonly signatures: Pick<SignatureVerifier, 'verify'>,
+    private readonly verified: VerifiedTokens,
+  ) {}
+
+  /**
+   * The claims of a genuine access token.
+   * @throws DownloadRefusal `TOKEN_INVALID`, `TOKEN_EXPIRED`, `TOKEN_NOT_YET_VALID`, `TOKEN_CUT_OFF`, `KEY_UNAVAILABLE`
+   */
+  async authenticate(unverified: UnverifiedToken, request: unknown): Promise<TokenClaims> {
+    const key = await this.options.keySource.find(unverified, request);
+    if (!key || !(key.algorithms as readonly string[]).includes(unverified.header.alg)) {
+      throw new DownloadRefusal('TOKEN_INVALID');
+    }
+    const claims = await this.verifySignature(unverified, key);
+    if (!claims) throw new DownloadRefusal('TOKEN_INVALID');
+    const refusal =
+      checkAccessClaims(claims, this.options.accessClaims, this.options.clock() / 1000) ??
+      (await this.checkCutOff(claims));
+    if (refusal) throw new DownloadRefusal(refusal);
+    return claims;
+  }
+
+  private async verifySignature(
+    { token, claims }: UnverifiedToken,
+    { key }: VerificationKey,
+  ): Promise<TokenClaims | undefined> {
+    // checking an HMAC anew costs no more than looking the token up
+    if (key.type === 'secret') return this.signatures.verify(token, key);
+    if (this.verified.has(token, key)) return claims;
+    const verified = await this.signatures.verify(token, key);
+    if (verified) this.verified.add(token, key, verified.exp);
+    return verified;
+  }
+
+  private async checkCutOff(claims: TokenClaims): Promise<'TOKEN_CUT_OFF' | undefined> {
+    const { notIssuedBefore } = this.options;
+    if (notIssuedBefore === undefined) return undefined;
+    const moment = typeof notIssuedBefore === 'function' ? await notIssuedBefore(claims) : notIssuedBefore;
+    return moment && isIssuedBefore(claims, moment) ? 'TOKEN_CUT_OFF' : undefined;
+  }
+}

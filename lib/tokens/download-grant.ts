@@ -1,0 +1,57 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { TokenClaims } from '../options/download-auth-options.js';
+
+/** Where the token of a request came from. */
+export type Transport = 'header' | 'query' | 'cookie' | 'form';
+
+/** What a link token says beside its claims. */
+export interface GrantedLink {
+  /** The link's `jti`. */
+  readonly id: string;
+  /** SHA-256 of what the link opens, base64url: route, method, decoded parameters. */
+  readonly resource: string;
+  readonly issuedAt: Date;
+  readonly expiresAt: Date;
+  /** File name fixed by the link. */
+  readonly filename?: string;
+  /** Disposition fixed by the link. */
+  readonly disposition?: 'attachment' | 'inline';
+}
+
+/** What the guard established about a request. */
+export interface DownloadGrant {
+  readonly kind: 'access' | 'link';
+  /** The `sub` of the token. */
+  readonly subject?: string;
+  readonly claims: TokenClaims;
+  readonly transport: Transport;
+  /** Present where `kind` is `link`. */
+  readonly link?: GrantedLink;
+}
+
+const GRANT = Symbol('nestjs-download-auth:grant');
+
+/** The grant of a request, `undefined` where no download guard let it through. */
+export function grantOf(request: object): DownloadGrant | undefined {
+  return (request as { [GRANT]?: DownloadGrant })[GRANT];
+}
+
+/** @internal */
+export function attachGrant(request: object, grant: DownloadGrant): void {
+  (request as { [GRANT]?: DownloadGrant })[GRANT] = grant;
+}
+
+/**
+ * Injects the {@link DownloadGrant} of the request into a handler marked `@StreamDownload()`.
+ *
+ * @example
+ * ```ts
+ * @Get('files/:id') @StreamDownload()
+ * download(@Param('id') id: string, @Grant() grant: DownloadGrant) {
+ *   return this.files.openFor(grant.subject, id);
+ * }
+ * ```
+ */
+export const Grant = createParamDecorator((_data: unknown, context: ExecutionContext) =>
+  grantOf(context.switchToHttp().getRequest<object>()),
+);

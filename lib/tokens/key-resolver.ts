@@ -1,0 +1,77 @@
+import { LRUCache } from 'lru-cache';
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import type {
+  KeyMaterial,
+  SecretOrKeyProvider,
+  SignatureAlgorithm,
+} from '../options/download-auth-options.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
+import type { KeySource } from './key-source.js';
+import { isKeyObject, publicKey, secretKey, type VerificationKey } from './verification-key.js';
+
+const PREPARED_KEYS = 100;
+const PEM = /-----BEGIN [A-Z ]+-----/;
+
+/**
+ * Asks the application's resolver for each token, as passport-jwt would, and remembers the keys it turned
+ * into key objects. A resolver that fails is our trouble, not the caller's: 503 `KEY_UNAVAILABLE`.
+ *
+ * @throws DownloadAuthConfigurationError where `algorithms` is missing
+ */
+export function keyResolver(
+  provider: SecretOrKeyProvider,
+  algorithms: readonly SignatureAlgorithm[] | undefined,
+): KeySource {
+  if (algorithms === undefined) {
+    throw new DownloadAuthConfigurationError(
+      "secretOrKeyProvider: say which algorithms its keys are for, such as algorithms: ['RS256'].",
+    );
+  }
+  const prepared = new LRUCache<string | object, VerificationKey>({ max: PREPARED_KEYS });
+  return {
+    find: async ({ token }, request) => {
+      const material = await ask(provider, request, token);
+      if (material === undefined || material === null || material.length === 0) return undefined;
+      const cacheKey = Buffer.isBuffer(material) ? material.toString('base64') : material;
+      let key = prepared.get(cacheKey);
+      if (!key) {
+        key = prepare(material, algorithms);
+        prepared.set(cacheKey, key);
+      }
+      return key;
+    },
+  };
+}
+
+type Resolved = (KeyMaterial & { length?: number }) | null | undefined;
+
+function ask(provider: SecretOrKeyProvider, request: unknown, token: string): Promise<Resolved> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown): void => {
+      if (error instanceof Error && error.name === 'SigningKeyNotFoundError') resolve(undefined);
+      else reject(new DownloadRefusal('KEY_UNAVAILABLE', { cause: error }));
+    };
+    try {
+      const pending: unknown = provider(request, token, (error, key) => (error ? fail(error) : resolve(key)));
+      if (pending instanceof Promise) pending.catch(fail);
+    } catch (error) {
+      fail(error);
+    }
+  });
+}
+
+function prepare(material: KeyMaterial, algorithms: readonly SignatureAlgorithm[]): VerificationKey {
+  const symmetric = (name: SignatureAlgorithm): boolean => name.startsWith('HS');
+  const isSecret = isKeyObject(material)
+    ? material.type === 'secret'
+    : !PEM.test(material.toString('latin1'));
+  const fitting = algorithms.filter((name) => symmetric(name) === isSecret);
+  try {
+    if (isSecret) return secretKey(material, fitting);
+    // a resolver may serve keys of several types, so the type narrows down what was allowed
+    const { key } = publicKey({ publicKey: material });
+    return { key, algorithms: fitting };
+  } catch (error) {
+    throw new DownloadRefusal('KEY_UNAVAILABLE', { cause: error });
+  }
+}

@@ -1,0 +1,106 @@
+import cookieParser from 'cookie-parser';
+import { type HttpExchange, isRetrieval, type RawRequest, urlencodedForm } from '../http/http-exchange.js';
+import { isTokenName } from '../http/redact-url.js';
+import type { TransportOptions } from '../options/download-auth-options.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
+import type { Transport } from './download-grant.js';
+
+/** A token as a request presents it, unverified. */
+export interface PresentedToken {
+  readonly token: string;
+  readonly transport: Transport;
+}
+
+/**
+ * The token that decides over a request: the first in the order of precedence. If it is bad, no other place rescues
+ * the request.
+ *
+ * @throws DownloadRefusal `TOKEN_MISSING`, and `TOKEN_AMBIGUOUS` as {@link readTokens} or where header and query
+ *   (or form) hold different tokens
+ */
+export function decidingToken(tokens: readonly PresentedToken[]): PresentedToken {
+  const [first] = tokens;
+  if (!first) throw new DownloadRefusal('TOKEN_MISSING');
+  const rival = tokens.find(({ transport, token }) => transport !== 'cookie' && token !== first.token);
+  if (first.transport === 'header' && rival) throw new DownloadRefusal('TOKEN_AMBIGUOUS');
+  return first;
+}
+
+const BEARER = /^bearer(?:[ \t]+(.*))?$/i;
+const parseCookies = cookieParser();
+
+/**
+ * The tokens of a request by transport, in the order of precedence: header, query, cookie, form (RFC 6750 §2).
+ * An empty value is no token, an `Authorization` header of another scheme is none, and query and cookie count for GET
+ * and HEAD only.
+ *
+ * @throws DownloadRefusal `TOKEN_AMBIGUOUS` where one transport holds several tokens, or something that is no text
+ */
+export function readTokens(
+  exchange: HttpExchange,
+  tokenName: string,
+  transports: Required<TransportOptions>,
+): PresentedToken[] {
+  const { request, rawRequest } = exchange;
+  const found: PresentedToken[] = [];
+  const add = (transport: Transport, token: string | undefined): void => {
+    if (token) found.push({ token, transport });
+  };
+  if (transports.header) add('header', fromHeader(rawRequest));
+  if (isRetrieval(request.method)) {
+    if (transports.query) add('query', fromQuery(rawRequest.url ?? '', tokenName));
+    if (transports.cookie) add('cookie', fromCookie(exchange, tokenName));
+  } else if (transports.form) {
+    add('form', fromForm(exchange, tokenName));
+  }
+  return found;
+}
+
+function fromHeader({ headers, rawHeaders }: RawRequest): string | undefined {
+  if (headers.authorization === undefined) return undefined;
+  let occurrences = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length === 13 && name.toLowerCase() === 'authorization') occurrences++;
+  }
+  if (occurrences > 1) throw new DownloadRefusal('TOKEN_AMBIGUOUS');
+  return BEARER.exec(headers.authorization)?.[1]?.trim();
+}
+
+function fromQuery(url: string, tokenName: string): string | undefined {
+  const start = url.indexOf('?');
+  if (start === -1) return undefined;
+  const values: string[] = [];
+  for (const [name, value] of new URLSearchParams(url.slice(start))) {
+    if (name === tokenName) values.push(value);
+    else if (name.includes('[') && isTokenName(name, tokenName)) throw new DownloadRefusal('TOKEN_AMBIGUOUS');
+  }
+  if (values.length > 1) throw new DownloadRefusal('TOKEN_AMBIGUOUS');
+  return values[0];
+}
+
+function fromCookie({ request, rawRequest }: HttpExchange, tokenName: string): string | undefined {
+  const header = rawRequest.headers.cookie;
+  if (header === undefined || !header.includes(tokenName)) return undefined;
+  if (!request.cookies) parseCookies(rawRequest as never, undefined as never, () => undefined);
+  const value: unknown = (request.cookies ?? rawRequest.cookies)?.[tokenName];
+  if (value === undefined || value === '') return undefined;
+  if (typeof value !== 'string' || hasRivals(header, tokenName)) throw new DownloadRefusal('TOKEN_AMBIGUOUS');
+  return value;
+}
+
+/** Cookies of one name and several values: another path's, or planted by a neighbouring host (RFC 6265 §8.6). */
+function hasRivals(header: string, tokenName: string): boolean {
+  const values = new Set<string>();
+  for (const pair of header.split(';')) {
+    const equals = pair.indexOf('=');
+    if (pair.slice(0, equals).trim() === tokenName) values.add(pair.slice(equals + 1).trim());
+  }
+  return values.size > 1;
+}
+
+function fromForm({ request }: HttpExchange, tokenName: string): string | undefined {
+  const value = urlencodedForm(request)?.[tokenName];
+  if (value !== undefined && typeof value !== 'string') throw new DownloadRefusal('TOKEN_AMBIGUOUS');
+  return value;
+}

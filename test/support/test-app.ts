@@ -1,0 +1,129 @@
+import { type INestApplication, Module, type Type } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { type NestExpressApplication, ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { type IncomingHttpHeaders, type OutgoingHttpHeaders, request as httpRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { DownloadAuthModule, type DownloadAuthOptions } from '../../lib/index.js';
+
+export const SECRET = 'a secret for tests that is long enough to be one';
+
+export const ADAPTERS = ['express', 'fastify'] as const;
+export type AdapterName = (typeof ADAPTERS)[number];
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  readonly text: string;
+  readonly json: any;
+}
+
+export interface RequestOptions {
+  method?: string;
+  headers?: OutgoingHttpHeaders | string[];
+  body?: string | Buffer;
+}
+
+export interface TestApp {
+  readonly app: INestApplication;
+  readonly url: string;
+  readonly port: number;
+  /** Sends the path exactly as it is spelled. */
+  request(path: string, options?: RequestOptions): Promise<Answer>;
+  get<T>(token: Type<T>): T;
+  close(): Promise<void>;
+}
+
+export interface TestAppOptions {
+  adapter: AdapterName;
+  controllers: Type[];
+  options?: DownloadAuthOptions;
+  imports?: any[];
+  providers?: any[];
+  logger?: any;
+  /** Called before the application listens. */
+  configure?(app: NestExpressApplication & NestFastifyApplication): void | Promise<void>;
+  /** Options of the HTTP server, such as maxHeaderSize. */
+  http?: Record<string, unknown>;
+}
+
+/** Starts a real application on a free port of the loopback interface. */
+export async function startApp(setup: TestAppOptions): Promise<TestApp> {
+  @Module({
+    imports: [
+      ...(setup.options === undefined && setup.imports
+        ? []
+        : [DownloadAuthModule.forRoot(setup.options ?? { secret: SECRET })]),
+      ...(setup.imports ?? []),
+    ],
+    controllers: setup.controllers,
+    providers: setup.providers ?? [],
+  })
+  class TestModule {}
+
+  const adapter =
+    setup.adapter === 'express' ? new ExpressAdapter() : new FastifyAdapter({ http: setup.http ?? {} });
+  const app = await NestFactory.create<NestExpressApplication & NestFastifyApplication>(
+    TestModule,
+    adapter as never,
+    {
+      logger: setup.logger ?? false,
+      abortOnError: false,
+      forceCloseConnections: true,
+    },
+  );
+  await setup.configure?.(app);
+  await app.listen(0, '127.0.0.1');
+  const { port } = (app.getHttpServer() as { address(): AddressInfo }).address();
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    app,
+    url,
+    port,
+    request: (path, options) => send(port, path, options),
+    get: (token) => app.get(token),
+    close: () => app.close(),
+  };
+}
+
+/** One request over a connection of its own; the path is sent exactly as it is spelled. */
+export function send(port: number, path: string, options: RequestOptions = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = httpRequest(
+      {
+        host: '127.0.0.1',
+        port,
+        path,
+        method: options.method ?? 'GET',
+        // a flat list of names and values is sent as it is, repeated names included
+        headers: Array.isArray(options.headers) ? ['host', '127.0.0.1', ...options.headers] : options.headers,
+        agent: false,
+      },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+        incoming.on('error', reject);
+        incoming.on('end', () => {
+          const body = Buffer.concat(chunks);
+          const text = body.toString();
+          resolve({
+            status: incoming.statusCode ?? 0,
+            headers: incoming.headers,
+            body,
+            text,
+            get json() {
+              return JSON.parse(text);
+            },
+          });
+        });
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end(options.body);
+  });
+}
+
+export function bearer(token: string): { authorization: string } {
+  return { authorization: `Bearer ${token}` };
+}
