@@ -150,13 +150,13 @@ function checkedPublicUrl(publicUrl: string | undefined): string {
 
 function listOf(value: string | readonly string[] | undefined, option: string): readonly string[] {
   if (value === undefined) return [];
-  const list = [value].flat() as string[];
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (list.length === 0 || list.some((one) => typeof one !== 'string' || one === '')) {
     throw new DownloadAuthConfigurationError(
       `${option}: give a string or a list of strings, or leave it out to not check it.`,
     );
   }
-  return list;
+  return list as readonly string[];
 }
 
 function clockTolerance(value: DownloadAuthOptions['clockTolerance']): number {

@@ -11,7 +11,7 @@ interface VerificationAttempt {
 }
 
 type KeyCallback = (error: unknown, key?: KeyObject) => void;
-type VerificationCallback = (error: unknown, result?: { claims: TokenClaims } | false) => void;
+type VerificationCallback = (error: Error | null, result?: { claims: TokenClaims } | false) => void;
 type Authenticate = (
   attempt: VerificationAttempt,
   response: undefined,
