@@ -22,7 +22,7 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
     const page = isNavigation(http.getRequest<{ headers: IncomingHttpHeaders }>().headers)
       ? this.pageOf(refusal)
       : undefined;
-    const headers = { ...refusal.headers, Vary: 'Accept, Sec-Fetch-Mode', ...(page && REFUSAL_PAGE_HEADERS) };
+    const headers = { ...refusal.headers, ...(page !== undefined && REFUSAL_PAGE_HEADERS) };
     for (const [name, value] of Object.entries(headers)) httpAdapter.setHeader(response, name, value);
     httpAdapter.reply(response, page ?? refusal.getResponse(), refusal.getStatus());
   }
