@@ -55,7 +55,10 @@ export interface CreateLinkOptions extends LinkTarget {
 
 /** A link that was minted. */
 export interface DownloadLink {
-  /** Absolute where `links.publicUrl` is set, otherwise from the path on. */
+  /**
+   * Absolute where `links.publicUrl` is set, otherwise from the path on. It carries the token, unless the handler is a
+   * `@Post()`: then the token goes into the form field of that name (`transports: { form: true }`).
+   */
   readonly url: string;
   readonly token: string;
   /** The link's `jti`. */
@@ -99,7 +102,7 @@ export class DownloadLinks {
     options: CreateLinkOptions = {},
   ): DownloadLink {
     const now = this.options.clock() / 1000;
-    const { path, resource } = this.locate(controller, handler, options);
+    const { route, path, resource } = this.locate(controller, handler, options);
     const claims: LinkClaims = {
       ...checkedClaims(options.claims),
       aud: LINK_AUDIENCE,
@@ -113,7 +116,8 @@ export class DownloadLinks {
       throw new DownloadAuthConfigurationError('notBefore: the link would end before it begins.');
     }
     const token = this.tokens.sign(claims);
-    const query = { ...options.query, [this.options.tokenName]: token };
+    const query =
+      route.method === 'GET' ? { ...options.query, [this.options.tokenName]: token } : { ...options.query };
     return {
       url: this.options.links.publicUrl + withQuery(path, query),
       token,
@@ -161,7 +165,7 @@ export class DownloadLinks {
     const syntax = this.adapterHost.httpAdapter.getType() === 'fastify' ? 'fastify' : 'express';
     const { path, received } = fillRoute(route.path, target.params ?? {}, syntax);
     const query = receivedQuery(target.query ?? {}, this.options.links.ignoreQuery);
-    return { path, resource: resourceDigest({ route, params: received, query, hosts }) };
+    return { route, path, resource: resourceDigest({ route, params: received, query, hosts }) };
   }
 
   private expiry({ expiresIn, expiresAt }: CreateLinkOptions, now: number): number {
