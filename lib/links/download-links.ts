@@ -1,6 +1,7 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { randomBytes } from 'node:crypto';
+import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { type Duration, durationInSeconds } from '../options/duration.js';
 import { MAX_LINK_LIFETIME, RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
@@ -161,6 +162,9 @@ export class DownloadLinks {
       throw new DownloadAuthConfigurationError(
         `${controller.name} is bound to a host with parameters. Give them too: hosts: { tenant: 'acme' }.`,
       );
+    }
+    if (Object.keys(target.query ?? {}).some((name) => isTokenName(name, this.options.tokenName))) {
+      throw new DownloadAuthConfigurationError(`query: ${this.options.tokenName} is the token's own parameter.`);
     }
     const syntax = this.adapterHost.httpAdapter.getType() === 'fastify' ? 'fastify' : 'express';
     const { path, received } = fillRoute(route.path, target.params ?? {}, syntax);
