@@ -145,7 +145,8 @@ export class DownloadLinks {
    */
   async inspect(token: string): Promise<LinkInspection> {
     const unverified = parseCompactJws(token);
-    const claims = unverified && claimsToBeLink(unverified) ? await this.tokens.open(unverified) : undefined;
+    const claims =
+      unverified && claimsToBeLink(unverified.header.typ) ? await this.tokens.open(unverified) : undefined;
     if (!claims) throw new DownloadRefusal('LINK_INVALID');
     return {
       ...describeLink(claims),
@@ -164,7 +165,9 @@ export class DownloadLinks {
       );
     }
     if (Object.keys(target.query ?? {}).some((name) => isTokenName(name, this.options.tokenName))) {
-      throw new DownloadAuthConfigurationError(`query: ${this.options.tokenName} is the token's own parameter.`);
+      throw new DownloadAuthConfigurationError(
+        `query: ${this.options.tokenName} is the token's own parameter.`,
+      );
     }
     const syntax = this.adapterHost.httpAdapter.getType() === 'fastify' ? 'fastify' : 'express';
     const { path, received } = fillRoute(route.path, target.params ?? {}, syntax);
