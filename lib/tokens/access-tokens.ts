@@ -1,3 +1,4 @@
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import type { DownloadAuthOptions, TokenClaims } from '../options/download-auth-options.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { type AccessClaimsPolicy, checkAccessClaims, isIssuedBefore } from './access-claims.js';
@@ -56,6 +57,12 @@ export class AccessTokens {
     const { notIssuedBefore } = this.options;
     if (notIssuedBefore === undefined) return undefined;
     const moment = typeof notIssuedBefore === 'function' ? await notIssuedBefore(claims) : notIssuedBefore;
-    return moment && isIssuedBefore(claims, moment) ? 'TOKEN_CUT_OFF' : undefined;
+    if (!moment) return undefined;
+    if (Number.isNaN(moment.getTime())) {
+      throw new DownloadAuthConfigurationError(
+        'notIssuedBefore: the function returned an invalid Date. Return undefined for a token that is not to be cut off.',
+      );
+    }
+    return isIssuedBefore(claims, moment) ? 'TOKEN_CUT_OFF' : undefined;
   }
 }
