@@ -51,7 +51,7 @@ const internals: Provider[] = [
   {
     provide: LinkTokens,
     useFactory: (options: ResolvedOptions, signatures: SignatureVerifier) =>
-      new LinkTokens(options.linkKeys, signatures),
+      new LinkTokens(options.linkKeys, signatures, options.clock),
     inject: [RESOLVED_OPTIONS, SignatureVerifier],
   },
   {

@@ -16,13 +16,14 @@ export class LinkTokens {
   constructor(
     private readonly keys: readonly LinkKey[],
     private readonly signatures: Pick<SignatureVerifier, 'verify'>,
+    private readonly clock: () => number,
   ) {
     this.byKid = new Map(keys.map((key) => [key.kid, key]));
   }
 
   /** @throws DownloadAuthConfigurationError where no key of links is configured */
   sign(claims: LinkClaims): string {
-    const [current] = this.keys;
+    const current = this.keys.find((key) => this.isInUse(key));
     if (!current) {
       throw new DownloadAuthConfigurationError(
         'Links need a secret of their own, because the access tokens are verified with a public key. Write links: { secret: process.env.LINK_SECRET } in the options.',
@@ -37,9 +38,13 @@ export class LinkTokens {
   /** The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked here. */
   async open(unverified: UnverifiedToken): Promise<LinkClaims | undefined> {
     const key = this.byKid.get(unverified.header.kid);
-    if (!key || unverified.header.alg !== ALGORITHM) return undefined;
+    if (!key || !this.isInUse(key) || unverified.header.alg !== ALGORITHM) return undefined;
     const claims: TokenClaims | undefined = await this.signatures.verify(unverified.token, key.key);
     return claims && isLinkClaims(claims) ? claims : undefined;
+  }
+
+  private isInUse({ retiredAt }: LinkKey): boolean {
+    return this.clock() < retiredAt;
   }
 }
 
