@@ -4,10 +4,10 @@ import { exchangeOf, type HttpExchange, isSecure } from './http/http-exchange.js
 import { scrubRequest } from './http/scrub-request.js';
 import { claimsToBeLink, describeLink } from './links/link-claims.js';
 import { LinkOpener } from './links/link-opener.js';
-import type { StreamDownloadOptions, TransportOptions } from './options/download-auth-options.js';
+import type { TransportOptions } from './options/download-auth-options.js';
 import { PerRoute } from './options/per-route.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions, resolveTransports } from './options/resolve-options.js';
-import { STREAM_DOWNLOAD } from './options/stream-download.metadata.js';
+import { routeOptions } from './options/stream-download.metadata.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { parseCompactJws, type UnverifiedToken } from './tokens/compact-jws.js';
@@ -112,14 +112,13 @@ export class DownloadAuthGuard implements CanActivate {
 
   private policyOf(context: ExecutionContext): RoutePolicy {
     return this.policies.of(context, () => {
-      const targets = [context.getHandler(), context.getClass()];
-      const [route, controller] = this.reflector.getAll<(StreamDownloadOptions | undefined)[]>(
-        STREAM_DOWNLOAD,
-        targets,
-      );
-      const { transports, requireSecureConnection } = { ...controller, ...route };
+      const { controller, handler } = routeOptions(this.reflector, context);
+      const requireSecureConnection = handler.requireSecureConnection ?? controller.requireSecureConnection;
       return {
-        transports: resolveTransports(transports, this.options.transports),
+        transports: resolveTransports(
+          handler.transports,
+          resolveTransports(controller.transports, this.options.transports),
+        ),
         requireSecureConnection: requireSecureConnection ?? this.options.requireSecureConnection,
       };
     });

@@ -164,7 +164,9 @@ export class DownloadLinks {
       );
     }
     if (Object.keys(target.query ?? {}).some((name) => isTokenName(name, this.options.tokenName))) {
-      throw new DownloadAuthConfigurationError(`query: ${this.options.tokenName} is the token's own parameter.`);
+      throw new DownloadAuthConfigurationError(
+        `query: ${this.options.tokenName} is the token's own parameter.`,
+      );
     }
     const syntax = this.adapterHost.httpAdapter.getType() === 'fastify' ? 'fastify' : 'express';
     const { path, received } = fillRoute(route.path, target.params ?? {}, syntax);

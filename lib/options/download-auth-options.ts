@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import type { DeliveryOptions } from '../delivery/delivery-options.js';
 import type { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { Duration } from './duration.js';
 
@@ -149,6 +150,8 @@ export interface DownloadAuthOptions {
   transports?: TransportOptions;
   cookie?: CookieOptions;
   links?: LinkOptions;
+  /** How files are delivered: headers, ranges, offload. */
+  delivery?: DeliveryOptions;
 
   /**
    * Refuses requests that did not come over TLS, as the framework sees it behind its trusted proxies.
@@ -167,4 +170,5 @@ export interface DownloadAuthOptions {
 export interface StreamDownloadOptions {
   transports?: TransportOptions;
   requireSecureConnection?: boolean;
+  delivery?: DeliveryOptions;
 }
