@@ -7,13 +7,13 @@ export interface IoredisClient {
   eval(script: string, keys: number, ...args: string[]): Promise<unknown>;
   mget(...keys: string[]): Promise<(string | null)[]>;
   hgetall(key: string): Promise<Record<string, string>>;
-  duplicate(...args: never[]): unknown;
+  readonly duplicate: unknown;
   quit(): Promise<unknown>;
   disconnect(): void;
 }
 
 interface Subscriber extends IoredisClient {
-  on(event: string, listener: (...args: string[]) => void): unknown;
+  on(event: string, listener: (channel: string, text: string) => void): unknown;
   subscribe(channel: string): Promise<unknown>;
   connect(): Promise<unknown>;
   readonly status: string;
@@ -46,10 +46,11 @@ export class IoredisDriver implements RedisDriver {
 
   subscribe(channel: string, message: (text: string) => void, ready: () => void): () => void {
     const isCluster = (this.client as { isCluster?: boolean }).isCluster === true;
-    const duplicate = this.client.duplicate as (...args: unknown[]) => Subscriber;
-    const subscriber = duplicate.apply(this.client, isCluster ? [] : [FOR_SUBSCRIBER]);
+    // The two kinds of client take different arguments, and what each calls itself is all that tells.
+    const { client } = this as unknown as { client: { duplicate(options?: object): Subscriber } };
+    const subscriber = isCluster ? client.duplicate() : client.duplicate(FOR_SUBSCRIBER);
     tolerateErrors(subscriber);
-    subscriber.on('message', (from, text) => from === channel && message(text!));
+    subscriber.on('message', (from, text) => from === channel && message(text));
     subscriber.on('ready', () => void subscriber.subscribe(channel).then(ready, () => {}));
     if (subscriber.status === 'wait') {
       subscriber.connect().catch(() => {});
