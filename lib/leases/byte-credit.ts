@@ -18,17 +18,22 @@ export function firstCredit(total: number): number {
  */
 export class ByteCredit {
   sent = 0;
+  private granted = 0;
   private refused = false;
+  /** What no answer to a question under way can go beyond, unless others give back. */
+  private limit = 0;
 
   /**
    * @param total bytes the request will send; Infinity if unknown
    * @param granted bytes it may send without asking
+   * @param left bytes that it could be granted beyond these
    */
   constructor(
     private readonly total: number,
-    private granted: number,
+    granted: number,
+    left?: number,
   ) {
-    this.refused = granted < firstCredit(total);
+    this.answered(granted, firstCredit(total), left);
   }
 
   /** Bytes to ask for, those granted included, whenever something is reported anyway. */
@@ -42,14 +47,15 @@ export class ByteCredit {
     return !this.refused && this.target - this.granted > (this.target - this.sent) / 2;
   }
 
-  /** All that was granted is sent, and there is no more to have. */
+  /** All is sent that was granted or, while the answer is under way, could be; and there was more to send. */
   get exhausted(): boolean {
-    return this.refused && this.sent >= this.granted && this.sent < this.total;
+    return this.sent >= (this.refused ? this.granted : this.limit) && this.sent < this.total;
   }
 
   /** Takes in the store's answer to having asked for `asked` bytes. */
-  answered(granted: number, asked: number): void {
+  answered(granted: number, asked: number, left = Infinity): void {
     this.granted = Math.max(this.granted, granted);
     this.refused = granted < asked;
+    this.limit = this.granted + left;
   }
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /**
  * 132 bits of SHA-256 in 22 characters: what the stores know of resources, subjects, clients and
@@ -7,5 +7,5 @@ import { createHash } from 'node:crypto';
 export function fingerprint(...parts: string[]): string {
   // Length first, so that no two lists of parts read the same.
   const text = parts.map((part) => `${part.length}:${part}`).join('');
-  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
+  return hash('sha256', text, 'base64url').slice(0, 22);
 }

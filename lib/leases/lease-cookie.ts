@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { fingerprint } from './fingerprint.js';
+import { randomText } from './random.js';
 
 /** The cookie that makes later requests part of a lease. `Secure` is for the caller to decide. */
 export interface LeaseCookie {
@@ -22,7 +22,7 @@ export function leaseCookieName(linkId: string): string {
 
 /** 144 random bits. */
 export function newLeaseCookieValue(): string {
-  return randomBytes(18).toString('base64url');
+  return randomText(18);
 }
 
 /**

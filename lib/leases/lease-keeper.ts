@@ -57,7 +57,7 @@ export class LeaseKeeper {
   async close(): Promise<void> {
     clearTimeout(this.recheckTimer);
     this.unsubscribe?.();
-    await this.context.calls.optional(() => this.context.settlements.flush());
+    await this.context.calls.optional(() => this.settled());
     this.context.settlements.close();
     await this.context.store.close();
   }
@@ -113,6 +113,14 @@ export class LeaseKeeper {
       subject: target.subject,
       issuedBefore: target.link === undefined ? revocation.issuedBefore : undefined,
     });
+  }
+
+  /**
+   * Waits until the store has heard of every download that has ended, as far as it answers. Answers
+   * how many it has not heard of.
+   */
+  settled(): Promise<number> {
+    return this.context.settlements.flush();
   }
 
   /** How a link has been used so far, on all nodes. @throws DownloadRefusal STORE_UNAVAILABLE */

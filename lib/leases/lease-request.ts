@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { type DeliveryOutcome, type PlannedDelivery } from '../delivery/delivery-watch.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit, firstCredit } from './byte-credit.js';
@@ -6,6 +5,7 @@ import { fingerprint } from './fingerprint.js';
 import { type IntervalSet, NO_INTERVALS, union, withInterval } from './interval-set.js';
 import { leaseCookieName, leaseOfCookie, newLeaseCookieValue } from './lease-cookie.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
+import { uniqueName } from './random.js';
 import { type AcquireAnswer, type AcquireRequest, type ExtendRequest } from './lease-store.js';
 
 /**
@@ -35,7 +35,7 @@ export class LeaseRequest {
     readonly answer: GrantedAnswer,
     private readonly cut: (code: RefusalCode) => void,
   ) {
-    this.credit = new ByteCredit(total, answer.granted);
+    this.credit = new ByteCredit(total, answer.granted, answer.left);
     this.reportedAt = context.clock();
   }
 
@@ -123,11 +123,11 @@ export class LeaseRequest {
     this.unanswered = union(this.unanswered, this.unreported);
     this.unreported = NO_INTERVALS;
     try {
-      const { found, granted } = await this.context.store.extend(this.extension(total));
+      const { found, granted, left } = await this.context.store.extend(this.extension(total));
       this.unanswered = NO_INTERVALS;
       this.failing = false;
       // A store that lost its memory has no say any more: the request ends at its plan in any case.
-      credit.answered(found ? granted : Infinity, total);
+      credit.answered(found ? granted : Infinity, total, left);
     } catch {
       // A download that was counted goes on while the store is away; what it sent is told later.
       this.failing = true;
@@ -162,7 +162,7 @@ function acquireRequest(
     now,
     linkId: link.id,
     lease: leaseOfCookie(link.id, cookie)!,
-    request: randomBytes(9).toString('base64url'),
+    request: uniqueName(),
     presented: lease,
     client: clientKey,
     maxDownloads: link.maxDownloads,

@@ -120,6 +120,8 @@ export type AcquireAnswer =
       readonly lease: string;
       /** Bytes this request may send before it has to ask again; less than asked where the budget ends. */
       readonly granted: number;
+      /** Bytes of the budget that are charged to nobody yet; undefined where there is no budget. */
+      readonly left?: number;
       /** Leases that were opened and not given back, this one included. */
       readonly used: number;
     }
@@ -148,6 +150,8 @@ export interface ExtendAnswer {
   readonly found: boolean;
   /** Bytes the request may send in all. */
   readonly granted: number;
+  /** Bytes of the budget that are charged to nobody yet; undefined where there is no budget. */
+  readonly left?: number;
 }
 
 export interface ReleaseRequest {

@@ -28,8 +28,8 @@ export interface Lease {
   used: boolean;
   covered: IntervalSet;
   completedAt?: number;
-  /** The requests that run, and the bytes granted to each. */
-  running?: Record<string, number>;
+  /** The requests that run, and the bytes granted to each; a list, as it hardly ever has a second entry. */
+  running?: [request: string, granted: number][];
 }
 
 /** Whether a further request may join. */
@@ -62,7 +62,7 @@ export function openLease(request: AcquireRequest): Lease {
 
 /** Lets a request into the lease; answers the bytes it may send. */
 export function joinLease(lease: Lease, request: AcquireRequest): number {
-  const granted = lease.running?.[request.request];
+  const granted = grantedTo(lease, request.request);
   if (granted !== undefined) {
     return granted;
   }
@@ -77,9 +77,14 @@ export function joinLease(lease: Lease, request: AcquireRequest): number {
   return charge(lease, request.request, request.bytes);
 }
 
+/** Bytes that may still be charged; undefined without a budget. */
+export function bytesLeft(lease: Lease): number | undefined {
+  return lease.budget === undefined ? undefined : Math.max(0, lease.budget - lease.charged);
+}
+
 /** Answers the bytes the request may send in all, or undefined if it is not running. */
 export function extendLease(lease: Lease, report: ExtendRequest): number | undefined {
-  const granted = lease.running?.[report.request];
+  const granted = grantedTo(lease, report.request);
   if (granted === undefined) {
     return undefined;
   }
@@ -93,16 +98,14 @@ export function releaseLease(
   lease: Lease,
   report: ReleaseRequest,
 ): { completed: boolean; givenBack: boolean } | undefined {
-  const granted = lease.running?.[report.request];
+  const granted = grantedTo(lease, report.request);
   if (granted === undefined) {
     return undefined;
   }
   note(lease, report);
   lease.charged += report.sent - granted;
-  delete lease.running![report.request];
-  if (Object.keys(lease.running!).length === 0) {
-    lease.running = undefined;
-  }
+  const others = lease.running!.filter(([request]) => request !== report.request);
+  lease.running = others.length > 0 ? others : undefined;
   const whole = lease.length === undefined ? report.whole : coversAll(lease.covered, lease.length);
   const completed = whole && lease.completedAt === undefined;
   if (completed) {
@@ -119,7 +122,7 @@ export function leaseUsage(lease: Lease): LeaseUsage {
     completedAt: lease.completedAt,
     length: lease.length,
     covered: bytesIn(lease.covered),
-    running: Object.keys(lease.running ?? {}).length,
+    running: lease.running?.length ?? 0,
   };
 }
 
@@ -133,9 +136,16 @@ function note(lease: Lease, report: { now: number; sent: number; covered: Interv
 
 /** Charges up to `bytes` more, as far as the budget goes. */
 function charge(lease: Lease, request: string, bytes: number): number {
-  const left = lease.budget === undefined ? bytes : Math.max(0, lease.budget - lease.charged);
-  const granted = Math.max(0, Math.min(bytes, left));
+  const granted = Math.max(0, Math.min(bytes, bytesLeft(lease) ?? bytes));
   lease.charged += granted;
-  lease.running ??= {};
-  return (lease.running[request] = (lease.running[request] ?? 0) + granted);
+  const entry = lease.running?.find(([name]) => name === request);
+  if (entry) {
+    return (entry[1] += granted);
+  }
+  lease.running = [...(lease.running ?? []), [request, granted]];
+  return granted;
+}
+
+function grantedTo(lease: Lease, request: string): number | undefined {
+  return lease.running?.find(([name]) => name === request)?.[1];
 }

@@ -151,7 +151,7 @@ describe('a store that does not answer', () => {
   it('does not keep the application from ending', async () => {
     const answer = await Answer.begin(keeper, link());
     store.state.mode = 'slow';
-    await answer.finish();
+    answer.admission.ended({ status: 200, completed: false, bytes: 0 });
     const closed = keeper.close();
     await vi.advanceTimersByTimeAsync(2000);
     await closed;

@@ -44,8 +44,14 @@ export class LinkRecord {
     if (this.ids.length >= this.pruneAt) {
       this.prune(now, terms);
     }
-    this.ids.push(id);
-    this.leases.push(lease);
+    if (this.ids.length === 0) {
+      // A literal has room for one, where a first push makes room for seventeen.
+      this.ids = [id];
+      this.leases = [lease];
+    } else {
+      this.ids.push(id);
+      this.leases.push(lease);
+    }
     if (this.index) {
       this.index.byId.set(id, lease);
       if (lease.client !== undefined) {

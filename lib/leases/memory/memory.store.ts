@@ -1,4 +1,4 @@
-import { extendLease, joinLease, leaseUsage, openLease, releaseLease } from '../lease.js';
+import { bytesLeft, extendLease, joinLease, leaseUsage, openLease, releaseLease } from '../lease.js';
 import {
   type AcquireAnswer,
   type AcquireRequest,
@@ -82,6 +82,7 @@ export class MemoryLeaseStore implements LeaseStore {
         kind: repeated ? 'opened' : 'joined',
         lease: found.id,
         granted,
+        left: bytesLeft(found.lease),
         used: known.used,
       });
     }
@@ -101,7 +102,11 @@ export class MemoryLeaseStore implements LeaseStore {
     if (record && granted !== undefined) {
       this.keep(record, report);
     }
-    return Promise.resolve({ found: granted !== undefined, granted: granted ?? 0 });
+    return Promise.resolve(
+      lease && granted !== undefined
+        ? { found: true, granted, left: bytesLeft(lease) }
+        : { found: false, granted: 0 },
+    );
   }
 
   release(report: ReleaseRequest): Promise<ReleaseAnswer> {
@@ -143,17 +148,20 @@ export class MemoryLeaseStore implements LeaseStore {
   private openNew(known: LinkRecord | undefined, request: AcquireRequest): AcquireAnswer {
     const lease = openLease(request);
     const record = known ?? new LinkRecord();
-    const add = () => record.add(request.lease, lease, request.now, request.terms);
+    const id = flat(request.lease);
+    lease.client = flat(lease.client);
+    lease.version = flat(lease.version);
+    const add = () => record.add(id, lease, request.now, request.terms);
     this.keep(record, request);
     if (known) {
       this.links.update(record, request.now, add, true);
     } else {
       add();
-      this.links.set(request.linkId, record, request.now);
+      this.links.set(flat(request.linkId), record, request.now);
     }
     record.used += 1;
     const granted = joinLease(lease, request);
-    return { kind: 'opened', lease: request.lease, granted, used: record.used };
+    return { kind: 'opened', lease: request.lease, granted, left: bytesLeft(lease), used: record.used };
   }
 
   private giveBack(record: LinkRecord, report: ReleaseRequest): void {
@@ -167,4 +175,9 @@ export class MemoryLeaseStore implements LeaseStore {
   private keep(record: LinkRecord, request: { now: number; keep: number }): void {
     record.keepUntil = Math.max(record.keepUntil, request.now + request.keep);
   }
+}
+
+/** A copy of its own: V8 keeps the whole of a string from which a part was taken. */
+function flat<T extends string | undefined>(text: T): T {
+  return (text === undefined ? text : Buffer.from(text).toString()) as T;
 }

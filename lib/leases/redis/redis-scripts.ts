@@ -58,9 +58,12 @@ local function joinable(id, client, terms)
   end
 end
 
+local function bytes_left(lease)
+  return lease.budget and math.max(0, lease.budget - lease.charged) or nil
+end
+
 local function charge(lease, bytes)
-  local left = lease.budget and math.max(0, lease.budget - lease.charged) or bytes
-  local granted = math.max(0, math.min(bytes, left))
+  local granted = math.max(0, math.min(bytes, bytes_left(lease) or bytes))
   lease.charged = lease.charged + granted
   lease.running[q.request] = (lease.running[q.request] or 0) + granted
   return lease.running[q.request]
@@ -158,8 +161,8 @@ export const ACQUIRE = script(
   STATE_MACHINE,
   JOIN,
   `
-local function answer(kind, id, granted)
-  return cjson.encode({ kind = kind, lease = id, granted = granted, used = used() })
+local function answer(kind, id, granted, left)
+  return cjson.encode({ kind = kind, lease = id, granted = granted, left = left, used = used() })
 end
 
 local repeated = load(q.lease)
@@ -172,7 +175,7 @@ end
 if lease and (not q.sameVersion or lease.version == q.version) then
   local granted = join(lease)
   save(id, lease)
-  return answer(repeated and 'opened' or 'joined', id, granted)
+  return answer(repeated and 'opened' or 'joined', id, granted, bytes_left(lease))
 end
 if not q.mayOpen then
   return cjson.encode({ kind = 'closed' })
@@ -193,7 +196,7 @@ end
 local granted = join(lease)
 redis.call('HINCRBY', record, 'used', 1)
 save(q.lease, lease)
-return answer('opened', q.lease, granted)
+return answer('opened', q.lease, granted, bytes_left(lease))
 `,
 );
 
@@ -211,7 +214,7 @@ if now < lease.openedAt + q.terms.life then
   granted = charge(lease, q.total - granted)
 end
 save(q.lease, lease)
-return cjson.encode({ found = true, granted = granted })
+return cjson.encode({ found = true, granted = granted, left = bytes_left(lease) })
 `,
 );
 

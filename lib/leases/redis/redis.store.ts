@@ -180,8 +180,9 @@ type LeaseQuery = Pick<LinkQuery, 'now' | 'linkId' | 'lease' | 'client' | 'terms
 
 const NEVER_USED = { used: 0, joinable: false };
 
-/** Lua writes an empty list as an empty object. */
+/** Lua looks requests up by name, and writes an empty list as an empty object. */
 function parseLease(text: string): Lease {
-  const lease = JSON.parse(text) as Lease;
-  return { ...lease, covered: Array.isArray(lease.covered) ? lease.covered : [] };
+  const lease = JSON.parse(text) as Omit<Lease, 'running'> & { running: Record<string, number> };
+  const covered = Array.isArray(lease.covered) ? (lease.covered as number[]) : [];
+  return { ...lease, covered, running: Object.entries(lease.running) };
 }

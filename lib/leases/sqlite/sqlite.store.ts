@@ -1,4 +1,4 @@
-import { extendLease, joinLease, openLease, releaseLease } from '../lease.js';
+import { bytesLeft, extendLease, joinLease, openLease, releaseLease } from '../lease.js';
 import {
   type AcquireAnswer,
   type AcquireRequest,
@@ -86,7 +86,13 @@ export class SqliteLeaseStore implements LeaseStore {
       if (found && (!request.sameVersion || found.lease.version === request.version)) {
         const granted = joinLease(found.lease, request);
         leases.put(linkId, found.id, found.lease, now + request.keep);
-        return { kind: repeated ? 'opened' : 'joined', lease: found.id, granted, used };
+        return {
+          kind: repeated ? 'opened' : 'joined',
+          lease: found.id,
+          granted,
+          left: bytesLeft(found.lease),
+          used,
+        };
       }
       if (!request.mayOpen) {
         return { kind: 'closed' };
@@ -98,7 +104,7 @@ export class SqliteLeaseStore implements LeaseStore {
       const granted = joinLease(lease, request);
       leases.sweep(now);
       leases.add(linkId, request.lease, lease, now + request.keep, request.terms);
-      return { kind: 'opened', lease: request.lease, granted, used: used + 1 };
+      return { kind: 'opened', lease: request.lease, granted, left: bytesLeft(lease), used: used + 1 };
     });
   }
 
@@ -106,10 +112,11 @@ export class SqliteLeaseStore implements LeaseStore {
     return this.write((leases) => {
       const lease = leases.lease(report.linkId, report.lease);
       const granted = lease && extendLease(lease, report);
-      if (lease && granted !== undefined) {
-        leases.put(report.linkId, report.lease, lease, report.now + report.keep);
+      if (!lease || granted === undefined) {
+        return { found: false, granted: 0 };
       }
-      return { found: granted !== undefined, granted: granted ?? 0 };
+      leases.put(report.linkId, report.lease, lease, report.now + report.keep);
+      return { found: true, granted, left: bytesLeft(lease) };
     });
   }
 

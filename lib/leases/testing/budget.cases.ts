@@ -51,10 +51,16 @@ export const budgetCases: StoreCase[] = [
     async run({ store, other = store }) {
       const first = acquisition({ length: 1000, budget: 500, bytes: 100 });
       await store.acquire(first);
-      assert.deepEqual(await store.extend(extension(first, { total: 300 })), { found: true, granted: 300 });
-      assert.deepEqual(await other.extend(extension(first, { total: 300 })), { found: true, granted: 300 });
-      assert.deepEqual(await store.extend(extension(first, { total: 200 })), { found: true, granted: 300 });
-      assert.deepEqual(await store.extend(extension(first, { total: 900 })), { found: true, granted: 500 });
+      const asked = [
+        [store, 300, 300],
+        [other, 300, 300],
+        [store, 200, 300],
+        [store, 900, 500],
+      ] as const;
+      for (const [node, total, granted] of asked) {
+        const answer = await node.extend(extension(first, { total }));
+        assert.deepEqual(answer, { found: true, granted, left: 500 - granted });
+      }
     },
   },
   {
@@ -188,6 +194,7 @@ export const budgetCases: StoreCase[] = [
       assert.deepEqual(await store.extend(extension(first, { now, total: 50 })), {
         found: true,
         granted: 10,
+        left: 990,
       });
     },
   },
@@ -215,6 +222,7 @@ export const budgetCases: StoreCase[] = [
         kind: 'opened',
         lease: first.lease,
         granted: length,
+        left: length,
         used: 1,
       });
       const short = await store.extend(

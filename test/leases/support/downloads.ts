@@ -55,6 +55,7 @@ export class Answer {
   bytes = 0;
   private constructor(
     readonly admission: Admission,
+    private readonly keeper: LeaseKeeper,
     private readonly planned: PlannedDelivery,
     private position: number,
     readonly cookie?: LeaseCookie,
@@ -69,7 +70,7 @@ export class Answer {
     let cookie: LeaseCookie | undefined;
     const admission = await keeper.admit(to, { ...client, setCookie: (set) => (cookie = set) });
     await admission.planned(planned);
-    return new Answer(admission, planned, planned.intervals[0]?.start ?? 0, cookie);
+    return new Answer(admission, keeper, planned, planned.intervals[0]?.start ?? 0, cookie);
   }
 
   /** Sends up to `bytes` more, in writes of 256 KiB, as far as the connection stands. Answers how many it sent. */
@@ -92,6 +93,7 @@ export class Answer {
     const completed = this.position >= this.planned.intervals[0]!.end;
     this.admission.ended({ status: this.planned.status, completed, bytes: this.bytes });
     await turn();
+    await this.keeper.settled();
   }
 
   async finish(): Promise<this> {
