@@ -12,7 +12,7 @@ import { type Representation } from './representation/representation.js';
 export type DeliveryFields = Readonly<Record<string, string | false | undefined>>;
 
 /** What describes a body and has no place in an answer that carries another one, or none (RFC 9110 §15.4.5). */
-export const BODY_FIELDS = [
+const BODY_FIELDS = [
   'Content-Type',
   'Content-Length',
   'Content-Disposition',
@@ -20,6 +20,18 @@ export const BODY_FIELDS = [
   'Content-Language',
   'Content-Range',
 ];
+
+/** What a handler says of a file, and must not stand in the answer that tells why there is none. */
+const FILE_FIELDS = [...BODY_FIELDS, 'ETag', 'Last-Modified', 'Accept-Ranges', 'Cache-Control', 'Expires'];
+
+/** Takes back what the handler said of a file that is not sent: an error saved under its name, or cached as it. */
+export function removeFileFields(port: ResponsePort): void {
+  if (!port.raw.headersSent) {
+    for (const name of FILE_FIELDS) {
+      port.remove(name);
+    }
+  }
+}
 
 /** Fields of every answer, 304, 412 and 416 among them: what guards the content also guards the lack of it. */
 export function commonFields(options: ResolvedDelivery): DeliveryFields {
