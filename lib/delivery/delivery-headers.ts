@@ -112,7 +112,10 @@ export function writeFields(port: ResponsePort, parts: AnswerParts): void {
   }
   const defaults = { ...commonFields(context.options), ...validatorFields(plan, representation, now) };
   for (const [name, value] of Object.entries(defaults)) {
-    port.setDefault(name, value);
+    // nginx adds its own to a 200, and would send both
+    if (!(delegation && status === 200 && name === 'Accept-Ranges')) {
+      port.setDefault(name, value);
+    }
   }
   // The proxy answers to the range itself, and takes any other status for an answer of ours
   const sent = delegation ? 200 : status;
