@@ -5,7 +5,7 @@ import { isPlainResponse } from './body/plain-response.js';
 import { DeliveredFile } from './delivered-file.js';
 import { type DeliveryContext } from './delivery-context.js';
 import { toHttpException } from './delivery-failure.js';
-import { writeFields } from './delivery-headers.js';
+import { removeFileFields, writeFields } from './delivery-headers.js';
 import { planDelivery, type DeliveryPlan } from './delivery-plan.js';
 import { DeliveryRun } from './delivery-run.js';
 import { type PlannedDelivery } from './delivery-watch.js';
@@ -38,7 +38,7 @@ export async function deliver(result: StreamableFile | Download, context: Delive
   if (result instanceof Download && result.content.kind === 'redirect') {
     return redirect(result.content.url, method, port, context);
   }
-  const found = await represent(result);
+  const found = await represent(result, port);
   try {
     const representation = await withHandlerFields(found, port, context.options.ranges);
     const plan = planDelivery(
@@ -56,11 +56,12 @@ export async function deliver(result: StreamableFile | Download, context: Delive
     return await carryOut(plan, representation, delegation, port, context);
   } catch (error) {
     await found.close().catch(() => {});
+    removeFileFields(port);
     throw error;
   }
 }
 
-async function represent(result: StreamableFile | Download): Promise<Representation> {
+async function represent(result: StreamableFile | Download, port: ResponsePort): Promise<Representation> {
   try {
     if (!(result instanceof Download)) {
       return await representStreamable(result);
@@ -70,6 +71,7 @@ async function represent(result: StreamableFile | Download): Promise<Representat
     }
     return await representDownload(result.content);
   } catch (error) {
+    removeFileFields(port);
     throw toHttpException(error);
   }
 }

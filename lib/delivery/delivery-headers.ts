@@ -12,7 +12,7 @@ import { type Representation } from './representation/representation.js';
 export type DeliveryFields = Readonly<Record<string, string | false | undefined>>;
 
 /** What describes a body and has no place in an answer that carries another one, or none (RFC 9110 §15.4.5). */
-export const BODY_FIELDS = [
+const BODY_FIELDS = [
   'Content-Type',
   'Content-Length',
   'Content-Disposition',
@@ -20,6 +20,18 @@ export const BODY_FIELDS = [
   'Content-Language',
   'Content-Range',
 ];
+
+/** What a handler says of a file, and must not stand in the answer that tells why there is none. */
+const FILE_FIELDS = [...BODY_FIELDS, 'ETag', 'Last-Modified', 'Accept-Ranges', 'Cache-Control', 'Expires'];
+
+/** Takes back what the handler said of a file that is not sent: an error saved under its name, or cached as it. */
+export function removeFileFields(port: ResponsePort): void {
+  if (!port.raw.headersSent) {
+    for (const name of FILE_FIELDS) {
+      port.remove(name);
+    }
+  }
+}
 
 /** Fields of every answer, 304, 412 and 416 among them: what guards the content also guards the lack of it. */
 export function commonFields(options: ResolvedDelivery): DeliveryFields {
@@ -100,7 +112,10 @@ export function writeFields(port: ResponsePort, parts: AnswerParts): void {
   }
   const defaults = { ...commonFields(context.options), ...validatorFields(plan, representation, now) };
   for (const [name, value] of Object.entries(defaults)) {
-    port.setDefault(name, value);
+    // nginx adds its own to a 200, and would send both
+    if (!(delegation && status === 200 && name === 'Accept-Ranges')) {
+      port.setDefault(name, value);
+    }
   }
   // The proxy answers to the range itself, and takes any other status for an answer of ours
   const sent = delegation ? 200 : status;

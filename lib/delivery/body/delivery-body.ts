@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { type BodyLayout } from '../multipart-byteranges.js';
 import { type ByteSource } from './byte-source.js';
-import { SMALLEST_CHUNK } from './chunk-size.js';
+import { firstChunk } from './chunk-size.js';
 import { isPlainResponse } from './plain-response.js';
 import { pump } from './pump.js';
 import { type SentLedger } from './sent-ledger.js';
@@ -69,7 +69,7 @@ export class DeliveryBody extends Readable {
    * @param reuse the response is a plain one as far as can be seen
    */
   async prime(reuse: boolean): Promise<void> {
-    this.#primed = await this.#take(SMALLEST_CHUNK, reuse && this.#options.fastPath);
+    this.#primed = await this.#take(firstChunk(this.#left), reuse && this.#options.fastPath);
   }
 
   /** The next chunk, undefined at the end of a body of unknown length. */

@@ -25,7 +25,7 @@ const COARSE = 2000;
 export async function fileValidators(file: OpenFile, slice: string): Promise<Required<Validators>> {
   if (sinceChange(file) < TICK) {
     await setTimeout(TICK);
-    await file.refresh();
+    file.refresh();
   }
   const { size, dev, ino, mtimeNs, ctimeNs } = file.stats;
   const digest = createHash('sha256')

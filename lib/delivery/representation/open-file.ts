@@ -1,16 +1,23 @@
-import { close, constants, fstat, open, read, type BigIntStats, type ReadStream } from 'node:fs';
+import { close, constants, fstatSync, open, read, type BigIntStats, type ReadStream } from 'node:fs';
 import { readlink, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { missingFile } from '../delivery-failure.js';
 
 const openAsync = promisify(open);
-const fstatAsync = promisify(fstat) as (fd: number, options: { bigint: true }) => Promise<BigIntStats>;
 const closeAsync = promisify(close);
 
 // A FIFO without a writer must not block a thread of the pool; regular files do not notice. Absent on Windows.
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
+
+/**
+ * In this thread: a descriptor that was opened a moment ago has its attributes in memory, on network file systems
+ * too, and handing the question to the thread pool costs twenty times what the answer does.
+ */
+function describe(fd: number): BigIntStats {
+  return fstatSync(fd, { bigint: true });
+}
 
 /** A descriptor that this package owns, and what it said of itself when it was opened. */
 export class OpenFile {
@@ -34,8 +41,8 @@ export class OpenFile {
   }
 
   /** Asks the descriptor again. */
-  async refresh(): Promise<void> {
-    this.stats = await fstatAsync(this.#fd, { bigint: true });
+  refresh(): void {
+    this.stats = describe(this.#fd);
   }
 
   /** Reads up to `length` bytes at `position` into the buffer; resolves with how many, 0 at the end of the file. */
@@ -87,14 +94,14 @@ export class OpenFile {
  */
 export async function openFile(path: string, root?: string): Promise<OpenFile> {
   if (root === undefined) {
-    return describe(await openAsync(path, READ_ONLY), path);
+    return own(await openAsync(path, READ_ONLY), path);
   }
   const realRoot = await realpath(root);
   const real = await realpath(resolve(realRoot, resolveInside(root, path)));
   if (!isInside(realRoot, real)) {
     throw missingFile();
   }
-  const file = await describe(await openAsync(real, READ_ONLY | NO_FOLLOW), real);
+  const file = await own(await openAsync(real, READ_ONLY | NO_FOLLOW), real);
   try {
     const [now, again] = await Promise.all([stat(real, { bigint: true }), realpath(real)]);
     const isSame = now.ino === file.stats.ino && now.dev === file.stats.dev && again === real;
@@ -135,7 +142,7 @@ async function descriptorPath(file: OpenFile, path: string): Promise<string> {
  */
 export async function adoptFileStream(stream: ReadStream, path: string): Promise<OpenFile | undefined> {
   const fd = await descriptorOf(stream);
-  const stats = await fstatAsync(fd, { bigint: true });
+  const stats = describe(fd);
   if (!stats.isFile() && !stats.isDirectory()) {
     return undefined;
   }
@@ -163,9 +170,9 @@ function descriptorOf(stream: ReadStream): Promise<number> {
   });
 }
 
-async function describe(fd: number, path: string): Promise<OpenFile> {
+async function own(fd: number, path: string): Promise<OpenFile> {
   try {
-    return new OpenFile(fd, path, await fstatAsync(fd, { bigint: true }));
+    return new OpenFile(fd, path, describe(fd));
   } catch (error) {
     await closeAsync(fd);
     throw error;
