@@ -9,6 +9,8 @@ interface About {
   readonly subject?: string;
   /** What is downloaded, as the link names it. */
   readonly resource?: string;
+  /** The path that was asked for, or that a minted link leads to, without the query. */
+  readonly path?: string;
 }
 
 interface AboutAnswer extends About {

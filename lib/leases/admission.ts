@@ -4,7 +4,7 @@ import {
   type PlannedDelivery,
 } from '../delivery/delivery-watch.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
-import { deliveryEvents, type DeliveryEvents } from './delivery-events.js';
+import { deliveryEvents, type DeliveryEvents, sendsBody } from './delivery-events.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
 import { LeaseRequest } from './lease-request.js';
 
@@ -51,7 +51,10 @@ export class Admission implements DeliveryWatch {
       this.plan = undefined;
       throw error;
     }
-    this.events = deliveryEvents(this.context, this.request.link, plan, this.lease?.answer);
+    const { link, client } = this.request;
+    const { id: linkId, subject, resource, maxDownloads } = link;
+    const about = { linkId, subject, resource, path: client.path, maxDownloads };
+    this.events = deliveryEvents(this.context, about, plan, this.lease?.answer);
   }
 
   sent(start: number, end: number): void {
@@ -103,13 +106,4 @@ export class Admission implements DeliveryWatch {
     this.cutBy ??= code;
     this.controller.abort(new DownloadRefusal(code));
   }
-}
-
-/** HEAD, 304, 412, 416 and an empty file send nothing that could be counted. */
-function sendsBody(plan: PlannedDelivery): boolean {
-  return (
-    plan.method !== 'HEAD' &&
-    (plan.status === 200 || plan.status === 206) &&
-    (plan.length === undefined || plan.intervals.some(({ start, end }) => end > start))
-  );
 }

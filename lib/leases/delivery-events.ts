@@ -1,7 +1,7 @@
 import { type DeliveryOutcome, type PlannedDelivery } from '../delivery/delivery-watch.js';
+import { type Claimant } from '../events/claimant.js';
 import { type DownloadEventSink } from '../events/download-event.js';
 import { type RefusalCode } from '../refusals/download-refusal.js';
-import { type LeasedLink } from './lease-link.js';
 import { type AcquireAnswer } from './lease-store.js';
 
 export interface DeliveryEvents {
@@ -9,8 +9,10 @@ export interface DeliveryEvents {
   aborted(outcome: DeliveryOutcome, code?: RefusalCode): void;
 }
 
-/** What is downloaded and by whom, where no link tells. */
-export type DeliverySubject = Partial<Pick<LeasedLink, 'id' | 'subject' | 'resource' | 'maxDownloads'>>;
+/** What is downloaded and by whom, and how often it may be. */
+export interface DeliverySubject extends Claimant {
+  readonly maxDownloads?: number;
+}
 
 /**
  * Tells of one delivery: that it began when called, how it ended when the answer's methods are.
@@ -28,9 +30,10 @@ export function deliveryEvents(
   }
   const startedAt = clock();
   const about = {
-    linkId: subject.id,
+    linkId: subject.linkId,
     subject: subject.subject,
     resource: subject.resource,
+    path: subject.path,
     length: plan.length,
     status: plan.status,
   };
@@ -52,4 +55,13 @@ export function deliveryEvents(
     completed: (outcome) => events.emit({ type: 'completed', ...ended(outcome) }),
     aborted: (outcome, code) => events.emit({ type: 'aborted', ...ended(outcome), code }),
   };
+}
+
+/** HEAD, 304, 412, 416 and an empty file send nothing that could be counted or told of. */
+export function sendsBody(plan: PlannedDelivery): boolean {
+  return (
+    plan.method !== 'HEAD' &&
+    (plan.status === 200 || plan.status === 206) &&
+    (plan.length === undefined || plan.intervals.some(({ start, end }) => end > start))
+  );
 }
