@@ -15,7 +15,9 @@ const total = { passed: 0, failed: 0, skipped: 0 };
 
 for (const name of readdirSync(folder).sort()) {
   const { passed, failed, skipped } = countsOf(join(folder, name));
-  console.log(`${name.replace('.json', '')}: ${passed} passed, ${failed} failed, ${skipped} skipped.`);
+  console.log(
+    `${name.replace('.json', '')}: ${passed} of ${passed + failed} passed, ${skipped} were skipped`,
+  );
   total.passed += passed;
   total.failed += failed;
   total.skipped += skipped;
