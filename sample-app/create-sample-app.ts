@@ -7,12 +7,12 @@ import type { HttpAdapterName, SampleSettings } from './settings/sample-settings
 
 /**
  * The application, ready to listen.
- * @param logger what is logged; the default leaves Nest's account of its start out
+ * @param logger what is logged
  * @throws DownloadAuthConfigurationError, for instance for a secret that is too short
  */
 export async function createSampleApp(
   settings: SampleSettings,
-  logger: LogLevel[] | false = ['fatal', 'error', 'warn'],
+  logger: LogLevel[] | false,
 ): Promise<INestApplication> {
   const app = await NestFactory.create(AppModule.with(settings), await adapterFor(settings.adapter), {
     logger,

@@ -15,8 +15,10 @@ const SAMPLES = fileURLToPath(new URL('../../node_modules/.cache/sample-files', 
 async function start(): Promise<void> {
   const environment = readSettings(process.env);
   const filesDir = await filesFolder(environment.filesDir);
-  const app = await createSampleApp({ ...environment, filesDir });
+  // Nest would tell with a stack trace what explain() says in one sentence
+  const app = await createSampleApp({ ...environment, filesDir }, ['warn']);
   await app.listen(environment.port, environment.host);
+  app.useLogger(['fatal', 'error', 'warn']);
 
   const { port } = (app.getHttpServer() as { address(): AddressInfo }).address();
   // what listens on every interface is reachable on this one
@@ -48,7 +50,9 @@ async function filesFolder(chosen: string | undefined): Promise<string> {
 
 /** One sentence for a mistake that can be put right, everything for one that is ours. */
 function explain(error: unknown): unknown {
-  if (error instanceof SettingsError || error instanceof DownloadAuthConfigurationError) return error.message;
+  if (error instanceof SettingsError) return error.message;
+  if (error instanceof DownloadAuthConfigurationError)
+    return error.message.replace(/^secret:/, 'JWT_SECRET:');
   const { code, port } = error as NodeJS.ErrnoException & { port?: number };
   if (code === 'EADDRINUSE')
     return `Port ${port} is taken. Start with another one: PORT=${Number(port) + 1} npm start`;

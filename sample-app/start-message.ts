@@ -40,9 +40,7 @@ export function startMessage(address: string, filesDir: string, examples: readon
     `  Sign in   ${users}`,
     `  Files     ${filesDir}`,
     '',
-    'The same from a shell; each line can be pasted as it is:',
-    ...lines,
-    '',
+    ...(lines.length > 0 ? ['The same from a shell; each line can be pasted as it is:', ...lines, ''] : []),
   ].join('\n');
 }
 
