@@ -21,7 +21,7 @@ export interface MemoryLeaseStoreOptions {
   /**
    * How many links may be remembered, a link with several leases counting once for each. When as
    * many are in use a further one is refused (503), since to forget one would let it be used twice.
-   * Default 1,000,000, which takes some 400 MB.
+   * Default 1,000,000, which takes some 630 MB.
    */
   readonly capacity?: number;
   /** How many revocations may be remembered; over it, revoking throws. Default 1,000,000. */
