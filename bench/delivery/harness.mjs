@@ -77,7 +77,10 @@ export async function startServer(name) {
     pid: child.pid,
     stats: () => ask(child, 'stats'),
     collect: () => ask(child, 'collect'),
-    stop: () => new Promise((resolve) => (child.once('exit', resolve), child.disconnect())),
+    stop: () =>
+      child.connected
+        ? new Promise((resolve) => (child.once('exit', resolve), child.disconnect()))
+        : undefined,
   };
   started.push(server);
   return server;

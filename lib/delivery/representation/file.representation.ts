@@ -33,7 +33,7 @@ export async function fileRepresentation(
  * The file behind a stream that a handler made with `createReadStream(path, { start, end })`; the
  * representation is that slice. The stream is destroyed.
  *
- * @returns undefined, the stream untouched, where it is a device, a FIFO, or has no size, as in /proc
+ * @returns undefined, the stream untouched, where it is a device or a FIFO
  */
 export async function fileStreamRepresentation(stream: ReadStream): Promise<Representation | undefined> {
   const path = stream.path.toString();

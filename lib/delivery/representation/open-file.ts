@@ -1,4 +1,13 @@
-import { close, constants, fstatSync, open, read, type BigIntStats, type ReadStream } from 'node:fs';
+import {
+  close,
+  closeSync,
+  constants,
+  fstatSync,
+  open,
+  read,
+  type BigIntStats,
+  type ReadStream,
+} from 'node:fs';
 import { readlink, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
@@ -17,6 +26,30 @@ const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
  */
 function describe(fd: number): BigIntStats {
   return fstatSync(fd, { bigint: true });
+}
+
+/** Milliseconds that closing may hold up this thread, a few times in a row, before it is left to the pool. */
+const SLOW_CLOSE = 2;
+const PATIENCE = 3;
+/** Slow closes in a row by file system: one of another process (FUSE) or a network may take its time. */
+const slowCloses = new Map<bigint, number>();
+
+/**
+ * In this thread as long as that is quick: to close what was only read from is a matter of a microsecond on a file
+ * system of the kernel's own, and a hand-over to the thread pool is the dearest part of a small download.
+ */
+async function free(fd: number, device: bigint): Promise<void> {
+  const slow = slowCloses.get(device) ?? 0;
+  if (slow >= PATIENCE) {
+    await closeAsync(fd);
+    return;
+  }
+  const start = performance.now();
+  closeSync(fd);
+  const isSlow = performance.now() - start > SLOW_CLOSE;
+  if (isSlow || slow > 0) {
+    slowCloses.set(device, isSlow ? slow + 1 : 0);
+  }
 }
 
 /** A descriptor that this package owns, and what it said of itself when it was opened. */
@@ -73,7 +106,7 @@ export class OpenFile {
       this.#closing = () => {
         if (this.#reads === 0) {
           this.#closing = undefined;
-          closeAsync(this.#fd).then(resolve, reject);
+          free(this.#fd, this.stats.dev).then(resolve, reject);
         }
       };
       this.#closing();

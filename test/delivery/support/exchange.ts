@@ -58,9 +58,9 @@ export function connect(port: number, text: string): Promise<net.Socket> {
   });
 }
 
-/** Waits until the condition holds; fails when it does not after two seconds. */
+/** Waits until the condition holds; fails when it does not after eight seconds. */
 export async function until(condition: () => boolean, what = 'the condition'): Promise<void> {
-  const end = Date.now() + 4000;
+  const end = Date.now() + 8000;
   while (!condition()) {
     if (Date.now() > end) {
       throw new Error(`${what} did not come about`);
