@@ -168,7 +168,8 @@ export class DownloadLinks {
    */
   async inspect(token: string): Promise<LinkInspection> {
     const unverified = parseCompactJws(token);
-    const claims = unverified && claimsToBeLink(unverified) ? await this.tokens.open(unverified) : undefined;
+    const claims =
+      unverified && claimsToBeLink(unverified.header.typ) ? await this.tokens.open(unverified) : undefined;
     if (!claims) throw new DownloadRefusal('LINK_INVALID');
     return {
       ...describeLink(claims),
