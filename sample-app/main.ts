@@ -1,0 +1,68 @@
+import { DownloadAuthConfigurationError } from 'nestjs-download-auth';
+import { stat } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createSampleApp } from './create-sample-app.js';
+import { FileLibrary } from './files/file-library.service.js';
+import { makeSampleFiles } from './samples/sample-files.js';
+import { readSettings, SettingsError } from './settings/sample-settings.js';
+import { shellExamples, startMessage } from './start-message.js';
+
+/** Where the samples lie, seen from the compiled file: a cache, which `npm ci` clears and nobody commits. */
+const SAMPLES = fileURLToPath(new URL('../../node_modules/.cache/sample-files', import.meta.url));
+
+async function start(): Promise<void> {
+  const environment = readSettings(process.env);
+  const filesDir = await filesFolder(environment.filesDir);
+  // Nest would tell with a stack trace what explain() says in one sentence
+  const app = await createSampleApp({ ...environment, filesDir }, ['warn']);
+  await app.listen(environment.port, environment.host);
+  app.useLogger(['fatal', 'error', 'warn']);
+
+  const { port } = (app.getHttpServer() as { address(): AddressInfo }).address();
+  // what listens on every interface is reachable on this one
+  const host = /^(0\.0\.0\.0|::)$/.test(environment.host) ? '127.0.0.1' : environment.host;
+  const address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const files = await app.get(FileLibrary).list();
+  const largest = files.reduce<(typeof files)[number] | undefined>(
+    (found, file) => (found && found.size >= file.size ? found : file),
+    undefined,
+  );
+  const examples = largest ? shellExamples(address, largest.id) : [];
+  console.log(startMessage(address, filesDir, examples));
+  for (const warning of environment.warnings) console.warn(`Note: ${warning}`);
+}
+
+async function filesFolder(chosen: string | undefined): Promise<string> {
+  if (chosen === undefined) {
+    await makeSampleFiles(SAMPLES);
+    return SAMPLES;
+  }
+  const folder = resolve(chosen);
+  if (!(await stat(folder).catch(() => undefined))?.isDirectory()) {
+    throw new SettingsError(
+      `FILES_DIR: ${folder} is no folder. Name one that exists, or leave it unset for samples.`,
+    );
+  }
+  return folder;
+}
+
+/** One sentence for a mistake that can be put right, everything for one that is ours. */
+function explain(error: unknown): unknown {
+  if (error instanceof SettingsError) return error.message;
+  if (error instanceof DownloadAuthConfigurationError)
+    return error.message.replace(/^secret:/, 'JWT_SECRET:');
+  const { code, port } = error as NodeJS.ErrnoException & { port?: number };
+  if (code === 'EADDRINUSE')
+    return `Port ${port} is taken. Start with another one: PORT=${Number(port) + 1} npm start`;
+  if (code === 'EACCES' && port)
+    return `Port ${port} needs more rights. Start with another one: PORT=3000 npm start`;
+  return error;
+}
+
+start().catch((error: unknown) => {
+  console.error(explain(error));
+  // Nest keeps the process alive through what it has already opened
+  process.exit(1);
+});

@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto';
+
+export const HTTP_ADAPTERS = ['express', 'fastify'] as const;
+export type HttpAdapterName = (typeof HTTP_ADAPTERS)[number];
+
+/** What can be chosen about the sample application; an abstract class, so that it is its own injection token. */
+export abstract class SampleSettings {
+  /** The folder whose files are offered. */
+  abstract readonly filesDir: string;
+  /** Signs and verifies access tokens; at least 32 bytes. */
+  abstract readonly jwtSecret: string;
+  abstract readonly adapter: HttpAdapterName;
+}
+
+/** What the environment says; `filesDir` is missing where the samples are to be used. */
+export interface EnvironmentSettings {
+  readonly host: string;
+  readonly port: number;
+  readonly filesDir: string | undefined;
+  readonly jwtSecret: string;
+  readonly adapter: HttpAdapterName;
+  /** Sentences for the person who starts the application. */
+  readonly warnings: readonly string[];
+}
+
+/** A mistake in the environment; the message says what to write instead. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+}
+
+/**
+ * Reads PORT, HOST, FILES_DIR, JWT_SECRET and HTTP_ADAPTER; what is unset or blank gets its default.
+ * @throws SettingsError for a value that cannot work
+ */
+export function readSettings(environment: NodeJS.ProcessEnv): EnvironmentSettings {
+  const read = (name: string): string | undefined => environment[name]?.trim() || undefined;
+  const warnings: string[] = [];
+
+  const jwtSecret = read('JWT_SECRET') ?? randomBytes(32).toString('base64url');
+  if (!read('JWT_SECRET')) {
+    warnings.push('JWT_SECRET is not set: a random one is used, and a restart ends every session and link.');
+  }
+  for (const name of ['REDIS_URL', 'SQLITE_FILE']) {
+    if (read(name)) warnings.push(`${name} is not used yet: links and revocations are kept in memory.`);
+  }
+  return {
+    // the passwords of the demo users are public, so nobody but this computer is served unless someone says so
+    host: read('HOST') ?? '127.0.0.1',
+    port: portOf(read('PORT') ?? '3000'),
+    filesDir: read('FILES_DIR'),
+    jwtSecret,
+    adapter: adapterOf(read('HTTP_ADAPTER') ?? 'express'),
+    warnings,
+  };
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65535) {
+    throw new SettingsError(
+      `PORT: "${text}" is no port. Write a number from 0 to 65535; 0 takes any free port.`,
+    );
+  }
+  return port;
+}
+
+function adapterOf(name: string): HttpAdapterName {
+  const adapter = HTTP_ADAPTERS.find((known) => known === name.toLowerCase());
+  if (!adapter) throw new SettingsError(`HTTP_ADAPTER: "${name}" is unknown. Write express or fastify.`);
+  return adapter;
+}

@@ -1,0 +1,228 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Download, Locator, Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { LARGE_SAMPLE, makeSampleFiles } from '../../sample-app/samples/sample-files.js';
+import { HTTP_ADAPTERS } from '../../sample-app/settings/sample-settings.js';
+import { hasChromium, openBrowser, sha256, type TestBrowser } from './support/browser.js';
+import { type RunningSample, startSample } from './support/sample.js';
+
+const LIMIT = 60_000;
+
+if (!hasChromium) console.warn('Skipped: the page in a browser, because there is no /usr/bin/chromium.');
+
+describe.skipIf(!hasChromium)('the page of the sample application, in Chromium', () => {
+  let folder: string;
+  let browser: TestBrowser;
+  let expected: string;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'sample-page-'));
+    await makeSampleFiles(folder);
+    expected = await sha256(join(folder, LARGE_SAMPLE));
+    browser = await openBrowser();
+  }, LIMIT);
+  afterAll(async () => {
+    await browser?.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  describe.each(HTTP_ADAPTERS)('on %s', (adapter) => {
+    let sample: RunningSample;
+    let page: Page;
+    let problems: string[];
+    beforeAll(async () => {
+      sample = await startSample(adapter, folder);
+    });
+    afterAll(() => sample.close());
+
+    beforeEach(async () => {
+      problems = [];
+      await browser.context.clearCookies();
+      page = await browser.context.newPage();
+      page.on('pageerror', ({ message }) => problems.push(message));
+      page.on('console', (message) => {
+        // a violation of the content security policy, above all; a refusal that the test provokes is none
+        if (message.type() === 'error' && !message.text().startsWith('Failed to load')) {
+          problems.push(message.text());
+        }
+      });
+      await page.goto(sample.url);
+      return async () => {
+        expect(problems).toEqual([]);
+        await page.close();
+      };
+    });
+
+    const signIn = async (username = 'ada') => {
+      await page.getByLabel('Name', { exact: true }).fill(username);
+      await page.getByLabel('Password').fill('demo');
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByRole('heading', { name: LARGE_SAMPLE, level: 1 }).waitFor();
+    };
+    const chooseWay = (way: string) => page.getByRole('tab', { name: way }).click();
+    const makeLink = async (amount: string, unit: string): Promise<Locator> => {
+      const ticket = page.locator('.ticket').first();
+      const before = await page.locator('.ticket').count();
+      await page.getByLabel('Amount').fill(amount);
+      await page.getByLabel('Unit').selectOption(unit);
+      await page.getByRole('button', { name: 'Make a link' }).click();
+      await expect.poll(() => page.locator('.ticket').count()).toBe(before + 1);
+      return ticket;
+    };
+    /** Presses a button and waits until the file is on disk. */
+    const downloadBy = async (button: Locator): Promise<Download> => {
+      const [file] = await Promise.all([page.waitForEvent('download', { timeout: LIMIT }), button.click()]);
+      expect(await file.failure()).toBeNull();
+      return file;
+    };
+    const expectWhole = async (file: Download) => {
+      const path = await file.path();
+      expect(file.suggestedFilename()).toBe(LARGE_SAMPLE);
+      expect(statSync(path).size).toBeGreaterThan(100_000_000);
+      expect(await sha256(path)).toBe(expected);
+      await file.delete();
+      expect(page.url()).toBe(`${sample.url}/`);
+    };
+
+    test('says so if name and password do not belong together', async () => {
+      await page.getByLabel('Name', { exact: true }).fill('ada');
+      await page.getByLabel('Password').fill('wrong');
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByRole('alert').getByText('do not belong together').waitFor();
+    });
+
+    test(
+      'downloads a large file by header, through the memory of the page',
+      async () => {
+        await signIn();
+        await chooseWay('Header');
+        await page.getByText('have to fit into the memory of this tab').waitFor();
+        const file = await downloadBy(page.getByRole('button', { name: 'Fetch into memory' }));
+        expect(file.url()).toMatch(/^blob:/);
+        await expectWhole(file);
+        await page.getByText(/Saved, after all 134 MB/).waitFor();
+      },
+      LIMIT,
+    );
+
+    test(
+      'downloads a large file by cookie, which no script can read',
+      async () => {
+        await signIn();
+        await chooseWay('Cookie');
+        const file = await downloadBy(page.getByRole('button', { name: 'Set the cookie' }));
+        expect(file.url()).not.toContain('ss-tok');
+        await expectWhole(file);
+        const [cookie] = await browser.context.cookies();
+        expect(cookie).toMatchObject({ name: 'ss-tok', httpOnly: true, sameSite: 'Lax' });
+
+        await page.getByRole('button', { name: 'Sign out' }).click();
+        await expect.poll(() => browser.context.cookies()).toEqual([]);
+      },
+      LIMIT,
+    );
+
+    test(
+      'downloads a large file by the access token in the query',
+      async () => {
+        await signIn();
+        await chooseWay('Query');
+        const file = await downloadBy(page.getByRole('button', { name: 'Download anyway' }));
+        expect(file.url()).toContain('ss-tok=');
+        await expectWhole(file);
+      },
+      LIMIT,
+    );
+
+    test(
+      'downloads a large file by a link',
+      async () => {
+        await signIn();
+        const ticket = await makeLink('5', 'minutes');
+        const file = await downloadBy(ticket.getByRole('button', { name: 'Download' }));
+        expect(file.url()).toBe(await ticket.getByLabel('Link').inputValue());
+        await expectWhole(file);
+      },
+      LIMIT,
+    );
+
+    test('copies a link that a stranger can use', async () => {
+      await signIn();
+      const ticket = await makeLink('1', 'hours');
+      await ticket.getByRole('button', { name: 'Copy' }).click();
+      await ticket.getByText('Copied.').waitFor();
+      const copied = await page.evaluate<string>('navigator.clipboard.readText()');
+      const answer = await sample.request(copied.slice(sample.url.length), { method: 'HEAD' });
+      expect(answer.status).toBe(200);
+    });
+
+    test('counts a link down until it has expired, and shows what the server says then', async () => {
+      await signIn();
+      const ticket = await makeLink('3', 'seconds');
+      const state = () => ticket.getAttribute('data-state');
+      expect(await state()).toBe('active');
+      expect(await ticket.getByRole('timer').textContent()).toMatch(/^0:0[123]$/);
+      const { expiresAt } = (
+        await sample.request('/links', { headers: { authorization: `Bearer ${await sample.login()}` } })
+      ).json[0];
+
+      await expect.poll(state, { timeout: 10_000, interval: 50 }).toBe('expired');
+      expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(expiresAt));
+      await page.getByText(`The link to ${LARGE_SAMPLE} has expired.`).waitFor({ state: 'attached' });
+      expect(await ticket.getByRole('button', { name: 'Download' }).isVisible()).toBe(false);
+
+      await ticket.getByRole('button', { name: 'Try it anyway' }).click();
+      await ticket.getByText('410 LINK_EXPIRED').waitFor();
+    });
+
+    test('revokes a link, and shows what the server says then', async () => {
+      await signIn('grace');
+      const ticket = await makeLink('1', 'days');
+      await ticket.getByRole('button', { name: 'Revoke' }).click();
+      await ticket.getByRole('button', { name: 'Try it anyway' }).click();
+      await ticket.getByText('410 LINK_REVOKED').waitFor();
+
+      // the list is the server's, and outlives the session of the page
+      await page.reload();
+      await signIn('grace');
+      await expect.poll(() => page.locator('.ticket').first().getAttribute('data-state')).toBe('revoked');
+    });
+
+    test('says what is wrong with a lifetime that is too long', async () => {
+      await signIn();
+      await page.getByLabel('Amount').fill('8');
+      await page.getByLabel('Unit').selectOption('days');
+      await page.getByRole('button', { name: 'Make a link' }).click();
+      await page.locator('#way-link [data-status]').getByText('7 days').waitFor();
+    });
+
+    test('keeps the access token out of the address and out of every storage', async () => {
+      await signIn();
+      await makeLink('1', 'minutes');
+      const kept = await page.evaluate<string>(
+        'JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href, history.state])',
+      );
+      expect(kept).not.toMatch(/eyJ|ss-tok/);
+      await page.reload();
+      expect(await page.getByRole('button', { name: 'Sign in' }).isVisible()).toBe(true);
+    });
+
+    test('can be used with the keyboard alone', async () => {
+      await page.getByLabel('Name', { exact: true }).focus();
+      await page.keyboard.type('ada');
+      await page.keyboard.press('Tab');
+      await page.keyboard.type('demo');
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { name: LARGE_SAMPLE, level: 1 }).waitFor();
+
+      await page.getByRole('button', { name: /Handbook/ }).focus();
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { name: 'Handbook.pdf', level: 1 }).waitFor();
+      await page.getByRole('tab', { name: 'Link' }).focus();
+      await page.keyboard.press('ArrowRight');
+      expect(await page.locator(':focus').textContent()).toBe('Cookie');
+      expect(await page.locator('#way-cookie').isVisible()).toBe(true);
+    });
+  });
+});

@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { readSettings, SettingsError } from '../../sample-app/settings/sample-settings.js';
+
+describe('the settings of the sample application', () => {
+  test('have defaults that need nothing', () => {
+    const settings = readSettings({});
+    expect(settings).toMatchObject({
+      host: '127.0.0.1',
+      port: 3000,
+      filesDir: undefined,
+      adapter: 'express',
+      warnings: [expect.stringContaining('JWT_SECRET is not set')],
+    });
+    expect(settings.jwtSecret.length).toBeGreaterThanOrEqual(32);
+    expect(readSettings({}).jwtSecret).not.toBe(settings.jwtSecret);
+  });
+
+  test('come from the environment', () => {
+    const environment = {
+      HOST: '0.0.0.0',
+      PORT: '8080',
+      FILES_DIR: '/srv/files',
+      JWT_SECRET: 'from the environment',
+      HTTP_ADAPTER: 'Fastify',
+    };
+    expect(readSettings(environment)).toEqual({
+      host: '0.0.0.0',
+      port: 8080,
+      filesDir: '/srv/files',
+      jwtSecret: 'from the environment',
+      adapter: 'fastify',
+      warnings: [],
+    });
+  });
+
+  test('treat a blank value as none', () => {
+    expect(readSettings({ PORT: ' ', FILES_DIR: '', HTTP_ADAPTER: '' })).toMatchObject({
+      port: 3000,
+      filesDir: undefined,
+      adapter: 'express',
+    });
+  });
+
+  test.each([
+    { PORT: 'http' },
+    { PORT: '65536' },
+    { PORT: '-1' },
+    { PORT: '80.5' },
+    { PORT: '1e3' },
+    { HTTP_ADAPTER: 'koa' },
+  ])('refuse %j and say what to write', (environment) => {
+    expect(() => readSettings(environment)).toThrow(SettingsError);
+    expect(() => readSettings(environment)).toThrow(/Write /);
+  });
+
+  test.each(['REDIS_URL', 'SQLITE_FILE'])('do not pretend to use %s', (name) => {
+    expect(readSettings({ [name]: 'something' }).warnings).toContainEqual(
+      expect.stringContaining(`${name} is not used yet`),
+    );
+  });
+});
