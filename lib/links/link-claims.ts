@@ -46,7 +46,7 @@ export function claimsToNeedSignIn(token: string): boolean {
   const unverified = parseCompactJws(token);
   return (
     unverified !== undefined &&
-    claimsToBeLink(unverified) &&
+    claimsToBeLink(unverified.header.typ) &&
     Boolean((unverified.claims as LinkClaims).bnd?.sub)
   );
 }
