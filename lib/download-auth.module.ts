@@ -16,7 +16,12 @@ import { LinkOpener } from './links/link-opener.js';
 import { LinkTokens } from './links/link-tokens.js';
 import { RouteRegistry } from './links/route-registry.js';
 import type { DownloadAuthOptions } from './options/download-auth-options.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions, resolveOptions } from './options/resolve-options.js';
+import {
+  requireOptions,
+  RESOLVED_OPTIONS,
+  type ResolvedOptions,
+  resolveOptions,
+} from './options/resolve-options.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { DownloadCookie } from './tokens/download-cookie.js';
 import { SignatureVerifier } from './tokens/jwt.strategy.js';
@@ -122,6 +127,7 @@ export class DownloadAuthModule
    *   says what to write instead
    */
   static override forRoot(options: typeof OPTIONS_TYPE): DynamicModule {
+    requireOptions(options);
     return super.forRoot(options);
   }
 
