@@ -77,7 +77,7 @@ export interface CookieOptions {
   domain?: string;
   /** Default `'lax'`: sent when a person follows a link to the download, not with cross-site subrequests. */
   sameSite?: 'lax' | 'strict' | 'none';
-  /** Default: whether the request that sets the cookie was secure. */
+  /** Default: whether the request that sets the cookie was secure; `true` with `sameSite: 'none'`. */
   secure?: boolean;
 }
 

@@ -64,6 +64,9 @@ const REFUSALS = {
   },
 } as const satisfies Record<string, RefusalDefinition>;
 
+/** RFC 6750 §3: what an `error_description` cannot hold. */
+const NOT_IN_DESCRIPTION = /[^\x20\x21\x23-\x5b\x5d-\x7e]/g;
+
 /** What a refusal may carry beyond its code. */
 export interface RefusalDetails {
   /** Replaces the standard sentence. Must not contain a token. */
@@ -106,7 +109,7 @@ function refusalHeaders(definition: RefusalDefinition, message: string, retryAft
     headers['WWW-Authenticate'] =
       definition.challenge === 'none'
         ? 'Bearer'
-        : `Bearer error="${definition.challenge}", error_description="${message.replace(/["\\]/g, '')}"`;
+        : `Bearer error="${definition.challenge}", error_description="${message.replace(NOT_IN_DESCRIPTION, '')}"`;
   }
   const seconds = retryAfter ?? definition.retryAfter;
   if (seconds !== undefined) {

@@ -1,4 +1,4 @@
-import { type ArgumentsHost, Catch, type ExceptionFilter, Inject } from '@nestjs/common';
+import { type ArgumentsHost, Catch, type ExceptionFilter, Inject, Logger } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import Negotiator from 'negotiator';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -11,6 +11,8 @@ import { REFUSAL_PAGE_HEADERS, refusalPage } from './refusal-page.js';
 /** Answers a refusal: JSON for programs, a small page for a person who opened a link in a browser. */
 @Catch(DownloadRefusal)
 export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
+  private readonly logger = new Logger('DownloadAuth');
+
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
@@ -43,7 +45,12 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
 
   private pageOf(refusal: DownloadRefusal): string | undefined {
     const choice = this.options.refusalPage;
-    return choice === false ? undefined : (choice ?? refusalPage)(refusal);
+    try {
+      return choice === false ? undefined : (choice ?? refusalPage)(refusal);
+    } catch (error) {
+      this.logger.error('refusalPage failed; the refusal is answered as JSON.', error);
+      return undefined;
+    }
   }
 }
 

@@ -57,7 +57,9 @@ export class DownloadCookie {
   }
 
   private write(response: object, value: string, maxAge: number | undefined): void {
-    const { path = '/', domain, sameSite = 'lax', secure = isSecureResponse(response) } = this.options.cookie;
+    const { path = '/', domain, sameSite = 'lax' } = this.options.cookie;
+    // browsers keep no SameSite=None cookie that is not secure
+    const { secure = sameSite === 'none' || isSecureResponse(response) } = this.options.cookie;
     const header = serialize(this.options.tokenName, value, {
       httpOnly: true,
       path,
