@@ -7,7 +7,7 @@ import type { HttpAdapterName, SampleSettings } from './settings/sample-settings
 
 /**
  * The application, ready to listen.
- * @param logger what is logged
+ * @param logger the lowest level that is logged
  * @throws DownloadAuthConfigurationError, for instance for a secret that is too short
  */
 export async function createSampleApp(

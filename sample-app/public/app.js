@@ -70,6 +70,7 @@ function leave(reason) {
 function showSession(isSignedIn) {
   find('#welcome').hidden = isSignedIn;
   find('#workspace').hidden = find('#session').hidden = !isSignedIn;
+  window.scrollTo({ top: 0, behavior: 'instant' });
 }
 
 /* the files */
