@@ -1,6 +1,8 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+import { reporters } from './test/support/reporters.js';
 
+/** Everything but test/package, which needs the packed tarball: vitest.package.config.ts. */
 export default defineConfig({
   resolve: {
     alias: {
@@ -9,7 +11,9 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.spec.ts'],
+    exclude: [...configDefaults.exclude, 'test/package/**'],
     setupFiles: ['./test/support/setup.ts'],
+    reporters: reporters('tests'),
     pool: 'forks',
     testTimeout: 20_000,
     hookTimeout: 30_000,

@@ -1,18 +1,19 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { exchangeOf, type HttpExchange, isSecure } from './http/http-exchange.js';
+import { attachWatch } from './delivery/attached-watch.js';
+import { attachClaimant } from './events/claimant.js';
+import { GuardServices } from './guard-services.js';
+import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/http-exchange.js';
 import { scrubRequest } from './http/scrub-request.js';
-import { claimsToBeLink, describeLink } from './links/link-claims.js';
-import { LinkOpener } from './links/link-opener.js';
-import type { StreamDownloadOptions, TransportOptions } from './options/download-auth-options.js';
+import { unleasedWatch } from './leases/unleased-watch.js';
+import { claimsToBeLink, claimsToNeedSignIn, describeLink } from './links/link-claims.js';
+import type { TokenClaims, TransportOptions } from './options/download-auth-options.js';
 import { PerRoute } from './options/per-route.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions, resolveTransports } from './options/resolve-options.js';
-import { STREAM_DOWNLOAD } from './options/stream-download.metadata.js';
+import { routeOptions } from './options/stream-download.metadata.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
-import { AccessTokens } from './tokens/access-tokens.js';
 import { parseCompactJws, type UnverifiedToken } from './tokens/compact-jws.js';
 import { attachGrant, type DownloadGrant, grantOf } from './tokens/download-grant.js';
-import { QueryWarning } from './tokens/query-warning.js';
 import { decidingToken, type PresentedToken, readTokens } from './tokens/token-reader.js';
 
 /** What one route decided: the module's options, with those of `@StreamDownload()` laid over them. */
@@ -32,10 +33,8 @@ export class DownloadAuthGuard implements CanActivate {
 
   constructor(
     @Inject(RESOLVED_OPTIONS) protected readonly options: ResolvedOptions,
+    @Inject(GuardServices) protected readonly services: GuardServices,
     @Inject(Reflector) protected readonly reflector: Reflector,
-    @Inject(AccessTokens) protected readonly accessTokens: AccessTokens,
-    @Inject(LinkOpener) protected readonly linkOpener: LinkOpener,
-    @Inject(QueryWarning) private readonly queryWarning: QueryWarning,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -43,21 +42,22 @@ export class DownloadAuthGuard implements CanActivate {
     // a handler and its controller may both be marked
     if (grantOf(exchange.request)) return true;
     const policy = this.policyOf(context);
-    const presented = this.takeToken(exchange, policy);
+    const tokens = this.takeTokens(exchange, policy);
     this.requireSecureConnection(exchange, policy);
+    const presented = decidingToken(tokens, claimsToNeedSignIn);
     const unverified = parseCompactJws(presented.token);
     if (!unverified) throw new DownloadRefusal('TOKEN_INVALID');
     const grant = claimsToBeLink(unverified)
-      ? await this.openLink(unverified, presented, exchange, context)
+      ? await this.openLink(unverified, presented, tokens, exchange, context)
       : await this.authenticate(unverified, presented, exchange, policy);
     attachGrant(exchange.request, grant);
     return true;
   }
 
-  /** Reads the token and takes it out of the request, whatever becomes of the request. */
-  protected takeToken(exchange: HttpExchange, policy: RoutePolicy): PresentedToken {
+  /** Reads the tokens and takes them out of the request, whatever becomes of the request. */
+  protected takeTokens(exchange: HttpExchange, policy: RoutePolicy): PresentedToken[] {
     try {
-      return decidingToken(readTokens(exchange, this.options.tokenName, policy.transports));
+      return readTokens(exchange, this.options.tokenName, policy.transports);
     } finally {
       scrubRequest(exchange, this.options.tokenName);
     }
@@ -73,25 +73,56 @@ export class DownloadAuthGuard implements CanActivate {
   protected async authenticate(
     unverified: UnverifiedToken,
     { transport }: PresentedToken,
-    { request }: HttpExchange,
+    exchange: HttpExchange,
     policy: RoutePolicy,
   ): Promise<DownloadGrant> {
+    const { request } = exchange;
     if (transport === 'query') this.acceptInQuery(policy);
-    const claims = await this.accessTokens.authenticate(unverified, request);
+    const claims = await this.services.accessTokens.authenticate(unverified, request);
+    const claimant = { subject: claims.sub, path: requestPath(exchange) };
+    attachClaimant(request, claimant);
     request.user = await this.validated(this.options.validate, claims, request);
+    const watch = unleasedWatch(this.services.events, this.options.clock, claimant);
+    if (watch) attachWatch(request, watch);
     return { kind: 'access', subject: claims.sub, claims, transport };
   }
 
-  /** Checks that a link opens what is asked for. */
+  /** Checks that a link opens what is asked for, for who asks, and may be used now. */
   protected async openLink(
     unverified: UnverifiedToken,
-    { transport }: PresentedToken,
-    { request }: HttpExchange,
+    presented: PresentedToken,
+    tokens: readonly PresentedToken[],
+    exchange: HttpExchange,
     context: ExecutionContext,
   ): Promise<DownloadGrant> {
-    const claims = await this.linkOpener.open(unverified, request, context);
-    request.user = await this.validated(this.options.links.validate, claims, request);
-    return { kind: 'link', subject: claims.sub, claims, transport, link: describeLink(claims) };
+    const { request } = exchange;
+    const { linkOpener, linkAdmission } = this.services;
+    const claims = await linkOpener.verify(unverified);
+    const { sub: subject, res: resource, jti: linkId } = claims;
+    attachClaimant(request, { linkId, subject, resource, path: requestPath(exchange) });
+    const signedIn = claims.bnd?.sub ? await this.signedIn(tokens, presented, request) : undefined;
+    linkOpener.check(claims, request, context, { address: request.ip, subject: signedIn?.sub });
+    attachWatch(request, await linkAdmission.admit(claims, exchange));
+    const user = await this.validated(this.options.links.validate, claims, request);
+    request.user = signedIn ? await this.validated(this.options.validate, signedIn, request) : user;
+    return { kind: 'link', subject, claims, transport: presented.transport, link: describeLink(claims) };
+  }
+
+  /** The claims of the access token beside a link, in header or cookie, if a genuine one is there. */
+  private async signedIn(
+    tokens: readonly PresentedToken[],
+    link: PresentedToken,
+    request: unknown,
+  ): Promise<TokenClaims | undefined> {
+    const beside = tokens.find(({ transport }) => transport !== link.transport && transport !== 'query');
+    const unverified = beside && parseCompactJws(beside.token);
+    if (!unverified) return undefined;
+    try {
+      return await this.services.accessTokens.authenticate(unverified, request);
+    } catch (error) {
+      if (error instanceof DownloadRefusal && error.getStatus() === 401) return undefined;
+      throw error;
+    }
   }
 
   private async validated<Claims>(
@@ -107,19 +138,18 @@ export class DownloadAuthGuard implements CanActivate {
 
   private acceptInQuery(policy: RoutePolicy): void {
     if (policy.transports.query === 'links') throw new DownloadRefusal('TOKEN_INVALID');
-    this.queryWarning.give();
+    this.services.queryWarning.give();
   }
 
   private policyOf(context: ExecutionContext): RoutePolicy {
     return this.policies.of(context, () => {
-      const targets = [context.getHandler(), context.getClass()];
-      const [route, controller] = this.reflector.getAll<(StreamDownloadOptions | undefined)[]>(
-        STREAM_DOWNLOAD,
-        targets,
-      );
-      const { transports, requireSecureConnection } = { ...controller, ...route };
+      const { controller, handler } = routeOptions(this.reflector, context);
+      const requireSecureConnection = handler.requireSecureConnection ?? controller.requireSecureConnection;
       return {
-        transports: resolveTransports(transports, this.options.transports),
+        transports: resolveTransports(
+          handler.transports,
+          resolveTransports(controller.transports, this.options.transports),
+        ),
         requireSecureConnection: requireSecureConnection ?? this.options.requireSecureConnection,
       };
     });

@@ -3,8 +3,14 @@ import {
   type DynamicModule,
   Module,
   type OnApplicationShutdown,
+  type OnModuleInit,
   type Provider,
 } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { DownloadEvents } from './events/download-events.js';
+import { GuardServices } from './guard-services.js';
+import { LeaseKeeper } from './leases/lease-keeper.js';
+import { LinkAdmission } from './links/link-admission.js';
 import { DownloadLinks } from './links/download-links.js';
 import { LinkOpener } from './links/link-opener.js';
 import { LinkTokens } from './links/link-tokens.js';
@@ -39,28 +45,49 @@ const internals: Provider[] = [
   { provide: RESOLVED_OPTIONS, useFactory: resolveOptions, inject: [MODULE_OPTIONS_TOKEN] },
   { provide: SignatureVerifier, useFactory: () => new SignatureVerifier() },
   {
-    provide: AccessTokens,
-    useFactory: (options: ResolvedOptions, signatures: SignatureVerifier) =>
-      new AccessTokens(
-        options,
-        signatures,
-        new VerifiedTokens(options.verifiedTokenCacheSize, options.clock),
-      ),
-    inject: [RESOLVED_OPTIONS, SignatureVerifier],
-  },
-  {
     provide: LinkTokens,
-    useFactory: (options: ResolvedOptions, signatures: SignatureVerifier) =>
-      new LinkTokens(options.linkKeys, signatures),
+    useFactory: ({ linkKeys }: ResolvedOptions, signatures: SignatureVerifier) =>
+      new LinkTokens(linkKeys, signatures),
     inject: [RESOLVED_OPTIONS, SignatureVerifier],
   },
   {
-    provide: LinkOpener,
-    useFactory: (options: ResolvedOptions, tokens: LinkTokens, routes: RouteRegistry) =>
-      new LinkOpener(options, tokens, routes),
-    inject: [RESOLVED_OPTIONS, LinkTokens, RouteRegistry],
+    provide: LeaseKeeper,
+    useFactory: ({ leases, clock }: ResolvedOptions, events: DownloadEvents) =>
+      new LeaseKeeper(leases, clock, events),
+    inject: [RESOLVED_OPTIONS, DownloadEvents],
   },
-  { provide: QueryWarning, useFactory: () => new QueryWarning() },
+  {
+    provide: GuardServices,
+    useFactory: (
+      options: ResolvedOptions,
+      signatures: SignatureVerifier,
+      tokens: LinkTokens,
+      routes: RouteRegistry,
+      keeper: LeaseKeeper,
+      events: DownloadEvents,
+      host: HttpAdapterHost,
+    ) =>
+      new GuardServices(
+        new AccessTokens(
+          options,
+          signatures,
+          new VerifiedTokens(options.verifiedTokenCacheSize, options.clock),
+        ),
+        new LinkOpener(options, tokens, routes),
+        new LinkAdmission(options, keeper, (...field) => void host.httpAdapter.appendHeader(...field)),
+        new QueryWarning(),
+        events,
+      ),
+    inject: [
+      RESOLVED_OPTIONS,
+      SignatureVerifier,
+      LinkTokens,
+      RouteRegistry,
+      LeaseKeeper,
+      DownloadEvents,
+      HttpAdapterHost,
+    ],
+  },
   RouteRegistry,
 ];
 
@@ -75,11 +102,18 @@ const internals: Provider[] = [
  * ```
  */
 @Module({
-  providers: [...internals, DownloadLinks, DownloadCookie],
-  exports: [RESOLVED_OPTIONS, AccessTokens, LinkOpener, QueryWarning, DownloadLinks, DownloadCookie],
+  providers: [...internals, DownloadLinks, DownloadCookie, DownloadEvents],
+  exports: [RESOLVED_OPTIONS, GuardServices, DownloadLinks, DownloadCookie, DownloadEvents],
 })
-export class DownloadAuthModule extends ConfigurableModuleClass implements OnApplicationShutdown {
-  constructor(private readonly signatures: SignatureVerifier) {
+export class DownloadAuthModule
+  extends ConfigurableModuleClass
+  implements OnModuleInit, OnApplicationShutdown
+{
+  constructor(
+    private readonly signatures: SignatureVerifier,
+    private readonly keeper: LeaseKeeper,
+    private readonly events: DownloadEvents,
+  ) {
     super();
   }
 
@@ -108,7 +142,13 @@ export class DownloadAuthModule extends ConfigurableModuleClass implements OnApp
     return super.forRootAsync(options);
   }
 
-  onApplicationShutdown(): void {
+  async onModuleInit(): Promise<void> {
+    await this.keeper.start();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
     this.signatures.dispose();
+    await this.keeper.close();
+    this.events.close();
   }
 }

@@ -1,6 +1,9 @@
 export { DownloadAuthModule } from './download-auth.module.js';
 export { DownloadAuthGuard } from './download-auth.guard.js';
 export { StreamDownload } from './stream-download.decorator.js';
+export { type DeliveryOptions } from './delivery/delivery-options.js';
+export { Download } from './delivery/download.js';
+export { DownloadInterceptor } from './download.interceptor.js';
 export { redactUrl } from './http/redact-url.js';
 export {
   type CreateLinkOptions,

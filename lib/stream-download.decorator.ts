@@ -1,12 +1,14 @@
-import { applyDecorators, SetMetadata, UseFilters, UseGuards } from '@nestjs/common';
+import { applyDecorators, SetMetadata, UseFilters, UseGuards, UseInterceptors } from '@nestjs/common';
 import { DownloadAuthGuard } from './download-auth.guard.js';
+import { DownloadInterceptor } from './download.interceptor.js';
 import type { StreamDownloadOptions } from './options/download-auth-options.js';
 import { STREAM_DOWNLOAD } from './options/stream-download.metadata.js';
 import { RefusalFilter } from './refusals/refusal.filter.js';
 
 /**
  * Marks a handler, or every handler of a controller, as a download: the guard checks the token of the request
- * ({@link DownloadAuthGuard}), and refusals are answered as RFC 6750 and this package's codes have it.
+ * ({@link DownloadAuthGuard}), what the handler returns is delivered with ranges, validators and safe headers
+ * ({@link DownloadInterceptor}), and refusals are answered as RFC 6750 and this package's codes have it.
  *
  * @example
  * ```ts
@@ -21,6 +23,7 @@ export function StreamDownload(options: StreamDownloadOptions = {}): MethodDecor
   return applyDecorators(
     SetMetadata(STREAM_DOWNLOAD, options),
     UseGuards(DownloadAuthGuard),
+    UseInterceptors(DownloadInterceptor),
     UseFilters(RefusalFilter),
   );
 }

@@ -1,18 +1,23 @@
 /** What is about to be sent, as far as an observer of the delivery needs to know it. */
 export interface PlannedDelivery {
   readonly method: string;
-  /** 200, 206, 304, 412 or 416. */
+  /** 200, 206, 304, 412 or 416; 302 or 303 of a redirect; otherwise what the handler chose. */
   readonly status: number;
   /** Length of the whole representation in bytes; undefined where only the end of the stream tells. */
   readonly length?: number;
-  /** The byte intervals that will be sent: `start` inclusive, `end` exclusive; empty for HEAD, 304, 412, 416. */
+  /**
+   * The byte intervals that will be sent: `start` inclusive, `end` exclusive, Infinity where only the end of
+   * the stream tells; empty for HEAD, 304, 412, 416.
+   */
   readonly intervals: readonly ByteInterval[];
-  /** The strong entity tag, quoted, where the representation has one. */
+  /** The entity tag, quoted, where the representation has one; weak ones start with `W/`. */
   readonly etag?: string;
   /** The request carried `Range`, whether or not it was honoured. */
   readonly ranged: boolean;
   /** The request carried `If-Range`, and it matched the representation. */
   readonly ifRangeMatched: boolean;
+  /** Somebody else sends the bytes; `sent` will not be called, and aborting `signal` does not stop them. */
+  readonly delegated?: 'x-accel-redirect' | 'x-sendfile' | 'redirect';
 }
 
 /** Bytes of a representation: `start` inclusive, `end` exclusive. */
@@ -37,10 +42,18 @@ export interface DeliveryWatch {
    * What it throws becomes the answer instead.
    */
   planned?(plan: PlannedDelivery): void | Promise<void>;
-  /** Called as bytes of the representation were taken by the kernel. */
+  /**
+   * Called as bytes of the representation were taken by the kernel; where the response is wrapped or
+   * HTTP/2, as they were handed to the response.
+   */
   sent?(start: number, end: number): void;
-  /** Called exactly once after `planned` succeeded, however the delivery ended. */
+  /**
+   * Called exactly once after `planned` succeeded, however the delivery ended: also when the content failed
+   * before its first byte and the answer became an error.
+   */
   ended?(outcome: DeliveryOutcome): void;
   /** Aborting it destroys the connection of a running delivery. */
   readonly signal?: AbortSignal;
+  /** The bytes must be counted here: files are not offloaded to a proxy. Default false. */
+  readonly countsBytes?: boolean;
 }

@@ -68,3 +68,8 @@ export function urlencodedForm(request: FrameworkRequest): Record<string, unknow
     ? (request.body as Record<string, unknown>)
     : undefined;
 }
+
+/** The path of the request as it came in, without the query. */
+export function requestPath({ rawRequest }: HttpExchange): string {
+  return (rawRequest.originalUrl ?? rawRequest.url ?? '/').replace(/[?#].*$/s, '');
+}

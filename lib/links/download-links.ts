@@ -1,12 +1,19 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { randomBytes } from 'node:crypto';
+import { DownloadEvents } from '../events/download-events.js';
+import { isTokenName } from '../http/redact-url.js';
+import { LeaseKeeper } from '../leases/lease-keeper.js';
+import type { LinkUsage } from '../leases/lease-store.js';
+import type { RevocationTarget } from '../leases/revocation-target.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { type Duration, durationInSeconds } from '../options/duration.js';
 import { MAX_LINK_LIFETIME, RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { parseCompactJws } from '../tokens/compact-jws.js';
 import type { GrantedLink } from '../tokens/download-grant.js';
+import { bindingOf, type LinkBindingOptions } from './link-binding.js';
+import { limitsOf, type LinkLimitOptions } from './link-limits.js';
 import {
   claimsToBeLink,
   describeLink,
@@ -36,7 +43,7 @@ export interface LinkTarget {
   hosts?: Readonly<Record<string, string>>;
 }
 
-export interface CreateLinkOptions extends LinkTarget {
+export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions {
   /** How long the link lives. Default: the module's `links.expiresIn`, 5 minutes; at most 7 days. */
   expiresIn?: Duration;
   /** When the link ends, in place of `expiresIn`. */
@@ -49,13 +56,18 @@ export interface CreateLinkOptions extends LinkTarget {
   filename?: string;
   /** Whether the file is saved or shown, whatever the handler says. */
   disposition?: 'attachment' | 'inline';
+  /** Whom the link is bound to: the person it was made for, signed in, or a network. Default: whoever has it. */
+  bindTo?: LinkBindingOptions;
   /** Further claims; everyone who sees the link can read them. Registered names and those of this package are refused. */
   claims?: Readonly<Record<string, unknown>>;
 }
 
 /** A link that was minted. */
 export interface DownloadLink {
-  /** Absolute where `links.publicUrl` is set, otherwise from the path on. */
+  /**
+   * Absolute where `links.publicUrl` is set, otherwise from the path on. It carries the token, unless the handler is a
+   * `@Post()`: then the token goes into the form field of that name (`transports: { form: true }`).
+   */
   readonly url: string;
   readonly token: string;
   /** The link's `jti`. */
@@ -71,7 +83,7 @@ export interface LinkInspection extends GrantedLink {
   readonly refusal?: RefusalCode;
 }
 
-/** Mints and inspects links that open one resource for a limited time, and nothing else. */
+/** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
 @Injectable()
 export class DownloadLinks {
   constructor(
@@ -79,6 +91,8 @@ export class DownloadLinks {
     @Inject(LinkTokens) private readonly tokens: LinkTokens,
     @Inject(RouteRegistry) private readonly routes: RouteRegistry,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+    @Inject(LeaseKeeper) private readonly keeper: LeaseKeeper,
+    @Inject(DownloadEvents) private readonly events: DownloadEvents,
   ) {}
 
   /**
@@ -99,7 +113,7 @@ export class DownloadLinks {
     options: CreateLinkOptions = {},
   ): DownloadLink {
     const now = this.options.clock() / 1000;
-    const { path, resource } = this.locate(controller, handler, options);
+    const { route, path, resource } = this.locate(controller, handler, options);
     const claims: LinkClaims = {
       ...checkedClaims(options.claims),
       aud: LINK_AUDIENCE,
@@ -108,17 +122,31 @@ export class DownloadLinks {
       exp: this.expiry(options, now),
       res: resource,
       ...optionalClaims(options),
+      lim: limitsOf(options),
+      bnd: bindingOf(options.bindTo, options.subject),
     };
     if (claims.nbf !== undefined && claims.nbf >= claims.exp) {
       throw new DownloadAuthConfigurationError('notBefore: the link would end before it begins.');
     }
     const token = this.tokens.sign(claims);
-    const query = { ...options.query, [this.options.tokenName]: token };
+    const expiresAt = new Date(Math.round(claims.exp * 1000));
+    this.events.emit({
+      type: 'minted',
+      at: Math.round(now * 1000),
+      linkId: claims.jti,
+      subject: claims.sub,
+      resource,
+      path,
+      expiresAt: expiresAt.getTime(),
+      maxDownloads: options.maxDownloads,
+    });
+    const query =
+      route.method === 'GET' ? { ...options.query, [this.options.tokenName]: token } : { ...options.query };
     return {
       url: this.options.links.publicUrl + withQuery(path, query),
       token,
       id: claims.jti,
-      expiresAt: new Date(Math.round(claims.exp * 1000)),
+      expiresAt,
     };
   }
 
@@ -150,6 +178,29 @@ export class DownloadLinks {
     };
   }
 
+  /**
+   * Withdraws links that are out: one by its id, all of a resource ({@link resource}), all of a subject, or all that were
+   * issued before a moment. Downloads that run on them are cut, here at once, on other nodes within a second.
+   *
+   * @throws DownloadRefusal `STORE_UNAVAILABLE`; downloads of this node were cut then, but nothing is recorded
+   * @throws DownloadAuthConfigurationError for none or several targets
+   * @example
+   * ```ts
+   * await links.revoke({ link: id });
+   * await links.revoke({ subject: user.id });
+   * await links.revoke({ resource: links.resource(FilesController, 'download', { params: { id } }) });
+   * await links.revoke({ issuedBefore: new Date() });
+   * ```
+   */
+  revoke(target: RevocationTarget): Promise<void> {
+    return this.keeper.revoke(target);
+  }
+
+  /** How often a limited link has been used so far, on all nodes. @throws DownloadRefusal `STORE_UNAVAILABLE` */
+  usage(id: string): Promise<LinkUsage> {
+    return this.keeper.usage(id);
+  }
+
   private locate<Controller>(controller: Type<Controller>, handler: string, target: LinkTarget) {
     const route = this.routes.byName(controller, handler);
     const hosts = target.hosts ?? {};
@@ -158,10 +209,15 @@ export class DownloadLinks {
         `${controller.name} is bound to a host with parameters. Give them too: hosts: { tenant: 'acme' }.`,
       );
     }
+    if (Object.keys(target.query ?? {}).some((name) => isTokenName(name, this.options.tokenName))) {
+      throw new DownloadAuthConfigurationError(
+        `query: ${this.options.tokenName} is the token's own parameter.`,
+      );
+    }
     const syntax = this.adapterHost.httpAdapter.getType() === 'fastify' ? 'fastify' : 'express';
     const { path, received } = fillRoute(route.path, target.params ?? {}, syntax);
     const query = receivedQuery(target.query ?? {}, this.options.links.ignoreQuery);
-    return { path, resource: resourceDigest({ route, params: received, query, hosts }) };
+    return { route, path, resource: resourceDigest({ route, params: received, query, hosts }) };
   }
 
   private expiry({ expiresIn, expiresAt }: CreateLinkOptions, now: number): number {

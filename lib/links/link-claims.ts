@@ -1,5 +1,7 @@
 import type { TokenClaims } from '../options/download-auth-options.js';
-import type { UnverifiedToken } from '../tokens/compact-jws.js';
+import { parseCompactJws, type UnverifiedToken } from '../tokens/compact-jws.js';
+import type { LinkBinding } from './link-binding.js';
+import type { LinkLimits } from './link-limits.js';
 import type { GrantedLink } from '../tokens/download-grant.js';
 
 /** The `typ` of link tokens (RFC 7515 §4.1.9), which tells them from access tokens (RFC 8725 §3.11). */
@@ -21,6 +23,10 @@ export interface LinkClaims extends TokenClaims {
   fn?: string;
   /** Disposition, where the link fixes it. */
   dsp?: 'attachment' | 'inline';
+  /** How often it may be used, where that is limited. */
+  lim?: LinkLimits;
+  /** Whom it is bound to, where it is. */
+  bnd?: LinkBinding;
 }
 
 /** Claims that the caller of `create` cannot set: they have a meaning already, here or in RFC 7519 §4.1. */
@@ -32,6 +38,16 @@ export const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
 export function claimsToBeLink({ header }: UnverifiedToken): boolean {
   const typ = header.typ?.toLowerCase();
   return typ === LINK_TYPE || typ === `application/${LINK_TYPE}`;
+}
+
+/** Whether a token says that it is a link for a person who is signed in besides. */
+export function claimsToNeedSignIn(token: string): boolean {
+  const unverified = parseCompactJws(token);
+  return (
+    unverified !== undefined &&
+    claimsToBeLink(unverified) &&
+    Boolean((unverified.claims as LinkClaims).bnd?.sub)
+  );
 }
 
 /** Whether claims have the shape that this package gives them. */
@@ -52,6 +68,7 @@ export function describeLink(claims: LinkClaims): GrantedLink {
   return {
     id: claims.jti,
     resource: claims.res,
+    maxDownloads: claims.lim?.max,
     issuedAt: new Date(Math.round(claims.iat * 1000)),
     expiresAt: new Date(Math.round(claims.exp * 1000)),
     filename: claims.fn,

@@ -1,14 +1,15 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { FrameworkRequest } from '../http/http-exchange.js';
-import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { UnverifiedToken } from '../tokens/compact-jws.js';
 import type { LinkClaims } from './link-claims.js';
 import { requestedResource, resourceDigest } from './link-resource.js';
-import { checkLinkTimes, type LinkTokens } from './link-tokens.js';
+import { checkBinding, type LinkUser } from './link-binding.js';
+import type { LinkTokens } from './link-tokens.js';
 import type { RouteRegistry } from './route-registry.js';
 
 interface LinkOpenerOptions {
-  readonly links: { readonly maxAge: number | undefined; readonly ignoreQuery: ReadonlySet<string> };
+  readonly links: { readonly ignoreQuery: ReadonlySet<string> };
   readonly clock: () => number;
 }
 
@@ -20,27 +21,27 @@ export class LinkOpener {
     private readonly routes: RouteRegistry,
   ) {}
 
-  /**
-   * The claims of a genuine link to the requested resource that works now. The reason of a refusal beyond
-   * `LINK_INVALID` is told only once the signature was found good.
-   *
-   * @throws DownloadRefusal `LINK_INVALID`, `LINK_SCOPE`, `LINK_EXPIRED`, `LINK_NOT_YET_VALID`
-   */
-  async open(
-    unverified: UnverifiedToken,
-    request: FrameworkRequest,
-    context: ExecutionContext,
-  ): Promise<LinkClaims> {
+  /** The claims of a genuine link. @throws DownloadRefusal `LINK_INVALID` */
+  async verify(unverified: UnverifiedToken): Promise<LinkClaims> {
     const claims = await this.tokens.open(unverified);
     if (!claims) throw new DownloadRefusal('LINK_INVALID');
+    return claims;
+  }
+
+  /**
+   * Checks that a genuine link opens what is asked for, for who asks. Whether it has expired is for the keeper of
+   * leases to say: a download that had begun may go on for a while.
+   *
+   * @throws DownloadRefusal `LINK_SCOPE`, `LINK_NOT_YET_VALID`, `LINK_ADDRESS`, `LINK_SUBJECT`
+   */
+  check(claims: LinkClaims, request: FrameworkRequest, context: ExecutionContext, user: LinkUser): void {
     if (!this.isScopeOf(claims, request, context)) throw new DownloadRefusal('LINK_SCOPE');
     const now = this.options.clock() / 1000;
-    const refusal: RefusalCode | undefined = checkLinkTimes(claims, now, this.options.links.maxAge);
-    if (refusal === 'LINK_NOT_YET_VALID') {
-      throw new DownloadRefusal(refusal, { retryAfter: (claims.nbf ?? now) - now });
+    if (claims.nbf !== undefined && now < claims.nbf) {
+      throw new DownloadRefusal('LINK_NOT_YET_VALID', { retryAfter: claims.nbf - now });
     }
+    const refusal = checkBinding(claims.bnd, claims.sub, user);
     if (refusal) throw new DownloadRefusal(refusal);
-    return claims;
   }
 
   private isScopeOf(claims: LinkClaims, request: FrameworkRequest, context: ExecutionContext): boolean {

@@ -18,7 +18,7 @@ export function receivedQuery(query: QueryParams, ignored: ReadonlySet<string>):
 export function withQuery(path: string, query: QueryParams): string {
   const pairs = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) append(pairs, name, value);
-  return `${path}?${pairs.toString()}`;
+  return pairs.size > 0 ? `${path}?${pairs.toString()}` : path;
 }
 
 function receivedValue(name: string, value: unknown): unknown {

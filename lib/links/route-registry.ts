@@ -10,6 +10,7 @@ import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { PerRoute } from '../options/per-route.js';
+import { STREAM_DOWNLOAD } from '../options/stream-download.metadata.js';
 
 /** A handler of a controller, as the router has registered it. */
 export interface Route {
@@ -36,12 +37,21 @@ export class RouteRegistry {
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {}
 
-  /** @throws DownloadAuthConfigurationError if the application has no such controller or it no such route */
+  /**
+   * The route that a link is made to.
+   * @throws DownloadAuthConfigurationError for an unknown controller, a method that is no route, a route that no guard of
+   *   this package protects
+   */
   byName(controller: Type, method: string): Route {
     const handler: unknown = (controller.prototype as Record<string, unknown>)[method];
     if (typeof handler !== 'function' || Reflect.getMetadata(PATH_METADATA, handler) === undefined) {
       throw new DownloadAuthConfigurationError(
         `${controller.name}.${method} is no route. Name a method that carries @Get().`,
+      );
+    }
+    if (!isDownload(handler) && !isDownload(controller)) {
+      throw new DownloadAuthConfigurationError(
+        `${controller.name}.${method} would not look at a link. Mark it with @StreamDownload().`,
       );
     }
     return this.byHandler(controller, handler);
@@ -99,6 +109,10 @@ export class RouteRegistry {
       ),
     );
   }
+}
+
+function isDownload(target: object): boolean {
+  return Reflect.getMetadata(STREAM_DOWNLOAD, target) !== undefined;
 }
 
 function fragments(target: object): string[] {

@@ -1,4 +1,6 @@
 import type { KeyObject } from 'node:crypto';
+import type { DeliveryOptions } from '../delivery/delivery-options.js';
+import type { LeaseOptions } from '../leases/lease-options.js';
 import type { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { Duration } from './duration.js';
 
@@ -149,6 +151,10 @@ export interface DownloadAuthOptions {
   transports?: TransportOptions;
   cookie?: CookieOptions;
   links?: LinkOptions;
+  /** How files are delivered: headers, ranges, offload. */
+  delivery?: DeliveryOptions;
+  /** How the downloads of limited links are counted, and where. */
+  leases?: LeaseOptions;
 
   /**
    * Refuses requests that did not come over TLS, as the framework sees it behind its trusted proxies.
@@ -167,4 +173,5 @@ export interface DownloadAuthOptions {
 export interface StreamDownloadOptions {
   transports?: TransportOptions;
   requireSecureConnection?: boolean;
+  delivery?: DeliveryOptions;
 }

@@ -1,7 +1,9 @@
 import { createLinkKeys, type LinkKey } from '../links/link-keys.js';
 import { DEFAULT_TOKEN_NAME } from '../http/redact-url.js';
+import type { LeaseOptions } from '../leases/lease-options.js';
 import type { AccessClaimsPolicy } from '../tokens/access-claims.js';
 import { createKeySource, type KeySource } from '../tokens/key-source.js';
+import { type ResolvedDelivery, resolveDelivery } from '../delivery/delivery-options.js';
 import { DownloadAuthConfigurationError } from './configuration-error.js';
 import type {
   CookieOptions,
@@ -28,7 +30,7 @@ const TOKEN_NAME = /^[A-Za-z0-9_.~-]+$/;
 const KNOWN = {
   options: [
     'secret', 'publicKey', 'privateKey', 'keys', 'secretOrKeyProvider', 'algorithms', 'issuer', 'audience',
-    'requireExpiration', 'clockTolerance', 'notIssuedBefore', 'validate', 'tokenName', 'transports', 'cookie', 'links',
+    'requireExpiration', 'clockTolerance', 'notIssuedBefore', 'validate', 'tokenName', 'transports', 'cookie', 'links', 'delivery', 'leases',
     'requireSecureConnection', 'verifiedTokenCacheSize', 'refusalPage', 'clock',
   ],
   transports: ['header', 'query', 'cookie', 'form'],
@@ -47,6 +49,8 @@ export interface ResolvedOptions {
   readonly transports: Required<TransportOptions>;
   readonly cookie: CookieOptions;
   readonly links: ResolvedLinkOptions;
+  readonly delivery: ResolvedDelivery;
+  readonly leases: LeaseOptions | undefined;
   readonly requireSecureConnection: boolean;
   readonly verifiedTokenCacheSize: number;
   readonly refusalPage: RefusalPage | false | undefined;
@@ -90,6 +94,8 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     }),
     cookie: options.cookie ?? {},
     links: resolveLinks(options.links ?? {}),
+    delivery: resolveDelivery(options.delivery),
+    leases: options.leases,
     requireSecureConnection: options.requireSecureConnection ?? process.env.NODE_ENV === 'production',
     verifiedTokenCacheSize: checkedSize(options.verifiedTokenCacheSize ?? DEFAULT_CACHE_SIZE),
     refusalPage: options.refusalPage,

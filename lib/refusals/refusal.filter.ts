@@ -2,6 +2,8 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, Inject } from '@nestjs
 import { HttpAdapterHost } from '@nestjs/core';
 import Negotiator from 'negotiator';
 import type { IncomingHttpHeaders } from 'node:http';
+import { claimantOf } from '../events/claimant.js';
+import { DownloadEvents } from '../events/download-events.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
 import { DownloadRefusal } from './download-refusal.js';
 import { REFUSAL_PAGE_HEADERS, refusalPage } from './refusal-page.js';
@@ -12,19 +14,31 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+    @Inject(DownloadEvents) private readonly events: DownloadEvents,
   ) {}
 
   catch(refusal: DownloadRefusal, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const response: unknown = http.getResponse();
+    const request = http.getRequest<{ headers: IncomingHttpHeaders }>();
     const { httpAdapter } = this.adapterHost;
+    this.tell(refusal, request);
     if (httpAdapter.isHeadersSent(response)) return;
-    const page = isNavigation(http.getRequest<{ headers: IncomingHttpHeaders }>().headers)
-      ? this.pageOf(refusal)
-      : undefined;
-    const headers = { ...refusal.headers, Vary: 'Accept, Sec-Fetch-Mode', ...(page && REFUSAL_PAGE_HEADERS) };
+    const page = isNavigation(request.headers) ? this.pageOf(refusal) : undefined;
+    const headers = { ...refusal.headers, ...(page !== undefined && REFUSAL_PAGE_HEADERS) };
     for (const [name, value] of Object.entries(headers)) httpAdapter.setHeader(response, name, value);
     httpAdapter.reply(response, page ?? refusal.getResponse(), refusal.getStatus());
+  }
+
+  private tell(refusal: DownloadRefusal, request: object): void {
+    const { clock } = this.options;
+    this.events.emit({
+      type: 'refused',
+      at: clock(),
+      ...claimantOf(request),
+      code: refusal.code,
+      status: refusal.getStatus(),
+    });
   }
 
   private pageOf(refusal: DownloadRefusal): string | undefined {

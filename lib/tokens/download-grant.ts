@@ -12,6 +12,8 @@ export interface GrantedLink {
   readonly resource: string;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
+  /** How many downloads the link is good for, where that is limited. */
+  readonly maxDownloads?: number;
   /** File name fixed by the link. */
   readonly filename?: string;
   /** Disposition fixed by the link. */

@@ -1,4 +1,4 @@
-import cookieParser from 'cookie-parser';
+import { rawCookieOf } from '../http/cookies.js';
 import { type HttpExchange, isRetrieval, type RawRequest, urlencodedForm } from '../http/http-exchange.js';
 import { isTokenName } from '../http/redact-url.js';
 import type { TransportOptions } from '../options/download-auth-options.js';
@@ -15,19 +15,24 @@ export interface PresentedToken {
  * The token that decides over a request: the first in the order of precedence. If it is bad, no other place rescues
  * the request.
  *
- * @throws DownloadRefusal `TOKEN_MISSING`, and `TOKEN_AMBIGUOUS` as {@link readTokens} or where header and query
- *   (or form) hold different tokens
+ * @param needsCompanion whether a token is good only beside another one: then the header may hold that one
+ * @throws DownloadRefusal `TOKEN_MISSING`; `TOKEN_AMBIGUOUS` where header and query, or header and form, hold different
+ *   tokens
  */
-export function decidingToken(tokens: readonly PresentedToken[]): PresentedToken {
+export function decidingToken(
+  tokens: readonly PresentedToken[],
+  needsCompanion: (token: string) => boolean,
+): PresentedToken {
   const [first] = tokens;
   if (!first) throw new DownloadRefusal('TOKEN_MISSING');
   const rival = tokens.find(({ transport, token }) => transport !== 'cookie' && token !== first.token);
-  if (first.transport === 'header' && rival) throw new DownloadRefusal('TOKEN_AMBIGUOUS');
-  return first;
+  if (!rival) return first;
+  if (needsCompanion(first.token) || !needsCompanion(rival.token))
+    throw new DownloadRefusal('TOKEN_AMBIGUOUS');
+  return rival;
 }
 
 const BEARER = /^bearer(?:[ \t]+(.*))?$/i;
-const parseCookies = cookieParser();
 
 /**
  * The tokens of a request by transport, in the order of precedence: header, query, cookie, form (RFC 6750 §2).
@@ -79,13 +84,11 @@ function fromQuery(url: string, tokenName: string): string | undefined {
   return values[0];
 }
 
-function fromCookie({ request, rawRequest }: HttpExchange, tokenName: string): string | undefined {
-  const header = rawRequest.headers.cookie;
-  if (header === undefined || !header.includes(tokenName)) return undefined;
-  if (!request.cookies) parseCookies(rawRequest as never, undefined as never, () => undefined);
-  const value: unknown = (request.cookies ?? rawRequest.cookies)?.[tokenName];
+function fromCookie(exchange: HttpExchange, tokenName: string): string | undefined {
+  const value = rawCookieOf(exchange, tokenName);
   if (value === undefined || value === '') return undefined;
-  if (typeof value !== 'string' || hasRivals(header, tokenName)) throw new DownloadRefusal('TOKEN_AMBIGUOUS');
+  const { cookie = '' } = exchange.rawRequest.headers;
+  if (typeof value !== 'string' || hasRivals(cookie, tokenName)) throw new DownloadRefusal('TOKEN_AMBIGUOUS');
   return value;
 }
 

@@ -1,0 +1,128 @@
+/**
+ * The server that is measured: one adapter, one algorithm, and on it the same small answer unguarded, behind the
+ * recipe of Nest's documentation, and behind this package. Started by main.ts with the adapter and the algorithm.
+ */
+import 'reflect-metadata';
+import { Controller, Get, Injectable, Module, UseGuards } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import jwt from 'jsonwebtoken';
+import { DownloadAuthGuard, DownloadAuthModule, DownloadLinks, StreamDownload } from 'nestjs-download-auth';
+import { generateKeyPairSync } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { ExtractJwt, Strategy } from 'passport-jwt';
+import type { Adapter, Algorithm, ServerCpu, ServerReady, Variant } from './variants.js';
+
+const [adapter, algorithm] = process.argv.slice(2) as [Adapter, Algorithm];
+const { verifying, signing } = keysOf(algorithm);
+const LINK_SECRET = 'a secret for the links of the benchmark, long enough';
+
+const ANSWER = { ok: true };
+
+@Injectable()
+class RecipeStrategy extends PassportStrategy(Strategy) {
+  constructor() {
+    super({
+      jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
+      ignoreExpiration: false,
+      secretOrKey: verifying,
+    });
+  }
+
+  validate(payload: { sub: string }): unknown {
+    return { userId: payload.sub };
+  }
+}
+
+@Controller()
+class BenchController {
+  @Get('unguarded/:id')
+  unguarded(): unknown {
+    return ANSWER;
+  }
+
+  @Get('recipe/:id')
+  @UseGuards(AuthGuard('jwt'))
+  recipe(): unknown {
+    return ANSWER;
+  }
+
+  @Get('ours/:id')
+  @StreamDownload()
+  ours(): unknown {
+    return ANSWER;
+  }
+
+  @Get('guard/:id')
+  @UseGuards(DownloadAuthGuard)
+  guard(): unknown {
+    return ANSWER;
+  }
+}
+
+@Module({
+  imports: [
+    PassportModule,
+    DownloadAuthModule.forRoot(
+      algorithm === 'HS256'
+        ? { secret: verifying }
+        : { publicKey: verifying, algorithms: [algorithm], links: { secret: LINK_SECRET } },
+    ),
+  ],
+  controllers: [BenchController],
+  providers: [RecipeStrategy],
+})
+class BenchModule {}
+
+const app = await NestFactory.create(
+  BenchModule,
+  adapter === 'express' ? new ExpressAdapter() : new FastifyAdapter(),
+  { logger: ['error'] },
+);
+await app.listen(0, '127.0.0.1');
+
+process.on('message', () => {
+  const { user, system } = process.cpuUsage();
+  process.send!({ cpu: user + system } satisfies ServerCpu);
+});
+process.on('disconnect', () => process.exit());
+process.send!({
+  port: (app.getHttpServer() as { address(): AddressInfo }).address().port,
+  variants: variants(),
+} satisfies ServerReady);
+
+function variants(): Variant[] {
+  const now = Math.floor(Date.now() / 1000);
+  const claims = { sub: 'ada', name: 'Ada Lovelace', roles: ['reader'], iat: now, exp: now + 3600 };
+  const token = jwt.sign(claims, signing, { algorithm });
+  const bearer = { authorization: `Bearer ${token}` };
+  const link = app
+    .get(DownloadLinks)
+    .create(BenchController, 'ours', { params: { id: 42 }, expiresIn: '1h' });
+  return [
+    { name: 'unguarded', path: '/unguarded/42', headers: bearer },
+    { name: 'recipe', path: '/recipe/42', headers: bearer },
+    { name: 'ours', path: '/ours/42', headers: bearer },
+    { name: 'guard alone', path: '/guard/42', headers: bearer },
+    { name: 'by cookie', path: '/ours/42', headers: { cookie: `ss-tok=${token}` } },
+    { name: 'by query', path: `/ours/42?ss-tok=${token}`, headers: {} },
+    { name: 'by link', path: link.url, headers: {} },
+  ];
+}
+
+function keysOf(name: Algorithm): { verifying: string; signing: string } {
+  if (name === 'HS256') {
+    const secret = 'a secret for the benchmark that is long enough to be one';
+    return { verifying: secret, signing: secret };
+  }
+  const { publicKey, privateKey } =
+    name === 'RS256'
+      ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+      : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return {
+    verifying: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    signing: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  };
+}

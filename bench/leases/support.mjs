@@ -1,0 +1,61 @@
+// What the measurements share: the compiled library, a Redis server of their own, medians.
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const cleanUps = [];
+
+export async function cleanUp() {
+  for (const step of cleanUps.splice(0).reverse()) {
+    await step();
+  }
+}
+
+/** Compiles `lib/` and answers a function that imports from it. */
+export function compile() {
+  const cache = join(ROOT, 'node_modules/.cache');
+  mkdirSync(cache, { recursive: true });
+  const folder = mkdtempSync(join(cache, 'bench-'));
+  cleanUps.push(() => rmSync(folder, { recursive: true, force: true }));
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const options = ['-p', 'tsconfig.build.json', '--outDir', folder, '--declaration', 'false', '--noCheck'];
+  execFileSync(process.execPath, [tsc, ...options], { cwd: ROOT });
+  return (path) => import(pathToFileURL(join(folder, path)).href);
+}
+
+export function temporaryFolder() {
+  const folder = mkdtempSync(join(tmpdir(), 'leases-bench-'));
+  cleanUps.push(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** The URL of a server on a free loopback port, or undefined where none is installed. */
+export async function redis() {
+  const port = await new Promise((resolve) => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const { port: free } = probe.address();
+      probe.close(() => resolve(free));
+    });
+  });
+  const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--dir', temporaryFolder()];
+  const server = spawn('redis-server', args.map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
+  const started = await new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.stdout.on('data', (chunk) => /Ready to accept/.test(String(chunk)) && resolve(true));
+  });
+  if (!started) {
+    console.log('Redis: not measured, redis-server is not installed');
+    return undefined;
+  }
+  cleanUps.push(() => server.kill());
+  return `redis://127.0.0.1:${port}`;
+}
+
+export function median(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)];
+}

@@ -1,0 +1,162 @@
+import { type StreamableFile } from '@nestjs/common';
+import { type IncomingMessage } from 'node:http';
+import { DeliveryBody } from './body/delivery-body.js';
+import { isPlainResponse } from './body/plain-response.js';
+import { DeliveredFile } from './delivered-file.js';
+import { type DeliveryContext } from './delivery-context.js';
+import { toHttpException } from './delivery-failure.js';
+import { removeFileFields, writeFields } from './delivery-headers.js';
+import { planDelivery, type DeliveryPlan } from './delivery-plan.js';
+import { DeliveryRun } from './delivery-run.js';
+import { type PlannedDelivery } from './delivery-watch.js';
+import { Download } from './download.js';
+import { multipartLayout, plainLayout, randomBoundary, type BodyLayout } from './multipart-byteranges.js';
+import { delegate, type Delegation } from './offload-delegation.js';
+import { redirect } from './redirect.js';
+import { withHandlerFields } from './representation/handler-fields.js';
+import { representDownload, representStreamable } from './representation/represent.js';
+import { type Representation } from './representation/representation.js';
+import { ResponsePort } from './response-port.js';
+
+const DEFAULT_TYPE = 'application/octet-stream';
+
+/**
+ * Answers a request with what a handler returned: decides by RFC 9110 (§13 conditions, §14 ranges), sets status
+ * and headers, and gives back the `StreamableFile` whose stream carries the decision out.
+ *
+ * A header that the handler set before wins; its `ETag` and `Last-Modified` are those that conditions are
+ * compared with. A handler that chose a status other than 200 gets its content sent whole under that status.
+ *
+ * @returns what the interceptor returns to Nest
+ * @throws HttpException before any header: 404 for a missing file, 500 for content that cannot be read; and what
+ *   the observer's `planned` threw
+ */
+export async function deliver(result: StreamableFile | Download, context: DeliveryContext): Promise<unknown> {
+  const port = new ResponsePort(context.adapter, context.response);
+  const request = rawRequest(context.request);
+  const method = request.method ?? 'GET';
+  if (result instanceof Download && result.content.kind === 'redirect') {
+    return redirect(result.content.url, method, port, context);
+  }
+  const found = await represent(result, port);
+  try {
+    const representation = await withHandlerFields(found, port, context.options.ranges);
+    const plan = planDelivery(
+      {
+        method,
+        fields: request.headers,
+        status: port.status,
+        maxRanges: context.options.maxRanges,
+        now: Date.now(),
+      },
+      representation,
+    );
+    const delegation = await delegate(request.headers, plan, representation, context);
+    await context.watch?.planned?.(toPlanned(method, plan, representation, delegation));
+    return await carryOut(plan, representation, delegation, port, context);
+  } catch (error) {
+    await found.close().catch(() => {});
+    removeFileFields(port);
+    throw error;
+  }
+}
+
+async function represent(result: StreamableFile | Download, port: ResponsePort): Promise<Representation> {
+  try {
+    if (!(result instanceof Download)) {
+      return await representStreamable(result);
+    }
+    if (result.content.kind === 'redirect') {
+      throw new TypeError('A redirect has no representation.');
+    }
+    return await representDownload(result.content);
+  } catch (error) {
+    removeFileFields(port);
+    throw toHttpException(error);
+  }
+}
+
+async function carryOut(
+  plan: DeliveryPlan,
+  representation: Representation,
+  delegation: Delegation | undefined,
+  port: ResponsePort,
+  context: DeliveryContext,
+): Promise<StreamableFile> {
+  const type = port.get('Content-Type') ?? representation.type ?? DEFAULT_TYPE;
+  const boundary = plan.multipart ? randomBoundary() : undefined;
+  const layout = delegation ? plainLayout([]) : layOut(plan, representation, type, boundary);
+  const run = new DeliveryRun(port, plan.status, layout, context.watch ?? {});
+  try {
+    const body = await openBody(representation, layout, run, port, context.options.fastPath);
+    writeFields(port, { plan, representation, layout, boundary, delegation, context, now: Date.now() });
+    const hasType = plan.status !== 304 && plan.status !== 412 && plan.status !== 416;
+    return new DeliveredFile(body, hasType ? type : undefined);
+  } catch (error) {
+    run.cancel(error);
+    throw toHttpException(error);
+  }
+}
+
+function layOut(
+  plan: DeliveryPlan,
+  { length }: Representation,
+  type: string,
+  boundary: string | undefined,
+): BodyLayout {
+  return boundary !== undefined && length !== undefined
+    ? multipartLayout(plan.intervals, length, type, boundary)
+    : plainLayout(plan.intervals);
+}
+
+/**
+ * The body with its first chunk read, so that what cannot be read is an error answer and not a broken connection;
+ * undefined where none is sent, or nobody is left to send it to.
+ */
+async function openBody(
+  representation: Representation,
+  layout: BodyLayout,
+  run: DeliveryRun,
+  port: ResponsePort,
+  fastPath: boolean,
+): Promise<DeliveryBody | undefined> {
+  if (layout.length === 0) {
+    await representation.close();
+    return undefined;
+  }
+  const { ledger } = run;
+  const failed = (error: unknown) => run.fail(error);
+  const body = new DeliveryBody({ layout, source: representation.bytes(), ledger, fastPath, failed });
+  let isGone = false;
+  const gone = run.gone.then(() => {
+    isGone = true;
+    if (!body.readableEnded) {
+      body.destroy();
+    }
+  });
+  try {
+    const primed = body.prime(isPlainResponse(port.raw));
+    primed.catch(() => {});
+    await Promise.race([primed, gone]);
+  } catch (error) {
+    body.destroy();
+    if (!isGone) {
+      throw error;
+    }
+  }
+  return isGone ? undefined : body;
+}
+
+function toPlanned(
+  method: string,
+  { status, intervals, ranged, ifRangeMatched }: DeliveryPlan,
+  { length, etag }: Representation,
+  delegation: Delegation | undefined,
+): PlannedDelivery {
+  return { method, status, length, intervals, etag, ranged, ifRangeMatched, delegated: delegation?.to };
+}
+
+/** Fastify wraps Node's request; its headers are a getter, which is why the wrapper will not do as it is. */
+function rawRequest(request: unknown): IncomingMessage {
+  return (request as { raw?: IncomingMessage }).raw ?? (request as IncomingMessage);
+}

@@ -1,0 +1,125 @@
+import { isDispositionType, type DispositionType } from './content-disposition.js';
+import { checkOffload, type OffloadOptions } from './offload.js';
+
+/**
+ * How downloads are answered. Every member is optional and may be set for the module and for one route.
+ * A header that the handler set itself always wins.
+ */
+export interface DeliveryOptions {
+  /** Save or show, where neither the handler nor the link says. Default `'attachment'`. */
+  readonly disposition?: DispositionType;
+  /** `Cache-Control`; false sends none. Default `'private, no-store, no-transform'`. */
+  readonly cacheControl?: string | false;
+  /** `Referrer-Policy`; false sends none. Default `'no-referrer'`. */
+  readonly referrerPolicy?: string | false;
+  /** `X-Content-Type-Options: nosniff`. Default true. */
+  readonly nosniff?: boolean;
+  /** `Cross-Origin-Resource-Policy`; false sends none. Default `'same-site'`. */
+  readonly crossOriginResourcePolicy?: 'same-origin' | 'same-site' | 'cross-origin' | false;
+  /**
+   * `Access-Control-Expose-Headers`: what a page of another origin may read; false sends none.
+   * Default Content-Disposition, Content-Range, Accept-Ranges, ETag.
+   */
+  readonly exposeHeaders?: readonly string[] | false;
+  /**
+   * `Content-Security-Policy` of inline content; false sends none. The default is a sandbox that shows
+   * images, media and text and runs no script; Chromium shows no PDF in a sandbox.
+   */
+  readonly contentSecurityPolicy?: string | false;
+  /** Byte ranges, where the content can be read from an offset. Default true. */
+  readonly ranges?: boolean;
+  /** Most ranges of one answer; a request for more gets the whole. Default 16. */
+  readonly maxRanges?: number;
+  /** Let the proxy in front send files; false: this process does. Default false. */
+  readonly offload?: OffloadOptions | false;
+  /** Send file bodies from one reused buffer where the response allows it. Default true. */
+  readonly fastPath?: boolean;
+}
+
+/** {@link DeliveryOptions} with every default filled in. */
+export type ResolvedDelivery = Required<DeliveryOptions>;
+
+/** What holds where nothing else was said. */
+export const DEFAULT_DELIVERY: ResolvedDelivery = Object.freeze({
+  disposition: 'attachment',
+  cacheControl: 'private, no-store, no-transform',
+  referrerPolicy: 'no-referrer',
+  nosniff: true,
+  crossOriginResourcePolicy: 'same-site',
+  exposeHeaders: Object.freeze(['Content-Disposition', 'Content-Range', 'Accept-Ranges', 'ETag']),
+  contentSecurityPolicy:
+    "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'",
+  ranges: true,
+  maxRanges: 16,
+  offload: false,
+  fastPath: true,
+});
+
+const FIELD_VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
+const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const CORP = ['same-origin', 'same-site', 'cross-origin'];
+
+const isFieldValue = (value: unknown) =>
+  value === false || (typeof value === 'string' && FIELD_VALUE.test(value));
+const isBoolean = (value: unknown) => typeof value === 'boolean';
+
+/** For every option: whether a value will do, and what to write instead of one that will not. */
+const CHECKS: Record<keyof DeliveryOptions, readonly [(value: unknown) => boolean, string]> = {
+  disposition: [isDispositionType, "write 'attachment' or 'inline'"],
+  cacheControl: [isFieldValue, "write a header value such as 'private, no-cache', or false"],
+  referrerPolicy: [isFieldValue, "write a header value such as 'same-origin', or false"],
+  nosniff: [isBoolean, 'write true or false'],
+  crossOriginResourcePolicy: [
+    (value) => value === false || CORP.includes(value as string),
+    "write 'same-origin', 'same-site', 'cross-origin' or false",
+  ],
+  exposeHeaders: [
+    (value) =>
+      value === false || (Array.isArray(value) && value.every((name) => FIELD_NAME.test(String(name)))),
+    "write an array of header names such as ['ETag'], or false",
+  ],
+  contentSecurityPolicy: [isFieldValue, "write a policy such as 'sandbox', or false"],
+  ranges: [isBoolean, 'write true or false'],
+  maxRanges: [
+    (value) => Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 1000,
+    'write a whole number from 1 to 1000',
+  ],
+  offload: [
+    (value) => value === false || checkOffload(value) === undefined,
+    "write { type: 'x-accel-redirect', root: '/srv/files', prefix: '/protected/' } or { type: 'x-sendfile', root: '/srv/files' }, or false",
+  ],
+  fastPath: [isBoolean, 'write true or false'],
+};
+
+/**
+ * The options that hold for a route: later ones win over earlier ones, and all over {@link DEFAULT_DELIVERY}.
+ * A member that is undefined counts as absent.
+ *
+ * @throws TypeError for an unknown option or a value that will not do; the message says what to write
+ */
+export function resolveDelivery(...partials: readonly (DeliveryOptions | undefined)[]): ResolvedDelivery {
+  const resolved: Record<string, unknown> = { ...DEFAULT_DELIVERY };
+  for (const partial of partials) {
+    for (const [name, value] of Object.entries(partial ?? {})) {
+      if (value !== undefined) {
+        checkOption(name, value);
+        resolved[name] = value;
+      }
+    }
+  }
+  return resolved as unknown as ResolvedDelivery;
+}
+
+function checkOption(name: string, value: unknown): void {
+  if (!Object.hasOwn(CHECKS, name)) {
+    throw new TypeError(`Unknown delivery option "${name}": write one of ${Object.keys(CHECKS).join(', ')}.`);
+  }
+  const [isGood, advice] = CHECKS[name as keyof DeliveryOptions];
+  if (!isGood(value)) {
+    throw new TypeError(`Delivery option "${name}" cannot be ${describe(value)}: ${advice}.`);
+  }
+}
+
+function describe(value: unknown): string {
+  return typeof value === 'function' ? 'a function' : (JSON.stringify(value) ?? String(value));
+}

@@ -1,0 +1,78 @@
+import { SentLedger } from './body/sent-ledger.js';
+import { type DeliveryWatch } from './delivery-watch.js';
+import { logFailure } from './delivery-failure.js';
+import { type BodyLayout } from './multipart-byteranges.js';
+import { onResponseClose } from './response-close.js';
+import { type ResponsePort } from './response-port.js';
+
+/**
+ * One delivery from its decision to its end: tells the observer how it ended, exactly once, and lets it be
+ * stopped.
+ */
+export class DeliveryRun {
+  readonly ledger: SentLedger;
+  /** Settles when the client has left or has everything; never rejects. */
+  readonly gone: Promise<void>;
+  readonly #abort = () => this.port.destroy();
+  #error: unknown;
+  #ended = false;
+
+  constructor(
+    private readonly port: ResponsePort,
+    private readonly status: number,
+    private readonly layout: BodyLayout,
+    private readonly watch: DeliveryWatch,
+  ) {
+    this.ledger = new SentLedger(layout.segments, watch.sent?.bind(watch));
+    this.gone = new Promise((resolve) => {
+      onResponseClose(port.raw, () => {
+        this.#end();
+        resolve();
+      });
+    });
+    watch.signal?.addEventListener('abort', this.#abort, { once: true });
+    if (watch.signal?.aborted) {
+      this.#abort();
+    }
+  }
+
+  /** The content failed after the answer began: the client must see that, and the log says why. */
+  fail(error: unknown): void {
+    this.#error ??= error;
+    logFailure(error);
+    this.port.destroy();
+  }
+
+  /** The content failed before the answer began; an error is answered instead. */
+  cancel(error: unknown): void {
+    this.#error ??= error;
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#ended) {
+      return;
+    }
+    this.#ended = true;
+    this.watch.signal?.removeEventListener('abort', this.#abort);
+    const { raw } = this.port;
+    const expected = this.layout.segments.reduce(
+      (sum, part) => sum + (Buffer.isBuffer(part) ? 0 : part.end - part.start),
+      0,
+    );
+    const hasAll = expected === Infinity || this.ledger.bytes === expected;
+    const completed =
+      this.#error === undefined && hasAll && raw.writableFinished && raw.statusCode === this.status;
+    try {
+      this.watch.ended?.({
+        status: raw.statusCode,
+        completed,
+        bytes: this.ledger.bytes,
+        error: this.#error,
+      });
+    } catch (error) {
+      // Nobody is left to answer to; an exception here would end the process
+      logFailure(error);
+    }
+  }
+}

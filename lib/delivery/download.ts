@@ -1,0 +1,210 @@
+import { type Readable } from 'node:stream';
+import { isDispositionType, type DispositionType } from './content-disposition.js';
+import { toEntityTag } from './entity-tag.js';
+import { type OffloadOptions, checkOffload } from './offload.js';
+
+/** What can be said of any download. Each member wins over what the content itself suggests. */
+export interface DownloadOptions {
+  /** The name to save under; any string will do. Default: for a file the last part of its path, else none. */
+  readonly filename?: string;
+  /** `Content-Type`. Default: what the file name's extension suggests, else `application/octet-stream`. */
+  readonly type?: string;
+  /** Save or show. Default: the route's, the module's, `'attachment'`. */
+  readonly disposition?: DispositionType;
+  /** Entity tag, with or without its quotes; false sends none. Default: made from the content where that is possible. */
+  readonly etag?: string | false;
+  /** `Last-Modified`; false sends none. Default: the file's modification time. */
+  readonly lastModified?: Date | false;
+}
+
+/** Options of {@link Download.file}. */
+export interface FileDownloadOptions extends DownloadOptions {
+  /**
+   * The folder that the file must not leave, not through `..` nor through a symbolic link; a relative path
+   * starts here. What is outside is a 404, as what does not exist. Default: no check.
+   */
+  readonly root?: string;
+  /** Wins over the option of the module and the route. */
+  readonly offload?: OffloadOptions | false;
+}
+
+/** Options of {@link Download.stream}. */
+export interface StreamDownloadOptions extends DownloadOptions {
+  /** Bytes that the stream will give: announced, and held to. Default: unknown. */
+  readonly length?: number;
+}
+
+/** Bytes that a source is asked for. */
+export interface SourceRange {
+  /** First byte, counted from 0. */
+  readonly start: number;
+  /** The byte after the last: `end - start` bytes are wanted, so `Range: bytes=${start}-${end - 1}`. */
+  readonly end: number;
+  /** Aborted when the bytes are no longer wanted: the client left, or another error. */
+  readonly signal: AbortSignal;
+}
+
+/** What bytes may come from. */
+export type ByteStream = Readable | AsyncIterable<Uint8Array | string>;
+
+/** Content that can be read from an offset: an object store, a database blob, another server. */
+export interface DownloadSource {
+  /** Bytes of the whole. */
+  readonly length: number;
+  /** Entity tag, with or without its quotes; make it change with the content. */
+  readonly etag?: string;
+  readonly lastModified?: Date;
+  /**
+   * Starts reading. Called once for every range, never for HEAD, 304, 412, 416 or an empty content. More bytes
+   * than asked for are cut, fewer destroy the connection. A source that stalls holds its download for as long as
+   * the client waits: heed `signal`, and set a timeout where the source has one.
+   */
+  open(range: SourceRange): ByteStream | Promise<ByteStream>;
+}
+
+/** What a download is made of. */
+export type DownloadContent =
+  | { readonly kind: 'file'; readonly path: string; readonly options: FileDownloadOptions }
+  | { readonly kind: 'buffer'; readonly bytes: Uint8Array; readonly options: DownloadOptions }
+  | { readonly kind: 'source'; readonly source: DownloadSource; readonly options: DownloadOptions }
+  | { readonly kind: 'stream'; readonly stream: ByteStream; readonly options: StreamDownloadOptions }
+  | { readonly kind: 'redirect'; readonly url: string };
+
+const FIELD_VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
+
+/**
+ * What a handler marked `@StreamDownload()` may return besides Nest's own `StreamableFile`.
+ *
+ * @example
+ * return Download.file(name, { root: '/srv/files' });
+ * @example
+ * return Download.source({
+ *   length: head.ContentLength,
+ *   etag: head.ETag,
+ *   open: async ({ start, end, signal }) =>
+ *     (await s3.send(get({ Range: `bytes=${start}-${end - 1}` }), { abortSignal: signal })).Body,
+ * }, { filename: 'report.pdf' });
+ */
+export class Download {
+  private constructor(
+    /** @internal */
+    readonly content: DownloadContent,
+  ) {}
+
+  /**
+   * A file of this machine. Missing, a directory, or outside `root`: 404; unreadable: 500.
+   *
+   * @throws TypeError for options that cannot be
+   */
+  static file(path: string, options: FileDownloadOptions = {}): Download {
+    if (typeof path !== 'string') {
+      throw new TypeError(
+        "Download.file() takes a path, such as Download.file('report.pdf', { root: '/srv/files' }).",
+      );
+    }
+    checkOptions('file', options, ['root', 'offload']);
+    if (options.root !== undefined && (typeof options.root !== 'string' || options.root === '')) {
+      throw new TypeError("Download.file(): root must be the path of a folder, such as '/srv/files'.");
+    }
+    if (options.offload && checkOffload(options.offload)) {
+      throw new TypeError(
+        "Download.file(): write offload: { type: 'x-accel-redirect', root, prefix } or { type: 'x-sendfile', root }.",
+      );
+    }
+    return new Download({ kind: 'file', path, options });
+  }
+
+  /** Bytes in memory; the entity tag is made from them. They must not change until the download is over. */
+  static buffer(bytes: Uint8Array, options: DownloadOptions = {}): Download {
+    if (!(bytes instanceof Uint8Array)) {
+      throw new TypeError('Download.buffer() takes a Buffer or Uint8Array; use Buffer.from(text) for text.');
+    }
+    checkOptions('buffer', options);
+    return new Download({ kind: 'buffer', bytes, options });
+  }
+
+  /**
+   * Anything that can be read from an offset; ranges come for free.
+   *
+   * @throws TypeError without a length: use {@link Download.stream}
+   */
+  static source(source: DownloadSource, options: DownloadOptions = {}): Download {
+    if (typeof source?.open !== 'function' || !isLength(source.length)) {
+      throw new TypeError(
+        'Download.source() takes { length, open({ start, end, signal }) }; without a length use Download.stream().',
+      );
+    }
+    checkOptions('source', options);
+    checkOptions('source', { etag: source.etag, lastModified: source.lastModified });
+    return new Download({ kind: 'source', source, options });
+  }
+
+  /** A stream that can be read once, from its start: no ranges, and no validators but the given ones. */
+  static stream(stream: ByteStream, options: StreamDownloadOptions = {}): Download {
+    if (!isByteStream(stream)) {
+      throw new TypeError('Download.stream() takes a Readable or an async iterable of Buffers.');
+    }
+    checkOptions('stream', options, ['length']);
+    if (options.length !== undefined && !isLength(options.length)) {
+      throw new TypeError('Download.stream(): length must be a whole number of bytes.');
+    }
+    return new Download({ kind: 'stream', stream, options });
+  }
+
+  /**
+   * Sends the client elsewhere, to a presigned URL of an object store: 302, or 303 for a POST. The URL is sent
+   * as it is; nothing of the request, its token least of all, is added to it, and no referrer is sent.
+   *
+   * @throws TypeError for anything but an absolute http or https URL
+   */
+  static redirect(url: string | URL): Download {
+    const target = URL.canParse(String(url)) ? new URL(String(url)) : undefined;
+    if (target?.protocol !== 'https:' && target?.protocol !== 'http:') {
+      throw new TypeError(
+        'Download.redirect() takes an absolute URL, such as https://bucket.example/file?signature=….',
+      );
+    }
+    return new Download({ kind: 'redirect', url: target.href });
+  }
+}
+
+/** Whether bytes can be read from the value. */
+export function isByteStream(value: unknown): value is ByteStream {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+}
+
+function isLength(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+const COMMON = ['filename', 'type', 'disposition', 'etag', 'lastModified'];
+
+function checkOptions(method: string, options: DownloadOptions, more: readonly string[] = []): void {
+  const unknown = Object.keys(options).find((name) => ![...COMMON, ...more].includes(name));
+  const fail = (advice: string) => new TypeError(`Download.${method}(): ${advice}.`);
+  if (unknown !== undefined) {
+    throw fail(`unknown option "${unknown}": write one of ${[...COMMON, ...more].join(', ')}`);
+  }
+  const { filename, type, disposition, etag, lastModified } = options;
+  if (filename !== undefined && typeof filename !== 'string') {
+    throw fail('filename must be a string');
+  }
+  if (type !== undefined && !(typeof type === 'string' && FIELD_VALUE.test(type))) {
+    throw fail("type must be a media type such as 'application/pdf'");
+  }
+  if (disposition !== undefined && !isDispositionType(disposition)) {
+    throw fail("disposition must be 'attachment' or 'inline'");
+  }
+  if (typeof etag === 'string') {
+    toEntityTag(etag);
+  } else if (etag !== undefined && etag !== false) {
+    throw fail('etag must be a string or false');
+  }
+  if (lastModified !== undefined && lastModified !== false && !isDate(lastModified)) {
+    throw fail('lastModified must be a valid Date or false');
+  }
+}
+
+function isDate(value: unknown): boolean {
+  return value instanceof Date && !Number.isNaN(value.getTime());
+}

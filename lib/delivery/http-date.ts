@@ -1,0 +1,79 @@
+const DAY = '(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)';
+const LONG_DAY = '(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day';
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+const MONTH = `(?<month>${MONTHS.join('|')})`;
+const TIME = '(?<hour>\\d{2}):(?<minute>\\d{2}):(?<second>\\d{2})';
+
+const FORMS = [
+  new RegExp(`^${DAY}, (?<day>\\d{2}) ${MONTH} (?<year>\\d{4}) ${TIME} GMT$`),
+  new RegExp(`^${LONG_DAY}, (?<day>\\d{2})-${MONTH}-(?<year>\\d{2}) ${TIME} GMT$`),
+  new RegExp(`^${DAY} ${MONTH} (?<day>[ \\d]\\d) ${TIME} (?<year>\\d{4})$`),
+];
+
+/** The years an HTTP-date can express: four digits. */
+const LAST_SECOND = Date.UTC(9999, 11, 31, 23, 59, 59);
+const FIRST_SECOND = Date.parse('0001-01-01T00:00:00Z');
+
+/**
+ * Parses an HTTP-date in any of the three forms a recipient must accept (RFC 9110 §5.6.7).
+ *
+ * `Date.parse` is not enough: it takes much that is no HTTP-date ("2026", local times), and a
+ * condition with a malformed date must be ignored (§13.1.3, §13.1.4).
+ *
+ * @param now milliseconds since the epoch; decides the century of the two-digit year
+ * @returns milliseconds since the epoch, undefined if the text is no HTTP-date
+ */
+export function parseHttpDate(text: string, now: number = Date.now()): number | undefined {
+  for (const form of FORMS) {
+    const fields = form.exec(text)?.groups;
+    if (fields) {
+      return toTime(fields, now);
+    }
+  }
+  return undefined;
+}
+
+function toTime(fields: Record<string, string | undefined>, now: number): number | undefined {
+  const month = MONTHS.indexOf(fields.month ?? '');
+  const day = Number(fields.day);
+  const [hour, minute, second] = [Number(fields.hour), Number(fields.minute), Number(fields.second)];
+  // A leap second is legal in the grammar; the epoch has none.
+  if (hour > 23 || minute > 59 || second > 60) {
+    return undefined;
+  }
+  const year = fullYear(fields.year ?? '', now);
+  // Date.UTC takes years below 100 for the 20th century
+  const date = new Date(0);
+  date.setUTCFullYear(year, month, day);
+  if (date.getUTCMonth() !== month || date.getUTCDate() !== day) {
+    return undefined;
+  }
+  return date.getTime() + ((hour * 60 + minute) * 60 + Math.min(second, 59)) * 1000;
+}
+
+/** RFC 9110 §5.6.7: a two-digit year more than 50 years ahead is the most recent past one with these digits. */
+function fullYear(digits: string, now: number): number {
+  if (digits.length === 4) {
+    return Number(digits);
+  }
+  const thisYear = new Date(now).getUTCFullYear();
+  const year = thisYear - (thisYear % 100) + Number(digits);
+  return year > thisYear + 50 ? year - 100 : year;
+}
+
+/**
+ * Formats a time as IMF-fixdate, the only form a sender may generate (RFC 9110 §5.6.7).
+ *
+ * @param time milliseconds since the epoch; fractions of a second are cut off
+ * @returns undefined for a time that the format cannot express
+ */
+export function formatHttpDate(time: number): string | undefined {
+  return time >= FIRST_SECOND && time <= LAST_SECOND + 999
+    ? new Date(wholeSeconds(time)).toUTCString()
+    : undefined;
+}
+
+/** Cuts milliseconds off, since an HTTP-date has none. */
+export function wholeSeconds(time: number): number {
+  return Math.floor(time / 1000) * 1000;
+}

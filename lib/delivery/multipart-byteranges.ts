@@ -1,0 +1,52 @@
+import { randomBytes } from 'node:crypto';
+import { type ByteInterval } from './delivery-watch.js';
+import { contentRange } from './delivery-plan.js';
+
+/** Framing as it stands, or bytes of the representation. */
+export type BodySegment = Buffer | ByteInterval;
+
+/** The body of an answer as pieces in their order, and how many bytes they come to. */
+export interface BodyLayout {
+  readonly segments: readonly BodySegment[];
+  /** Bytes, framing included; Infinity where only the end of the stream tells. */
+  readonly length: number;
+}
+
+/** The body of an answer that has no framing. */
+export function plainLayout(intervals: readonly ByteInterval[]): BodyLayout {
+  return { segments: intervals, length: intervals.reduce((sum, { start, end }) => sum + end - start, 0) };
+}
+
+/**
+ * Lays out a `multipart/byteranges` body (RFC 9110 §14.6, RFC 2046 §5.1).
+ *
+ * @param length of the whole representation, bytes
+ * @param type `Content-Type` of the representation, repeated in every part
+ * @param boundary must not occur in the bytes; a random one does not
+ */
+export function multipartLayout(
+  intervals: readonly ByteInterval[],
+  length: number,
+  type: string | undefined,
+  boundary: string,
+): BodyLayout {
+  const segments: BodySegment[] = [];
+  let before = '';
+  for (const interval of intervals) {
+    const contentType = type === undefined ? '' : `Content-Type: ${type}\r\n`;
+    const head = `${before}--${boundary}\r\n${contentType}Content-Range: ${contentRange(interval, length)}\r\n\r\n`;
+    segments.push(Buffer.from(head, 'latin1'), interval);
+    before = '\r\n';
+  }
+  segments.push(Buffer.from(`${before}--${boundary}--\r\n`, 'latin1'));
+  const total = segments.reduce(
+    (sum, part) => sum + (Buffer.isBuffer(part) ? part.length : part.end - part.start),
+    0,
+  );
+  return { segments, length: total };
+}
+
+/** A boundary that no content contains, but by a chance of one in 2^128. */
+export function randomBoundary(): string {
+  return randomBytes(16).toString('hex');
+}

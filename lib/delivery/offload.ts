@@ -1,0 +1,92 @@
+import { isAbsolute, relative, sep } from 'node:path';
+import { field, type RequestFields } from './preconditions.js';
+
+/**
+ * Let the proxy in front of the application send file bodies: this process decides, sets the headers, and
+ * names the file. Such a body's bytes cannot be counted here, and a download cannot be cut.
+ *
+ * Only for an application that is reached through that proxy alone: any other client would get an empty
+ * body and see the file's path.
+ */
+export type OffloadOptions =
+  | {
+      /** nginx: the header `X-Accel-Redirect`. */
+      readonly type: 'x-accel-redirect';
+      /** The folder whose files the proxy can send, absolute; others are sent by this process. */
+      readonly root: string;
+      /** Path of the `internal` location whose `alias` is {@link root}: starts and ends with a slash. */
+      readonly prefix: string;
+    }
+  | {
+      /** Apache's mod_xsendfile, lighttpd: the header `X-Sendfile`. */
+      readonly type: 'x-sendfile';
+      /** The folder whose files the proxy can send, absolute; others are sent by this process. */
+      readonly root: string;
+    };
+
+/** The header field that hands a file to the proxy. */
+export interface OffloadField {
+  readonly name: 'X-Accel-Redirect' | 'X-Sendfile';
+  readonly value: string;
+}
+
+/** What is wrong with the options, undefined if nothing. */
+export function checkOffload(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) {
+    return 'no object';
+  }
+  const { type, root, prefix, ...rest } = value as Record<string, unknown>;
+  if (Object.keys(rest).length > 0) {
+    return 'unknown member';
+  }
+  if (typeof root !== 'string' || !isAbsolute(root)) {
+    return 'root is no absolute path';
+  }
+  if (type === 'x-sendfile') {
+    return prefix === undefined ? undefined : 'X-Sendfile has no prefix';
+  }
+  const isPrefix = typeof prefix === 'string' && /^\/(?:[\w.~-]+\/)*$/.test(prefix);
+  return type === 'x-accel-redirect' && isPrefix ? undefined : 'type or prefix';
+}
+
+/**
+ * The header that lets the proxy send the file, undefined where this process has to.
+ *
+ * @param path real path of the file, free of symbolic links
+ * @param root real path of {@link OffloadOptions.root}
+ */
+export function offloadField(options: OffloadOptions, root: string, path: string): OffloadField | undefined {
+  const inside = relative(root, path);
+  if (inside === '' || isAbsolute(inside) || inside.split(sep)[0] === '..') {
+    return undefined;
+  }
+  if (options.type === 'x-sendfile') {
+    // Servers differ in whether they decode the value, so it must read the same either way
+    return /^[\x21-\x24\x26-\x7e]+$/.test(path) ? { name: 'X-Sendfile', value: path } : undefined;
+  }
+  const encoded = inside.split(sep).map(encodeURIComponent).join('/');
+  return { name: 'X-Accel-Redirect', value: options.prefix + encoded };
+}
+
+/**
+ * Whether a proxy that evaluates the request's conditions and ranges itself comes to the plan's result.
+ *
+ * nginx answers 416 to a malformed range where RFC 9110 has it ignored, counts and coalesces several
+ * ranges its own way, compares `If-Range` dates without §8.8.2.2, takes a malformed
+ * `If-Unmodified-Since` for failed, and sees no entity tag of ours while it evaluates `If-Match`. What
+ * it might see differently is rare, and sent by this process.
+ */
+export function proxyAgrees(
+  fields: RequestFields,
+  plan: { readonly status: number; readonly ranged: boolean; readonly multipart: boolean },
+): boolean {
+  if (field(fields, 'if-match') !== undefined || field(fields, 'if-unmodified-since') !== undefined) {
+    return false;
+  }
+  if (!plan.ranged) {
+    return plan.status === 200;
+  }
+  const isOneRange = /^bytes=(?:\d{1,15}-\d{0,15}|-\d{1,15})$/.test(field(fields, 'range') ?? '');
+  const ifRange = field(fields, 'if-range');
+  return isOneRange && (ifRange === undefined ? plan.status === 206 : /^"[^"]*"$/.test(ifRange));
+}

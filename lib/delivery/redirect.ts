@@ -1,0 +1,37 @@
+import { DeliveredFile } from './delivered-file.js';
+import { type DeliveryContext } from './delivery-context.js';
+import { commonFields } from './delivery-headers.js';
+import { DeliveryRun } from './delivery-run.js';
+import { plainLayout } from './multipart-byteranges.js';
+import { type ResponsePort } from './response-port.js';
+
+/**
+ * Sends the client to another URL: 302, or 303 where a form was posted, which is then fetched by GET
+ * (RFC 9110 §15.4.4). The URL goes out as it is; the referrer policy is ours whatever the options say, since
+ * this request's URL may hold a token.
+ */
+export async function redirect(
+  url: string,
+  method: string,
+  port: ResponsePort,
+  { options, watch = {} }: Pick<DeliveryContext, 'options' | 'watch'>,
+): Promise<DeliveredFile> {
+  const status = method === 'GET' || method === 'HEAD' ? 302 : 303;
+  await watch.planned?.({
+    method,
+    status,
+    intervals: [],
+    ranged: false,
+    ifRangeMatched: false,
+    delegated: 'redirect',
+  });
+  new DeliveryRun(port, status, plainLayout([]), watch);
+  port.status = status;
+  port.set('Location', url);
+  port.set('Referrer-Policy', 'no-referrer');
+  port.set('Content-Length', 0);
+  for (const [name, value] of Object.entries(commonFields(options))) {
+    port.setDefault(name, value);
+  }
+  return new DeliveredFile(undefined, undefined);
+}

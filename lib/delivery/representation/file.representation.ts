@@ -1,0 +1,91 @@
+import { createReadStream, type ReadStream } from 'node:fs';
+import { basename, extname } from 'node:path';
+import { contentType } from 'mime-types';
+import { FileSource } from '../body/file.source.js';
+import { missingFile } from '../delivery-failure.js';
+import { type FileDownloadOptions } from '../download.js';
+import { adoptFileStream, openFile, type OpenFile } from './open-file.js';
+import { fileValidators } from './file-validators.js';
+import { opaqueRepresentation } from './opaque.representation.js';
+import { type Representation } from './representation.js';
+
+/** Bytes of a file, `end` exclusive, undefined to its end. */
+interface FileSlice {
+  readonly start: number;
+  readonly end?: number;
+}
+
+/**
+ * A file of this machine, opened.
+ *
+ * @throws HttpException 404 for a directory and for what is outside `root`; what the system throws otherwise
+ */
+export async function fileRepresentation(
+  path: string,
+  { root, offload }: Pick<FileDownloadOptions, 'root' | 'offload'>,
+): Promise<Representation> {
+  const file = await openFile(path, root);
+  const whole = await describeFile(file, basename(path), { start: 0 });
+  return { ...(whole ?? unsized(file, basename(path))), ...(whole && { path: file.path }), offload };
+}
+
+/**
+ * The file behind a stream that a handler made with `createReadStream(path, { start, end })`; the
+ * representation is that slice. The stream is destroyed.
+ *
+ * @returns undefined, the stream untouched, where it is a device or a FIFO
+ */
+export async function fileStreamRepresentation(stream: ReadStream): Promise<Representation | undefined> {
+  const path = stream.path.toString();
+  const { start = 0, end = Infinity } = stream as unknown as { start?: number; end?: number };
+  const file = await adoptFileStream(stream, path);
+  if (!file) {
+    return undefined;
+  }
+  const name = basename(path);
+  const isWhole = start === 0 && end === Infinity;
+  const slice = await describeFile(file, name, { start, end: end === Infinity ? undefined : end + 1 });
+  return { ...(slice ?? unsized(file, name)), ...(slice && isWhole && { path }) };
+}
+
+async function describeFile(
+  file: OpenFile,
+  name: string,
+  slice: FileSlice,
+): Promise<Representation | undefined> {
+  try {
+    if (!file.stats.isFile()) {
+      throw missingFile();
+    }
+    const validators = await fileValidators(file, `${slice.start}-${slice.end ?? ''}`);
+    const size = Number(file.stats.size);
+    if (size === 0 && (await file.read(Buffer.alloc(1), 1, 0)) > 0) {
+      return undefined;
+    }
+    const start = Math.min(slice.start, size);
+    return {
+      ...validators,
+      length: Math.max(0, Math.min(slice.end ?? size, size) - start),
+      seekable: true,
+      filename: name,
+      type: typeOf(name),
+      bytes: () => new FileSource(file, start),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** A file that says it is empty and is not, as those of /proc: only reading tells its length. */
+function unsized(file: OpenFile, name: string): Representation {
+  const stream = createReadStream(file.path);
+  void file.close();
+  return { ...opaqueRepresentation(stream, undefined), filename: name, type: typeOf(name) };
+}
+
+/** What the extension suggests. */
+export function typeOf(name: string): string | undefined {
+  return contentType(extname(name)) || undefined;
+}

@@ -1,0 +1,213 @@
+import {
+  close,
+  closeSync,
+  constants,
+  fstatSync,
+  open,
+  read,
+  type BigIntStats,
+  type ReadStream,
+} from 'node:fs';
+import { readlink, realpath, stat } from 'node:fs/promises';
+import { isAbsolute, relative, resolve, sep } from 'node:path';
+import { promisify } from 'node:util';
+import { missingFile } from '../delivery-failure.js';
+
+const openAsync = promisify(open);
+const closeAsync = promisify(close);
+
+// A FIFO without a writer must not block a thread of the pool; regular files do not notice. Absent on Windows.
+const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
+
+/**
+ * In this thread: a descriptor that was opened a moment ago has its attributes in memory, on network file systems
+ * too, and handing the question to the thread pool costs twenty times what the answer does.
+ */
+function describe(fd: number): BigIntStats {
+  return fstatSync(fd, { bigint: true });
+}
+
+/** Milliseconds that closing may hold up this thread, a few times in a row, before it is left to the pool. */
+const SLOW_CLOSE = 2;
+const PATIENCE = 3;
+/** Slow closes in a row by file system: one of another process (FUSE) or a network may take its time. */
+const slowCloses = new Map<bigint, number>();
+
+/**
+ * In this thread as long as that is quick: to close what was only read from is a matter of a microsecond on a file
+ * system of the kernel's own, and a hand-over to the thread pool is the dearest part of a small download.
+ */
+async function free(fd: number, device: bigint): Promise<void> {
+  const slow = slowCloses.get(device) ?? 0;
+  if (slow >= PATIENCE) {
+    await closeAsync(fd);
+    return;
+  }
+  const start = performance.now();
+  closeSync(fd);
+  const isSlow = performance.now() - start > SLOW_CLOSE;
+  if (isSlow || slow > 0) {
+    slowCloses.set(device, isSlow ? slow + 1 : 0);
+  }
+}
+
+/** A descriptor that this package owns, and what it said of itself when it was opened. */
+export class OpenFile {
+  #fd: number;
+  #reads = 0;
+  #closing: (() => void) | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(
+    fd: number,
+    /** As it was asked for. */
+    readonly path: string,
+    public stats: BigIntStats,
+  ) {
+    this.#fd = fd;
+  }
+
+  /** The link under which Linux shows where the descriptor really leads. */
+  get selfLink(): string {
+    return `/proc/self/fd/${this.#fd}`;
+  }
+
+  /** Asks the descriptor again. */
+  refresh(): void {
+    this.stats = describe(this.#fd);
+  }
+
+  /** Reads up to `length` bytes at `position` into the buffer; resolves with how many, 0 at the end of the file. */
+  read(buffer: Buffer, length: number, position: number): Promise<number> {
+    if (this.#closed) {
+      return Promise.resolve(0);
+    }
+    return new Promise((resolve, reject) => {
+      this.#reads++;
+      read(this.#fd, buffer, 0, length, position, (error, count) => {
+        this.#reads--;
+        this.#closing?.();
+        if (error) {
+          reject(error);
+        } else {
+          resolve(count);
+        }
+      });
+    });
+  }
+
+  /**
+   * Frees the descriptor once no read is under way: its number may belong to another file the moment it is
+   * free. Safe to call more than once.
+   */
+  close(): Promise<void> {
+    this.#closed ??= new Promise<void>((resolve, reject) => {
+      this.#closing = () => {
+        if (this.#reads === 0) {
+          this.#closing = undefined;
+          free(this.#fd, this.stats.dev).then(resolve, reject);
+        }
+      };
+      this.#closing();
+    });
+    return this.#closed;
+  }
+}
+
+/**
+ * Opens a file for reading.
+ *
+ * With a root, the real path must lie inside the real root. What was opened is compared with what lies there
+ * afterwards, by device and inode, and on Linux by the descriptor's own path, so that a link that is
+ * swapped in between opens nothing: elsewhere somebody who can write to the root and wins that race three
+ * times in one request is not kept out.
+ *
+ * @throws HttpException 404 outside the root; what the system throws otherwise
+ */
+export async function openFile(path: string, root?: string): Promise<OpenFile> {
+  if (root === undefined) {
+    return own(await openAsync(path, READ_ONLY), path);
+  }
+  const realRoot = await realpath(root);
+  const real = await realpath(resolve(realRoot, resolveInside(root, path)));
+  if (!isInside(realRoot, real)) {
+    throw missingFile();
+  }
+  const file = await own(await openAsync(real, READ_ONLY | NO_FOLLOW), real);
+  try {
+    const [now, again] = await Promise.all([stat(real, { bigint: true }), realpath(real)]);
+    const isSame = now.ino === file.stats.ino && now.dev === file.stats.dev && again === real;
+    if (!isSame || !isInside(realRoot, await descriptorPath(file, real))) {
+      throw missingFile();
+    }
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** An absolute path may name the root as the caller wrote it; a relative one starts at the root. */
+function resolveInside(root: string, path: string): string {
+  return isAbsolute(path) ? relative(resolve(root), path) : path;
+}
+
+function isInside(root: string, path: string): boolean {
+  const inside = relative(root, path);
+  return inside !== '' && !isAbsolute(inside) && inside.split(sep)[0] !== '..';
+}
+
+/** Where the descriptor really is, if the system tells; the path itself elsewhere. */
+async function descriptorPath(file: OpenFile, path: string): Promise<string> {
+  return process.platform === 'linux' ? readlink(file.selfLink).catch(() => path) : path;
+}
+
+/**
+ * Takes the descriptor out of a file stream that a handler made, and destroys the stream, whose `close` event
+ * then fires; waits for it to open first.
+ *
+ * The descriptor rather than the path: what the handler opened is what is sent, also where the name was
+ * unlinked or replaced since, and a second `open` is saved.
+ *
+ * @returns undefined, the stream untouched, where it is no regular file: a device, a FIFO
+ * @throws what kept the stream from opening
+ */
+export async function adoptFileStream(stream: ReadStream, path: string): Promise<OpenFile | undefined> {
+  const fd = await descriptorOf(stream);
+  const stats = describe(fd);
+  if (!stats.isFile() && !stats.isDirectory()) {
+    return undefined;
+  }
+  if (stream.destroyed) {
+    throw new Error('The file stream was destroyed before it could be sent.');
+  }
+  // Without its descriptor the stream has nothing to close
+  (stream as unknown as { fd: number | null }).fd = null;
+  stream.destroy();
+  return new OpenFile(fd, path, stats);
+}
+
+function descriptorOf(stream: ReadStream): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const { fd } = stream as unknown as { fd: number | null };
+    if (stream.errored || stream.destroyed) {
+      reject(stream.errored ?? new Error('The file stream was destroyed before it could be sent.'));
+    } else if (typeof fd === 'number') {
+      resolve(fd);
+    } else {
+      stream.once('open', resolve);
+      stream.once('error', reject);
+      stream.once('close', () => reject(new Error('The file stream was destroyed before it could be sent.')));
+    }
+  });
+}
+
+async function own(fd: number, path: string): Promise<OpenFile> {
+  try {
+    return new OpenFile(fd, path, describe(fd));
+  } catch (error) {
+    await closeAsync(fd);
+    throw error;
+  }
+}

@@ -1,0 +1,154 @@
+import { InternalServerErrorException, Logger, type StreamableFile } from '@nestjs/common';
+import fs, { ReadStream } from 'node:fs';
+import { PassThrough, Readable } from 'node:stream';
+import { isByteStream, type DownloadContent, type DownloadOptions } from '../download.js';
+import { toEntityTag } from '../entity-tag.js';
+import { bytesRepresentation } from './bytes.representation.js';
+import { fileRepresentation, fileStreamRepresentation, typeOf } from './file.representation.js';
+import { opaqueRepresentation } from './opaque.representation.js';
+import { type Representation } from './representation.js';
+import { sourceRepresentation } from './source.representation.js';
+
+const DEFAULT_TYPE = 'application/octet-stream';
+const FIELD_VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
+
+/** Everything of a `Download` but a redirect. */
+export type DeliverableContent = Exclude<DownloadContent, { kind: 'redirect' }>;
+
+/**
+ * The representation of what a `Download` describes.
+ *
+ * @throws what the system throws for a file that cannot be opened
+ */
+export async function representDownload(content: DeliverableContent): Promise<Representation> {
+  const { options } = content;
+  const representation = await representContent(content);
+  const type = options.type ?? (options.filename && typeOf(options.filename)) ?? representation.type;
+  return { ...representation, ...described(options, representation), type };
+}
+
+async function representContent(content: DeliverableContent): Promise<Representation> {
+  switch (content.kind) {
+    case 'file':
+      return fileRepresentation(content.path, content.options);
+    case 'buffer':
+      return bytesRepresentation(content.bytes, content.options.etag === undefined);
+    case 'source':
+      return sourceRepresentation(content.source);
+    case 'stream':
+      return opaqueRepresentation(content.stream, content.options.length);
+  }
+}
+
+function described(options: DownloadOptions, found: Representation): Partial<Representation> {
+  const { etag, lastModified, filename, disposition } = options;
+  return {
+    filename: filename ?? found.filename,
+    dispositionType: disposition,
+    etag: etag === undefined ? found.etag : etag === false ? undefined : toEntityTag(etag),
+    lastModified:
+      lastModified === undefined
+        ? found.lastModified
+        : lastModified === false
+          ? undefined
+          : lastModified.getTime(),
+  };
+}
+
+/**
+ * The representation of Nest's own `StreamableFile`: a file stream and bytes can be read from an offset, any
+ * other stream is opaque. Its options count: the disposition as the handler wrote it, the type, the length.
+ *
+ * @throws HttpException 500 where the announced length is more than there is
+ */
+export async function representStreamable(file: StreamableFile): Promise<Representation> {
+  const { type, disposition, length } = file.getHeaders();
+  const content = await representStream(file.getStream());
+  const isExplicit = file.options?.type !== undefined || type !== DEFAULT_TYPE;
+  const representation: Representation = {
+    ...content,
+    type: isExplicit && FIELD_VALUE.test(String(type)) ? type : content.type,
+    disposition: Array.isArray(disposition) ? disposition.join(',') : disposition,
+  };
+  return length === undefined ? representation : announced(representation, Number(length));
+}
+
+/**
+ * Holds a representation to the length that the handler announced.
+ *
+ * @throws HttpException 500 where it is known to be shorter: sent anyway it would pass for the whole
+ */
+export async function announced(representation: Representation, length: number): Promise<Representation> {
+  const actual = representation.length;
+  if (actual === length || !Number.isSafeInteger(length) || length < 0) {
+    return representation;
+  }
+  const logger = new Logger('DownloadDelivery');
+  if (actual !== undefined && actual < length) {
+    await representation.close();
+    logger.error(`The content of a download has ${actual} bytes, ${length} were announced.`);
+    throw new InternalServerErrorException('The file is incomplete.');
+  }
+  if (actual !== undefined) {
+    logger.warn(`The content of a download has ${actual} bytes; it was cut at the announced ${length}.`);
+  }
+  return { ...representation, length, path: undefined };
+}
+
+async function representStream(stream: Readable): Promise<Representation> {
+  if (isFileStream(stream)) {
+    return (await fileStreamRepresentation(stream)) ?? opaqueRepresentation(stream, undefined);
+  }
+  const bytes = takeBytes(stream);
+  if (bytes) {
+    return bytesRepresentation(bytes);
+  }
+  // A stream of the old style has `pipe` and nothing else
+  return opaqueRepresentation(
+    isByteStream(stream) ? stream : (stream as Readable).pipe(new PassThrough()),
+    undefined,
+  );
+}
+
+/** Whether the stream gives the bytes of a path as they are, and nobody has read from it. */
+function isFileStream(stream: Readable): stream is ReadStream {
+  if (!(stream instanceof ReadStream) || !isUntouched(stream)) {
+    return false;
+  }
+  const { path, flags } = stream as ReadStream & { flags?: string };
+  const isPath = typeof path === 'string' || Buffer.isBuffer(path);
+  return isPath && (flags === undefined || String(flags).startsWith('r')) && readsFromDisk(stream);
+}
+
+/** `createReadStream(path, { fs })` may read from anywhere. */
+function readsFromDisk(stream: ReadStream): boolean {
+  const key = Object.getOwnPropertySymbols(stream).find(({ description }) => description === 'kFs');
+  const used = key && (stream as unknown as Record<symbol, { read?: unknown; open?: unknown }>)[key];
+  return !used || (used.read === fs.read && used.open === fs.open);
+}
+
+function isUntouched(stream: Readable): boolean {
+  const encoding = stream.readableEncoding;
+  return (
+    !stream.readableDidRead &&
+    stream.readableFlowing === null &&
+    (encoding === null || /^utf-?8$/i.test(encoding))
+  );
+}
+
+/**
+ * The bytes a `StreamableFile` was made of. Nest keeps them in a plain Readable that has all it will ever give;
+ * anything else has a `_read` of its own.
+ */
+function takeBytes(stream: Readable): Uint8Array | undefined {
+  const state = (stream as unknown as { _readableState?: { ended?: boolean } })._readableState;
+  const isMadeOfBytes =
+    Object.getPrototypeOf(stream) === Readable.prototype &&
+    !Object.hasOwn(stream, '_read') &&
+    state?.ended === true &&
+    !stream.destroyed &&
+    !stream.readableObjectMode &&
+    stream.readableEncoding === null &&
+    isUntouched(stream);
+  return isMadeOfBytes ? ((stream.read() as Buffer | null) ?? Buffer.alloc(0)) : undefined;
+}

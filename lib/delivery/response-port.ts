@@ -1,0 +1,65 @@
+import { type AbstractHttpAdapter } from '@nestjs/core';
+import { type ServerResponse } from 'node:http';
+
+/** A response as Express and Fastify both have it; Fastify's wraps Node's. */
+interface AdapterResponse {
+  readonly statusCode: number;
+  readonly raw?: ServerResponse;
+  removeHeader(name: string): unknown;
+}
+
+/** Status and headers of the answer, through Nest's adapter: the one place that writes them. */
+export class ResponsePort {
+  /** Node's own response. */
+  readonly raw: ServerResponse;
+  readonly #response: AdapterResponse;
+
+  constructor(
+    private readonly adapter: AbstractHttpAdapter,
+    response: unknown,
+  ) {
+    this.#response = response as AdapterResponse;
+    this.raw = this.#response.raw ?? (response as ServerResponse);
+  }
+
+  get status(): number {
+    return this.#response.statusCode;
+  }
+
+  set status(code: number) {
+    this.adapter.status(this.#response, code);
+  }
+
+  /** A header that the handler, a middleware or an interceptor set before. */
+  get(name: string): string | undefined {
+    const value = this.adapter.getHeader(this.#response, name) as string | number | string[] | undefined;
+    return value === undefined ? undefined : String(value);
+  }
+
+  set(name: string, value: string | number): void {
+    this.adapter.setHeader(this.#response, name, String(value));
+  }
+
+  setDefault(name: string, value: string | false | undefined): void {
+    if (value !== false && value !== undefined && this.get(name) === undefined) {
+      this.set(name, value);
+    }
+  }
+
+  remove(name: string): void {
+    this.#response.removeHeader(name);
+    if (!this.raw.headersSent) {
+      this.raw.removeHeader(name);
+    }
+  }
+
+  /** Breaks the connection off; over HTTP/2 the stream alone. */
+  destroy(): void {
+    const raw = this.raw as ServerResponse & { stream?: { destroy?(): void } };
+    if (typeof raw.destroy === 'function') {
+      raw.destroy();
+    } else {
+      raw.stream?.destroy?.();
+    }
+  }
+}

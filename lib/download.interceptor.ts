@@ -1,0 +1,60 @@
+import {
+  type CallHandler,
+  type ExecutionContext,
+  Inject,
+  Injectable,
+  type NestInterceptor,
+  StreamableFile,
+} from '@nestjs/common';
+import { HttpAdapterHost, Reflector } from '@nestjs/core';
+import { mergeMap, type Observable } from 'rxjs';
+import { watchOf } from './delivery/attached-watch.js';
+import { deliver } from './delivery/deliver.js';
+import { DeliveredFile } from './delivery/delivered-file.js';
+import { type ResolvedDelivery, resolveDelivery } from './delivery/delivery-options.js';
+import { Download } from './delivery/download.js';
+import { exchangeOf, type HttpExchange } from './http/http-exchange.js';
+import { PerRoute } from './options/per-route.js';
+import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';
+import { routeOptions } from './options/stream-download.metadata.js';
+import { grantOf } from './tokens/download-grant.js';
+
+/** Delivers what a handler marked `@StreamDownload()` returns: a `StreamableFile` or a `Download`; anything else passes. */
+@Injectable()
+export class DownloadInterceptor implements NestInterceptor {
+  private readonly deliveries = new PerRoute<ResolvedDelivery>();
+
+  constructor(
+    @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(Reflector) private readonly reflector: Reflector,
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const delivery = this.deliveries.of(context, () => {
+      const { controller, handler } = routeOptions(this.reflector, context);
+      return resolveDelivery(this.options.delivery, controller.delivery, handler.delivery);
+    });
+    return next.handle().pipe(mergeMap((result) => this.deliver(result, exchangeOf(context), delivery)));
+  }
+
+  private async deliver(
+    result: unknown,
+    exchange: HttpExchange,
+    options: ResolvedDelivery,
+  ): Promise<unknown> {
+    // what is delivered already was so by this interceptor, where a handler and its controller are both marked
+    const isDownload = result instanceof StreamableFile || result instanceof Download;
+    if (!isDownload || result instanceof DeliveredFile) return result;
+    const { request, response } = exchange;
+    const link = grantOf(request)?.link;
+    return deliver(result, {
+      request,
+      response,
+      adapter: this.adapterHost.httpAdapter,
+      options,
+      watch: watchOf(request),
+      overrides: { filename: link?.filename, disposition: link?.disposition },
+    });
+  }
+}

@@ -1,0 +1,66 @@
+import ipaddr from 'ipaddr.js';
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+
+/**
+ * Whether an address lies in one of the blocks. An IPv4 address that a dual-stack socket writes as
+ * IPv6 (`::ffff:192.0.2.1`, RFC 4291 §2.5.5.2) is the IPv4 address; a zone (`fe80::1%eth0`) does
+ * not matter. What is no address lies nowhere.
+ *
+ * @param blocks CIDR notation, or single addresses
+ * @throws TypeError for a block that is none
+ */
+export function addressWithin(address: string | undefined, blocks: string | readonly string[]): boolean {
+  const ranges = (typeof blocks === 'string' ? [blocks] : blocks).map(parseBlock);
+  const parsed = parseAddress(address);
+  return (
+    parsed !== undefined &&
+    ranges.some(([base, bits]) => base.kind() === parsed.kind() && parsed.match(base, bits))
+  );
+}
+
+/**
+ * The block in canonical spelling, to be checked where a link is minted and not first where it is
+ * used. @throws TypeError for a block that is none, or one with bits set beyond its length
+ */
+export function normalizeBlock(block: string): string {
+  const [base, bits] = parseBlock(block);
+  return `${base.toString()}/${bits}`;
+}
+
+/** What counts as one client: an IPv4 address, or the /64 that one IPv6 subscriber has. */
+export function clientNetwork(address: string | undefined): string | undefined {
+  const parsed = parseAddress(address);
+  if (parsed?.kind() === 'ipv6') {
+    const words = (parsed as ipaddr.IPv6).parts.slice(0, 4);
+    return `${words.map((word) => word.toString(16)).join(':')}::/64`;
+  }
+  return parsed?.toString();
+}
+
+function parseAddress(address: string | undefined): Address | undefined {
+  if (address === undefined) {
+    return undefined;
+  }
+  const bare = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
+  // `isValid` also takes the octal, hexadecimal and short forms of inet_aton, which no socket writes.
+  if (!ipaddr.IPv4.isValidFourPartDecimal(bare) && !ipaddr.IPv6.isValid(bare)) {
+    return undefined;
+  }
+  return ipaddr.process(bare);
+}
+
+function parseBlock(block: string): [Address, number] {
+  const [, text = '', length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(block) ?? [];
+  const mapped =
+    text.includes(':') && ipaddr.IPv6.isValid(text) && ipaddr.IPv6.parse(text).isIPv4MappedAddress();
+  const base = parseAddress(text);
+  const most = base?.kind() === 'ipv6' ? 128 : 32;
+  const bits = length === undefined ? most : Number(length) - (mapped ? 96 : 0);
+  if (!base || bits < 0 || bits > most) {
+    throw new TypeError(
+      `${JSON.stringify(block)} is no CIDR block; write for instance 192.0.2.0/24 or 2001:db8::/32.`,
+    );
+  }
+  return [base, bits];
+}

@@ -1,0 +1,67 @@
+import { type DeliveryOutcome, type PlannedDelivery } from '../delivery/delivery-watch.js';
+import { type Claimant } from '../events/claimant.js';
+import { type DownloadEventSink } from '../events/download-event.js';
+import { type RefusalCode } from '../refusals/download-refusal.js';
+import { type AcquireAnswer } from './lease-store.js';
+
+export interface DeliveryEvents {
+  completed(outcome: DeliveryOutcome): void;
+  aborted(outcome: DeliveryOutcome, code?: RefusalCode): void;
+}
+
+/** What is downloaded and by whom, and how often it may be. */
+export interface DeliverySubject extends Claimant {
+  readonly maxDownloads?: number;
+}
+
+/**
+ * Tells of one delivery: that it began when called, how it ended when the answer's methods are.
+ * Undefined if nobody listens.
+ */
+export function deliveryEvents(
+  context: { events?: DownloadEventSink; clock: () => number },
+  subject: DeliverySubject,
+  plan: PlannedDelivery,
+  lease?: AcquireAnswer,
+): DeliveryEvents | undefined {
+  const { events, clock } = context;
+  if (!events?.observed) {
+    return undefined;
+  }
+  const startedAt = clock();
+  const about = {
+    linkId: subject.linkId,
+    subject: subject.subject,
+    resource: subject.resource,
+    path: subject.path,
+    length: plan.length,
+    status: plan.status,
+  };
+  const from = plan.intervals[0]?.start ?? 0;
+  const used = lease && 'used' in lease ? lease.used : undefined;
+  const counted = { used, maxDownloads: subject.maxDownloads };
+  // Without a lease nobody knows what came before; starting behind the first byte is the best sign.
+  const resumed = lease ? lease.kind === 'joined' : from > 0;
+  if (resumed) {
+    events.emit({ type: 'resumed', at: startedAt, ...about, ...counted, from });
+  } else {
+    events.emit({ type: 'opened', at: startedAt, ...about, ...counted });
+  }
+  const ended = ({ bytes }: DeliveryOutcome) => {
+    const at = clock();
+    return { at, ...about, bytes, duration: at - startedAt };
+  };
+  return {
+    completed: (outcome) => events.emit({ type: 'completed', ...ended(outcome) }),
+    aborted: (outcome, code) => events.emit({ type: 'aborted', ...ended(outcome), code }),
+  };
+}
+
+/** HEAD, 304, 412, 416 and an empty file send nothing that could be counted or told of. */
+export function sendsBody(plan: PlannedDelivery): boolean {
+  return (
+    plan.method !== 'HEAD' &&
+    (plan.status === 200 || plan.status === 206) &&
+    (plan.length === undefined || plan.intervals.some(({ start, end }) => end > start))
+  );
+}

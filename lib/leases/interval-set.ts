@@ -1,0 +1,68 @@
+/**
+ * Sorted, disjoint byte intervals as one flat list: `[start, end, start, end, …]`, `end` exclusive.
+ * Flat because a million leases are kept in memory, and because it is what the stores write down.
+ */
+export type IntervalSet = readonly number[];
+
+/** More intervals than this are not remembered, so that a hostile client cannot make a lease grow. */
+export const MAX_INTERVALS = 128;
+
+export const NO_INTERVALS: IntervalSet = Object.freeze([]);
+
+/** The union of `set` and `[start, end)`; touching intervals become one. */
+export function withInterval(set: IntervalSet, start: number, end: number): IntervalSet {
+  if (!(end > start)) {
+    return set;
+  }
+  const before: number[] = [];
+  const after: number[] = [];
+  for (let i = 0; i < set.length; i += 2) {
+    const from = set[i]!;
+    const to = set[i + 1]!;
+    if (to < start) {
+      before.push(from, to);
+    } else if (from > end) {
+      after.push(from, to);
+    } else {
+      start = Math.min(start, from);
+      end = Math.max(end, to);
+    }
+  }
+  return bounded([...before, start, end, ...after]);
+}
+
+/** The union of two sets. */
+export function union(set: IntervalSet, other: IntervalSet): IntervalSet {
+  for (let i = 0; i < other.length; i += 2) {
+    set = withInterval(set, other[i]!, other[i + 1]!);
+  }
+  return set;
+}
+
+/** How many bytes the intervals hold together. */
+export function bytesIn(set: IntervalSet): number {
+  let bytes = 0;
+  for (let i = 0; i < set.length; i += 2) {
+    bytes += set[i + 1]! - set[i]!;
+  }
+  return bytes;
+}
+
+/** Whether `[0, length)` is covered without a hole. */
+export function coversAll(set: IntervalSet, length: number): boolean {
+  return set.length >= 2 && set[0]! <= 0 && set[1]! >= length;
+}
+
+/** Drops the shortest interval: forgetting what was sent never ends a lease too early, inventing it would. */
+function bounded(set: number[]): IntervalSet {
+  while (set.length > 2 * MAX_INTERVALS) {
+    let shortest = 0;
+    for (let i = 2; i < set.length; i += 2) {
+      if (set[i + 1]! - set[i]! < set[shortest + 1]! - set[shortest]!) {
+        shortest = i;
+      }
+    }
+    set.splice(shortest, 2);
+  }
+  return set;
+}

@@ -1,0 +1,199 @@
+import { type DownloadEventSink } from '../events/download-event.js';
+import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
+import { Admission } from './admission.js';
+import { clientKey } from './client-key.js';
+import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
+import { leaseOfCookie } from './lease-cookie.js';
+import { type LeaseClient, type LeasedLink, linkKeys } from './lease-link.js';
+import { type LeaseOptions, resolveLeaseOptions } from './lease-options.js';
+import { type LinkState, type LinkUsage } from './lease-store.js';
+import { MemoryLeaseStore } from './memory/memory.store.js';
+import { type Revocable } from './revocation.js';
+import { revocationOf, type RevocationTarget } from './revocation-target.js';
+import { RunningDownloads } from './running-downloads.js';
+import { Settlements } from './settlements.js';
+import { StoreCalls } from './store-calls.js';
+
+/** Milliseconds until downloads that could not be looked up again are tried once more. */
+const RECHECK_AFTER = 1000;
+
+/**
+ * Decides whether a link may be used now, counts its downloads, and cuts those of revoked links.
+ * Knows no framework: the guard calls {@link admit}, the delivery is watched by what that answers.
+ */
+export class LeaseKeeper {
+  private readonly context: KeeperContext;
+  private unsubscribe?: () => void;
+  private recheckTimer?: NodeJS.Timeout;
+
+  /**
+   * @param clock milliseconds since the epoch
+   * @throws TypeError for options that cannot be meant
+   */
+  constructor(options: LeaseOptions = {}, clock: () => number = Date.now, events?: DownloadEventSink) {
+    const resolved = resolveLeaseOptions(options);
+    const store = resolved.store ?? new MemoryLeaseStore();
+    this.context = {
+      store,
+      options: resolved,
+      clock,
+      events,
+      calls: new StoreCalls(resolved.storeTimeout, clock),
+      settlements: new Settlements(store),
+      running: new RunningDownloads(),
+    };
+  }
+
+  /** To be called once, before the first request. Rejects for what a programmer has to mend. */
+  async start(): Promise<void> {
+    await this.context.store.open(this.context.clock());
+    this.unsubscribe = this.context.store.subscribe({
+      revoked: (revocation) => this.context.running.revoked(revocation),
+      missed: () => void this.recheck(),
+    });
+  }
+
+  /** To be called when the application ends: tells the store what is still to be told, and closes it. */
+  async close(): Promise<void> {
+    clearTimeout(this.recheckTimer);
+    this.unsubscribe?.();
+    await this.context.calls.optional(() => this.settled());
+    this.context.settlements.close();
+    await this.context.store.close();
+  }
+
+  /**
+   * The guard's step, after the link's signature, scope and binding were found good and before the
+   * handler runs. The answer watches the delivery, and only there a download is counted. An expired
+   * link passes here if a download of it that had begun may go on.
+   *
+   * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, PREFETCH_REFUSED, STORE_UNAVAILABLE
+   */
+  async admit(link: LeasedLink, client: LeaseClient): Promise<Admission> {
+    const request = this.describe(link, client);
+    const now = this.context.clock();
+    const expired = now >= link.expiresAt;
+    if (expired && now >= link.expiresAt + request.resumeWithin) {
+      throw new DownloadRefusal('LINK_EXPIRED');
+    }
+    const { generation } = this.context.running;
+    const look = () => this.inspect(request, now);
+    const state =
+      request.needsStore || expired
+        ? await this.context.calls.required(look)
+        : await this.context.calls.optional(look);
+    const refusal = state && refusalOf(request, state, expired);
+    if (refusal) {
+      throw new DownloadRefusal(...refusal);
+    }
+    if (client.prefetch && link.maxDownloads !== undefined) {
+      throw new DownloadRefusal('PREFETCH_REFUSED');
+    }
+    return new Admission(this.context, request, generation);
+  }
+
+  /**
+   * Withdraws links, and cuts their running downloads: here at once, elsewhere within a second.
+   *
+   * @throws DownloadRefusal STORE_UNAVAILABLE; then downloads were cut here, but nothing is recorded
+   */
+  async revoke(target: RevocationTarget): Promise<void> {
+    const { clock, options, running, calls, store, events } = this.context;
+    const now = clock();
+    const revocation = revocationOf(target, now, options.maxLinkLife);
+    running.revoked(revocation);
+    await calls.required(() => store.revoke(revocation, now));
+    // Again, for those that were admitted before the store knew and began after the first look.
+    running.revoked(revocation);
+    events?.emit({
+      type: 'revoked',
+      at: now,
+      linkId: target.link,
+      resource: target.resource,
+      subject: target.subject,
+      issuedBefore: target.link === undefined ? revocation.issuedBefore : undefined,
+    });
+  }
+
+  /**
+   * Waits until the store has heard of every download that has ended, as far as it answers. Answers
+   * how many it has not heard of.
+   */
+  settled(): Promise<number> {
+    return this.context.settlements.flush();
+  }
+
+  /** How a link has been used so far, on all nodes. @throws DownloadRefusal STORE_UNAVAILABLE */
+  usage(linkId: string): Promise<LinkUsage> {
+    return this.context.calls.required(() => this.context.store.usage(linkId));
+  }
+
+  /** Downloads that run on this node. */
+  get running(): number {
+    return this.context.running.size;
+  }
+
+  private describe(link: LeasedLink, client: LeaseClient): AdmittedRequest {
+    const { options } = this.context;
+    const resumeWithin = link.resumeWithin ?? options.resumeWithin;
+    const leased = link.maxDownloads !== undefined || resumeWithin > 0;
+    const strict = link.strict ?? options.strict;
+    return {
+      link,
+      client,
+      keys: linkKeys(link),
+      leased,
+      needsStore: link.maxDownloads !== undefined || link.revocable === true,
+      resumeWithin,
+      lease: leaseOfCookie(link.id, client.leaseCookie),
+      clientKey: leased && !strict ? (options.clientKey ?? clientKey)(client) : undefined,
+    };
+  }
+
+  private inspect(request: AdmittedRequest, now: number): Promise<LinkState> {
+    const { linkId, resource, subject } = request.keys;
+    const { lease, clientKey: client, leased } = request;
+    const { terms } = this.context.options;
+    return this.context.store.inspect({ now, linkId, resource, subject, lease, client, leased, terms });
+  }
+
+  private async recheck(): Promise<void> {
+    const { running, store, clock, options } = this.context;
+    const isRevoked = async (keys: Revocable) => {
+      const state = await store.inspect({ ...keys, now: clock(), leased: false, terms: options.terms });
+      return keys.issuedAt < state.revokedBefore;
+    };
+    try {
+      await running.recheck(isRevoked);
+    } catch {
+      clearTimeout(this.recheckTimer);
+      this.recheckTimer = setTimeout(() => void this.recheck(), RECHECK_AFTER).unref();
+    }
+  }
+}
+
+function refusalOf(
+  request: AdmittedRequest,
+  state: LinkState,
+  expired: boolean,
+): [RefusalCode, { message: string }?] | undefined {
+  const { link } = request;
+  if (link.issuedAt < state.revokedBefore) {
+    return ['LINK_REVOKED'];
+  }
+  if (link.issuedAt < state.since && request.needsStore) {
+    // 410 and not 503: the store will not remember later either.
+    return link.maxDownloads === undefined ? ['LINK_REVOKED', FORGOTTEN] : ['LINK_USED_UP', FORGOTTEN];
+  }
+  if (state.joinable) {
+    return undefined;
+  }
+  if (expired) {
+    return ['LINK_EXPIRED'];
+  }
+  return link.maxDownloads !== undefined && state.used >= link.maxDownloads ? ['LINK_USED_UP'] : undefined;
+}
+
+const FORGOTTEN = {
+  message: 'This download link is older than the record of its use, and cannot be used any more.',
+};

@@ -1,0 +1,201 @@
+import { type IntervalSet } from './interval-set.js';
+import { type Revocation } from './revocation.js';
+
+/**
+ * Where the uses of limited links are counted and revocations are kept.
+ *
+ * Every method is one atomic operation of the store: no caller ever reads, decides and writes.
+ * Every moment is passed in, as milliseconds since the epoch; a store that several machines share
+ * may prefer its own clock to the caller's, and says so. A store that does not answer rejects; it
+ * never guesses. The suite in `nestjs-download-auth/testing` says what each method has to do.
+ */
+export interface LeaseStore {
+  /**
+   * Called once before anything else. Establishes from when on the store remembers, if it does not
+   * know yet. Rejects only for what a programmer has to mend (a missing package, an unusable file);
+   * a server that cannot be reached yet is no reason.
+   */
+  open(now: number): Promise<void>;
+
+  /** What the store knows of a link. Changes nothing. */
+  inspect(query: LinkQuery): Promise<LinkState>;
+
+  /** Joins an open lease of the link, or opens a new one, or says why neither may be. */
+  acquire(request: AcquireRequest): Promise<AcquireAnswer>;
+
+  /** Reports what a running request sent, and asks for the right to send more. */
+  extend(report: ExtendRequest): Promise<ExtendAnswer>;
+
+  /**
+   * Ends a request: what it did not send goes back to the byte budget, and the lease goes back to
+   * the link if nothing was sent under it at all. Repeating it changes nothing.
+   */
+  release(report: ReleaseRequest): Promise<ReleaseAnswer>;
+
+  /** The leases of a link that are still known, for display. Changes nothing. */
+  usage(linkId: string): Promise<LinkUsage>;
+
+  /** Remembers a revocation and tells every subscriber of every process about it. */
+  revoke(revocation: Revocation, now: number): Promise<void>;
+
+  /** Tells about revocations made anywhere, within a second. Returns the function that stops it. */
+  subscribe(listener: RevocationListener): () => void;
+
+  /** Gives back what the store itself opened: connections, files, timers. */
+  close(): Promise<void>;
+}
+
+/** Durations and bounds of a lease; the same for every node that shares a store. */
+export interface LeaseTerms {
+  /** Milliseconds without a byte sent after which nobody may join any more. */
+  readonly idle: number;
+  /** Milliseconds after its opening at which a lease is over, whatever it is doing. */
+  readonly life: number;
+  /** Milliseconds after its last byte was sent for which a complete lease may still be joined. */
+  readonly grace: number;
+  /** How many requests one lease serves where the length of the representation is not known. */
+  readonly attempts: number;
+}
+
+export interface LinkQuery {
+  readonly now: number;
+  readonly linkId: string;
+  /** Fingerprint of what the link opens, under which it may have been revoked. */
+  readonly resource: string;
+  /** Fingerprint of whom the link was made for. */
+  readonly subject?: string;
+  /** The lease that the request's cookie belongs to. */
+  readonly lease?: string;
+  /** The client's key, unless only the cookie counts. */
+  readonly client?: string;
+  /** Whether leases are of interest; without, only revocations are looked up. */
+  readonly leased: boolean;
+  readonly terms: LeaseTerms;
+}
+
+export interface LinkState {
+  /** The link is revoked if it was issued before this moment; 0 where nothing was revoked. */
+  readonly revokedBefore: number;
+  /** The store knows nothing of what happened to links before this moment. */
+  readonly since: number;
+  /** Leases that were opened and not given back. */
+  readonly used: number;
+  /** There is an open lease that this client may join. */
+  readonly joinable: boolean;
+}
+
+export interface AcquireRequest {
+  readonly now: number;
+  readonly linkId: string;
+  /** The lease to open if there is none to join: new, and derived from an unguessable value. */
+  readonly lease: string;
+  /** Names this request; repeating the call with the same name and lease changes nothing. */
+  readonly request: string;
+  /** The lease that the request's cookie belongs to. */
+  readonly presented?: string;
+  /** The client's key, unless only the cookie counts. */
+  readonly client?: string;
+  /** How many leases the link has; unlimited if absent. */
+  readonly maxDownloads?: number;
+  /** False once the link has expired: then an open lease may be joined, and none opened. */
+  readonly mayOpen: boolean;
+  /** The lease may be joined only if it was opened for this {@link version}. */
+  readonly sameVersion?: boolean;
+  /** What is being downloaded, for instance its entity tag. */
+  readonly version?: string;
+  /** Length of the representation in bytes, where it is known. */
+  readonly length?: number;
+  /** Bytes that all requests of the lease may send together; unlimited if absent. */
+  readonly budget?: number;
+  /** Bytes for which to charge the budget now, before they are sent. */
+  readonly bytes: number;
+  readonly terms: LeaseTerms;
+  /** Milliseconds from now for which the link's record must be kept. */
+  readonly keep: number;
+}
+
+export type AcquireAnswer =
+  | {
+      readonly kind: 'opened' | 'joined';
+      readonly lease: string;
+      /** Bytes this request may send before it has to ask again; less than asked where the budget ends. */
+      readonly granted: number;
+      /** Bytes of the budget that are charged to nobody yet; undefined where there is no budget. */
+      readonly left?: number;
+      /** Leases that were opened and not given back, this one included. */
+      readonly used: number;
+    }
+  | {
+      /** `used-up`: no lease to join and none left. `closed`: none to join, and `mayOpen` was false. */
+      readonly kind: 'used-up' | 'closed';
+    };
+
+export interface ExtendRequest {
+  readonly now: number;
+  readonly linkId: string;
+  readonly lease: string;
+  readonly request: string;
+  /** Bytes the request wants to be allowed in all, those already granted included. */
+  readonly total: number;
+  /** Bytes it has sent so far. */
+  readonly sent: number;
+  /** What it sent since it last reported. */
+  readonly covered: IntervalSet;
+  readonly terms: LeaseTerms;
+  readonly keep: number;
+}
+
+export interface ExtendAnswer {
+  /** False where the store no longer knows the request. */
+  readonly found: boolean;
+  /** Bytes the request may send in all. */
+  readonly granted: number;
+  /** Bytes of the budget that are charged to nobody yet; undefined where there is no budget. */
+  readonly left?: number;
+}
+
+export interface ReleaseRequest {
+  readonly now: number;
+  readonly linkId: string;
+  readonly lease: string;
+  readonly request: string;
+  /** Bytes it has sent in all. */
+  readonly sent: number;
+  readonly covered: IntervalSet;
+  /** Every byte was sent: what tells of completion where the length is not known. */
+  readonly whole: boolean;
+  readonly keep: number;
+}
+
+export interface ReleaseAnswer {
+  readonly found: boolean;
+  /** By this report the lease became complete. */
+  readonly completed: boolean;
+  /** Nothing was sent under the lease, so the link has it back. */
+  readonly givenBack: boolean;
+}
+
+export interface LinkUsage {
+  /** Leases that were opened and not given back. */
+  readonly used: number;
+  readonly leases: readonly LeaseUsage[];
+}
+
+export interface LeaseUsage {
+  readonly openedAt: number;
+  /** When it last sent something. */
+  readonly seenAt: number;
+  readonly completedAt?: number;
+  /** Length of the representation in bytes, where it is known. */
+  readonly length?: number;
+  /** Different bytes of the representation that were sent. */
+  readonly covered: number;
+  /** Requests running under it. */
+  readonly running: number;
+}
+
+export interface RevocationListener {
+  revoked(revocation: Revocation): void;
+  /** Revocations may have been missed: whatever runs has to be looked up again. */
+  missed(): void;
+}

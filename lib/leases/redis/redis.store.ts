@@ -1,0 +1,188 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Lease, leaseUsage } from '../lease.js';
+import {
+  type AcquireAnswer,
+  type AcquireRequest,
+  type ExtendAnswer,
+  type ExtendRequest,
+  type LeaseStore,
+  type LinkQuery,
+  type LinkState,
+  type LinkUsage,
+  type ReleaseAnswer,
+  type ReleaseRequest,
+  type RevocationListener,
+} from '../lease-store.js';
+import { type Revocation, revocationNames } from '../revocation.js';
+import { connect, driverFor, type RedisClient } from './redis-client.js';
+import { type RedisDriver } from './redis-driver.js';
+import { ACQUIRE, EXTEND, INSPECT, RELEASE, REMEMBER, REVOKE, type Script } from './redis-scripts.js';
+
+/** Milliseconds for which opening waits for the server, so that no link is issued before it remembers. */
+const OPEN_TIMEOUT = 2000;
+
+export interface RedisLeaseStoreOptions {
+  /** A client that the application has, and closes itself. Either this or {@link url}. */
+  readonly client?: RedisClient;
+  /** `redis://…` or `rediss://…`: the store makes its own client, of `ioredis` or `redis`, and closes it. */
+  readonly url?: string;
+  /** What every key and channel begins with. Default `download-auth:`. */
+  readonly prefix?: string;
+  /**
+   * Whose clock tells when a lease is over. `server` (default): machines whose clocks differ then
+   * agree. `caller`: the moments given by the application, for tests that inject a clock.
+   */
+  readonly clock?: 'server' | 'caller';
+}
+
+/**
+ * A store in Redis or Valkey, version 6 or later, for several machines. What it needs of the
+ * server's configuration (persistence, no eviction) is in docs/leases.md.
+ */
+export class RedisLeaseStore implements LeaseStore {
+  private driver?: RedisDriver;
+  private readonly prefix: string;
+  private readonly clock: 'server' | 'caller';
+
+  /** @throws TypeError unless given either a client or a url */
+  constructor(private readonly options: RedisLeaseStoreOptions) {
+    if ((options.client === undefined) === (options.url === undefined)) {
+      throw new TypeError('The Redis lease store needs a client or a url, one of the two.');
+    }
+    this.driver = options.client && driverFor(options.client);
+    this.prefix = options.prefix ?? 'download-auth:';
+    this.clock = options.clock ?? 'server';
+  }
+
+  async open(now: number): Promise<void> {
+    this.driver ??= await connect(this.options.url!);
+    const patience = sleep(OPEN_TIMEOUT, undefined, { ref: false });
+    await Promise.race([this.untilRemembering(now, performance.now() + OPEN_TIMEOUT), patience]);
+  }
+
+  async inspect(query: LinkQuery): Promise<LinkState> {
+    const { now, linkId, lease, client, leased, terms } = query;
+    const names = revocationNames(query).map(([kind, name]) => this.revocationKey(kind, name));
+    // Both are under way before either is answered: one round trip.
+    const [values, state] = await Promise.all([
+      this.redis.getAll([this.sinceKey, ...names]),
+      leased
+        ? this.run<Pick<LinkState, 'used' | 'joinable'>>(INSPECT, { now, linkId, lease, client, terms })
+        : NEVER_USED,
+    ]);
+    const [since, ...moments] = values;
+    return {
+      revokedBefore: Math.max(0, ...moments.map(Number)),
+      since: since === null ? await this.remember(now) : Number(since),
+      used: state.used,
+      joinable: state.joinable,
+    };
+  }
+
+  acquire(request: AcquireRequest): Promise<AcquireAnswer> {
+    return this.run(ACQUIRE, request);
+  }
+
+  extend(report: ExtendRequest): Promise<ExtendAnswer> {
+    return this.run(EXTEND, report);
+  }
+
+  release(report: ReleaseRequest): Promise<ReleaseAnswer> {
+    return this.run(RELEASE, report);
+  }
+
+  async usage(linkId: string): Promise<LinkUsage> {
+    const fields = await this.redis.hash(this.recordKey(linkId));
+    const leases = Object.entries(fields)
+      .filter(([name]) => name.startsWith('lease:'))
+      .map(([, text]) => leaseUsage(parseLease(text)));
+    return { used: Number(fields.used ?? 0), leases };
+  }
+
+  async revoke(revocation: Revocation, now: number): Promise<void> {
+    const { kind, name, issuedBefore, keepUntil } = revocation;
+    const keep = Math.max(1, Math.ceil(keepUntil - now));
+    const key = this.revocationKey(kind, name);
+    await this.redis.run(
+      REVOKE,
+      key,
+      String(issuedBefore),
+      String(keep),
+      this.channel,
+      JSON.stringify(revocation),
+    );
+  }
+
+  subscribe(listener: RevocationListener): () => void {
+    const message = (text: string) => listener.revoked(JSON.parse(text) as Revocation);
+    return this.redis.subscribe(this.channel, message, () => listener.missed());
+  }
+
+  async close(): Promise<void> {
+    await this.driver?.close();
+    this.driver = this.options.client && this.driver;
+  }
+
+  private async run<T>(
+    script: Script,
+    request: AcquireRequest | ExtendRequest | ReleaseRequest | LeaseQuery,
+  ): Promise<T> {
+    const key = this.recordKey(request.linkId);
+    return JSON.parse(
+      (await this.redis.run(script, key, JSON.stringify(request), this.clock)) as string,
+    ) as T;
+  }
+
+  private async remember(now: number): Promise<number> {
+    return Number(await this.redis.run(REMEMBER, this.sinceKey, String(now), this.clock));
+  }
+
+  /** A client that was just made has no connection yet. */
+  private async untilRemembering(now: number, giveUp: number): Promise<void> {
+    while (performance.now() < giveUp) {
+      try {
+        await this.remember(now);
+        return;
+      } catch {
+        await sleep(20, undefined, { ref: false });
+      }
+    }
+  }
+
+  /** One slot for a link, so that its scripts work in a cluster. */
+  private recordKey(linkId: string): string {
+    return `${this.prefix}link:{${linkId}}`;
+  }
+
+  /** One slot for all revocations, so that one command finds those that concern a link. */
+  private revocationKey(kind: Revocation['kind'], name: string): string {
+    return `${this.prefix}{revoked}:${kind}:${name}`;
+  }
+
+  private get sinceKey(): string {
+    return `${this.prefix}{revoked}:since`;
+  }
+
+  private get channel(): string {
+    return `${this.prefix}revoked`;
+  }
+
+  private get redis(): RedisDriver {
+    if (!this.driver) {
+      throw new Error('The Redis lease store is not open: open() comes first, and close() last.');
+    }
+    return this.driver;
+  }
+}
+
+/** A question after leases, without what only revocations need. */
+type LeaseQuery = Pick<LinkQuery, 'now' | 'linkId' | 'lease' | 'client' | 'terms'>;
+
+const NEVER_USED = { used: 0, joinable: false };
+
+/** Lua looks requests up by name, and writes an empty list as an empty object. */
+function parseLease(text: string): Lease {
+  const lease = JSON.parse(text) as Omit<Lease, 'running'> & { running: Record<string, number> };
+  const covered = Array.isArray(lease.covered) ? (lease.covered as number[]) : [];
+  return { ...lease, covered, running: Object.entries(lease.running) };
+}

@@ -1,0 +1,54 @@
+import { concerns, type Revocable, type Revocation } from './revocation.js';
+
+export interface RunningDownload {
+  readonly keys: Revocable;
+  /** Breaks the connection, because the link was revoked. */
+  cut(): void;
+}
+
+/** The downloads that run on this node, to be cut when their link is revoked. */
+export class RunningDownloads {
+  private readonly running = new Set<RunningDownload>();
+  private notices = 0;
+
+  /**
+   * Changes whenever a revocation was heard of, or may have been missed. Whoever looked up a link
+   * and finds this unchanged afterwards need not look again: what is revoked later, it will be told.
+   */
+  get generation(): number {
+    return this.notices;
+  }
+
+  get size(): number {
+    return this.running.size;
+  }
+
+  add(download: RunningDownload): () => void {
+    this.running.add(download);
+    return () => this.running.delete(download);
+  }
+
+  /** Cuts what the revocation concerns. */
+  revoked(revocation: Revocation): void {
+    this.notices += 1;
+    for (const download of this.running) {
+      if (concerns(revocation, download.keys)) {
+        download.cut();
+      }
+    }
+  }
+
+  /** Cuts those that `isRevoked` says are revoked; for when notices may have been missed. */
+  async recheck(isRevoked: (keys: Revocable) => Promise<boolean>): Promise<void> {
+    this.notices += 1;
+    const answers = new Map<string, Promise<boolean>>();
+    for (const download of [...this.running]) {
+      const { linkId } = download.keys;
+      const answer = answers.get(linkId) ?? isRevoked(download.keys);
+      answers.set(linkId, answer);
+      if (await answer) {
+        download.cut();
+      }
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import { budgetCases } from './budget.cases.js';
+import { START, type StoreCase, type StoreUnderTest } from './fixtures.js';
+import { leaseCases } from './lease.cases.js';
+import { modelCase } from './model.case.js';
+import { revocationCases } from './revocation.cases.js';
+
+export { type StoreCase, type StoreUnderTest } from './fixtures.js';
+
+/** Everything that a `LeaseStore` has to do, for runners that `describeLeaseStore` does not suit. */
+export const leaseStoreCases: readonly StoreCase[] = [
+  ...leaseCases,
+  ...budgetCases,
+  ...revocationCases,
+  modelCase,
+];
+
+export interface LeaseStoreSuite {
+  /** The runner's `test` or `it`. */
+  readonly test: (name: string, run: () => Promise<void>) => unknown;
+  /**
+   * A new, empty store that is not opened yet, and a second one on the same data if processes can
+   * share it. It must go by the moments it is given; the suite's are long past.
+   */
+  readonly create: () => StoreUnderTest | Promise<StoreUnderTest>;
+}
+
+/**
+ * Registers a test for everything that a `LeaseStore` has to do.
+ *
+ * @example
+ * describe('my store', () => describeLeaseStore({ test: it, create: () => ({ store: new MyStore() }) }));
+ */
+export function describeLeaseStore({ test, create }: LeaseStoreSuite): void {
+  for (const storeCase of leaseStoreCases) {
+    test(storeCase.name, async () => {
+      const subject = await create();
+      const stores = subject.other ? [subject.store, subject.other] : [subject.store];
+      try {
+        for (const store of stores) {
+          await store.open(START);
+        }
+        await storeCase.run(subject);
+      } finally {
+        await Promise.all(stores.map((store) => store.close()));
+        await subject.cleanUp?.();
+      }
+    });
+  }
+}

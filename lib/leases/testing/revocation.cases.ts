@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { type LeaseStore } from '../lease-store.js';
+import { type Revocation, WHENEVER_ISSUED } from '../revocation.js';
+import { HOUR, query, START, type StoreCase } from './fixtures.js';
+
+function revocation(changes: Partial<Revocation>): Revocation {
+  return { kind: 'link', name: 'link-1', issuedBefore: WHENEVER_ISSUED, keepUntil: START + HOUR, ...changes };
+}
+
+/** The first revocation that a store tells of, or an error after a second and a half. */
+function heard(store: LeaseStore): { what: Promise<Revocation>; stop: () => void } {
+  let stop = () => {};
+  const what = new Promise<Revocation>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('no revocation was heard of')), 1500);
+    const unsubscribe = store.subscribe({
+      revoked: (revocation) => {
+        clearTimeout(timer);
+        resolve(revocation);
+      },
+      missed: () => {},
+    });
+    stop = () => {
+      clearTimeout(timer);
+      unsubscribe();
+    };
+  });
+  return { what, stop };
+}
+
+const before = async (store: LeaseStore, changes: Parameters<typeof query>[0] = {}) =>
+  (await store.inspect(query({ subject: 'subject-1', leased: false, ...changes }))).revokedBefore;
+
+/** Revoking, remembering and telling of it; and from when on a store remembers. */
+export const revocationCases: StoreCase[] = [
+  {
+    name: 'has revoked nothing at first',
+    async run({ store, other = store }) {
+      assert.equal(await before(store), 0);
+      assert.equal(await before(other, { subject: undefined }), 0);
+    },
+  },
+  {
+    name: 'revokes by link, resource and subject, and everything',
+    async run({ store, other = store }) {
+      await store.revoke(revocation({ kind: 'resource', name: 'resource-1', issuedBefore: 10 }), START);
+      assert.equal(await before(other), 10);
+      assert.equal(await before(other, { resource: 'resource-2' }), 0);
+      await store.revoke(revocation({ kind: 'subject', name: 'subject-1', issuedBefore: 20 }), START);
+      assert.equal(await before(other), 20);
+      assert.equal(await before(other, { subject: 'subject-2' }), 10);
+      assert.equal(await before(other, { subject: undefined }), 10);
+      await store.revoke(revocation({ kind: 'all', name: '', issuedBefore: 15 }), START);
+      assert.equal(await before(other, { subject: undefined }), 15);
+      await store.revoke(revocation({}), START);
+      assert.equal(await before(other), WHENEVER_ISSUED);
+      assert.equal(await before(other, { linkId: 'link-2' }), 20);
+    },
+  },
+  {
+    name: 'tells the kinds of names apart',
+    async run({ store }) {
+      await store.revoke(revocation({ kind: 'subject', name: 'resource-1' }), START);
+      await store.revoke(revocation({ kind: 'resource', name: 'link-1' }), START);
+      assert.equal(await before(store), 0);
+    },
+  },
+  {
+    name: 'never takes a revocation back',
+    async run({ store }) {
+      const resource = { kind: 'resource', name: 'resource-1' } as const;
+      await store.revoke(revocation({ ...resource, issuedBefore: 50 }), START);
+      await store.revoke(revocation({ ...resource, issuedBefore: 40 }), START);
+      assert.equal(await before(store), 50);
+    },
+  },
+  {
+    name: 'finds revocations together with leases',
+    async run({ store }) {
+      await store.revoke(revocation({}), START);
+      assert.equal(await before(store, { leased: true }), WHENEVER_ISSUED);
+    },
+  },
+  {
+    name: 'tells subscribers of every process within a second',
+    async run({ store, other = store }) {
+      const [here, there] = [heard(store), heard(other)];
+      try {
+        const made = revocation({ kind: 'subject', name: 'subject-1', issuedBefore: 77 });
+        // Long enough for a subscription that has to be made first.
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        await store.revoke(made, START);
+        for (const { what } of [here, there]) {
+          const { kind, name, issuedBefore } = await what;
+          assert.deepEqual(
+            { kind, name, issuedBefore },
+            { kind: 'subject', name: 'subject-1', issuedBefore: 77 },
+          );
+        }
+      } finally {
+        here.stop();
+        there.stop();
+      }
+    },
+  },
+  {
+    name: 'says from when on it remembers, the same to every process and when opened again',
+    async run({ store, other = store }) {
+      const { since } = await store.inspect(query());
+      assert.equal(since, START);
+      await other.open(START + HOUR);
+      assert.equal((await other.inspect(query())).since, since);
+    },
+  },
+];

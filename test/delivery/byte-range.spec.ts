@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import { decideRange } from '../../lib/delivery/byte-range.js';
+
+const decide = (field: string, length = 100, maxRanges = 16) => decideRange(field, length, maxRanges);
+
+describe('a Range field', () => {
+  it.each([
+    ['bytes=0-0', [[0, 1]]],
+    ['bytes=0-99', [[0, 100]]],
+    ['bytes=0-100', [[0, 100]]],
+    ['bytes=99-', [[99, 100]]],
+    ['bytes=-1', [[99, 100]]],
+    ['bytes=-100', [[0, 100]]],
+    ['bytes=-101', [[0, 100]]],
+    ['bytes=-999999999999999999999999', [[0, 100]]],
+    ['bytes=1-999999999999999999999999', [[1, 100]]],
+    [`bytes=1-${'9'.repeat(400)}`, [[1, 100]]],
+    ['bytes=000-0009', [[0, 10]]],
+    ['Bytes=0-1', [[0, 2]]],
+    ['bytes= 0-1', [[0, 2]]],
+    ['bytes=0-1,', [[0, 2]]],
+    [
+      'bytes=,,0-1 ,\t, 5-6,',
+      [
+        [0, 2],
+        [5, 7],
+      ],
+    ],
+    [
+      'bytes=50-59,0-9',
+      [
+        [50, 60],
+        [0, 10],
+      ],
+    ],
+    [
+      'bytes=50-59,0-9,55-70',
+      [
+        [50, 71],
+        [0, 10],
+      ],
+    ],
+    ['bytes=0-9,10-19', [[0, 20]]],
+    [
+      'bytes=0-9,11-19',
+      [
+        [0, 10],
+        [11, 20],
+      ],
+    ],
+    ['bytes=0-9,200-300', [[0, 10]]],
+    ['bytes=-5,0-', [[0, 100]]],
+  ])('%s asks for its intervals', (field, intervals) => {
+    expect(decide(field)).toEqual(intervals.map(([start, end]) => ({ start, end })));
+  });
+
+  it.each([
+    '',
+    'bytes',
+    'bytes=',
+    'bytes=,',
+    'bytes=-',
+    'bytes=--1',
+    'bytes=1',
+    'bytes=a-b',
+    'bytes=0x0-1',
+    'bytes=1.5-2',
+    'bytes=+1-2',
+    'bytes=1 - 2',
+    'bytes=1- 2',
+    'bytes =1-2',
+    'bytes:1-2',
+    'items=0-1',
+    'bytes=5-2',
+    'bytes=0-1,5-2',
+    'bytes=0-1,x',
+    'bytes=0-1;2-3',
+    'bytes=0-1 2-3',
+    'bytes=0-1, bytes=2-3',
+    'bytes=99999999999999999999-99999999999999999998',
+    'bytes=٠-١',
+  ])('"%s" is malformed or foreign, and ignored', (field) => {
+    expect(decide(field)).toBe('ignored');
+  });
+
+  it.each([
+    'bytes=100-',
+    'bytes=100-200',
+    'bytes=-0',
+    'bytes=99999999999999999999-',
+    'bytes=100-,200-300,-0',
+  ])('"%s" overlaps nothing, and is unsatisfiable', (field) => {
+    expect(decide(field)).toBe('unsatisfiable');
+  });
+
+  it.each([
+    ['bytes=0-', 'unsatisfiable'],
+    ['bytes=0-0', 'unsatisfiable'],
+    ['bytes=-0', 'unsatisfiable'],
+    ['bytes=-1', 'ignored'],
+  ])('"%s" of an empty representation is %s', (field, decision) => {
+    expect(decide(field, 0)).toBe(decision);
+  });
+
+  it('is honoured with as many intervals as allowed, and ignored with one more', () => {
+    const ranges = (count: number) =>
+      `bytes=${Array.from({ length: count }, (_, i) => `${i * 2}-${i * 2}`).join()}`;
+    expect(decide(ranges(16))).toHaveLength(16);
+    expect(decide(ranges(17))).toBe('ignored');
+    expect(decide(ranges(17), 20)).toHaveLength(10);
+    expect(decide('bytes=0-0,2-2', 100, 1)).toBe('ignored');
+  });
+
+  it('of 16 KiB takes no time worth mentioning', () => {
+    const start = performance.now();
+    for (const field of [
+      `bytes=${'0-,'.repeat(5000)}`,
+      `bytes=${' ,'.repeat(8000)}`,
+      `bytes=${'1'.repeat(16_000)}`,
+    ]) {
+      decide(field);
+    }
+    expect(performance.now() - start).toBeLessThan(200);
+  });
+});

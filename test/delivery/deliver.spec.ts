@@ -1,0 +1,166 @@
+import { StreamableFile } from '@nestjs/common';
+import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Download } from '../../lib/delivery/download.js';
+import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
+import { ask } from './support/exchange.js';
+import { pattern, temporaryFolder } from './support/files.js';
+
+const folder = temporaryFolder();
+const bytes = pattern(300_000);
+const path = folder.file('report.pdf', bytes);
+folder.file('empty.txt', '');
+afterAll(() => folder.remove());
+
+/** The same bytes by every way a handler may return them. */
+const CONTENTS: Record<string, () => unknown> = {
+  'a StreamableFile over a file stream': () => new StreamableFile(createReadStream(path)),
+  'a StreamableFile over bytes': () => new StreamableFile(bytes),
+  'Download.file': () => Download.file(path),
+  'Download.buffer': () => Download.buffer(bytes),
+  'Download.source': () =>
+    Download.source({
+      length: bytes.length,
+      etag: 'v1',
+      lastModified: new Date('2024-05-06T07:08:09Z'),
+      open: ({ start, end }) =>
+        Readable.from([bytes.subarray(start, start + 10), bytes.subarray(start + 10, end)]),
+    }),
+};
+
+describe.each(ADAPTERS)('a download on %s', (adapter) => {
+  let app: TestApplication;
+  beforeAll(async () => {
+    app = await startApplication(adapter);
+  });
+  afterAll(() => app.close());
+
+  describe.each(Object.entries(CONTENTS))('of %s', (_name, content) => {
+    it('is whole, with length, validator and safe defaults', async () => {
+      app.serve(content);
+      const { status, headers, body } = await ask(app.port);
+      expect(status).toBe(200);
+      expect(body.equals(bytes)).toBe(true);
+      expect(headers).toMatchObject({
+        'content-length': String(bytes.length),
+        'accept-ranges': 'bytes',
+        'cache-control': 'private, no-store, no-transform',
+        'referrer-policy': 'no-referrer',
+        'x-content-type-options': 'nosniff',
+        'cross-origin-resource-policy': 'same-site',
+        'access-control-expose-headers': 'Content-Disposition, Content-Range, Accept-Ranges, ETag',
+      });
+      expect(headers.etag).toMatch(/^"[^"]+"$/);
+      expect(headers['content-disposition']).toMatch(/^attachment/);
+    });
+
+    it('answers HEAD with the headers of GET, and no body', async () => {
+      app.serve(content);
+      const get = await ask(app.port);
+      const head = await ask(app.port, { method: 'HEAD', headers: { range: 'bytes=0-1' } });
+      expect(head.status).toBe(200);
+      expect(head.body).toHaveLength(0);
+      const { date: _get, ...expected } = get.headers;
+      const { date: _head, ...actual } = head.headers;
+      expect(actual).toEqual(expected);
+    });
+
+    it.each([
+      ['bytes=0-0', 0, 1],
+      ['bytes=100-200199', 100, 200_200],
+      ['bytes=299999-', 299_999, 300_000],
+      ['bytes=-1', 299_999, 300_000],
+      ['bytes=-99999999999999999999', 0, 300_000],
+      ['bytes=5-99999999999999999999', 5, 300_000],
+      ['BYTES=1-2', 1, 3],
+      ['bytes=0-9,5-19', 0, 20],
+    ])('sends the range %s', async (range, start, end) => {
+      app.serve(content);
+      const { status, headers, body } = await ask(app.port, { headers: { range } });
+      expect(status).toBe(206);
+      expect(headers['content-range']).toBe(`bytes ${start}-${end - 1}/300000`);
+      expect(headers['content-length']).toBe(String(end - start));
+      expect(body.equals(bytes.subarray(start, end))).toBe(true);
+    });
+
+    it.each(['bytes=300000-', 'bytes=-0', 'bytes=99999999999999999999-'])(
+      'refuses the range %s',
+      async (range) => {
+        app.serve(content);
+        const { status, headers, body } = await ask(app.port, { headers: { range } });
+        expect(status).toBe(416);
+        expect(headers['content-range']).toBe('bytes */300000');
+        expect(headers['content-length']).toBe('0');
+        expect(headers['content-disposition']).toBeUndefined();
+        expect(body).toHaveLength(0);
+      },
+    );
+
+    it('sends several ranges as multipart/byteranges, in the order of the request', async () => {
+      app.serve(content);
+      const { status, headers, body } = await ask(app.port, {
+        headers: { range: 'bytes=100000-299998, 0-9, -1' },
+      });
+      expect(status).toBe(206);
+      const boundary = /^multipart\/byteranges; boundary=(\w+)$/.exec(headers['content-type'] ?? '')?.[1];
+      expect(headers['content-length']).toBe(String(body.length));
+      expect(headers['content-range']).toBeUndefined();
+      const parts = body.toString('latin1').split(`--${boundary}`);
+      expect(parts).toHaveLength(4);
+      expect(parts.slice(1, 3).map((part) => /Content-Range: (.*)\r\n/.exec(part)?.[1])).toEqual([
+        'bytes 100000-299999/300000',
+        'bytes 0-9/300000',
+      ]);
+      expect(parts[1]?.split('\r\n\r\n').slice(1).join('\r\n\r\n').slice(0, -2)).toBe(
+        bytes.subarray(100_000).toString('latin1'),
+      );
+    });
+
+    it('honours its validators', async () => {
+      app.serve(content);
+      const { headers } = await ask(app.port);
+      const etag = headers.etag ?? '';
+      const notModified = await ask(app.port, { headers: { 'if-none-match': etag } });
+      expect(notModified.status).toBe(304);
+      expect(notModified.headers.etag).toBe(etag);
+      expect(notModified.headers['cache-control']).toBe('private, no-store, no-transform');
+      expect(notModified.headers['content-type']).toBeUndefined();
+      expect(notModified.headers['content-length']).toBeUndefined();
+      const head = await ask(app.port, { method: 'HEAD', headers: { 'if-none-match': etag } });
+      expect([head.status, head.headers['content-length']]).toEqual([304, undefined]);
+      expect((await ask(app.port, { headers: { 'if-match': '"other"' } })).status).toBe(412);
+      const resumed = await ask(app.port, { headers: { range: 'bytes=9-', 'if-range': etag } });
+      expect(resumed.status).toBe(206);
+      const changed = await ask(app.port, { headers: { range: 'bytes=9-', 'if-range': '"other"' } });
+      expect(changed.status).toBe(200);
+    });
+  });
+
+  it('sends an opaque stream whole', async () => {
+    app.serve(() => new StreamableFile(Readable.from([bytes.subarray(0, 5), bytes.subarray(5, 9)])));
+    const { status, headers, body } = await ask(app.port, { headers: { range: 'bytes=0-1' } });
+    expect(status).toBe(200);
+    expect(headers['accept-ranges']).toBe('none');
+    expect(headers['transfer-encoding']).toBe('chunked');
+    expect(body.equals(bytes.subarray(0, 9))).toBe(true);
+  });
+
+  it('sends the slice of a file stream that has start and end', async () => {
+    app.serve(() => new StreamableFile(createReadStream(path, { start: 1000, end: 1999 })));
+    const whole = await ask(app.port);
+    expect(whole.headers['content-length']).toBe('1000');
+    expect(whole.body.equals(bytes.subarray(1000, 2000))).toBe(true);
+    const part = await ask(app.port, { headers: { range: 'bytes=-10' } });
+    expect(part.headers['content-range']).toBe('bytes 990-999/1000');
+    expect(part.body.equals(bytes.subarray(1990, 2000))).toBe(true);
+  });
+
+  it('sends an empty file', async () => {
+    app.serve(() => Download.file('empty.txt', { root: folder.path }));
+    const { status, headers, body } = await ask(app.port);
+    expect([status, headers['content-length'], body.length]).toEqual([200, '0', 0]);
+    expect((await ask(app.port, { headers: { range: 'bytes=0-' } })).status).toBe(416);
+    expect((await ask(app.port, { headers: { range: 'bytes=-5' } })).status).toBe(200);
+  });
+});

@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_DELIVERY, resolveDelivery } from '../../lib/delivery/delivery-options.js';
+import { Download } from '../../lib/delivery/download.js';
+
+describe('delivery options', () => {
+  it('are the defaults where nobody says otherwise', () => {
+    expect(resolveDelivery()).toEqual(DEFAULT_DELIVERY);
+    expect(resolveDelivery(undefined, {}, { maxRanges: undefined })).toEqual(DEFAULT_DELIVERY);
+  });
+
+  it('of the route win over those of the module', () => {
+    expect(resolveDelivery({ maxRanges: 4, ranges: false }, { maxRanges: 2 })).toMatchObject({
+      maxRanges: 2,
+      ranges: false,
+    });
+  });
+
+  it.each([
+    [{ cachecontrol: 'x' }, /Unknown delivery option "cachecontrol".*cacheControl/],
+    [{ toString: 1 }, /Unknown delivery option/],
+    [{ disposition: 'download' }, /write 'attachment' or 'inline'/],
+    [{ cacheControl: 'a\r\nb' }, /cacheControl.*write/],
+    [{ cacheControl: true }, /cacheControl.*false/],
+    [{ maxRanges: 0 }, /whole number/],
+    [{ maxRanges: '16' }, /whole number/],
+    [{ exposeHeaders: 'ETag' }, /array/],
+    [{ exposeHeaders: ['a b'] }, /array/],
+    [{ crossOriginResourcePolicy: 'none' }, /same-origin/],
+    [{ offload: { type: 'x-accel-redirect', root: '/srv' } }, /prefix: '\/protected\/'/],
+    [{ offload: { type: 'x-accel-redirect', root: 'srv', prefix: '/p/' } }, /prefix/],
+    [{ offload: { type: 'x-accel-redirect', root: '/srv', prefix: '/p' } }, /prefix/],
+    [{ offload: { type: 'x-sendfile', root: '/srv', prefix: '/p/' } }, /x-sendfile/],
+    [{ offload: true }, /offload/],
+    [{ ranges: () => true }, /a function/],
+  ])('%j are refused, with advice', (options, message) => {
+    expect(() => resolveDelivery(options as never)).toThrow(TypeError);
+    expect(() => resolveDelivery(options as never)).toThrow(message);
+  });
+});
+
+describe('Download', () => {
+  it.each([
+    [() => Download.file(1 as never), /takes a path/],
+    [() => Download.file('a', { name: 'x' } as never), /unknown option "name"/],
+    [() => Download.file('a', { root: '' }), /root/],
+    [() => Download.file('a', { type: 'a\nb' }), /media type/],
+    [() => Download.file('a', { offload: {} as never }), /offload/],
+    [() => Download.buffer('text' as never), /Buffer.from/],
+    [() => Download.buffer(Buffer.alloc(1), { etag: 'a b' }), /entity tag/],
+    [() => Download.buffer(Buffer.alloc(1), { etag: 5 as never }), /etag must be/],
+    [() => Download.buffer(Buffer.alloc(1), { lastModified: new Date('x') }), /valid Date/],
+    [() => Download.source({ open: () => null } as never), /Download.stream\(\)/],
+    [() => Download.source({ length: -1, open: () => null as never }), /length/],
+    [() => Download.source({ length: 1, etag: '"a"b"', open: () => null as never }), /entity tag/],
+    [() => Download.stream('x' as never), /async iterable/],
+    [() => Download.stream((async function* () {})(), { length: 1.5 }), /whole number/],
+    [() => Download.redirect('/relative'), /absolute URL/],
+    [() => Download.redirect('javascript:alert(1)'), /absolute URL/],
+  ])('refuses what cannot be (%#)', (make, message) => {
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(message);
+  });
+});

@@ -1,0 +1,139 @@
+import { describe, expect, it } from 'vitest';
+import { addressWithin, clientNetwork, normalizeBlock } from '../../lib/leases/client-address.js';
+import { clientKey } from '../../lib/leases/client-key.js';
+import {
+  leaseCookieName,
+  leaseOfCookie,
+  newLeaseCookieValue,
+  serializeLeaseCookie,
+} from '../../lib/leases/lease-cookie.js';
+import { isPrefetch } from '../../lib/leases/prefetch.js';
+
+describe('addressWithin', () => {
+  it.each([
+    ['192.0.2.1', '192.0.2.0/24', true],
+    ['192.0.3.1', '192.0.2.0/24', false],
+    ['192.0.2.1', '192.0.2.1', true],
+    ['192.0.2.2', '192.0.2.1', false],
+    ['192.0.2.1', '0.0.0.0/0', true],
+    ['::ffff:192.0.2.1', '192.0.2.0/24', true],
+    ['::FFFF:c000:0201', '192.0.2.0/24', true],
+    ['::ffff:192.0.3.1', '192.0.2.0/24', false],
+    ['192.0.2.1', '::ffff:192.0.2.0/120', true],
+    ['192.0.2.1', '::/0', false],
+    ['2001:db8::1', '2001:db8::/32', true],
+    ['2001:db9::1', '2001:db8::/32', false],
+    ['2001:db8::1', '0.0.0.0/0', false],
+    ['[2001:db8::1]', '2001:db8::1', true],
+    ['fe80::1%eth0', 'fe80::/10', true],
+    ['', '0.0.0.0/0', false],
+    [undefined, '0.0.0.0/0', false],
+    ['localhost', '0.0.0.0/0', false],
+    ['127.1', '127.0.0.0/8', false],
+    ['0x7f000001', '127.0.0.0/8', false],
+    ['0300.0.2.1', '192.0.0.0/16', false],
+    ['192.0.2.1, 10.0.0.1', '0.0.0.0/0', false],
+    ['192.0.2.1:443', '0.0.0.0/0', false],
+  ])('%s in %s: %s', (address, block, expected) => {
+    expect(addressWithin(address, block)).toBe(expected);
+  });
+
+  it('takes several blocks', () => {
+    expect(addressWithin('10.1.2.3', ['192.0.2.0/24', '10.0.0.0/8'])).toBe(true);
+    expect(addressWithin('11.1.2.3', ['192.0.2.0/24', '10.0.0.0/8'])).toBe(false);
+    expect(addressWithin('10.1.2.3', [])).toBe(false);
+  });
+
+  it.each([
+    '',
+    '10.0.0.0/33',
+    '2001:db8::/129',
+    '10.0.0.0/-1',
+    '10.0.0.0/8/8',
+    '10/8',
+    'any',
+    '::ffff:10.0.0.0/95',
+  ])('is an error for the block %j', (block) => {
+    expect(() => addressWithin('10.0.0.1', block)).toThrow(TypeError);
+    expect(() => normalizeBlock(block)).toThrow(/no CIDR block/);
+  });
+
+  it('spells blocks in one way', () => {
+    expect(normalizeBlock('2001:0db8:0::/32')).toBe('2001:db8::/32');
+    expect(normalizeBlock('::ffff:192.0.2.0/120')).toBe('192.0.2.0/24');
+    expect(normalizeBlock('192.0.2.1')).toBe('192.0.2.1/32');
+  });
+});
+
+describe('client key', () => {
+  it('is of the IPv4 address, however it is written', () => {
+    expect(clientNetwork('::ffff:192.0.2.1')).toBe('192.0.2.1');
+    expect(clientKey({ address: '::ffff:192.0.2.1' })).toBe(clientKey({ address: '192.0.2.1' }));
+    expect(clientKey({ address: '192.0.2.1' })).not.toBe(clientKey({ address: '192.0.2.2' }));
+  });
+
+  it('is of the first 64 bits of an IPv6 address', () => {
+    expect(clientNetwork('2001:db8:1:2:3:4:5:6')).toBe('2001:db8:1:2::/64');
+    expect(clientNetwork('2001:db8:1:2::')).toBe('2001:db8:1:2::/64');
+    expect(clientNetwork('2001:db8:1:3::')).not.toBe('2001:db8:1:2::/64');
+  });
+
+  it('takes no address for another by what stands beside it', () => {
+    expect(clientKey({ address: '192.0.2.1', userAgent: '2' })).not.toBe(
+      clientKey({ address: '192.0.2.12', userAgent: '' }),
+    );
+  });
+
+  it('is none without an address', () => {
+    expect(clientKey({ userAgent: 'curl' })).toBeUndefined();
+    expect(clientKey({ address: 'unknown', userAgent: 'curl' })).toBeUndefined();
+  });
+});
+
+describe('lease cookie', () => {
+  it('is random, and found with its own link only', () => {
+    const values = new Set(Array.from({ length: 1000 }, newLeaseCookieValue));
+    expect(values.size).toBe(1000);
+    const [value] = values;
+    expect(leaseOfCookie('link-1', value)).toBe(leaseOfCookie('link-1', value));
+    expect(leaseOfCookie('link-1', value)).not.toBe(leaseOfCookie('link-2', value));
+    expect(leaseOfCookie('link-1', value)).not.toContain(value);
+  });
+
+  it.each([undefined, '', 'short', `${'a'.repeat(23)} `, 'a'.repeat(25), `${'a'.repeat(23)}\n`])(
+    'is not %j',
+    (value) => expect(leaseOfCookie('link-1', value)).toBeUndefined(),
+  );
+
+  it('is named after its link, in characters that a cookie may have', () => {
+    expect(leaseCookieName('link;\r\n=')).toMatch(/^ss-lease-[\w-]{12}$/);
+    expect(leaseCookieName('link-1')).not.toBe(leaseCookieName('link-2'));
+  });
+
+  it('is written so that no path breaks it', () => {
+    const cookie = { name: 'n', value: 'v', httpOnly: true, sameSite: 'lax', maxAge: 60 } as const;
+    expect(serializeLeaseCookie({ ...cookie, path: '/files/a%20b' }, true)).toBe(
+      'n=v; Path=/files/a%20b; Max-Age=60; HttpOnly; SameSite=Lax; Secure',
+    );
+    expect(serializeLeaseCookie({ ...cookie, path: '/a; Domain=evil\r\nX: y' }, false)).toBe(
+      'n=v; Path=/a%3B%20Domain=evil%0D%0AX:%20y; Max-Age=60; HttpOnly; SameSite=Lax',
+    );
+  });
+});
+
+describe('isPrefetch', () => {
+  it.each([
+    [{ 'sec-purpose': 'prefetch' }, true],
+    [{ 'sec-purpose': 'prefetch;prerender' }, true],
+    [{ 'sec-purpose': 'Prefetch; anonymous-client-ip' }, true],
+    [{ purpose: 'prefetch' }, true],
+    [{ 'x-moz': 'prefetch' }, true],
+    [{ 'x-purpose': 'preview' }, true],
+    [{ 'sec-purpose': '' }, false],
+    [{ 'sec-purpose': 'prefetched' }, false],
+    [{ 'sec-fetch-mode': 'navigate' }, false],
+    [{}, false],
+  ])('%j: %s', (headers, expected) => {
+    expect(isPrefetch(headers as Record<string, string>)).toBe(expected);
+  });
+});

@@ -1,0 +1,200 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { LeaseKeeper } from '../../lib/leases/lease-keeper.js';
+import { type LeasedLink } from '../../lib/leases/lease-link.js';
+import { type LeaseStore } from '../../lib/leases/lease-store.js';
+import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
+import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
+import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
+import { HOUR } from '../../lib/leases/testing/fixtures.js';
+import { plan } from './support/downloads.js';
+import { CompiledLibrary, type StoreDescription, type Worker } from './support/processes.js';
+import { hasRedis, RedisServer } from './support/redis-server.js';
+import { hasSqlite, temporaryFile } from './support/sqlite.js';
+
+interface Raced {
+  served: number;
+  codes: string[];
+}
+
+interface Loaded {
+  link: string;
+  outcome: string;
+}
+
+let library: CompiledLibrary;
+const cleanUps: (() => unknown)[] = [];
+
+beforeAll(() => {
+  library = new CompiledLibrary();
+}, 60_000);
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) {
+    await cleanUp();
+  }
+});
+afterAll(() => library?.remove());
+
+// Real processes have real clocks; so a link is made once its store is open, or it is refused.
+let links = 0;
+const link = (maxDownloads: number): LeasedLink => ({
+  id: `link-${links++}`,
+  resource: '/files/42',
+  issuedAt: Date.now(),
+  expiresAt: Date.now() + HOUR,
+  maxDownloads,
+});
+
+async function worker(description: StoreDescription): Promise<Worker> {
+  const started = await library.worker(description);
+  cleanUps.push(() => started.kill());
+  return started;
+}
+
+async function keeperOf(store: LeaseStore): Promise<LeaseKeeper> {
+  const keeper = new LeaseKeeper({ store });
+  cleanUps.push(() => keeper.close());
+  await keeper.start();
+  return keeper;
+}
+
+function storeOf(description: StoreDescription): LeaseStore {
+  return 'sqlite' in description
+    ? new SqliteLeaseStore(description.sqlite)
+    : new RedisLeaseStore(description.redis);
+}
+
+function sqlite(): StoreDescription {
+  const { file, remove } = temporaryFile();
+  cleanUps.push(remove);
+  return { sqlite: { file } };
+}
+
+async function redisServer(): Promise<RedisServer> {
+  const server = await RedisServer.start();
+  cleanUps.push(() => server.remove());
+  return server;
+}
+
+const redis = async () => ({ redis: { url: (await redisServer()).url, prefix: 'race:' } });
+
+const stores = [
+  { name: 'SQLite', available: hasSqlite, describe: sqlite },
+  { name: 'Redis', available: hasRedis, describe: redis },
+];
+
+it('lets exactly 5 of 200 have a link of 5: memory, one process', async () => {
+  const keeper = await keeperOf(new MemoryLeaseStore());
+  const to = link(5);
+  const results = await Promise.allSettled(
+    Array.from({ length: 200 }, async (_, i) => {
+      const admission = await keeper.admit(to, { address: '192.0.2.1', userAgent: `client-${i}` });
+      await admission.planned(plan());
+    }),
+  );
+  expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(5);
+});
+
+describe.each(stores)('$name, several processes', ({ available, describe: describeStore }) => {
+  it.skipIf(!available)('let exactly 5 of 200 have a link of 5', async () => {
+    const description = await describeStore();
+    const workers = await Promise.all(['a', 'b'].map(() => worker(description)));
+    for (let round = 0; round < 5; round++) {
+      const to = link(5);
+      workers.forEach((one, i) => one.tell({ do: 'race', link: to, clients: 100, name: `process-${i}` }));
+      const raced = await Promise.all(workers.map((one) => one.next<Raced>('raced')));
+      expect(raced[0]!.served + raced[1]!.served).toBe(5);
+      expect(new Set(raced.flatMap(({ codes }) => codes))).toEqual(new Set(['LINK_USED_UP']));
+    }
+  });
+
+  it.skipIf(!available)('cut a running download within a second of its revocation elsewhere', async () => {
+    const description = await describeStore();
+    const [here, there] = await Promise.all([worker(description), worker(description)]);
+    const to = link(1);
+    here.tell({ do: 'hold', link: to });
+    await here.next('holding');
+    const keeper = await keeperOf(storeOf(description));
+    const revokedAt = performance.now();
+    await keeper.revoke({ link: to.id });
+    expect(await here.next('cut')).toMatchObject({ code: 'LINK_REVOKED' });
+    expect(performance.now() - revokedAt).toBeLessThan(1000);
+    there.tell({ do: 'race', link: to, clients: 3, name: 'after' });
+    expect((await there.next<Raced>('raced')).codes).toEqual(Array(3).fill('LINK_REVOKED'));
+  });
+});
+
+it.skipIf(!hasSqlite)(
+  'SQLite forgets nothing that was counted when its processes are killed under load',
+  async () => {
+    const description = sqlite();
+    let loaded: LeasedLink[] | undefined;
+    const served = new Map<string, number>();
+    for (let round = 0; round < 3; round++) {
+      const workers = await Promise.all(['a', 'b'].map(() => worker(description)));
+      loaded ??= Array.from({ length: 40 }, () => link(50));
+      workers.forEach((one, i) =>
+        one.tell({ do: 'load', links: loaded, name: `round-${round}-process-${i}` }),
+      );
+      for (const one of workers) {
+        for (let i = 0; i < 200; i++) {
+          count(await one.next<Loaded>('loaded'), served);
+        }
+      }
+      await Promise.all(workers.map((one) => one.kill()));
+      workers.flatMap((one) => one.all<Loaded>('loaded')).forEach((load) => count(load, served));
+    }
+    const keeper = await keeperOf(storeOf(description));
+    let told = 0;
+    for (const { id } of loaded!) {
+      const { used } = await keeper.usage(id);
+      expect(used).toBeGreaterThanOrEqual(served.get(id) ?? 0);
+      expect(served.get(id) ?? 0).toBeLessThanOrEqual(50);
+      told += served.get(id) ?? 0;
+    }
+    expect(told).toBeGreaterThan(500);
+  },
+);
+
+it.skipIf(!hasRedis)(
+  'Redis refuses while it is away, returns by itself, and grants nobody one too many',
+  async () => {
+    const server = await redisServer();
+    const description = { redis: { url: server.url, prefix: 'load:' } };
+    const workers = await Promise.all(['a', 'b'].map(() => worker(description)));
+    const loaded = Array.from({ length: 5 }, () => link(400));
+    const served = new Map<string, number>();
+    const outcomes = new Set<string>();
+    workers.forEach((one, i) => one.tell({ do: 'load', links: loaded, name: `process-${i}` }));
+
+    const until = async (one: Worker, outcome: string) => {
+      for (;;) {
+        const load = await one.next<Loaded>('loaded');
+        outcomes.add(load.outcome);
+        count(load, served);
+        if (load.outcome === outcome) {
+          return;
+        }
+      }
+    };
+    for (let round = 0; round < 2; round++) {
+      await Promise.all(workers.map((one) => until(one, 'served')));
+      await server.stop(round ? 'SIGTERM' : 'SIGKILL');
+      await Promise.all(workers.map((one) => until(one, 'STORE_UNAVAILABLE')));
+      await server.run();
+    }
+    await Promise.all(workers.map((one) => until(one, 'LINK_USED_UP')));
+    await Promise.all(workers.map((one) => one.kill()));
+    workers.flatMap((one) => one.all<Loaded>('loaded')).forEach((load) => count(load, served));
+    expect(outcomes).toEqual(new Set(['served', 'STORE_UNAVAILABLE', 'LINK_USED_UP']));
+    for (const { id } of loaded) {
+      expect(served.get(id)).toBeLessThanOrEqual(400);
+    }
+  },
+  60_000,
+);
+
+function count({ link: id, outcome }: Loaded, served: Map<string, number>): void {
+  if (outcome === 'served') {
+    served.set(id, (served.get(id) ?? 0) + 1);
+  }
+}

@@ -1,0 +1,175 @@
+import { Redis } from 'ioredis';
+import { createClient } from 'redis';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { driverFor } from '../../lib/leases/redis/redis-client.js';
+import { RedisLeaseStore, type RedisLeaseStoreOptions } from '../../lib/leases/redis/index.js';
+import { WHENEVER_ISSUED } from '../../lib/leases/revocation.js';
+import { acquisition, ending, HOUR, LINK, query, START } from '../../lib/leases/testing/fixtures.js';
+import { describeLeaseStore, type StoreUnderTest } from '../../lib/leases/testing/index.js';
+import { hasRedis, RedisServer } from './support/redis-server.js';
+
+describe('Redis store options', () => {
+  it('are a client or a url', () => {
+    expect(() => new RedisLeaseStore({})).toThrow(/a client or a url/);
+    expect(() => new RedisLeaseStore({ client: {} as never, url: 'redis://localhost' })).toThrow(TypeError);
+    expect(() => new RedisLeaseStore({ client: {} as never })).toThrow(/ioredis or redis/);
+  });
+});
+
+describe.skipIf(!hasRedis)('Redis store', () => {
+  let server: RedisServer;
+  const cleanUps: (() => unknown)[] = [];
+
+  beforeAll(async () => {
+    server = await RedisServer.start({ persistent: false });
+  });
+  afterEach(async () => {
+    for (const cleanUp of cleanUps.splice(0).reverse()) {
+      await cleanUp();
+    }
+  });
+  afterAll(() => server?.remove());
+
+  let prefixes = 0;
+
+  function ioredis(options = {}): Redis {
+    const client = new Redis(server.url, options);
+    cleanUps.push(() => client.disconnect());
+    return client;
+  }
+
+  async function opened(options: Partial<RedisLeaseStoreOptions> = {}): Promise<RedisLeaseStore> {
+    const prefix = `own-${prefixes++}:`;
+    const source = options.client ? {} : { url: server.url };
+    const store = new RedisLeaseStore({ prefix, clock: 'caller', ...source, ...options });
+    cleanUps.push(() => store.close());
+    await store.open(START);
+    return store;
+  }
+
+  const clients: Record<string, () => Promise<StoreUnderTest> | StoreUnderTest> = {
+    'ioredis, given a url': () => pair({ url: server.url }, { url: server.url }),
+    'ioredis, with a key prefix of its own': () => {
+      const made = [
+        new Redis(server.url, { keyPrefix: 'app:' }),
+        new Redis(server.url, { keyPrefix: 'app:' }),
+      ];
+      return pair({ client: made[0] }, { client: made[1] }, () =>
+        made.forEach((client) => client.disconnect()),
+      );
+    },
+    'node-redis': async () => {
+      const made = [createClient({ url: server.url }), createClient({ url: server.url })];
+      await Promise.all(made.map((client) => client.connect()));
+      return pair({ client: made[0] }, { client: made[1] }, () => made.forEach((client) => client.destroy()));
+    },
+  };
+
+  function pair(
+    one: RedisLeaseStoreOptions,
+    two: RedisLeaseStoreOptions,
+    cleanUp: () => void = () => {},
+  ): StoreUnderTest {
+    const shared = { prefix: `suite-${prefixes++}:`, clock: 'caller' } as const;
+    return {
+      store: new RedisLeaseStore({ ...one, ...shared }),
+      other: new RedisLeaseStore({ ...two, ...shared }),
+      cleanUp,
+    };
+  }
+
+  describe.each(Object.entries(clients))('%s', (_, create) => {
+    describeLeaseStore({ test: it, create });
+  });
+
+  it('goes by the clock of the server, whatever the callers think', async () => {
+    const store = await opened({ clock: 'server' });
+    const { since } = await store.inspect(query());
+    expect(Math.abs(since - Date.now())).toBeLessThan(5000);
+    const request = acquisition({ client: 'ada', now: START, bytes: 1 });
+    await store.acquire(request);
+    const years = { client: 'ada', now: START + 1e12, bytes: 1 };
+    expect((await store.acquire(acquisition(years))).kind).toBe('joined');
+    const [lease] = (await store.usage(LINK)).leases;
+    expect(Math.abs(lease!.openedAt - Date.now())).toBeLessThan(5000);
+  });
+
+  it('lets every key but one expire, and none too early', async () => {
+    const client = ioredis();
+    const store = await opened({ client, prefix: 'expiry:' });
+    const first = acquisition({ keep: HOUR, maxDownloads: 2 });
+    await store.acquire(first);
+    await store.acquire(acquisition({ keep: 5, maxDownloads: 2 }));
+    await store.release(ending(first, { keep: 5 }));
+    await store.revoke(
+      { kind: 'link', name: LINK, issuedBefore: WHENEVER_ISSUED, keepUntil: START + 2 * HOUR },
+      START,
+    );
+    const keys = await client.keys('expiry:*');
+    const ttls = Object.fromEntries(
+      await Promise.all(keys.map(async (key) => [key, Math.round((await client.pttl(key)) / HOUR)])),
+    );
+    expect(ttls).toEqual({
+      'expiry:link:{link-1}': 1,
+      'expiry:{revoked}:link:link-1': 2,
+      'expiry:{revoked}:since': -0,
+    });
+    expect(await client.pttl('expiry:{revoked}:since')).toBe(-1);
+  });
+
+  it('leaves nothing of a link whose leases were all given back', async () => {
+    const client = ioredis();
+    const store = await opened({ client, prefix: 'nothing:' });
+    const first = acquisition({ client: 'ada' });
+    await store.acquire(first);
+    await store.release(ending(first, { sent: 0, covered: [] }));
+    expect(await client.keys('nothing:*')).toEqual(['nothing:{revoked}:since']);
+  });
+
+  it('forgets the leases that are over of a link without a limit', async () => {
+    const client = ioredis();
+    const store = await opened({ client, prefix: 'small:' });
+    for (let i = 0; i < 1000; i++) {
+      const request = acquisition({ maxDownloads: undefined, now: START + i * 60_000, keep: 100 * HOUR });
+      await store.acquire(request);
+      await store.release(ending(request));
+    }
+    expect(await client.hlen('small:link:{link-1}')).toBeLessThan(400);
+  });
+
+  it('goes on when the server has forgotten its scripts', async () => {
+    const client = ioredis();
+    const store = await opened({ client });
+    await store.acquire(acquisition({ maxDownloads: 5 }));
+    await client.script('FLUSH');
+    expect((await store.acquire(acquisition({ maxDownloads: 5 }))).kind).toBe('opened');
+  });
+
+  it('knows that it lost its memory when the server comes back empty', async () => {
+    const client = ioredis();
+    const store = await opened({ client });
+    await store.acquire(acquisition());
+    await client.flushall();
+    const state = await store.inspect(query({ now: START + HOUR }));
+    expect(state).toMatchObject({ since: START + HOUR, used: 0 });
+    expect((await store.inspect(query({ now: START + 2 * HOUR }))).since).toBe(START + HOUR);
+  });
+
+  it('opens within seconds though the server is away, and rejects calls meanwhile', async () => {
+    const store = new RedisLeaseStore({ url: 'redis://127.0.0.1:1' });
+    cleanUps.push(() => store.close());
+    await store.open(Date.now());
+    await expect(store.inspect(query())).rejects.toThrow();
+    await expect(store.acquire(acquisition())).rejects.toThrow();
+  });
+
+  it('is an error to use before it is opened', async () => {
+    await expect(new RedisLeaseStore({ url: server.url }).acquire(acquisition())).rejects.toThrow(/not open/);
+  });
+
+  it('takes clients of both packages for what they are', () => {
+    const node = createClient({ url: server.url });
+    expect(driverFor(node).constructor.name).toBe('NodeRedisDriver');
+    expect(driverFor(ioredis({ lazyConnect: true })).constructor.name).toBe('IoredisDriver');
+  });
+});

@@ -1,0 +1,105 @@
+import { statSync, writeFileSync } from 'node:fs';
+import { afterEach, describe, expect, it } from 'vitest';
+import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
+import { type Database, nodeSqlite } from '../../lib/leases/sqlite/node-sqlite.js';
+import { acquisition, HOUR, query, START } from '../../lib/leases/testing/fixtures.js';
+import { describeLeaseStore } from '../../lib/leases/testing/index.js';
+import { createSqlite, hasSqlite, temporaryFile } from './support/sqlite.js';
+
+it.skipIf(hasSqlite)('says at the start what to do where Node has no SQLite', async () => {
+  const store = new SqliteLeaseStore({ file: 'never-made.db' });
+  await expect(store.open(START)).rejects.toThrow(/Run Node 22\.13 or later, or use the Redis store/);
+});
+
+describe.skipIf(!hasSqlite)('SQLite store', () => {
+  describeLeaseStore({ test: it, create: createSqlite });
+
+  const cleanUps: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const cleanUp of cleanUps.splice(0).reverse()) {
+      await cleanUp();
+    }
+  });
+
+  function file(): string {
+    const temporary = temporaryFile();
+    cleanUps.push(temporary.remove);
+    return temporary.file;
+  }
+
+  async function opened(path: string, now = START): Promise<SqliteLeaseStore> {
+    const store = new SqliteLeaseStore({ file: path });
+    cleanUps.push(() => store.close());
+    await store.open(now);
+    return store;
+  }
+
+  function rows(path: string, table: string): number {
+    const db: Database = new (nodeSqlite().DatabaseSync)(path);
+    const count = db.prepare(`SELECT count(*) AS count FROM ${table}`).get()!.count;
+    db.close();
+    return Number(count);
+  }
+
+  it('remembers what was counted, and since when, after a restart', async () => {
+    const path = file();
+    const first = await opened(path);
+    const request = acquisition({ client: 'ada' });
+    await first.acquire(request);
+    await first.close();
+    const second = await opened(path, START + HOUR / 2);
+    expect(await second.inspect(query({ client: 'ada' }))).toMatchObject({
+      since: START,
+      used: 1,
+      joinable: true,
+    });
+    expect(await second.acquire(acquisition())).toEqual({ kind: 'used-up' });
+  });
+
+  it('forgets what has expired, and nothing else', async () => {
+    const path = file();
+    const store = await opened(path);
+    await store.acquire(acquisition({ linkId: 'kept', keep: 1000 * HOUR }));
+    for (let i = 0; i < 2000; i++) {
+      const now = START + i * 60_000;
+      await store.acquire(acquisition({ linkId: `link-${i}`, now, keep: HOUR }));
+    }
+    expect(rows(path, 'links')).toBeLessThan(100);
+    expect(rows(path, 'leases')).toBeLessThan(1500);
+    expect(await store.acquire(acquisition({ linkId: 'kept' }))).toEqual({ kind: 'used-up' });
+  });
+
+  it('refuses a file that it cannot read, or that a later version wrote', async () => {
+    const noDatabase = file();
+    writeFileSync(noDatabase, 'no database at all, but long enough to be taken for one'.repeat(100));
+    await expect(opened(noDatabase)).rejects.toThrow(/not a database/);
+
+    const later = file();
+    const db: Database = new (nodeSqlite().DatabaseSync)(later);
+    db.exec('PRAGMA user_version = 2');
+    db.close();
+    await expect(opened(later)).rejects.toThrow(/another version of nestjs-download-auth/);
+    await expect(opened(':memory:')).rejects.toThrow(/write-ahead log/);
+    expect(statSync(later).size).toBeGreaterThan(0);
+  });
+
+  it('waits for another process that writes, without blocking this one', async () => {
+    const path = file();
+    const store = await opened(path);
+    const db: Database = new (nodeSqlite().DatabaseSync)(path);
+    cleanUps.push(() => db.close());
+    db.exec('BEGIN IMMEDIATE');
+    const answer = store.acquire(acquisition());
+    // The event loop turns meanwhile, or this timer would never let the answer come.
+    setTimeout(() => db.exec('COMMIT'), 50);
+    expect((await answer).kind).toBe('opened');
+  });
+
+  it('is an error to use before it is opened and after it is closed', async () => {
+    const path = file();
+    await expect(new SqliteLeaseStore({ file: path }).acquire(acquisition())).rejects.toThrow(/not open/);
+    const store = await opened(path);
+    await store.close();
+    await expect(store.acquire(acquisition())).rejects.toThrow(/not open/);
+  });
+});

@@ -1,0 +1,188 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { LeaseKeeper } from '../../lib/leases/lease-keeper.js';
+import { type LeaseStore, type RevocationListener } from '../../lib/leases/lease-store.js';
+import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
+import { HOUR } from '../../lib/leases/testing/fixtures.js';
+import { ADA, Answer, fakeClock, GRACE, link, MIB, plan, turn } from './support/downloads.js';
+
+const refusal = (code: string) => expect.objectContaining({ code }) as Error;
+
+/** A memory store behind a connection that fails (`down`), hangs (`slow`) or loses answers (`deaf`). */
+function flaky() {
+  const memory = new MemoryLeaseStore();
+  const state = {
+    mode: 'up' as 'up' | 'down' | 'slow' | 'deaf',
+    calls: 0,
+    listeners: [] as RevocationListener[],
+    /** Lets go of what hangs. */
+    resume: () => {},
+  };
+  const store = new Proxy(memory, {
+    get(target, name: keyof MemoryLeaseStore) {
+      if (name === 'subscribe') {
+        return (listener: RevocationListener) => {
+          state.listeners.push(listener);
+          return () => {};
+        };
+      }
+      const method = (target[name] as (...args: unknown[]) => Promise<unknown>).bind(target);
+      if (name === 'open' || name === 'close') {
+        return method;
+      }
+      return async (...args: unknown[]) => {
+        state.calls += 1;
+        if (state.mode === 'down') {
+          throw new Error('ECONNREFUSED');
+        }
+        if (state.mode === 'slow') {
+          await new Promise<void>((resolve) => (state.resume = resolve));
+        }
+        const answer = await method(...args);
+        if (state.mode === 'deaf') {
+          throw new Error('ECONNRESET');
+        }
+        return answer;
+      };
+    },
+  });
+  return { store: store as LeaseStore, memory, state };
+}
+
+let clock: ReturnType<typeof fakeClock>;
+let keeper: LeaseKeeper;
+let store: ReturnType<typeof flaky>;
+
+beforeEach(async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  clock = fakeClock();
+  store = flaky();
+  keeper = new LeaseKeeper({ store: store.store }, clock);
+  await keeper.start();
+});
+afterEach(() => vi.useRealTimers());
+
+const unlimited = link({ maxDownloads: undefined });
+
+describe('a store that does not answer', () => {
+  it.each([
+    ['limited', link()],
+    ['revocable', link({ maxDownloads: undefined, revocable: true })],
+  ])('refuses a %s link with 503', async (_, to) => {
+    store.state.mode = 'down';
+    const refused = keeper.admit(to, ADA);
+    await expect(refused).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
+    await expect(refused).rejects.toMatchObject({ headers: { 'Retry-After': '5' } });
+  });
+
+  it('lets other links go on, and does not ask again for each of them', async () => {
+    store.state.mode = 'down';
+    for (let i = 0; i < 10; i++) {
+      await (await Answer.begin(keeper, unlimited, GRACE)).finish();
+    }
+    expect(store.state.calls).toBe(1);
+    clock.advance(1000);
+    store.state.mode = 'up';
+    await keeper.admit(unlimited, ADA);
+    expect(store.state.calls).toBe(2);
+  });
+
+  it('lets a link go on that is not limited but could be resumed later, until it has expired', async () => {
+    const resumable = link({ maxDownloads: undefined, resumeWithin: HOUR });
+    store.state.mode = 'down';
+    await (await Answer.begin(keeper, resumable)).finish();
+    clock.advance(HOUR);
+    await expect(keeper.admit(resumable, ADA)).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
+  });
+
+  it('refuses where it fails between the guard and the first byte', async () => {
+    const admission = await keeper.admit(link(), ADA);
+    store.state.mode = 'down';
+    await expect(admission.planned(plan())).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
+    expect(keeper.running).toBe(0);
+  });
+
+  it('is waited for two seconds, and what it does later is undone', async () => {
+    const admission = await keeper.admit(link(), ADA);
+    store.state.mode = 'slow';
+    const planned = expect(admission.planned(plan())).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
+    await vi.advanceTimersByTimeAsync(2000);
+    await planned;
+    store.state.mode = 'up';
+    store.state.resume();
+    await turn();
+    expect((await keeper.usage('link-1')).used).toBe(0);
+    await Answer.begin(keeper, link(), GRACE);
+  });
+
+  it('whose answer was lost has what it did undone, once it hears again', async () => {
+    const admission = await keeper.admit(link(), ADA);
+    store.state.mode = 'deaf';
+    await expect(admission.planned(plan())).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
+    store.state.mode = 'down';
+    await vi.advanceTimersByTimeAsync(3000);
+    store.state.mode = 'up';
+    await vi.advanceTimersByTimeAsync(1000);
+    expect((await keeper.usage('link-1')).used).toBe(0);
+  });
+
+  it('lets a download go on that was counted, and hears of it afterwards', async () => {
+    const answer = await Answer.begin(keeper, link());
+    await answer.send(MIB);
+    store.state.mode = 'down';
+    await answer.finish();
+    expect(answer.bytes).toBe(10 * MIB);
+    const asked = store.state.calls;
+    expect(asked).toBeLessThan(10);
+    store.state.mode = 'up';
+    await vi.advanceTimersByTimeAsync(1000);
+    const [lease] = (await keeper.usage('link-1')).leases;
+    expect(lease).toMatchObject({ covered: 10 * MIB, running: 0 });
+    clock.advance(10_000);
+    await expect(Answer.begin(keeper, link())).rejects.toThrow(refusal('LINK_USED_UP'));
+  });
+
+  it('tells whoever revokes, and running downloads are cut all the same', async () => {
+    const running = await Answer.begin(keeper, link());
+    store.state.mode = 'down';
+    await expect(keeper.revoke({ link: 'link-1' })).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
+    expect(running.admission.signal.aborted).toBe(true);
+  });
+
+  it('does not keep the application from ending', async () => {
+    const answer = await Answer.begin(keeper, link());
+    store.state.mode = 'slow';
+    answer.admission.ended({ status: 200, completed: false, bytes: 0 });
+    const closed = keeper.close();
+    await vi.advanceTimersByTimeAsync(2000);
+    await closed;
+  });
+});
+
+describe('a subscription that was interrupted', () => {
+  it('has running downloads looked up again', async () => {
+    const answers = [await Answer.begin(keeper, link()), await Answer.begin(keeper, link({ id: 'link-2' }))];
+    // Revoked by another node, while this one did not hear.
+    await store.memory.revoke(
+      { kind: 'link', name: 'link-2', issuedBefore: Infinity, keepUntil: Infinity },
+      clock(),
+    );
+    store.state.listeners[0]!.missed();
+    await turn();
+    expect(answers.map(({ admission }) => admission.signal.aborted)).toEqual([false, true]);
+  });
+
+  it('has them looked up until it works', async () => {
+    const answer = await Answer.begin(keeper, link());
+    await store.memory.revoke(
+      { kind: 'link', name: 'link-1', issuedBefore: Infinity, keepUntil: Infinity },
+      clock(),
+    );
+    store.state.mode = 'down';
+    store.state.listeners[0]!.missed();
+    await vi.advanceTimersByTimeAsync(2500);
+    expect(answer.admission.signal.aborted).toBe(false);
+    store.state.mode = 'up';
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(answer.admission.signal.aborted).toBe(true);
+  });
+});

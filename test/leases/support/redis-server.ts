@@ -1,0 +1,97 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const PROGRAM = ['redis-server', 'valkey-server'].find((program) => {
+  try {
+    execFileSync(program, ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+});
+
+export const hasRedis = PROGRAM !== undefined;
+
+if (!hasRedis) {
+  console.warn('Redis store: skipped, since neither redis-server nor valkey-server is installed.');
+}
+
+/** A server of the test's own, on a free loopback port, writing every command to disk at once. */
+export class RedisServer {
+  private process?: ChildProcess;
+
+  private constructor(
+    readonly port: number,
+    private readonly folder: string,
+    private readonly persistent: boolean,
+  ) {}
+
+  static async start({ persistent = true } = {}): Promise<RedisServer> {
+    const folder = mkdtempSync(join(tmpdir(), 'leases-redis-'));
+    const server = new RedisServer(await freePort(), folder, persistent);
+    await server.run();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** Starts the server, with what it had on disk. */
+  async run(): Promise<void> {
+    const log = this.persistent ? ['--appendonly', 'yes', '--appendfsync', 'always'] : [];
+    const args = [
+      '--port',
+      String(this.port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      this.folder,
+      '--save',
+      '',
+      ...log,
+    ];
+    const server = spawn(PROGRAM!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.process = server;
+    await new Promise<void>((resolve, reject) => {
+      let said = '';
+      server.stdout.on('data', (chunk) => {
+        said += String(chunk);
+        if (/Ready to accept connections/i.test(said)) {
+          resolve();
+        }
+      });
+      server.once('exit', () => reject(new Error(`the Redis server did not start:\n${said}`)));
+    });
+  }
+
+  /** Ends the server, by default as a crash would. */
+  async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const server = this.process;
+    this.process = undefined;
+    if (server && server.exitCode === null && server.signalCode === null) {
+      const ended = new Promise((resolve) => server.once('exit', resolve));
+      server.kill(signal);
+      await ended;
+    }
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,113 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join } from 'node:path';
+import { publint } from 'publint';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ConsumerProject, installTarball, ROOT } from './support.js';
+
+let project: ConsumerProject;
+beforeAll(async () => {
+  project = await installTarball();
+});
+afterAll(() => project?.remove());
+
+describe('the tarball', () => {
+  test('holds what was compiled and the pages about it, and nothing else', () => {
+    const pages = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+    const others = project.files.filter((path) => !/^dist\/[\w./-]+(\.js|\.d\.ts)$/.test(path));
+    expect(others.sort()).toEqual(pages.filter((page) => existsSync(join(ROOT, page))));
+    expect(project.files.filter((path) => /spec|test\/|sample-app|bench/.test(path))).toEqual([]);
+  });
+
+  test('has a declaration for every module', () => {
+    const modules = project.files.filter((path) => path.endsWith('.js'));
+    expect(modules.length).toBeGreaterThan(0);
+    for (const path of modules) expect(project.files).toContain(path.replace(/\.js$/, '.d.ts'));
+  });
+
+  test('satisfies publint', async () => {
+    const { messages } = await publint({ pkgDir: project.installed, pack: false, strict: true });
+    expect(messages).toEqual([]);
+  });
+
+  test('loads from its root entry what its users have for certain, and no optional dependency', () => {
+    const { dependencies, peerDependencies, peerDependenciesMeta = {} } = manifestOf(project.installed);
+    const certain = Object.keys({ ...dependencies, ...peerDependencies });
+    const optional = Object.keys(peerDependenciesMeta);
+    const loaded = packagesLoadedBy(join(project.installed, 'dist/index.js'));
+    expect([...loaded].filter((name) => !certain.includes(name) || optional.includes(name))).toEqual([]);
+  });
+});
+
+describe('an application that has installed the tarball', () => {
+  test('loads it by import', async () => {
+    const script = `import('nestjs-download-auth').then(m => console.log(typeof m.DownloadAuthModule.forRoot))`;
+    expect(await project.node('-e', script)).toEqual({ code: 0, output: 'function\n' });
+  });
+
+  test('loads it by require, and gets the very module that import gives', async () => {
+    const script = `
+      const required = require('nestjs-download-auth');
+      import('nestjs-download-auth').then((m) => console.log(m.DownloadAuthModule === required.DownloadAuthModule))`;
+    expect(await project.node('-e', script)).toEqual({ code: 0, output: 'true\n' });
+  });
+
+  test.each([
+    ['an ES module with module nodenext', 'module', { module: 'nodenext' }],
+    ['CommonJS with module nodenext', 'commonjs', { module: 'nodenext' }],
+    ['CommonJS with module commonjs', 'commonjs', { module: 'commonjs' }],
+    [
+      'CommonJS with module commonjs and the resolution of old',
+      'commonjs',
+      { module: 'commonjs', moduleResolution: 'node10', ignoreDeprecations: '6.0', esModuleInterop: true },
+    ],
+  ] as const)('compiles as %s, and downloads', async (name, type, compilerOptions) => {
+    const folder = name.replaceAll(' ', '-');
+    project.prepare(folder, type, compilerOptions);
+    const compiled = await project.compile(folder);
+    expect(compiled).toEqual({ code: 0, output: '' });
+    const { code, output } = await project.node(join(folder, 'out/app.js'));
+    expect(output.trimEnd().split('\n')).toEqual([
+      '401 TOKEN_MISSING',
+      '200 the file',
+      '200 the file',
+      '/files/42?ss-tok=REDACTED',
+    ]);
+    expect(code).toBe(0);
+  });
+});
+
+interface Manifest {
+  readonly dependencies: Record<string, string>;
+  readonly peerDependencies: Record<string, string>;
+  readonly peerDependenciesMeta?: Record<string, unknown>;
+}
+
+function manifestOf(folder: string): Manifest {
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
+}
+
+/** Names of the packages that a module and the modules of its own package import, Node's own left out. */
+function packagesLoadedBy(entry: string): Set<string> {
+  const packages = new Set<string>();
+  const seen = new Set<string>();
+  const pending = [entry];
+  for (let path = pending.pop(); path; path = pending.pop()) {
+    if (seen.has(path)) continue;
+    seen.add(path);
+    const source = readFileSync(path, 'utf8');
+    for (const [, specifier] of source.matchAll(/^(?:import|export)\s(?:[^'"]*from\s)?['"]([^'"]+)['"]/gm)) {
+      if (specifier!.startsWith('.')) pending.push(join(dirname(path), specifier!));
+      else if (!isBuiltin(specifier!)) packages.add(packageOf(specifier!));
+    }
+  }
+  return packages;
+}
+
+function isBuiltin(specifier: string): boolean {
+  return specifier.startsWith('node:') || builtinModules.includes(specifier);
+}
+
+function packageOf(specifier: string): string {
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+}
