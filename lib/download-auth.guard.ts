@@ -12,7 +12,7 @@ import { PerRoute } from './options/per-route.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions, resolveTransports } from './options/resolve-options.js';
 import { routeOptions } from './options/stream-download.metadata.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
-import { parseCompactJws, type UnverifiedToken } from './tokens/compact-jws.js';
+import { parseCompactJws, typeOf, type UnverifiedToken } from './tokens/compact-jws.js';
 import { attachGrant, type DownloadGrant, grantOf } from './tokens/download-grant.js';
 import { decidingToken, type PresentedToken, readTokens } from './tokens/token-reader.js';
 
@@ -46,8 +46,9 @@ export class DownloadAuthGuard implements CanActivate {
     this.requireSecureConnection(exchange, policy);
     const presented = decidingToken(tokens, claimsToNeedSignIn);
     const unverified = parseCompactJws(presented.token);
-    if (!unverified) throw new DownloadRefusal('TOKEN_INVALID');
-    const grant = claimsToBeLink(unverified)
+    const isLink = claimsToBeLink(unverified ? unverified.header.typ : typeOf(presented.token));
+    if (!unverified) throw new DownloadRefusal(isLink ? 'LINK_INVALID' : 'TOKEN_INVALID');
+    const grant = isLink
       ? await this.openLink(unverified, presented, tokens, exchange, context)
       : await this.authenticate(unverified, presented, exchange, policy);
     attachGrant(exchange.request, grant);

@@ -1,8 +1,31 @@
 export { DownloadAuthModule } from './download-auth.module.js';
 export { DownloadAuthGuard } from './download-auth.guard.js';
 export { StreamDownload } from './stream-download.decorator.js';
-export { type DeliveryOptions } from './delivery/delivery-options.js';
-export { Download } from './delivery/download.js';
+export type { DeliveryOptions } from './delivery/delivery-options.js';
+export {
+  type ByteStream,
+  Download,
+  type DownloadOptions,
+  type DownloadSource,
+  type FileDownloadOptions,
+  type ReadableDownloadOptions,
+  type SourceRange,
+} from './delivery/download.js';
+export type { OffloadOptions } from './delivery/offload.js';
+export type {
+  AbortedEvent,
+  CompletedEvent,
+  DownloadEvent,
+  MintedEvent,
+  OpenedEvent,
+  RefusedEvent,
+  ResumedEvent,
+  RevokedEvent,
+} from './events/download-event.js';
+export { DownloadEvents } from './events/download-events.js';
+export type { LeaseOptions } from './leases/lease-options.js';
+export type { LeaseStore, LinkUsage } from './leases/lease-store.js';
+export { MemoryLeaseStore, type MemoryLeaseStoreOptions } from './leases/memory/memory.store.js';
 export { DownloadInterceptor } from './download.interceptor.js';
 export { redactUrl } from './http/redact-url.js';
 export {
@@ -11,8 +34,11 @@ export {
   DownloadLinks,
   type HandlerName,
   type LinkInspection,
+  type LinkRevocation,
   type LinkTarget,
 } from './links/download-links.js';
+export type { LinkBindingOptions } from './links/link-binding.js';
+export type { LinkLimitOptions } from './links/link-limits.js';
 export type { QueryParams } from './links/link-resource.js';
 export type { RouteParams } from './links/route-template.js';
 export { DownloadAuthConfigurationError } from './options/configuration-error.js';

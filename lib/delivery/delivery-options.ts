@@ -1,5 +1,6 @@
 import { isDispositionType, type DispositionType } from './content-disposition.js';
 import { checkOffload, type OffloadOptions } from './offload.js';
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 
 /**
  * How downloads are answered. Every member is optional and may be set for the module and for one route.
@@ -95,7 +96,7 @@ const CHECKS: Record<keyof DeliveryOptions, readonly [(value: unknown) => boolea
  * The options that hold for a route: later ones win over earlier ones, and all over {@link DEFAULT_DELIVERY}.
  * A member that is undefined counts as absent.
  *
- * @throws TypeError for an unknown option or a value that will not do; the message says what to write
+ * @throws DownloadAuthConfigurationError for an unknown option or a value that will not do; the message says what to write
  */
 export function resolveDelivery(...partials: readonly (DeliveryOptions | undefined)[]): ResolvedDelivery {
   const resolved: Record<string, unknown> = { ...DEFAULT_DELIVERY };
@@ -112,11 +113,15 @@ export function resolveDelivery(...partials: readonly (DeliveryOptions | undefin
 
 function checkOption(name: string, value: unknown): void {
   if (!Object.hasOwn(CHECKS, name)) {
-    throw new TypeError(`Unknown delivery option "${name}": write one of ${Object.keys(CHECKS).join(', ')}.`);
+    throw new DownloadAuthConfigurationError(
+      `Unknown delivery option "${name}": write one of ${Object.keys(CHECKS).join(', ')}.`,
+    );
   }
   const [isGood, advice] = CHECKS[name as keyof DeliveryOptions];
   if (!isGood(value)) {
-    throw new TypeError(`Delivery option "${name}" cannot be ${describe(value)}: ${advice}.`);
+    throw new DownloadAuthConfigurationError(
+      `Delivery option "${name}" cannot be ${describe(value)}: ${advice}.`,
+    );
   }
 }
 

@@ -2,6 +2,7 @@ import { type Readable } from 'node:stream';
 import { isDispositionType, type DispositionType } from './content-disposition.js';
 import { toEntityTag } from './entity-tag.js';
 import { type OffloadOptions, checkOffload } from './offload.js';
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 
 /** What can be said of any download. Each member wins over what the content itself suggests. */
 export interface DownloadOptions {
@@ -29,7 +30,7 @@ export interface FileDownloadOptions extends DownloadOptions {
 }
 
 /** Options of {@link Download.stream}. */
-export interface StreamDownloadOptions extends DownloadOptions {
+export interface ReadableDownloadOptions extends DownloadOptions {
   /** Bytes that the stream will give: announced, and held to. Default: unknown. */
   readonly length?: number;
 }
@@ -67,7 +68,7 @@ export type DownloadContent =
   | { readonly kind: 'file'; readonly path: string; readonly options: FileDownloadOptions }
   | { readonly kind: 'buffer'; readonly bytes: Uint8Array; readonly options: DownloadOptions }
   | { readonly kind: 'source'; readonly source: DownloadSource; readonly options: DownloadOptions }
-  | { readonly kind: 'stream'; readonly stream: ByteStream; readonly options: StreamDownloadOptions }
+  | { readonly kind: 'stream'; readonly stream: ByteStream; readonly options: ReadableDownloadOptions }
   | { readonly kind: 'redirect'; readonly url: string };
 
 const FIELD_VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
@@ -94,20 +95,22 @@ export class Download {
   /**
    * A file of this machine. Missing, a directory, or outside `root`: 404; unreadable: 500.
    *
-   * @throws TypeError for options that cannot be
+   * @throws DownloadAuthConfigurationError for options that cannot be
    */
   static file(path: string, options: FileDownloadOptions = {}): Download {
     if (typeof path !== 'string') {
-      throw new TypeError(
+      throw new DownloadAuthConfigurationError(
         "Download.file() takes a path, such as Download.file('report.pdf', { root: '/srv/files' }).",
       );
     }
     checkOptions('file', options, ['root', 'offload']);
     if (options.root !== undefined && (typeof options.root !== 'string' || options.root === '')) {
-      throw new TypeError("Download.file(): root must be the path of a folder, such as '/srv/files'.");
+      throw new DownloadAuthConfigurationError(
+        "Download.file(): root must be the path of a folder, such as '/srv/files'.",
+      );
     }
     if (options.offload && checkOffload(options.offload)) {
-      throw new TypeError(
+      throw new DownloadAuthConfigurationError(
         "Download.file(): write offload: { type: 'x-accel-redirect', root, prefix } or { type: 'x-sendfile', root }.",
       );
     }
@@ -117,7 +120,9 @@ export class Download {
   /** Bytes in memory; the entity tag is made from them. They must not change until the download is over. */
   static buffer(bytes: Uint8Array, options: DownloadOptions = {}): Download {
     if (!(bytes instanceof Uint8Array)) {
-      throw new TypeError('Download.buffer() takes a Buffer or Uint8Array; use Buffer.from(text) for text.');
+      throw new DownloadAuthConfigurationError(
+        'Download.buffer() takes a Buffer or Uint8Array; use Buffer.from(text) for text.',
+      );
     }
     checkOptions('buffer', options);
     return new Download({ kind: 'buffer', bytes, options });
@@ -126,11 +131,11 @@ export class Download {
   /**
    * Anything that can be read from an offset; ranges come for free.
    *
-   * @throws TypeError without a length: use {@link Download.stream}
+   * @throws DownloadAuthConfigurationError without a length: use {@link Download.stream}
    */
   static source(source: DownloadSource, options: DownloadOptions = {}): Download {
     if (typeof source?.open !== 'function' || !isLength(source.length)) {
-      throw new TypeError(
+      throw new DownloadAuthConfigurationError(
         'Download.source() takes { length, open({ start, end, signal }) }; without a length use Download.stream().',
       );
     }
@@ -140,13 +145,15 @@ export class Download {
   }
 
   /** A stream that can be read once, from its start: no ranges, and no validators but the given ones. */
-  static stream(stream: ByteStream, options: StreamDownloadOptions = {}): Download {
+  static stream(stream: ByteStream, options: ReadableDownloadOptions = {}): Download {
     if (!isByteStream(stream)) {
-      throw new TypeError('Download.stream() takes a Readable or an async iterable of Buffers.');
+      throw new DownloadAuthConfigurationError(
+        'Download.stream() takes a Readable or an async iterable of Buffers.',
+      );
     }
     checkOptions('stream', options, ['length']);
     if (options.length !== undefined && !isLength(options.length)) {
-      throw new TypeError('Download.stream(): length must be a whole number of bytes.');
+      throw new DownloadAuthConfigurationError('Download.stream(): length must be a whole number of bytes.');
     }
     return new Download({ kind: 'stream', stream, options });
   }
@@ -155,12 +162,12 @@ export class Download {
    * Sends the client elsewhere, to a presigned URL of an object store: 302, or 303 for a POST. The URL is sent
    * as it is; nothing of the request, its token least of all, is added to it, and no referrer is sent.
    *
-   * @throws TypeError for anything but an absolute http or https URL
+   * @throws DownloadAuthConfigurationError for anything but an absolute http or https URL
    */
   static redirect(url: string | URL): Download {
     const target = URL.canParse(String(url)) ? new URL(String(url)) : undefined;
     if (target?.protocol !== 'https:' && target?.protocol !== 'http:') {
-      throw new TypeError(
+      throw new DownloadAuthConfigurationError(
         'Download.redirect() takes an absolute URL, such as https://bucket.example/file?signature=….',
       );
     }
@@ -181,7 +188,7 @@ const COMMON = ['filename', 'type', 'disposition', 'etag', 'lastModified'];
 
 function checkOptions(method: string, options: DownloadOptions, more: readonly string[] = []): void {
   const unknown = Object.keys(options).find((name) => ![...COMMON, ...more].includes(name));
-  const fail = (advice: string) => new TypeError(`Download.${method}(): ${advice}.`);
+  const fail = (advice: string) => new DownloadAuthConfigurationError(`Download.${method}(): ${advice}.`);
   if (unknown !== undefined) {
     throw fail(`unknown option "${unknown}": write one of ${[...COMMON, ...more].join(', ')}`);
   }

@@ -1,3 +1,5 @@
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+
 const OPAQUE_TAG = '"[\\x21\\x23-\\x7e\\x80-\\xff]*"';
 const ENTITY_TAG = new RegExp(`^(?:W/)?${OPAQUE_TAG}$`);
 const NEXT_TAG = new RegExp(`((?:W/)?${OPAQUE_TAG})[ \\t]*(?:,|$)|[^,]*(?:,|$)`, 'y');
@@ -16,12 +18,12 @@ export function isStrongEntityTag(text: string): boolean {
  * An entity tag as it goes on the wire, from what a programmer wrote: `"abc"` and `W/"abc"` stay,
  * `abc` is put in quotes.
  *
- * @throws TypeError if the text cannot be an entity tag
+ * @throws DownloadAuthConfigurationError if the text cannot be an entity tag
  */
 export function toEntityTag(text: string): string {
   const tag = isEntityTag(text) ? text : `"${text}"`;
   if (!isEntityTag(tag)) {
-    throw new TypeError(
+    throw new DownloadAuthConfigurationError(
       `"${text}" cannot be an entity tag: use visible characters without space and quote, such as etag: '"v1"'.`,
     );
   }

@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js';
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
@@ -8,7 +9,7 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6;
  * not matter. What is no address lies nowhere.
  *
  * @param blocks CIDR notation, or single addresses
- * @throws TypeError for a block that is none
+ * @throws DownloadAuthConfigurationError for a block that is none
  */
 export function addressWithin(address: string | undefined, blocks: string | readonly string[]): boolean {
   const ranges = (typeof blocks === 'string' ? [blocks] : blocks).map(parseBlock);
@@ -21,7 +22,7 @@ export function addressWithin(address: string | undefined, blocks: string | read
 
 /**
  * The block in canonical spelling, to be checked where a link is minted and not first where it is
- * used. @throws TypeError for a block that is none, or one with bits set beyond its length
+ * used. @throws DownloadAuthConfigurationError for a block that is none, or one with bits set beyond its length
  */
 export function normalizeBlock(block: string): string {
   const [base, bits] = parseBlock(block);
@@ -58,7 +59,7 @@ function parseBlock(block: string): [Address, number] {
   const most = base?.kind() === 'ipv6' ? 128 : 32;
   const bits = length === undefined ? most : Number(length) - (mapped ? 96 : 0);
   if (!base || bits < 0 || bits > most) {
-    throw new TypeError(
+    throw new DownloadAuthConfigurationError(
       `${JSON.stringify(block)} is no CIDR block; write for instance 192.0.2.0/24 or 2001:db8::/32.`,
     );
   }

@@ -1,3 +1,4 @@
+import { type SharedBudgets } from './byte-credit.js';
 import { type DownloadEventSink } from '../events/download-event.js';
 import { type LeaseClient, type LeasedLink } from './lease-link.js';
 import { type ResolvedLeaseOptions } from './lease-options.js';
@@ -16,6 +17,7 @@ export interface KeeperContext {
   readonly calls: StoreCalls;
   readonly settlements: Settlements;
   readonly running: RunningDownloads;
+  readonly budgets: SharedBudgets;
 }
 
 /** What there is to know of a request when it is admitted. */

@@ -1,6 +1,7 @@
 import { type DownloadEventSink } from '../events/download-event.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { Admission } from './admission.js';
+import { SharedBudgets } from './byte-credit.js';
 import { clientKey } from './client-key.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
 import { leaseOfCookie } from './lease-cookie.js';
@@ -41,6 +42,7 @@ export class LeaseKeeper {
       calls: new StoreCalls(resolved.storeTimeout, clock),
       settlements: new Settlements(store),
       running: new RunningDownloads(),
+      budgets: new SharedBudgets(),
     };
   }
 

@@ -1,11 +1,9 @@
-import ms, { type StringValue } from 'ms';
 import { type ClientDescription } from './client-key.js';
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { type Duration, durationInSeconds } from '../options/duration.js';
 import { type LeaseStore, type LeaseTerms } from './lease-store.js';
 
-/** Milliseconds, or a duration as `ms` reads it: `'90s'`, `'15m'`, `'24h'`. */
-export type LeaseDuration = number | string;
-
-/** How the downloads of limited links are counted. */
+/** How the downloads of limited links are counted. Durations are a number of seconds or a string with its unit. */
 export interface LeaseOptions {
   /** Where they are counted. Default: a new `MemoryLeaseStore`, which is good for one process. */
   readonly store?: LeaseStore;
@@ -16,26 +14,26 @@ export interface LeaseOptions {
    */
   readonly byteBudget?: number;
   /** How long nothing may be sent until nobody can resume the download any more. Default 1 hour. */
-  readonly idle?: LeaseDuration;
+  readonly idle?: Duration;
   /** How long a download may take in all; a running one is cut when it next asks for budget. Default 24 hours. */
-  readonly life?: LeaseDuration;
+  readonly life?: Duration;
   /**
    * How long a complete download may still be resumed: what the kernel took may not have reached
    * the client. Default 10 seconds.
    */
-  readonly grace?: LeaseDuration;
+  readonly grace?: Duration;
   /** How many requests one download may take where the length is not known, and no budget follows from it. Default 3. */
   readonly attempts?: number;
   /** How long after its link's expiry a download may go on, where the link does not say. Default 0: not at all. */
-  readonly resumeWithin?: LeaseDuration;
+  readonly resumeWithin?: Duration;
   /** Whether only the lease cookie makes a request part of a download, where the link does not say. Default false. */
   readonly strict?: boolean;
   /** The longest that a link can live, its `resumeWithin` included: how long revocations are kept. Default 8 days. */
-  readonly maxLinkLife?: LeaseDuration;
+  readonly maxLinkLife?: Duration;
   /** How long to wait for the store until a limited link is refused with 503. Default 2 seconds. */
-  readonly storeTimeout?: LeaseDuration;
+  readonly storeTimeout?: Duration;
   /** How often a running download reports its progress to the store. Default 1 second. */
-  readonly reportEvery?: LeaseDuration;
+  readonly reportEvery?: Duration;
   /**
    * What makes two requests without a lease cookie the same client; undefined makes them none.
    * Default: the address (of IPv6 the first 64 bits) and the User-Agent.
@@ -43,24 +41,21 @@ export interface LeaseOptions {
   readonly clientKey?: (client: ClientDescription) => string | undefined;
 }
 
-const SECOND = 1000;
-const HOUR = 3600 * SECOND;
-const DAY = 24 * HOUR;
-
-/** What holds where an option is left out; durations in milliseconds. */
+/** What holds where an option is left out. */
 export const LEASE_DEFAULTS = {
   byteBudget: 2,
-  idle: HOUR,
-  life: DAY,
-  grace: 10 * SECOND,
+  idle: '1h',
+  life: '24h',
+  grace: '10s',
   attempts: 3,
   resumeWithin: 0,
   strict: false,
-  maxLinkLife: 8 * DAY,
-  storeTimeout: 2 * SECOND,
-  reportEvery: SECOND,
-} as const;
+  maxLinkLife: '8d',
+  storeTimeout: '2s',
+  reportEvery: '1s',
+} as const satisfies LeaseOptions;
 
+/** The options with the defaults filled in; durations in milliseconds. */
 export interface ResolvedLeaseOptions {
   readonly store?: LeaseStore;
   readonly byteBudget: number;
@@ -73,16 +68,18 @@ export interface ResolvedLeaseOptions {
   readonly clientKey?: (client: ClientDescription) => string | undefined;
 }
 
-/** @throws TypeError for an unknown option or a value that cannot be meant */
+/** @throws DownloadAuthConfigurationError for an unknown option or a value that cannot be meant */
 export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOptions {
   const known = new Set(['store', 'clientKey', ...Object.keys(LEASE_DEFAULTS)]);
   for (const name of Object.keys(options)) {
     if (!known.has(name)) {
-      throw new TypeError(`leases.${name} is not an option. There are: ${[...known].sort().join(', ')}.`);
+      throw new DownloadAuthConfigurationError(
+        `leases.${name} is not an option. There are: ${[...known].sort().join(', ')}.`,
+      );
     }
   }
   const duration = (name: DurationName) =>
-    parseDuration(`leases.${name}`, options[name] ?? LEASE_DEFAULTS[name]);
+    Math.round(durationInSeconds(options[name] ?? LEASE_DEFAULTS[name], `leases.${name}`) * 1000);
   return {
     store: options.store,
     clientKey: options.clientKey,
@@ -104,20 +101,11 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
 type DurationName =
   'idle' | 'life' | 'grace' | 'resumeWithin' | 'maxLinkLife' | 'storeTimeout' | 'reportEvery';
 
-/** Milliseconds. @throws TypeError naming the option */
-export function parseDuration(name: string, value: LeaseDuration): number {
-  const milliseconds = typeof value === 'string' ? ms(value as StringValue) : value;
-  if (typeof milliseconds !== 'number' || !Number.isFinite(milliseconds) || milliseconds < 0) {
-    throw new TypeError(
-      `${name} is ${JSON.stringify(value)}; write milliseconds or a duration such as '90s', '15m', '24h'.`,
-    );
-  }
-  return Math.round(milliseconds);
-}
-
 function atLeastOne(name: string, value: number): number {
   if (typeof value !== 'number' || !(value >= 1)) {
-    throw new TypeError(`${name} is ${JSON.stringify(value)}; write a number that is at least 1.`);
+    throw new DownloadAuthConfigurationError(
+      `${name} is ${JSON.stringify(value)}; write a number that is at least 1.`,
+    );
   }
   return value;
 }

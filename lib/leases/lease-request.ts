@@ -35,7 +35,8 @@ export class LeaseRequest {
     readonly answer: GrantedAnswer,
     private readonly cut: (code: RefusalCode) => void,
   ) {
-    this.credit = new ByteCredit(total, answer.granted, answer.left);
+    const budget = context.budgets.join(answer.lease);
+    this.credit = new ByteCredit(total, answer.granted, answer.left, budget);
     this.reportedAt = context.clock();
   }
 
@@ -80,7 +81,7 @@ export class LeaseRequest {
 
   sent(start: number, end: number): void {
     this.unreported = withInterval(this.unreported, start, end);
-    this.credit.sent += end - start;
+    this.credit.spend(end - start);
     if (this.credit.exhausted) {
       this.cut('LINK_USED_UP');
     } else if (!this.reporting && this.hasToReport()) {
@@ -95,6 +96,8 @@ export class LeaseRequest {
     }
     this.over = true;
     const { context, linkId, name, answer, credit } = this;
+    credit.close();
+    context.budgets.leave(answer.lease);
     context.settlements.settle(
       {
         now: context.clock(),

@@ -1,5 +1,6 @@
 import { resourceKey, subjectKey } from './lease-link.js';
 import { type Revocation, WHENEVER_ISSUED } from './revocation.js';
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 
 /**
  * What to revoke: exactly one of a link, a resource, a subject, or `{ issuedBefore }` alone for
@@ -19,12 +20,14 @@ export interface RevocationTarget {
   readonly issuedBefore?: number;
 }
 
-/** @throws TypeError for none or several targets */
+/** @throws DownloadAuthConfigurationError for none or several targets */
 export function revocationOf(target: RevocationTarget, now: number, maxLinkLife: number): Revocation {
   const { link, resource, subject } = target;
   const named = [link, resource, subject].filter((name) => name !== undefined);
   if (named.length > 1 || (named.length === 0 && target.issuedBefore === undefined)) {
-    throw new TypeError('Revoke one of: { link }, { resource }, { subject }, { issuedBefore }.');
+    throw new DownloadAuthConfigurationError(
+      'Revoke one of: { link }, { resource }, { subject }, { issuedBefore }.',
+    );
   }
   if (link !== undefined) {
     return { kind: 'link', name: link, issuedBefore: WHENEVER_ISSUED, keepUntil: now + maxLinkLife };

@@ -5,7 +5,6 @@ import { DownloadEvents } from '../events/download-events.js';
 import { isTokenName } from '../http/redact-url.js';
 import { LeaseKeeper } from '../leases/lease-keeper.js';
 import type { LinkUsage } from '../leases/lease-store.js';
-import type { RevocationTarget } from '../leases/revocation-target.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { type Duration, durationInSeconds } from '../options/duration.js';
 import { MAX_LINK_LIFETIME, RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
@@ -81,6 +80,17 @@ export interface LinkInspection extends GrantedLink {
   readonly notBefore?: Date;
   /** The refusal that a request would meet now; `undefined` for a link that works. */
   readonly refusal?: RefusalCode;
+}
+
+/** What to revoke: one of a link, a resource, a subject; or `issuedBefore` alone for all links. */
+export interface LinkRevocation {
+  /** The link's id. */
+  link?: string;
+  /** As {@link DownloadLinks.resource} tells it. */
+  resource?: string;
+  subject?: string;
+  /** Links issued at this moment or later stay good. Default: those issued up to now are revoked. */
+  issuedBefore?: Date;
 }
 
 /** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
@@ -168,7 +178,8 @@ export class DownloadLinks {
    */
   async inspect(token: string): Promise<LinkInspection> {
     const unverified = parseCompactJws(token);
-    const claims = unverified && claimsToBeLink(unverified) ? await this.tokens.open(unverified) : undefined;
+    const claims =
+      unverified && claimsToBeLink(unverified.header.typ) ? await this.tokens.open(unverified) : undefined;
     if (!claims) throw new DownloadRefusal('LINK_INVALID');
     return {
       ...describeLink(claims),
@@ -192,8 +203,8 @@ export class DownloadLinks {
    * await links.revoke({ issuedBefore: new Date() });
    * ```
    */
-  revoke(target: RevocationTarget): Promise<void> {
-    return this.keeper.revoke(target);
+  revoke({ issuedBefore, ...target }: LinkRevocation): Promise<void> {
+    return this.keeper.revoke({ ...target, issuedBefore: issuedBefore?.getTime() });
   }
 
   /** How often a limited link has been used so far, on all nodes. @throws DownloadRefusal `STORE_UNAVAILABLE` */

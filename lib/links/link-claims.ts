@@ -1,11 +1,13 @@
 import type { TokenClaims } from '../options/download-auth-options.js';
-import { parseCompactJws, type UnverifiedToken } from '../tokens/compact-jws.js';
+import { parseCompactJws } from '../tokens/compact-jws.js';
 import type { LinkBinding } from './link-binding.js';
 import type { LinkLimits } from './link-limits.js';
 import type { GrantedLink } from '../tokens/download-grant.js';
 
 /** The `typ` of link tokens (RFC 7515 §4.1.9), which tells them from access tokens (RFC 8725 §3.11). */
 export const LINK_TYPE = 'dl+jwt';
+
+const LINK_TYPES: readonly string[] = [LINK_TYPE, `application/${LINK_TYPE}`];
 
 /** The `aud` of link tokens. */
 export const LINK_AUDIENCE = 'urn:nestjs-download-auth:link';
@@ -34,10 +36,9 @@ export const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
   'iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'res', 'fn', 'dsp', 'lim', 'bnd',
 ]); // prettier-ignore
 
-/** Whether a token says that it is a link token; whether it is one, the signature tells. */
-export function claimsToBeLink({ header }: UnverifiedToken): boolean {
-  const typ = header.typ?.toLowerCase();
-  return typ === LINK_TYPE || typ === `application/${LINK_TYPE}`;
+/** Whether a token of this `typ` says that it is a link token; whether it is one, the signature tells. */
+export function claimsToBeLink(typ: string | undefined): boolean {
+  return LINK_TYPES.includes(typ?.toLowerCase() ?? '');
 }
 
 /** Whether a token says that it is a link for a person who is signed in besides. */
@@ -45,7 +46,7 @@ export function claimsToNeedSignIn(token: string): boolean {
   const unverified = parseCompactJws(token);
   return (
     unverified !== undefined &&
-    claimsToBeLink(unverified) &&
+    claimsToBeLink(unverified.header.typ) &&
     Boolean((unverified.claims as LinkClaims).bnd?.sub)
   );
 }

@@ -1,6 +1,9 @@
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { type Duration, durationInSeconds } from '../options/duration.js';
 
+/** Seconds: revocations are remembered for the longest life of a link and this. */
+const MAX_RESUME_WITHIN = 24 * 60 * 60;
+
 /** How often and how a link may be used. */
 export interface LinkLimitOptions {
   /**
@@ -10,7 +13,7 @@ export interface LinkLimitOptions {
   maxDownloads?: number;
   /** Only the lease cookie makes a request part of a download, not the client's address. Default: the module's `leases.strict`. */
   strict?: boolean;
-  /** How long after the link's end a download that had begun may be resumed. Default: the module's `leases.resumeWithin`. */
+  /** How long after the link's end a download that had begun may be resumed; at most 24 hours. Default: the module's `leases.resumeWithin`. */
   resumeWithin?: Duration;
   /** Bytes that one download may send. Default: twice the length of what is downloaded (`leases.byteBudget`). */
   byteBudget?: number;
@@ -33,11 +36,19 @@ export function limitsOf(options: LinkLimitOptions): LinkLimits | undefined {
   const limits: LinkLimits = {
     ...(maxDownloads !== undefined && { max: counted(maxDownloads, 'maxDownloads') }),
     ...(strict !== undefined && { strict }),
-    ...(resumeWithin !== undefined && { resume: durationInSeconds(resumeWithin, 'resumeWithin') }),
+    ...(resumeWithin !== undefined && { resume: checkedResumeWithin(resumeWithin) }),
     ...(byteBudget !== undefined && { bytes: counted(byteBudget, 'byteBudget') }),
     ...(revocable && { rev: true as const }),
   };
   return Object.keys(limits).length > 0 ? limits : undefined;
+}
+
+function checkedResumeWithin(resumeWithin: Duration): number {
+  const seconds = durationInSeconds(resumeWithin, 'resumeWithin');
+  if (seconds <= MAX_RESUME_WITHIN) return seconds;
+  throw new DownloadAuthConfigurationError(
+    'resumeWithin: a download may go on for 24 hours after its link at most.',
+  );
 }
 
 function counted(value: number, option: string): number {

@@ -43,6 +43,13 @@ export function parseCompactJws(token: string): UnverifiedToken | undefined {
   return { token, header, claims };
 }
 
+/** The `typ` that a token names, even one that is cut short or malformed behind its header. */
+export function typeOf(token: string): string | undefined {
+  const header = token.slice(0, MAX_TOKEN_LENGTH).split('.', 1)[0] as string;
+  const typ = parseObject(header)?.typ;
+  return typeof typ === 'string' ? typ : undefined;
+}
+
 function isJoseHeader(header: Record<string, unknown>): header is Record<string, unknown> & JoseHeader {
   return (
     typeof header.alg === 'string' &&

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ByteCredit, firstCredit } from '../../lib/leases/byte-credit.js';
+import { ByteCredit, firstCredit, SharedBudgets } from '../../lib/leases/byte-credit.js';
 import { MIB } from './support/downloads.js';
 
 /** Sends all in small writes, with a budget that answers at once. Answers the steps and what was sent. */
@@ -8,7 +8,7 @@ function run(total: number, budget: number) {
   const credit = new ByteCredit(total, granted);
   const asked = [];
   while (credit.sent < total && !credit.exhausted) {
-    credit.sent += MIB / 64;
+    credit.spend(MIB / 64);
     if (credit.low) {
       const target = credit.target;
       asked.push(target);
@@ -41,8 +41,29 @@ describe('byte credit', () => {
     const credit = new ByteCredit(10 * MIB, MIB / 2);
     expect(credit.low).toBe(false);
     credit.answered(credit.target, credit.target);
-    credit.sent = MIB / 2 + 1;
+    credit.spend(MIB / 2 + 1);
     expect(credit.exhausted).toBe(false);
     expect(credit.low).toBe(true);
+  });
+
+  it('is overdrawn by all requests of a node together no further than the budget goes', () => {
+    const budgets = new SharedBudgets();
+    const credits = [20, 15, 10].map(
+      (left) => new ByteCredit(100 * MIB, MIB, left * MIB, budgets.join('lease-1')),
+    );
+    let sent = 0;
+    // The store answers none of them.
+    while (!credits.every((credit) => credit.exhausted)) {
+      for (const credit of credits) {
+        if (!credit.exhausted) {
+          credit.spend(MIB / 4);
+          sent += MIB / 4;
+        }
+      }
+    }
+    expect(sent).toBe(13 * MIB);
+    credits[0]!.close();
+    expect(credits[1]!.exhausted).toBe(true);
+    expect(new ByteCredit(MIB, MIB, 0, budgets.join('lease-2')).exhausted).toBe(false);
   });
 });

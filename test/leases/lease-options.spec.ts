@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LEASE_DEFAULTS, resolveLeaseOptions } from '../../lib/leases/lease-options.js';
+import { resolveLeaseOptions } from '../../lib/leases/lease-options.js';
 
 describe('lease options', () => {
   it('have defaults', () => {
@@ -8,20 +8,20 @@ describe('lease options', () => {
       terms: { idle: 3_600_000, life: 86_400_000, grace: 10_000, attempts: 3 },
       resumeWithin: 0,
       strict: false,
-      maxLinkLife: LEASE_DEFAULTS.maxLinkLife,
+      maxLinkLife: 8 * 86_400_000,
       storeTimeout: 2000,
       reportEvery: 1000,
     });
   });
 
   it('take durations in words and in milliseconds', () => {
-    const { terms } = resolveLeaseOptions({ idle: '15m', life: '2 days', grace: 500 });
+    const { terms } = resolveLeaseOptions({ idle: '15m', life: '2 days', grace: 0.5 });
     expect(terms).toMatchObject({ idle: 900_000, life: 172_800_000, grace: 500 });
   });
 
   it.each([
-    [{ idle: 'soon' }, /leases\.idle is "soon"; write milliseconds or a duration/],
-    [{ life: -1 }, /leases\.life is -1/],
+    [{ idle: 'soon' }, /leases\.idle: "soon" is no duration/],
+    [{ life: -1 }, /leases\.life: -1/],
     [{ grace: NaN }, /leases\.grace/],
     [{ byteBudget: 0.5 }, /leases\.byteBudget is 0\.5; write a number that is at least 1/],
     [{ attempts: 0 }, /leases\.attempts/],

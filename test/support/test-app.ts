@@ -2,7 +2,13 @@ import { type INestApplication, Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { type NestExpressApplication, ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { type IncomingHttpHeaders, type OutgoingHttpHeaders, request as httpRequest } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  request as httpRequest,
+  type RequestListener,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { DownloadAuthModule, type DownloadAuthOptions } from '../../lib/index.js';
 
@@ -46,6 +52,20 @@ export interface TestAppOptions {
   configure?(app: NestExpressApplication & NestFastifyApplication): void | Promise<void>;
   /** Options of the HTTP server, such as maxHeaderSize. */
   http?: Record<string, unknown>;
+  /** Options of Fastify itself, such as trustProxy or caseSensitive. */
+  fastify?: Record<string, unknown>;
+}
+
+/** Express behind a server of node:http with options, which Nest's own adapter has no place for. */
+class ConfiguredExpressAdapter extends ExpressAdapter {
+  constructor(private readonly http: Record<string, unknown>) {
+    super();
+  }
+
+  override initHttpServer(options: Parameters<ExpressAdapter['initHttpServer']>[0]): void {
+    super.initHttpServer(options);
+    this.httpServer = createServer(this.http, this.getInstance<RequestListener>());
+  }
 }
 
 /** Starts a real application on a free port of the loopback interface. */
@@ -63,7 +83,11 @@ export async function startApp(setup: TestAppOptions): Promise<TestApp> {
   class TestModule {}
 
   const adapter =
-    setup.adapter === 'express' ? new ExpressAdapter() : new FastifyAdapter({ http: setup.http ?? {} });
+    setup.adapter === 'express'
+      ? setup.http
+        ? new ConfiguredExpressAdapter(setup.http)
+        : new ExpressAdapter()
+      : new FastifyAdapter({ http: setup.http ?? {}, ...setup.fastify });
   const app = await NestFactory.create<NestExpressApplication & NestFastifyApplication>(
     TestModule,
     adapter as never,

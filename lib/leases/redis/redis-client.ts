@@ -1,6 +1,7 @@
 import { type IoredisClient, IoredisDriver } from './ioredis.driver.js';
 import { type NodeRedisClient, NodeRedisDriver } from './node-redis.driver.js';
 import { type RedisDriver } from './redis-driver.js';
+import { DownloadAuthConfigurationError } from '../../options/configuration-error.js';
 
 /** A client of `ioredis` (`Redis`, `Cluster`) or of `redis` (`createClient`, `createCluster`). */
 export type RedisClient = IoredisClient | NodeRedisClient;
@@ -8,7 +9,7 @@ export type RedisClient = IoredisClient | NodeRedisClient;
 /** Milliseconds; a server that cannot be reached is for the caller to hear of, not to wait for. */
 const CONNECT_TIMEOUT = 2000;
 
-/** @throws TypeError for what is a client of neither package */
+/** @throws DownloadAuthConfigurationError for what is a client of neither package */
 export function driverFor(client: RedisClient, owned = false): RedisDriver {
   if (typeof (client as NodeRedisClient).evalSha === 'function') {
     return new NodeRedisDriver(client as NodeRedisClient, owned);
@@ -16,7 +17,9 @@ export function driverFor(client: RedisClient, owned = false): RedisDriver {
   if (typeof (client as IoredisClient).evalsha === 'function') {
     return new IoredisDriver(client as IoredisClient, owned);
   }
-  throw new TypeError('The Redis lease store needs a client of the package ioredis or redis, or a url.');
+  throw new DownloadAuthConfigurationError(
+    'The Redis lease store needs a client of the package ioredis or redis, or a url.',
+  );
 }
 
 /**

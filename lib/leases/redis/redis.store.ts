@@ -17,6 +17,7 @@ import { type Revocation, revocationNames } from '../revocation.js';
 import { connect, driverFor, type RedisClient } from './redis-client.js';
 import { type RedisDriver } from './redis-driver.js';
 import { ACQUIRE, EXTEND, INSPECT, RELEASE, REMEMBER, REVOKE, type Script } from './redis-scripts.js';
+import { DownloadAuthConfigurationError } from '../../options/configuration-error.js';
 
 /** Milliseconds for which opening waits for the server, so that no link is issued before it remembers. */
 const OPEN_TIMEOUT = 2000;
@@ -44,10 +45,12 @@ export class RedisLeaseStore implements LeaseStore {
   private readonly prefix: string;
   private readonly clock: 'server' | 'caller';
 
-  /** @throws TypeError unless given either a client or a url */
+  /** @throws DownloadAuthConfigurationError unless given either a client or a url */
   constructor(private readonly options: RedisLeaseStoreOptions) {
     if ((options.client === undefined) === (options.url === undefined)) {
-      throw new TypeError('The Redis lease store needs a client or a url, one of the two.');
+      throw new DownloadAuthConfigurationError(
+        'The Redis lease store needs a client or a url, one of the two.',
+      );
     }
     this.driver = options.client && driverFor(options.client);
     this.prefix = options.prefix ?? 'download-auth:';

@@ -1,0 +1,101 @@
+import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
+import { afterAll, describe, expect, test } from 'vitest';
+import { AccessTokens } from '../../lib/tokens/access-tokens.js';
+import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
+import { SignatureVerifier } from '../../lib/tokens/jwt.strategy.js';
+import { VerifiedTokens } from '../../lib/tokens/verified-tokens.js';
+import { type JwsVector, type JwsVectorGroup, jwsVectors } from '../support/jws-vectors.js';
+
+const SUPPORTED = /^(HS|RS|PS|ES)(256|384|512)$/;
+/** Encodings that the verifying library lets pass at JWS level; `parseCompactJws` is what stops them. */
+const STOPPED_BY_THE_PARSER = /spaces|invalidCharacter|incorrectlyEncoded|unusedBits/i;
+
+const signatures = new SignatureVerifier();
+afterAll(() => signatures.dispose());
+const groups = jwsVectors();
+
+if (groups === undefined) {
+  test.skip('the public JWS vectors are not beside this project (../shared/vectors/jws-vectors.json)');
+}
+
+describe.each((groups ?? []).map((group, index) => ({ name: `${index} ${group.source} ${group.group} ${group.alg}`, group })))(
+  'public JWS vectors: $name',
+  ({ group }) => {
+    const key = keyOf(group);
+
+    test.each(inWords(group.tests.filter(({ result, disputed }) => result === 'valid' && !disputed)))(
+      'verifies %s',
+      async (_name, { jws }) => {
+        // a JWT is never empty, so the verifying library may refuse an empty payload, good as its signature is
+        if (SUPPORTED.test(group.alg) && !jws.includes('..')) expect(await signatures.verify(jws, key)).toBeDefined();
+        else expect(await signatures.verify(jws, key)).toBeUndefined();
+      },
+    );
+
+    test.each(inWords(group.tests.filter(({ result, disputed }) => result === 'invalid' && !disputed && !group.jwkOnly)))(
+      'does not verify %s',
+      async (_name, { jws, comment }) => {
+        const isPinned = alg(jws) === group.alg;
+        if (isPinned && !STOPPED_BY_THE_PARSER.test(comment)) {
+          expect(await signatures.verify(jws, key)).toBeUndefined();
+        }
+        expect(parseCompactJws(jws) && (await signatures.verify(jws, key))).toBeUndefined();
+      },
+    );
+
+    test.each(inWords(group.tests.filter(({ result, disputed }) => result === 'invalid' || disputed)))(
+      'accepts no download token from %s',
+      async (_name, { jws }) => {
+        const now = 1_300_000_000_000;
+        await expect(authenticate(jws, group, key, now)).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
+      },
+    );
+  },
+); // prettier-ignore
+
+const example = groups?.flatMap((group) => group.tests.map((vector) => ({ group, vector })))
+  .find(({ vector }) => vector.tcId === 'rfc7515-A.1'); // prettier-ignore
+
+test.runIf(example)('the JWT of RFC 7515 A.1 is good until its exp, and expired from then on', async () => {
+  const { group, vector } = example as { group: JwsVectorGroup; vector: JwsVector };
+  const exp = 1300819380_000;
+  const claims = await authenticate(vector.jws, group, keyOf(group), exp - 1);
+  expect(claims).toMatchObject({ iss: 'joe', 'http://example.com/is_root': true });
+  await expect(authenticate(vector.jws, group, keyOf(group), exp)).rejects.toMatchObject({ code: 'TOKEN_EXPIRED' });
+}); // prettier-ignore
+
+/** The way of an access token from its text to its claims. */
+async function authenticate(jws: string, group: JwsVectorGroup, key: KeyObject, now: number) {
+  const tokens = new AccessTokens(
+    {
+      keySource: { find: () => ({ key, algorithms: [group.alg as 'HS256'] }) },
+      accessClaims: { issuers: [], audiences: [], requireExpiration: false, clockTolerance: 0 },
+      notIssuedBefore: undefined,
+      clock: () => now,
+    },
+    signatures,
+    new VerifiedTokens(10, () => now),
+  );
+  const unverified = parseCompactJws(jws);
+  if (!unverified) throw Object.assign(new Error('malformed'), { code: 'TOKEN_INVALID' });
+  return tokens.authenticate(unverified, {});
+}
+
+function keyOf({ jwk }: JwsVectorGroup): KeyObject {
+  return jwk.kty === 'oct'
+    ? createSecretKey(Buffer.from(jwk.k as string, 'base64url'))
+    : createPublicKey({ key: jwk, format: 'jwk' });
+}
+
+function alg(jws: string): unknown {
+  try {
+    const header: unknown = JSON.parse(Buffer.from(jws.split('.')[0] as string, 'base64url').toString());
+    return (header as { alg?: unknown }).alg;
+  } catch {
+    return undefined;
+  }
+}
+
+function inWords(vectors: readonly JwsVector[]): [string, JwsVector][] {
+  return vectors.map((vector) => [`${vector.tcId} ${vector.comment}`, vector]);
+}
