@@ -25,7 +25,7 @@ export async function createSampleApp(
 async function adapterFor(name: HttpAdapterName): Promise<AbstractHttpAdapter> {
   if (name === 'fastify') {
     const { FastifyAdapter } = await import('@nestjs/platform-fastify');
-    return new FastifyAdapter();
+    return new FastifyAdapter({ forceCloseConnections: true });
   }
   const { ExpressAdapter } = await import('@nestjs/platform-express');
   return new ExpressAdapter();

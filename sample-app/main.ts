@@ -30,7 +30,7 @@ async function start(): Promise<void> {
     undefined,
   );
   const examples = largest ? shellExamples(address, largest.id) : [];
-  console.log(startMessage(address, filesDir, examples));
+  console.log(startMessage(address, filesDir, environment.storage, examples));
   for (const warning of environment.warnings) console.warn(`Note: ${warning}`);
 }
 
