@@ -16,11 +16,17 @@ import { LinkOpener } from './links/link-opener.js';
 import { LinkTokens } from './links/link-tokens.js';
 import { RouteRegistry } from './links/route-registry.js';
 import type { DownloadAuthOptions } from './options/download-auth-options.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions, resolveOptions } from './options/resolve-options.js';
+import {
+  requireOptions,
+  RESOLVED_OPTIONS,
+  type ResolvedOptions,
+  resolveOptions,
+} from './options/resolve-options.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { DownloadCookie } from './tokens/download-cookie.js';
 import { SignatureVerifier } from './tokens/jwt.strategy.js';
 import { QueryWarning } from './tokens/query-warning.js';
+import { RememberingVerifier } from './tokens/remembering-verifier.js';
 import { VerifiedTokens } from './tokens/verified-tokens.js';
 
 interface ModuleExtras {
@@ -45,10 +51,16 @@ const internals: Provider[] = [
   { provide: RESOLVED_OPTIONS, useFactory: resolveOptions, inject: [MODULE_OPTIONS_TOKEN] },
   { provide: SignatureVerifier, useFactory: () => new SignatureVerifier() },
   {
-    provide: LinkTokens,
-    useFactory: ({ linkKeys }: ResolvedOptions, signatures: SignatureVerifier) =>
-      new LinkTokens(linkKeys, signatures),
+    provide: RememberingVerifier,
+    useFactory: ({ verifiedTokenCacheSize, clock }: ResolvedOptions, signatures: SignatureVerifier) =>
+      new RememberingVerifier(signatures, new VerifiedTokens(verifiedTokenCacheSize, clock)),
     inject: [RESOLVED_OPTIONS, SignatureVerifier],
+  },
+  {
+    provide: LinkTokens,
+    useFactory: ({ linkKeys, clock }: ResolvedOptions, signatures: RememberingVerifier) =>
+      new LinkTokens(linkKeys, signatures, clock),
+    inject: [RESOLVED_OPTIONS, RememberingVerifier],
   },
   {
     provide: LeaseKeeper,
@@ -60,7 +72,7 @@ const internals: Provider[] = [
     provide: GuardServices,
     useFactory: (
       options: ResolvedOptions,
-      signatures: SignatureVerifier,
+      signatures: RememberingVerifier,
       tokens: LinkTokens,
       routes: RouteRegistry,
       keeper: LeaseKeeper,
@@ -68,11 +80,7 @@ const internals: Provider[] = [
       host: HttpAdapterHost,
     ) =>
       new GuardServices(
-        new AccessTokens(
-          options,
-          signatures,
-          new VerifiedTokens(options.verifiedTokenCacheSize, options.clock),
-        ),
+        new AccessTokens(options, signatures),
         new LinkOpener(options, tokens, routes),
         new LinkAdmission(options, keeper, (...field) => void host.httpAdapter.appendHeader(...field)),
         new QueryWarning(),
@@ -80,7 +88,7 @@ const internals: Provider[] = [
       ),
     inject: [
       RESOLVED_OPTIONS,
-      SignatureVerifier,
+      RememberingVerifier,
       LinkTokens,
       RouteRegistry,
       LeaseKeeper,
@@ -122,6 +130,7 @@ export class DownloadAuthModule
    *   says what to write instead
    */
   static override forRoot(options: typeof OPTIONS_TYPE): DynamicModule {
+    requireOptions(options);
     return super.forRoot(options);
   }
 

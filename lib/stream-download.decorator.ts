@@ -2,6 +2,7 @@ import { applyDecorators, SetMetadata, UseFilters, UseGuards, UseInterceptors } 
 import { DownloadAuthGuard } from './download-auth.guard.js';
 import { DownloadInterceptor } from './download.interceptor.js';
 import type { StreamDownloadOptions } from './options/download-auth-options.js';
+import { checkRouteOptions } from './options/route-options.js';
 import { STREAM_DOWNLOAD } from './options/stream-download.metadata.js';
 import { RefusalFilter } from './refusals/refusal.filter.js';
 
@@ -10,6 +11,7 @@ import { RefusalFilter } from './refusals/refusal.filter.js';
  * ({@link DownloadAuthGuard}), what the handler returns is delivered with ranges, validators and safe headers
  * ({@link DownloadInterceptor}), and refusals are answered as RFC 6750 and this package's codes have it.
  *
+ * @throws DownloadAuthConfigurationError for options that cannot work
  * @example
  * ```ts
  * @Get('files/:id')
@@ -20,6 +22,7 @@ import { RefusalFilter } from './refusals/refusal.filter.js';
  * ```
  */
 export function StreamDownload(options: StreamDownloadOptions = {}): MethodDecorator & ClassDecorator {
+  checkRouteOptions(options);
   return applyDecorators(
     SetMetadata(STREAM_DOWNLOAD, options),
     UseGuards(DownloadAuthGuard),

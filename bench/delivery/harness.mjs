@@ -25,6 +25,7 @@ export const { values: args } = parseArgs({
     candidates: { type: 'string' },
     clients: { type: 'string' },
     requests: { type: 'string' },
+    scenario: { type: 'string' },
     gib: { type: 'string', default: '1' },
   },
 });

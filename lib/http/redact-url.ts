@@ -1,8 +1,11 @@
 /** The default name of the query parameter, the cookie and the form field. */
 export const DEFAULT_TOKEN_NAME = 'ss-tok';
 
-const QUERY = /^([^?;#]*)([?;][^#]*)(.*)$/s;
-const PAIRS = /([?&;])([^&;]*)/g;
+/** Path, query and fragment (RFC 3986 §3), the latter two with their marks. */
+const PARTS = /^([^?#]*)(\?[^#]*)?(#.*)?$/s;
+const PATH_PARAMETERS = /([;&])([^;&]*)/g;
+const QUERY_PARAMETERS = /([?&;])([^&;]*)/g;
+const FRAGMENT_PARAMETERS = /([#?&;])([^?&;]*)/g;
 
 /**
  * The URL with the value of the token parameter replaced by `REDACTED`, for loggers and tracers that run
@@ -30,22 +33,34 @@ export function isTokenName(name: string, tokenName: string): boolean {
   return (bracket === -1 ? name : name.slice(0, bracket)).trim().toLowerCase() === tokenName.toLowerCase();
 }
 
-function rewriteToken(url: string, tokenName: string, rewrite: (pair: string) => string | undefined): string {
-  const parts = QUERY.exec(url);
-  if (!parts) return url;
-  const [, path, query, fragment] = parts as unknown as [string, string, string, string];
-  let kept = path;
-  let opening: string | undefined;
-  for (const [, separator, pair] of query.matchAll(PAIRS) as Iterable<[string, string, string]>) {
+type Rewrite = (pair: string) => string | undefined;
+
+function rewriteToken(url: string, tokenName: string, rewrite: Rewrite): string {
+  const [, path = '', query = '', fragment = ''] = PARTS.exec(url) ?? [];
+  const semicolon = path.indexOf(';');
+  const parameters = semicolon === -1 ? path.length : semicolon;
+  return (
+    path.slice(0, parameters) +
+    rewritePairs(path.slice(parameters), PATH_PARAMETERS, tokenName, rewrite) +
+    rewritePairs(query, QUERY_PARAMETERS, tokenName, rewrite) +
+    rewritePairs(fragment, FRAGMENT_PARAMETERS, tokenName, rewrite)
+  );
+}
+
+/** A mark that loses its first pair passes to the next one. */
+function rewritePairs(text: string, pairs: RegExp, tokenName: string, rewrite: Rewrite): string {
+  let kept = '';
+  let mark: string | undefined;
+  for (const [, separator, pair] of text.matchAll(pairs) as Iterable<[string, string, string]>) {
     const rewritten = isTokenPair(pair, tokenName) ? rewrite(pair) : pair;
     if (rewritten === undefined) {
-      if (separator === '?') opening = separator;
+      if (kept === '' || separator === '?') mark ??= separator;
     } else {
-      kept += (opening ?? separator) + rewritten;
-      opening = undefined;
+      kept += (mark ?? separator) + rewritten;
+      mark = undefined;
     }
   }
-  return kept + fragment;
+  return kept;
 }
 
 function isTokenPair(pair: string, tokenName: string): boolean {
@@ -53,10 +68,8 @@ function isTokenPair(pair: string, tokenName: string): boolean {
   return equals !== -1 && isTokenName(decodeName(pair.slice(0, equals)), tokenName);
 }
 
+/** As the query parser of the guard decodes it, which takes broken escapes as they are. */
 function decodeName(name: string): string {
-  try {
-    return decodeURIComponent(name.replaceAll('+', ' '));
-  } catch {
-    return name;
-  }
+  if (!/[%+]/.test(name)) return name;
+  return new URLSearchParams(name).keys().next().value ?? '';
 }

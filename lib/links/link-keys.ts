@@ -1,12 +1,14 @@
 import { createSecretKey, hash, hkdfSync, type KeyObject } from 'node:crypto';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import type { DownloadAuthOptions, KeyMaterial } from '../options/download-auth-options.js';
+import type { DownloadAuthOptions, KeyMaterial, KeyRingEntry } from '../options/download-auth-options.js';
 import { asPrivate, isKeyObject } from '../tokens/verification-key.js';
 
 /** A key that signs and verifies link tokens, with the `kid` they carry. */
 export interface LinkKey {
   readonly kid: string;
   readonly key: KeyObject;
+  /** Milliseconds since 1970; from then on the key neither signs nor verifies. */
+  readonly retiredAt: number;
 }
 
 const PURPOSE = 'nestjs-download-auth link token HS256';
@@ -29,17 +31,17 @@ export function createLinkKeys(options: DownloadAuthOptions): readonly LinkKey[]
     if (secrets.length === 0) throw tooShort(0);
     return secrets.map((secret) => deriveLinkKey(checkedSecret(secret)));
   }
-  const sources = options.keys ?? [options];
-  return sources.flatMap(({ secret, privateKey }) => {
-    if (secret !== undefined) return [deriveLinkKey(secretBytes(secret))];
-    return privateKey !== undefined ? [deriveLinkKey(privateBytes(privateKey))] : [];
+  const sources: readonly KeyRingEntry[] = options.keys ?? [options];
+  return sources.flatMap(({ secret, privateKey, retiredAt }) => {
+    if (secret !== undefined) return [deriveLinkKey(secretBytes(secret), retiredAt)];
+    return privateKey !== undefined ? [deriveLinkKey(privateBytes(privateKey), retiredAt)] : [];
   });
 }
 
-function deriveLinkKey(secret: Buffer): LinkKey {
+function deriveLinkKey(secret: Buffer, retiredAt?: Date): LinkKey {
   const bytes = Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, KEY_BYTES));
   const kid = hash('sha256', bytes, 'base64url').slice(0, 8);
-  return { kid, key: createSecretKey(bytes) };
+  return { kid, key: createSecretKey(bytes), retiredAt: retiredAt?.getTime() ?? Infinity };
 }
 
 function secretBytes(secret: KeyMaterial): Buffer {

@@ -3,7 +3,7 @@ import { DownloadAuthConfigurationError } from '../options/configuration-error.j
 import type { TokenClaims } from '../options/download-auth-options.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import type { UnverifiedToken } from '../tokens/compact-jws.js';
-import type { SignatureVerifier } from '../tokens/jwt.strategy.js';
+import type { RememberingVerifier } from '../tokens/remembering-verifier.js';
 import { isLinkClaims, LINK_TYPE, type LinkClaims } from './link-claims.js';
 import type { LinkKey } from './link-keys.js';
 
@@ -15,14 +15,15 @@ export class LinkTokens {
 
   constructor(
     private readonly keys: readonly LinkKey[],
-    private readonly signatures: Pick<SignatureVerifier, 'verify'>,
+    private readonly signatures: RememberingVerifier,
+    private readonly clock: () => number,
   ) {
     this.byKid = new Map(keys.map((key) => [key.kid, key]));
   }
 
   /** @throws DownloadAuthConfigurationError where no key of links is configured */
   sign(claims: LinkClaims): string {
-    const [current] = this.keys;
+    const current = this.keys.find((key) => this.isInUse(key));
     if (!current) {
       throw new DownloadAuthConfigurationError(
         'Links need a secret of their own, because the access tokens are verified with a public key. Write links: { secret: process.env.LINK_SECRET } in the options.',
@@ -37,9 +38,13 @@ export class LinkTokens {
   /** The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked here. */
   async open(unverified: UnverifiedToken): Promise<LinkClaims | undefined> {
     const key = this.byKid.get(unverified.header.kid);
-    if (!key || unverified.header.alg !== ALGORITHM) return undefined;
-    const claims: TokenClaims | undefined = await this.signatures.verify(unverified.token, key.key);
+    if (!key || !this.isInUse(key) || unverified.header.alg !== ALGORITHM) return undefined;
+    const claims: TokenClaims | undefined = await this.signatures.verify(unverified, key.key);
     return claims && isLinkClaims(claims) ? claims : undefined;
+  }
+
+  private isInUse({ retiredAt }: LinkKey): boolean {
+    return this.clock() < retiredAt;
   }
 }
 

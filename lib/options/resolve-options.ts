@@ -13,6 +13,9 @@ import type {
   TransportOptions,
 } from './download-auth-options.js';
 import { durationInSeconds } from './duration.js';
+import { checkTypes } from './option-types.js';
+import { resolveCookie } from './resolve-cookie.js';
+import { resolveTransports } from './resolve-transports.js';
 import { refuseUnknown } from './unknown-option.js';
 
 /** Injection token of the checked options. */
@@ -33,10 +36,16 @@ const KNOWN = {
     'requireExpiration', 'clockTolerance', 'notIssuedBefore', 'validate', 'tokenName', 'transports', 'cookie', 'links', 'delivery', 'leases',
     'requireSecureConnection', 'verifiedTokenCacheSize', 'refusalPage', 'clock',
   ],
-  transports: ['header', 'query', 'cookie', 'form'],
-  cookie: ['path', 'domain', 'sameSite', 'secure'],
   links: ['secret', 'expiresIn', 'maxAge', 'publicUrl', 'ignoreQuery', 'validate'],
 }; // prettier-ignore
+
+const TYPES = {
+  requireExpiration: 'boolean',
+  requireSecureConnection: 'boolean',
+  secretOrKeyProvider: 'function',
+  validate: 'function',
+  clock: 'function',
+} as const;
 
 /** The options with every default filled in and every duration in seconds. */
 export interface ResolvedOptions {
@@ -66,13 +75,22 @@ export interface ResolvedLinkOptions {
   readonly validate: LinkOptions['validate'];
 }
 
+/** @throws DownloadAuthConfigurationError where there are none: a variable that is not set, a factory without return */
+export function requireOptions(options: unknown): void {
+  if (options !== undefined && options !== null) return;
+  throw new DownloadAuthConfigurationError(
+    'forRoot: there are no options. Give at least { secret: process.env.JWT_SECRET }; a factory must return them.',
+  );
+}
+
 /**
  * Checks the options and fills in the defaults.
  * @throws DownloadAuthConfigurationError that says what to write instead
  */
 export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
+  requireOptions(options);
   refuseUnknown(options, KNOWN.options, 'forRoot');
-  refuseUnknown(options.cookie, KNOWN.cookie, 'cookie');
+  checkTypes(options, TYPES);
   const clock = options.clock ?? Date.now;
   return {
     keySource: createKeySource(options, clock),
@@ -92,42 +110,20 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
       cookie: true,
       form: false,
     }),
-    cookie: options.cookie ?? {},
+    cookie: resolveCookie(options.cookie),
     links: resolveLinks(options.links ?? {}),
     delivery: resolveDelivery(options.delivery),
     leases: options.leases,
     requireSecureConnection: options.requireSecureConnection ?? process.env.NODE_ENV === 'production',
     verifiedTokenCacheSize: checkedSize(options.verifiedTokenCacheSize ?? DEFAULT_CACHE_SIZE),
-    refusalPage: options.refusalPage,
+    refusalPage: checkedPage(options.refusalPage),
     clock,
   };
 }
 
-/** The transports of a route: its own choice where it made one, the module's otherwise. */
-export function resolveTransports(
-  transports: TransportOptions | undefined,
-  defaults: Required<TransportOptions>,
-): Required<TransportOptions> {
-  refuseUnknown(transports, KNOWN.transports, 'transports');
-  const resolved = {
-    header: transports?.header ?? defaults.header,
-    query: transports?.query ?? defaults.query,
-    cookie: transports?.cookie ?? defaults.cookie,
-    form: transports?.form ?? defaults.form,
-  };
-  if (!Object.values(resolved).some(Boolean)) {
-    throw new DownloadAuthConfigurationError(
-      'transports: all are switched off, so no request could ever carry a token. Leave one on.',
-    );
-  }
-  if (typeof resolved.query !== 'boolean' && resolved.query !== 'links') {
-    throw new DownloadAuthConfigurationError("transports.query: write true, false or 'links'.");
-  }
-  return resolved;
-}
-
 function resolveLinks(links: LinkOptions): ResolvedLinkOptions {
   refuseUnknown(links, KNOWN.links, 'links');
+  checkTypes(links, { validate: 'function' }, 'links.');
   const expiresIn = durationInSeconds(links.expiresIn ?? DEFAULT_LINK_LIFETIME, 'links.expiresIn');
   if (expiresIn > MAX_LINK_LIFETIME || expiresIn === 0) {
     throw new DownloadAuthConfigurationError(
@@ -136,17 +132,40 @@ function resolveLinks(links: LinkOptions): ResolvedLinkOptions {
   }
   return {
     expiresIn,
-    maxAge: links.maxAge === undefined ? undefined : durationInSeconds(links.maxAge, 'links.maxAge'),
+    maxAge: checkedMaxAge(links.maxAge),
     publicUrl: checkedPublicUrl(links.publicUrl),
-    ignoreQuery: new Set(links.ignoreQuery),
+    ignoreQuery: new Set(checkedNames(links.ignoreQuery)),
     validate: links.validate,
   };
+}
+
+function checkedMaxAge(maxAge: LinkOptions['maxAge']): number | undefined {
+  const seconds = maxAge === undefined ? undefined : durationInSeconds(maxAge, 'links.maxAge');
+  if (seconds !== 0) return seconds;
+  throw new DownloadAuthConfigurationError(
+    "links.maxAge: 0 would refuse every link. Write a duration such as '1h'.",
+  );
+}
+
+function checkedNames(names: unknown): readonly string[] | undefined {
+  if (names === undefined) return undefined;
+  if (Array.isArray(names) && names.every((name) => typeof name === 'string')) return names;
+  throw new DownloadAuthConfigurationError(
+    "links.ignoreQuery: give a list of names, such as ['utm_source'].",
+  );
+}
+
+function checkedPage(page: DownloadAuthOptions['refusalPage']): DownloadAuthOptions['refusalPage'] {
+  if (page === undefined || page === false || typeof page === 'function') return page;
+  throw new DownloadAuthConfigurationError(
+    'refusalPage: give a function that returns HTML, or false for JSON only.',
+  );
 }
 
 function checkedPublicUrl(publicUrl: string | undefined): string {
   if (publicUrl === undefined || publicUrl === '') return '';
   const url = URL.canParse(publicUrl) ? new URL(publicUrl) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
+  if (!url || !/^https?:$/.test(url.protocol) || /[?#]/.test(publicUrl) || url.username || url.password) {
     throw new DownloadAuthConfigurationError(
       `links.publicUrl: ${JSON.stringify(publicUrl)} must be an absolute http(s) URL without query, such as 'https://files.example.com/api'.`,
     );

@@ -1,7 +1,11 @@
 import { DownloadAuthConfigurationError } from './configuration-error.js';
 
 /** @throws DownloadAuthConfigurationError for a member that is none of the known ones, with the nearest of them */
-export function refuseUnknown(options: object | undefined, known: readonly string[], place: string): void {
+export function refuseUnknown(
+  options: object | null | undefined,
+  known: readonly string[],
+  place: string,
+): void {
   if (options === undefined) return;
   if (typeof options !== 'object' || options === null) {
     throw new DownloadAuthConfigurationError(`${place}: give an object of options.`);

@@ -2,7 +2,8 @@ import { PassportStrategy } from '@nestjs/passport';
 import type { KeyObject } from 'node:crypto';
 import passport from 'passport';
 import { Strategy } from 'passport-jwt';
-import type { SignatureAlgorithm, TokenClaims } from '../options/download-auth-options.js';
+import type { TokenClaims } from '../options/download-auth-options.js';
+import { ALGORITHMS } from './algorithms.js';
 
 /** What the strategy gets in place of a request: one token, and the key that was found for it. */
 interface VerificationAttempt {
@@ -17,10 +18,6 @@ type Authenticate = (
   response: undefined,
   next: (error: unknown) => void,
 ) => void;
-
-const ALGORITHMS: SignatureAlgorithm[] = [
-  'HS256', 'HS384', 'HS512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512',
-]; // prettier-ignore
 
 let instances = 0;
 
@@ -45,7 +42,7 @@ export class SignatureVerifier {
       jwtFromRequest: (attempt: unknown) => (attempt as VerificationAttempt).token,
       secretOrKeyProvider: (attempt: unknown, _token: unknown, done: KeyCallback) =>
         done(null, (attempt as VerificationAttempt).key),
-      algorithms: ALGORITHMS,
+      algorithms: [...ALGORITHMS],
       ignoreExpiration: true,
       jsonWebTokenOptions: { ignoreNotBefore: true },
     } as ConstructorParameters<typeof Strategy>[0]);

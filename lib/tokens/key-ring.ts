@@ -1,7 +1,11 @@
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import type { KeyRingEntry } from '../options/download-auth-options.js';
+import { refuseUnknown } from '../options/unknown-option.js';
+import { checkAlgorithms } from './algorithms.js';
 import type { KeySource } from './key-source.js';
 import { publicKey, secretKey, type VerificationKey } from './verification-key.js';
+
+const KNOWN = ['kid', 'secret', 'publicKey', 'privateKey', 'algorithms', 'retiredAt'];
 
 interface RingKey extends VerificationKey {
   readonly retiredAt: number;
@@ -14,11 +18,13 @@ interface RingKey extends VerificationKey {
  * @throws DownloadAuthConfigurationError for an empty ring, a repeated `kid`, an entry without a key
  */
 export function keyRing(entries: readonly KeyRingEntry[], clock: () => number): KeySource {
-  if (entries.length === 0) {
-    throw new DownloadAuthConfigurationError('keys: the ring is empty. Write keys: [{ kid, secret }].');
+  const isList: boolean = Array.isArray(entries);
+  if (!isList || entries.length === 0) {
+    throw new DownloadAuthConfigurationError('keys: give a list of keys. Write keys: [{ kid, secret }].');
   }
   const ring = new Map<string | undefined, RingKey>();
   entries.forEach((entry, index) => {
+    checkEntry(entry, `keys[${index}]`);
     if (ring.has(entry.kid)) {
       throw new DownloadAuthConfigurationError(
         entry.kid === undefined
@@ -36,11 +42,22 @@ export function keyRing(entries: readonly KeyRingEntry[], clock: () => number): 
   };
 }
 
+function checkEntry(entry: KeyRingEntry, option: string): void {
+  refuseUnknown(entry ?? null, KNOWN, option);
+  const { kid, retiredAt, algorithms } = entry;
+  if (kid !== undefined && typeof kid !== 'string') {
+    throw new DownloadAuthConfigurationError(`${option}.kid: give a string, as tokens name it.`);
+  }
+  if (retiredAt !== undefined && !(retiredAt instanceof Date && !Number.isNaN(retiredAt.getTime()))) {
+    throw new DownloadAuthConfigurationError(
+      `${option}.retiredAt: give a valid Date, such as new Date('2026-01-31T00:00:00Z').`,
+    );
+  }
+  checkAlgorithms(algorithms, `${option}.algorithms`);
+}
+
 function ringKey(entry: KeyRingEntry, option: string): RingKey {
   const retiredAt = entry.retiredAt?.getTime() ?? Infinity;
-  if (Number.isNaN(retiredAt)) {
-    throw new DownloadAuthConfigurationError(`${option}.retiredAt: this is no valid Date.`);
-  }
   const asymmetric = entry.publicKey ?? entry.privateKey;
   if ((entry.secret === undefined) === (asymmetric === undefined)) {
     throw new DownloadAuthConfigurationError(`${option}: give either secret, or publicKey or privateKey.`);

@@ -1,5 +1,6 @@
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import type { DownloadAuthOptions } from '../options/download-auth-options.js';
+import { checkAlgorithms } from './algorithms.js';
 import type { UnverifiedToken } from './compact-jws.js';
 import { keyResolver } from './key-resolver.js';
 import { keyRing } from './key-ring.js';
@@ -43,9 +44,7 @@ export function createKeySource(options: KeyOptions, clock: () => number): KeySo
       `Two sources of keys: ${named.join(' and ')}. Give one of them; several keys go into keys: [{ kid, secret }, …].`,
     );
   }
-  if (algorithms?.length === 0) {
-    throw new DownloadAuthConfigurationError('algorithms: the list is empty. Leave it out or name one.');
-  }
+  checkAlgorithms(algorithms, 'algorithms');
   if (keys !== undefined) {
     refuseAlgorithms(algorithms);
     return keyRing(keys, clock);

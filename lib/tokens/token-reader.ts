@@ -78,7 +78,7 @@ function fromQuery(url: string, tokenName: string): string | undefined {
   const values: string[] = [];
   for (const [name, value] of new URLSearchParams(url.slice(start))) {
     if (name === tokenName) values.push(value);
-    else if (name.includes('[') && isTokenName(name, tokenName)) throw new DownloadRefusal('TOKEN_AMBIGUOUS');
+    else refuseMember(name, tokenName);
   }
   if (values.length > 1) throw new DownloadRefusal('TOKEN_AMBIGUOUS');
   return values[0];
@@ -97,13 +97,21 @@ function hasRivals(header: string, tokenName: string): boolean {
   const values = new Set<string>();
   for (const pair of header.split(';')) {
     const equals = pair.indexOf('=');
+    if (equals === -1) continue;
     if (pair.slice(0, equals).trim() === tokenName) values.add(pair.slice(equals + 1).trim());
   }
   return values.size > 1;
 }
 
 function fromForm({ request }: HttpExchange, tokenName: string): string | undefined {
-  const value = urlencodedForm(request)?.[tokenName];
+  const fields = urlencodedForm(request) ?? {};
+  for (const name of Object.keys(fields)) refuseMember(name, tokenName);
+  const value = fields[tokenName];
   if (value !== undefined && typeof value !== 'string') throw new DownloadRefusal('TOKEN_AMBIGUOUS');
   return value;
+}
+
+/** `ss-tok[]` and `ss-tok[a]` are a list or an object to some parsers, and a name of its own to others. */
+function refuseMember(name: string, tokenName: string): void {
+  if (name.includes('[') && isTokenName(name, tokenName)) throw new DownloadRefusal('TOKEN_AMBIGUOUS');
 }

@@ -1,0 +1,16 @@
+import { resolveDelivery } from '../delivery/delivery-options.js';
+import type { StreamDownloadOptions } from './download-auth-options.js';
+import { checkTypes } from './option-types.js';
+import { resolveTransports } from './resolve-transports.js';
+import { refuseUnknown } from './unknown-option.js';
+
+/**
+ * Checks what can be checked of a decorator's options before the module's are known.
+ * @throws DownloadAuthConfigurationError that says what to write instead
+ */
+export function checkRouteOptions(options: StreamDownloadOptions): void {
+  refuseUnknown(options, ['transports', 'requireSecureConnection', 'delivery'], '@StreamDownload()');
+  checkTypes(options, { requireSecureConnection: 'boolean' }, '@StreamDownload() ');
+  resolveTransports(options.transports, { header: true, query: true, cookie: true, form: true });
+  resolveDelivery(options.delivery);
+}

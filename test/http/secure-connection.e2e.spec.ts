@@ -1,0 +1,94 @@
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Controller, Get } from '@nestjs/common';
+import { type DownloadAuthOptions, StreamDownload } from '../../lib/index.js';
+import { accessToken } from '../support/access-token.js';
+import { expectRefusal } from '../support/refusal.js';
+import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+
+@Controller('files')
+class FilesController {
+  @Get('default')
+  @StreamDownload()
+  byDefault(): string {
+    return 'the file';
+  }
+
+  @Get('always')
+  @StreamDownload({ requireSecureConnection: true })
+  always(): string {
+    return 'the file';
+  }
+
+  @Get('never')
+  @StreamDownload({ requireSecureConnection: false })
+  never(): string {
+    return 'the file';
+  }
+}
+
+describe.each(ADAPTERS)('a connection without TLS on %s', (adapter) => {
+  let app: TestApp;
+  afterEach(async () => {
+    vi.unstubAllEnvs();
+    await app.close();
+  });
+  const start = async (options: Partial<DownloadAuthOptions>, trusted: boolean) => {
+    app = await startApp({
+      adapter,
+      controllers: [FilesController],
+      options: { secret: SECRET, ...options },
+      fastify: { trustProxy: trusted },
+      configure: (app: any) => (adapter === 'express' ? app.set('trust proxy', trusted) : undefined),
+    });
+  };
+  const ask = (path: string, headers: object = {}) =>
+    app.request(`/files/${path}`, { headers: { ...bearer(accessToken()), ...headers } });
+
+  test('is good enough unless it is said otherwise', async () => {
+    await start({}, false);
+    expect((await ask('default')).status).toBe(200);
+    expectRefusal(await ask('always'), 403, 'INSECURE_CONNECTION', accessToken());
+  });
+
+  test('is refused when NODE_ENV is production, and the answer says what to configure', async () => {
+    vi.stubEnv('NODE_ENV', 'production');
+    await start({}, false);
+    const answer = await ask('default');
+    expectRefusal(answer, 403, 'INSECURE_CONNECTION', accessToken());
+    expect(answer.json.message).toMatch(/"trust proxy" on Express, trustProxy on Fastify/);
+    expect((await ask('never')).status).toBe(200);
+  });
+
+  test('is allowed in production where that is said', async () => {
+    vi.stubEnv('NODE_ENV', 'production');
+    await start({ requireSecureConnection: false }, false);
+    expect((await ask('default')).status).toBe(200);
+  });
+
+  test.each([
+    { 'x-forwarded-proto': 'https' },
+    { 'X-Forwarded-Proto': 'HTTPS', 'x-forwarded-for': '127.0.0.1' },
+    { 'x-forwarded-protocol': 'https' },
+    { 'x-forwarded-ssl': 'on', 'front-end-https': 'on', 'x-url-scheme': 'https' },
+    { forwarded: 'proto=https' },
+  ])('is not made secure by %j from who is not trusted', async (headers) => {
+    await start({ requireSecureConnection: true }, false);
+    expectRefusal(await ask('default', headers), 403, 'INSECURE_CONNECTION', accessToken());
+  });
+
+  test.each([
+    ['https', 200],
+    ['http', 403],
+    ['', 403],
+    ['wss', 403],
+  ])('is what a trusted proxy says: %j', async (proto, status) => {
+    await start({ requireSecureConnection: true }, true);
+    expect((await ask('default', proto === '' ? {} : { 'x-forwarded-proto': proto })).status).toBe(status);
+  });
+
+  test('a refusal of it takes the token out of the URL all the same', async () => {
+    await start({ requireSecureConnection: true }, false);
+    const token = accessToken();
+    expectRefusal(await app.request(`/files/default?ss-tok=${token}`), 403, 'INSECURE_CONNECTION', token);
+  });
+});

@@ -1,0 +1,240 @@
+import { Inject, Injectable, Module } from '@nestjs/common';
+import { createSecretKey, generateKeyPairSync } from 'node:crypto';
+import { afterEach, describe, expect, test } from 'vitest';
+import {
+  DownloadAuthConfigurationError,
+  DownloadAuthModule,
+  type DownloadAuthOptions,
+  StreamDownload,
+} from '../../lib/index.js';
+import { accessToken } from '../support/access-token.js';
+import { forge, inAnHour, keys, pem } from '../support/forge.js';
+import { HelloController } from '../support/hello.controller.js';
+import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+
+const { rsa, p256 } = keys;
+const weak = generateKeyPairSync('rsa', { modulusLength: 1024 });
+const koblitz = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
+const edwards = generateKeyPairSync('ed25519');
+const encrypted = rsa.privateKey.export({
+  format: 'pem',
+  type: 'pkcs8',
+  cipher: 'aes-256-cbc',
+  passphrase: 'x',
+});
+
+let app: TestApp | undefined;
+afterEach(async () => {
+  await app?.close();
+  app = undefined;
+});
+
+async function start(options: unknown, adapter: (typeof ADAPTERS)[number] = 'express'): Promise<TestApp> {
+  app = await startApp({ adapter, controllers: [HelloController], imports: [DownloadAuthModule.forRoot(options as DownloadAuthOptions)] });
+  return app;
+} // prettier-ignore
+
+/** Bad options, and what the message must name: the option, and what to write. */
+const BAD: readonly (readonly [name: string, options: unknown, ...says: RegExp[]])[] = [
+  ['no options', undefined, /forRoot/, /secret/],
+  ['options null', null, /forRoot/],
+  ['options a text', SECRET, /forRoot/],
+  ['no key', {}, /secret: process\.env/, /publicKey, keys or secretOrKeyProvider/],
+  ['a secret from a variable that is not set', { secret: undefined }, /see that the variable is set/],
+  ['a secret null', { secret: null }, /secret: give a string/],
+  ['an empty secret', { secret: '' }, /secret/, /at least 32 bytes/, /randomBytes/],
+  ['a secret of 31 bytes', { secret: 'x'.repeat(31) }, /this has 31/, /randomBytes\(32\)/],
+  ['a short secret KeyObject', { secret: createSecretKey(Buffer.alloc(31)) }, /this has 31/],
+  ['a secret of 32 bytes for HS512', { secret: 'x'.repeat(32), algorithms: ['HS512'] }, /HS512 needs at least 64/],
+  ['a secret that is a number', { secret: 1234567890 }, /secret: give a string/],
+  ['a secret that is a PEM', { secret: pem(rsa.publicKey) }, /Write publicKey/],
+  ['a secret that is a PEM in bytes', { secret: Buffer.from(pem(rsa.publicKey)) }, /Write publicKey/],
+  ['a secret that is a public KeyObject', { secret: rsa.publicKey }, /secret: give/],
+  ['a secret for RS256', { secret: SECRET, algorithms: ['RS256'] }, /RS256/, /HS256.*publicKey/],
+  ['a secret for none', { secret: SECRET, algorithms: ['none'] }, /none/],
+  ['algorithms empty', { secret: SECRET, algorithms: [] }, /algorithms/],
+  ['algorithms a text', { secret: SECRET, algorithms: 'HS256' }, /algorithms/, /\['HS256'\]/],
+  ['algorithms a text, with a public key', { publicKey: rsa.publicKey, algorithms: 'RS256' }, /algorithms/, /\[/],
+  ['algorithms a text, with a resolver', { secretOrKeyProvider: () => undefined, algorithms: 'RS256' }, /algorithms/, /\[/],
+  ['an algorithm that is none, with a resolver', { secretOrKeyProvider: () => undefined, algorithms: ['none'] }, /algorithms/, /none/],
+  ['an algorithm that is not supported, with a resolver', { secretOrKeyProvider: () => undefined, algorithms: ['EdDSA'] }, /algorithms/, /EdDSA/],
+  ['a public key that is a secret', { publicKey: SECRET }, /publicKey/, /for a shared secret write secret/],
+  ['a public key that is a secret KeyObject', { publicKey: createSecretKey(Buffer.alloc(32)) }, /publicKey/],
+  ['a public key of too few bits', { publicKey: weak.publicKey }, /2048 bits/, /this has 1024/],
+  ['a public key on another curve', { publicKey: koblitz.publicKey }, /secp256k1/, /P-256/],
+  ['a public key of another kind', { publicKey: edwards.publicKey }, /ed25519/, /RSA/],
+  ['a public key for HS256', { publicKey: rsa.publicKey, algorithms: ['HS256'] }, /HS256 does not fit/, /RS256/],
+  ['a public key for HS256 beside RS256', { publicKey: rsa.publicKey, algorithms: ['RS256', 'HS256'] }, /HS256 does not fit/],
+  ['an elliptic key for RS256', { publicKey: p256.publicKey, algorithms: ['RS256'] }, /RS256 does not fit/, /ES256/],
+  ['a P-256 key for ES384', { publicKey: p256.publicKey, algorithms: ['ES384'] }, /ES384 does not fit/],
+  ['a private key that is encrypted', { privateKey: encrypted }, /privateKey/, /unencrypted/],
+  ['a private key that is public', { privateKey: pem(rsa.publicKey) }, /privateKey/],
+  ['a private key that is no key', { privateKey: 'key.pem' }, /privateKey/],
+  ['keys that are no pair', { privateKey: rsa.privateKey, publicKey: keys.otherRsa.publicKey }, /not a pair/],
+  ['a secret and a public key', { secret: SECRET, publicKey: rsa.publicKey }, /Two sources/, /secret and publicKey/],
+  ['a secret and a ring', { secret: SECRET, keys: [{ kid: 'a', secret: SECRET }] }, /Two sources/, /keys/],
+  ['a secret and a resolver', { secret: SECRET, secretOrKeyProvider: () => undefined }, /Two sources/],
+  ['a resolver without algorithms', { secretOrKeyProvider: () => undefined }, /secretOrKeyProvider/, /algorithms: \['RS256'\]/],
+  ['a resolver that is no function', { secretOrKeyProvider: 'https://idp/jwks.json', algorithms: ['RS256'] }, /secretOrKeyProvider/, /function/],
+  ['an empty ring', { keys: [] }, /keys/, /\[\{ kid, secret \}\]/],
+  ['a ring that is no list', { keys: { a: SECRET } }, /keys/, /\[\{ kid, secret \}\]/],
+  ['a ring of texts', { keys: [SECRET] }, /keys\[0\]/],
+  ['a ring with an entry missing', { keys: [undefined] }, /keys\[0\]/],
+  ['a ring with a kid twice', { keys: [{ kid: 'a', secret: SECRET }, { kid: 'a', publicKey: rsa.publicKey }] }, /keys.*"a".*twice/],
+  ['a ring with two entries without kid', { keys: [{ secret: SECRET }, { publicKey: rsa.publicKey }] }, /no kid/],
+  ['a ring with a kid that is a number', { keys: [{ kid: 1, secret: SECRET }] }, /keys\[0\]\.kid/],
+  ['a ring entry without a key', { keys: [{ kid: 'a' }] }, /keys\[0\]: give either secret/],
+  ['a ring entry with two keys', { keys: [{ kid: 'a', secret: SECRET, publicKey: rsa.publicKey }] }, /keys\[0\]: give either/],
+  ['a ring entry with a short secret', { keys: [{ kid: 'a', secret: 'short' }] }, /keys\[0\]\.secret.*32 bytes/],
+  ['a ring entry retired on no date', { keys: [{ kid: 'a', secret: SECRET, retiredAt: new Date(NaN) }] }, /keys\[0\]\.retiredAt/],
+  ['a ring entry retired on a text', { keys: [{ kid: 'a', secret: SECRET, retiredAt: '2026-01-31' }] }, /keys\[0\]\.retiredAt/, /Date/],
+  ['a ring entry with an unknown option', { keys: [{ kid: 'a', secret: SECRET, retireAt: new Date() }] }, /keys\[0\].*"retireAt".*"retiredAt"/],
+  ['a ring with algorithms beside it', { keys: [{ kid: 'a', secret: SECRET }], algorithms: ['HS256'] }, /each key names its own/],
+  ['an unknown option', { secret: SECRET, issuers: 'a' }, /"issuers"/, /"issuer"/],
+  ['an option of the usual recipe', { secretOrKey: SECRET }, /"secretOrKey"/],
+  ['an unknown transport', { secret: SECRET, transports: { qurey: false } }, /transports.*"qurey".*"query"/],
+  ['an unknown cookie option', { secret: SECRET, cookie: { samesite: 'lax' } }, /cookie.*"samesite".*"sameSite"/],
+  ['an unknown option of links', { secret: SECRET, links: { expires: '5m' } }, /links.*"expires".*"expiresIn"/],
+  ['transports all off', { secret: SECRET, transports: { header: false, query: false, cookie: false } }, /transports/, /Leave one on/],
+  ['transports.query a typo', { secret: SECRET, transports: { query: 'link' } }, /transports\.query/, /'links'/],
+  ['transports.query a text of the environment', { secret: SECRET, transports: { query: 'false' } }, /transports\.query/],
+  ['transports.header a text of the environment', { secret: SECRET, transports: { header: 'false' } }, /transports\.header/, /true or false/],
+  ['transports.cookie a text of the environment', { secret: SECRET, transports: { cookie: 'false' } }, /transports\.cookie/, /true or false/],
+  ['transports.form a number', { secret: SECRET, transports: { form: 1 } }, /transports\.form/, /true or false/],
+  ['requireExpiration a text of the environment', { secret: SECRET, requireExpiration: 'true' }, /requireExpiration/, /true or false/],
+  ['requireSecureConnection a text of the environment', { secret: SECRET, requireSecureConnection: 'false' }, /requireSecureConnection/, /true or false/],
+  ['validate no function', { secret: SECRET, validate: true }, /validate/, /function/],
+  ['links.validate no function', { secret: SECRET, links: { validate: {} } }, /links\.validate/, /function/],
+  ['clock no function', { secret: SECRET, clock: 0 }, /clock/, /function/],
+  ['refusalPage a text', { secret: SECRET, refusalPage: '<h1>No</h1>' }, /refusalPage/, /function.*false/],
+  ['refusalPage true', { secret: SECRET, refusalPage: true }, /refusalPage/],
+  ['issuer empty', { secret: SECRET, issuer: '' }, /issuer/, /leave it out/],
+  ['issuer from a variable that is not set, in a list', { secret: SECRET, issuer: [undefined] }, /issuer/],
+  ['audience an empty list', { secret: SECRET, audience: [] }, /audience/],
+  ['audience a pattern', { secret: SECRET, audience: /.*/ }, /audience/],
+  ['clockTolerance in the wrong unit', { secret: SECRET, clockTolerance: 5000 }, /clockTolerance/, /'30s'/],
+  ['clockTolerance negative', { secret: SECRET, clockTolerance: -1 }, /clockTolerance/],
+  ['clockTolerance infinite', { secret: SECRET, clockTolerance: Infinity }, /clockTolerance/],
+  ['clockTolerance without a unit', { secret: SECRET, clockTolerance: '30' }, /clockTolerance/, /'5m'/],
+  ['notIssuedBefore no date', { secret: SECRET, notIssuedBefore: new Date('yesterday') }, /notIssuedBefore/, /new Date\('/],
+  ['notIssuedBefore a number', { secret: SECRET, notIssuedBefore: 0 }, /notIssuedBefore/],
+  ['tokenName with a blank', { secret: SECRET, tokenName: 'my token' }, /tokenName/],
+  ['tokenName empty', { secret: SECRET, tokenName: '' }, /tokenName/],
+  ['tokenName with a bracket', { secret: SECRET, tokenName: 'tok[]' }, /tokenName/],
+  ['tokenName with a semicolon', { secret: SECRET, tokenName: 'a;b' }, /tokenName/],
+  ['tokenName with a newline', { secret: SECRET, tokenName: 'tok\n' }, /tokenName/],
+  ['cookie.sameSite unknown', { secret: SECRET, cookie: { sameSite: 'loose' } }, /cookie\.sameSite/, /'lax', 'strict' or 'none'/],
+  ['cookie.sameSite none without secure', { secret: SECRET, cookie: { sameSite: 'none', secure: false } }, /cookie\.secure/],
+  ['cookie.path with a semicolon', { secret: SECRET, cookie: { path: '/; Domain=evil.example' } }, /cookie\.path/],
+  ['cookie.domain with a semicolon', { secret: SECRET, cookie: { domain: 'example.com; Path=/' } }, /cookie\.domain/],
+  ['cookie.secure a text of the environment', { secret: SECRET, cookie: { secure: 'true' } }, /cookie\.secure/, /true or false/],
+  ['verifiedTokenCacheSize negative', { secret: SECRET, verifiedTokenCacheSize: -1 }, /verifiedTokenCacheSize/, /0 for no cache/],
+  ['verifiedTokenCacheSize infinite', { secret: SECRET, verifiedTokenCacheSize: Infinity }, /verifiedTokenCacheSize/],
+  ['links.secret short', { secret: SECRET, links: { secret: 'short' } }, /links\.secret/, /32 bytes/],
+  ['links.secret empty', { secret: SECRET, links: { secret: [] } }, /links\.secret/],
+  ['links.secret with one too short', { secret: SECRET, links: { secret: [SECRET, 'short'] } }, /links\.secret/],
+  ['links.expiresIn over the maximum', { secret: SECRET, links: { expiresIn: '8d' } }, /links\.expiresIn/, /'7d' or less/],
+  ['links.expiresIn a second over the maximum', { secret: SECRET, links: { expiresIn: 7 * 24 * 3600 + 1 } }, /links\.expiresIn/],
+  ['links.expiresIn zero', { secret: SECRET, links: { expiresIn: 0 } }, /links\.expiresIn/],
+  ['links.expiresIn no duration', { secret: SECRET, links: { expiresIn: 'soon' } }, /links\.expiresIn.*no duration/],
+  ['links.maxAge negative', { secret: SECRET, links: { maxAge: '-1h' } }, /links\.maxAge/],
+  ['links.maxAge zero', { secret: SECRET, links: { maxAge: 0 } }, /links\.maxAge/],
+  ['links.publicUrl relative', { secret: SECRET, links: { publicUrl: '/api' } }, /links\.publicUrl/, /https:\/\//],
+  ['links.publicUrl without a scheme', { secret: SECRET, links: { publicUrl: 'files.example.com' } }, /links\.publicUrl/],
+  ['links.publicUrl with another scheme', { secret: SECRET, links: { publicUrl: 'javascript:alert(1)' } }, /links\.publicUrl/],
+  ['links.publicUrl with a query', { secret: SECRET, links: { publicUrl: 'https://a.example/?x=1' } }, /links\.publicUrl/],
+  ['links.publicUrl with an empty query', { secret: SECRET, links: { publicUrl: 'https://a.example/x?' } }, /links\.publicUrl/],
+  ['links.publicUrl with an empty fragment', { secret: SECRET, links: { publicUrl: 'https://a.example/x#' } }, /links\.publicUrl/],
+  ['links.publicUrl with a fragment', { secret: SECRET, links: { publicUrl: 'https://a.example/#x' } }, /links\.publicUrl/],
+  ['links.publicUrl with a password', { secret: SECRET, links: { publicUrl: 'https://a:b@a.example' } }, /links\.publicUrl/],
+  ['links.ignoreQuery a text', { secret: SECRET, links: { ignoreQuery: 'utm_source' } }, /links\.ignoreQuery/, /list/],
+]; // prettier-ignore
+
+describe('an application with bad options refuses to start, and says what to write', () => {
+  test.each(BAD)('%s', async (_name, options, ...says) => {
+    const error = await start(options).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(DownloadAuthConfigurationError);
+    const { message } = error as Error;
+    for (const pattern of says) expect(message).toMatch(pattern as RegExp);
+    expect(message).not.toContain(SECRET);
+    expect(message).not.toMatch(/MII[A-Za-z0-9]/);
+  });
+
+  test.each<[string, unknown, RegExp]>([
+    ['an unknown option', { requireSecureConection: true }, /"requireSecureConection".*"requireSecureConnection"/],
+    ['an unknown transport', { transports: { qurey: false } }, /"qurey".*"query"/],
+    ['a transport that is a text', { transports: { query: 'off' } }, /transports\.query/],
+    ['all transports off', { transports: { header: false, query: false, cookie: false, form: false } }, /all are switched off/],
+    ['requireSecureConnection a text', { requireSecureConnection: 'no' }, /requireSecureConnection/],
+    ['a delivery option that does not exist', { delivery: { cache: true } }, /cache/],
+  ])('%s on @StreamDownload()', (_name, options, says) => {
+    const mark = () => StreamDownload(options as never);
+    expect(mark).toThrow(DownloadAuthConfigurationError);
+    expect(mark).toThrow(says);
+  }); // prettier-ignore
+});
+
+describe('options that look odd and are good', () => {
+  test.each<[string, DownloadAuthOptions]>([
+    ['members that are undefined', { secret: SECRET, issuer: undefined, links: undefined, transports: undefined, cookie: undefined, clock: undefined }],
+    ['one transport only', { secret: SECRET, transports: { query: false, cookie: false } }],
+    ['durations of every kind', { secret: SECRET, clockTolerance: 1.5, links: { expiresIn: '7d', maxAge: '2 hours' } }],
+    ['a public URL with a path and a slash', { secret: SECRET, links: { publicUrl: 'https://a.example/api/' } }],
+    ['an empty public URL', { secret: SECRET, links: { publicUrl: '' } }],
+    ['the same secret for links', { secret: SECRET, links: { secret: SECRET } }],
+    ['a cookie for all sites', { secret: SECRET, cookie: { sameSite: 'none' } }],
+    ['a token name as another framework has it', { secret: SECRET, tokenName: 'X-Amz.Token~1' }],
+  ])('%s', async (_name, options) => {
+    await start(options);
+    expect((await (app as TestApp).request('/files/a', { headers: bearer(accessToken()) })).status).toBe(200);
+  });
+}); // prettier-ignore
+
+const OPTIONS = Symbol('options');
+
+@Injectable()
+class OptionsFactory {
+  constructor(@Inject(OPTIONS) private readonly options: DownloadAuthOptions) {}
+
+  async createDownloadAuthOptions(): Promise<DownloadAuthOptions> {
+    return this.options;
+  }
+}
+
+@Module({
+  providers: [{ provide: OPTIONS, useValue: { secret: SECRET } }, OptionsFactory],
+  exports: [OPTIONS, OptionsFactory],
+})
+class ConfigModule {}
+
+describe.each(ADAPTERS)('forRootAsync on %s', (adapter) => {
+  test.each([
+    ['useFactory', DownloadAuthModule.forRootAsync({ useFactory: () => ({ secret: SECRET }) })],
+    ['useFactory with imports and inject', DownloadAuthModule.forRootAsync({ imports: [ConfigModule], inject: [OPTIONS], useFactory: async (options: DownloadAuthOptions) => options })],
+    ['useClass', DownloadAuthModule.forRootAsync({ imports: [ConfigModule], useClass: OptionsFactory })],
+    ['useExisting', DownloadAuthModule.forRootAsync({ imports: [ConfigModule], useExisting: OptionsFactory })],
+    ['isGlobal', DownloadAuthModule.forRootAsync({ isGlobal: true, useFactory: () => ({ secret: SECRET }) })],
+  ])('takes the options from %s', async (_name, module) => {
+    app = await startApp({ adapter, controllers: [HelloController], imports: [module] });
+    expect((await app.request('/files/a', { headers: bearer(accessToken()) })).status).toBe(200);
+    const forged = forge({ alg: 'HS256' }, { exp: inAnHour() }, `not ${SECRET}`);
+    expect((await app.request('/files/a', { headers: bearer(forged) })).status).toBe(401);
+  }); // prettier-ignore
+
+  test.each<[string, () => DownloadAuthOptions | Promise<DownloadAuthOptions>, RegExp]>([
+    ['bad options', () => ({ secret: 'short' }), /at least 32 bytes/],
+    ['nothing', () => undefined as never, /forRoot/],
+    ['a promise of nothing', async () => undefined as never, /forRoot/],
+  ])('refuses to start where a factory gives %s', async (_name, useFactory, says) => {
+    const starting = startApp({
+      adapter,
+      controllers: [HelloController],
+      imports: [DownloadAuthModule.forRootAsync({ useFactory })],
+    });
+    await expect(starting).rejects.toThrow(DownloadAuthConfigurationError);
+    await expect(starting).rejects.toThrow(says);
+  });
+});

@@ -1,0 +1,206 @@
+import { Controller, Get, Post } from '@nestjs/common';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type DownloadAuthOptions,
+  DownloadRefusal,
+  type RefusalCode,
+  StreamDownload,
+} from '../../lib/index.js';
+import { MemoryLogger } from '../support/memory-logger.js';
+import { expectRefusal } from '../support/refusal.js';
+import { ADAPTERS, SECRET, startApp, type TestApp } from '../support/test-app.js';
+
+const CHROME = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8';
+const FIREFOX = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
+const EVIL = `<script>alert("1")</script><img src=x onerror='alert(2)'>&amp;`;
+
+@Controller('files')
+class FilesController {
+  @Get('evil')
+  @StreamDownload()
+  evil(): never {
+    return undefined as never;
+  }
+
+  @Get('thrown')
+  @StreamDownload({ transports: { header: false, query: false, cookie: true } })
+  thrown(): never {
+    return undefined as never;
+  }
+
+  @Post('42')
+  @StreamDownload()
+  post(): string {
+    return 'the file';
+  }
+
+  @Get('42')
+  @StreamDownload()
+  get(): string {
+    return 'the file';
+  }
+}
+
+describe.each(ADAPTERS)('the answer to a refused request on %s', (adapter) => {
+  let app: TestApp;
+  const logger = new MemoryLogger();
+  const start = async (options: Partial<DownloadAuthOptions> = {}) => {
+    app = await startApp({
+      adapter,
+      controllers: [FilesController],
+      options: { secret: SECRET, ...options },
+      logger,
+    });
+  };
+  const ask = (headers: Record<string, string>, path = '/files/42', method = 'GET') => app.request(path, { headers, method });
+
+  describe('is a page or JSON', () => {
+    beforeAll(() => start());
+    afterAll(() => app.close());
+
+    test.each<[string, Record<string, string>]>([
+      ['a navigation of Chrome', { accept: CHROME, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }],
+      ['a navigation of Firefox', { accept: FIREFOX, 'sec-fetch-mode': 'navigate' }],
+      ['a browser without fetch metadata', { accept: FIREFOX }],
+      ['whoever prefers HTML', { accept: 'application/json;q=0.5, text/html' }],
+      ['whoever takes HTML and nothing else', { accept: 'text/html' }],
+      ['whoever takes any text', { accept: 'text/*' }],
+      ['HTML in capitals', { accept: 'TEXT/HTML' }],
+    ])('a page for %s', async (_name, headers) => {
+      const answer = await ask(headers);
+      expect(answer.status).toBe(401);
+      expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
+      expect(answer.headers).toMatchObject({
+        'cache-control': 'no-store',
+        'www-authenticate': 'Bearer',
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+      });
+      expect(answer.headers['content-security-policy']).toMatch(/default-src 'none'.*sandbox/);
+      expect(answer.headers).not.toHaveProperty('location');
+      expect(answer.text).toContain('Sign in to download this file.');
+      expect(answer.text).toContain('401 Unauthorized · TOKEN_MISSING');
+      expect(answer.text).not.toMatch(/<script|<a |<form|<img|http-equiv/i);
+    });
+
+    test.each<[string, Record<string, string>]>([
+      ['curl', { accept: '*/*' }],
+      ['nobody in particular', {}],
+      ['an empty Accept', { accept: '' }],
+      ['fetch', { accept: '*/*', 'sec-fetch-mode': 'cors' }],
+      ['fetch that would take HTML', { accept: CHROME, 'sec-fetch-mode': 'same-origin' }],
+      ['an image of a page', { accept: 'image/avif,image/webp,*/*;q=0.8', 'sec-fetch-mode': 'no-cors' }],
+      ['Angular', { accept: 'application/json, text/plain, */*' }],
+      ['whoever likes both alike', { accept: 'application/json, text/html' }],
+      ['whoever prefers JSON', { accept: 'text/html;q=0.8, application/json;q=0.9' }],
+      ['whoever refuses HTML', { accept: 'text/html;q=0, */*' }],
+      ['whoever takes neither', { accept: 'image/png' }],
+      ['a malformed Accept', { accept: ';;;,q=,/,text' }],
+      ['a long Accept', { accept: 'a/b;q=0.1,'.repeat(1000) }],
+    ])('JSON for %s', async (_name, headers) => {
+      expectRefusal(await ask(headers), 401, 'TOKEN_MISSING');
+    });
+
+    test('nothing but headers for a HEAD', async () => {
+      const answer = await ask({ accept: CHROME }, '/files/42', 'HEAD');
+      expect([answer.status, answer.text]).toEqual([401, '']);
+      expect(answer.headers['www-authenticate']).toBe('Bearer');
+    });
+
+    test('the page shows nothing of the request', async () => {
+      const answer = await ask({ accept: CHROME, 'user-agent': EVIL, referer: EVIL, cookie: `ss-tok=${encodeURIComponent(EVIL)}` }, `/files/42?x=${encodeURIComponent(EVIL)}`);
+      expect(answer.status).toBe(401);
+      expect(answer.text).not.toMatch(/alert|onerror/);
+    });
+  });
+
+  describe('can be replaced', () => {
+    afterEach(() => app.close());
+
+    test('by a page of the application', async () => {
+      await start({ refusalPage: (refusal) => `<h1>${refusal.code} ${refusal.getStatus()}</h1>` });
+      const answer = await ask({ accept: CHROME });
+      expect(answer.text).toBe('<h1>TOKEN_MISSING 401</h1>');
+      expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
+      expectRefusal(await ask({ accept: '*/*' }), 401, 'TOKEN_MISSING');
+    });
+
+    test('by JSON for one code and a page for the others', async () => {
+      await start({ refusalPage: ({ code }) => (code === 'TOKEN_MISSING' ? undefined : `<h1>${code}</h1>`) });
+      expectRefusal(await ask({ accept: CHROME }), 401, 'TOKEN_MISSING');
+      expect((await ask({ accept: CHROME, authorization: 'Bearer x' })).text).toBe('<h1>TOKEN_INVALID</h1>');
+    });
+
+    test('by JSON always', async () => {
+      await start({ refusalPage: false });
+      expectRefusal(await ask({ accept: CHROME, 'sec-fetch-mode': 'navigate' }), 401, 'TOKEN_MISSING');
+    });
+
+    test('by an empty page', async () => {
+      await start({ refusalPage: () => '' });
+      const answer = await ask({ accept: CHROME });
+      expect([answer.status, answer.text]).toEqual([401, '']);
+      expect(answer.headers['content-type']).toMatch(/^text\/html/);
+    });
+
+    test('and falls back to JSON where the page of the application breaks', async () => {
+      logger.lines.length = 0;
+      await start({
+        refusalPage: () => {
+          throw new Error('template is missing');
+        },
+      });
+      expectRefusal(await ask({ accept: CHROME }), 401, 'TOKEN_MISSING');
+      expect(logger.text).toMatch(/template is missing/);
+      expectRefusal(await ask({ accept: '*/*' }), 401, 'TOKEN_MISSING');
+    });
+  });
+}); // prettier-ignore
+
+describe('DownloadRefusal', () => {
+  const CODES: [RefusalCode, number, string | undefined, string | undefined][] = [
+    ['TOKEN_MISSING', 401, 'Bearer', undefined],
+    ['TOKEN_INVALID', 401, 'invalid_token', undefined],
+    ['TOKEN_EXPIRED', 401, 'invalid_token', undefined],
+    ['TOKEN_NOT_YET_VALID', 401, 'invalid_token', undefined],
+    ['TOKEN_CUT_OFF', 401, 'invalid_token', undefined],
+    ['TOKEN_AMBIGUOUS', 400, 'invalid_request', undefined],
+    ['ACCESS_DENIED', 403, undefined, undefined],
+    ['INSECURE_CONNECTION', 403, undefined, undefined],
+    ['LINK_INVALID', 403, undefined, undefined],
+    ['LINK_SCOPE', 403, undefined, undefined],
+    ['LINK_NOT_YET_VALID', 403, undefined, '60'],
+    ['LINK_EXPIRED', 410, undefined, undefined],
+    ['LINK_REVOKED', 410, undefined, undefined],
+    ['LINK_USED_UP', 410, undefined, undefined],
+    ['PREFETCH_REFUSED', 503, undefined, '1'],
+    ['KEY_UNAVAILABLE', 503, undefined, '5'],
+    ['STORE_UNAVAILABLE', 503, undefined, '5'],
+  ];
+
+  test.each(CODES)('%s is a %i', (code, status, challenge, retryAfter) => {
+    const refusal = new DownloadRefusal(code);
+    expect(refusal.getStatus()).toBe(status);
+    expect(refusal.getResponse()).toMatchObject({ statusCode: status, code, message: refusal.message });
+    expect(refusal.headers['Cache-Control']).toBe('no-store');
+    if (challenge === undefined) expect(refusal.headers).not.toHaveProperty('WWW-Authenticate');
+    else expect(refusal.headers['WWW-Authenticate']).toContain(challenge);
+    expect(refusal.headers['Retry-After']).toBe(retryAfter);
+  });
+
+  test('waits whole seconds, at least one', () => {
+    const wait = (retryAfter: number) => new DownloadRefusal('LINK_NOT_YET_VALID', { retryAfter }).headers['Retry-After'];
+    expect([wait(0), wait(-5), wait(0.2), wait(1.2)]).toEqual(['1', '1', '1', '2']);
+  });
+
+  test('keeps a message of the application out of the syntax of the header', () => {
+    const { headers } = new DownloadRefusal('TOKEN_INVALID', { message: 'say "no"\\\r\nSet-Cookie: a=b é ключ' });
+    expect(headers['WWW-Authenticate']).toMatch(/^Bearer error="invalid_token", error_description="[\x20\x21\x23-\x5b\x5d-\x7e]+"$/);
+  });
+
+  test('keeps its cause to itself', () => {
+    const refusal = new DownloadRefusal('KEY_UNAVAILABLE', { cause: new Error('secret place') });
+    expect(JSON.stringify(refusal.getResponse())).not.toContain('secret place');
+    expect(refusal.cause).toBeInstanceOf(Error);
+  });
+}); // prettier-ignore

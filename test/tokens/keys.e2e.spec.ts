@@ -1,0 +1,204 @@
+import { createSecretKey, generateKeyPairSync } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { DownloadAuthConfigurationError, type DownloadAuthOptions, DownloadLinks } from '../../lib/index.js';
+import { forge, inAnHour, keys, pem } from '../support/forge.js';
+import { HelloController } from '../support/hello.controller.js';
+import { expectRefusal } from '../support/refusal.js';
+import { ADAPTERS, type Answer, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+
+const OTHER = 'another secret for tests that is long enough to be one';
+const LONG = 'x'.repeat(64);
+const { rsa, p256, p384 } = keys;
+const weakRsa = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey;
+
+function token(
+  header: { alg: string; kid?: string; typ?: string },
+  key: Parameters<typeof forge>[2],
+): string {
+  return forge(header, { sub: 'ada', exp: inAnHour() }, key);
+}
+
+describe.each(ADAPTERS)('keys on %s', (adapter) => {
+  let app: TestApp;
+  let now = Date.now();
+  beforeEach(() => {
+    now = Date.now();
+  });
+  afterEach(() => app.close());
+
+  async function start(options: DownloadAuthOptions): Promise<void> {
+    app = await startApp({
+      adapter,
+      controllers: [HelloController],
+      options: { clock: () => now, ...options },
+    });
+  }
+  const present = (token: string): Promise<Answer> => app.request('/files/42', { headers: bearer(token) });
+
+  describe.each<[string, DownloadAuthOptions, string, string]>([
+    ['a secret as text', { secret: SECRET }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS256' }, OTHER)],
+    ['a secret as bytes', { secret: Buffer.from(SECRET) }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS256' }, OTHER)],
+    ['a secret KeyObject', { secret: createSecretKey(Buffer.from(SECRET)) }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS256' }, OTHER)],
+    ['a secret for HS512', { secret: LONG, algorithms: ['HS512'] }, token({ alg: 'HS512' }, LONG), token({ alg: 'HS256' }, LONG)],
+    ['a secret for two algorithms', { secret: LONG, algorithms: ['HS256', 'HS384'] }, token({ alg: 'HS384' }, LONG), token({ alg: 'HS512' }, LONG)],
+    ['a secret of letters beyond Latin-1', { secret: 'ключ'.repeat(8) }, token({ alg: 'HS256' }, 'ключ'.repeat(8)), token({ alg: 'HS256' }, '????'.repeat(8))],
+    ['an RSA public key', { publicKey: pem(rsa.publicKey) }, token({ alg: 'RS256' }, rsa.privateKey), token({ alg: 'RS384' }, rsa.privateKey)],
+    ['an RSA public KeyObject', { publicKey: rsa.publicKey }, token({ alg: 'RS256' }, rsa.privateKey), token({ alg: 'RS256' }, keys.otherRsa.privateKey)],
+    ['an RSA public key for PS384', { publicKey: rsa.publicKey, algorithms: ['PS384'] }, token({ alg: 'PS384' }, rsa.privateKey), token({ alg: 'RS256' }, rsa.privateKey)],
+    ['an RSA private key alone', { privateKey: rsa.privateKey }, token({ alg: 'RS256' }, rsa.privateKey), token({ alg: 'HS256' }, pem(rsa.publicKey))],
+    ['an RSA pair', { privateKey: rsa.privateKey, publicKey: rsa.publicKey }, token({ alg: 'RS256' }, rsa.privateKey), token({ alg: 'RS256' }, keys.otherRsa.privateKey)],
+    ['a P-256 public key', { publicKey: pem(p256.publicKey) }, token({ alg: 'ES256' }, p256.privateKey), token({ alg: 'ES256' }, keys.otherP256.privateKey)],
+    ['a P-384 private key', { privateKey: p384.privateKey }, token({ alg: 'ES384' }, p384.privateKey), token({ alg: 'ES256' }, p256.privateKey)],
+    ['a resolver with a secret', { secretOrKeyProvider: (_r, _t, done) => done(null, SECRET), algorithms: ['HS256'] }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS256' }, OTHER)],
+    ['a resolver with a secret as bytes', { secretOrKeyProvider: (_r, _t, done) => done(null, Buffer.from(SECRET)), algorithms: ['HS256'] }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS384' }, SECRET)],
+    ['a resolver with a PEM', { secretOrKeyProvider: (_r, _t, done) => done(null, pem(rsa.publicKey)), algorithms: ['RS256', 'HS256'] }, token({ alg: 'RS256' }, rsa.privateKey), token({ alg: 'HS256' }, pem(rsa.publicKey))],
+    ['a resolver with a KeyObject', { secretOrKeyProvider: (_r, _t, done) => done(null, p256.publicKey), algorithms: ['RS256', 'ES256'] }, token({ alg: 'ES256' }, p256.privateKey), token({ alg: 'RS256' }, rsa.privateKey)],
+    ['a resolver that takes its time', { secretOrKeyProvider: (_r, _t, done) => setImmediate(() => done(null, SECRET)), algorithms: ['HS256'] }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS256' }, OTHER)],
+  ])('%s', (_name, options, good, bad) => {
+    test('verifies what it signed, and nothing else', async () => {
+      await start(options);
+      expect((await present(good)).json).toMatchObject({ grant: { kind: 'access', subject: 'ada' } });
+      expectRefusal(await present(bad), 401, 'TOKEN_INVALID', bad);
+    });
+  }); // prettier-ignore
+
+  describe('a resolver', () => {
+    test('is told the request and the token', async () => {
+      const told: unknown[] = [];
+      await start({
+        algorithms: ['HS256'],
+        secretOrKeyProvider: (request, rawJwtToken, done) => {
+          told.push(request.headers.authorization, rawJwtToken);
+          done(null, SECRET);
+        },
+      });
+      const good = token({ alg: 'HS256' }, SECRET);
+      await present(good);
+      expect(told).toEqual([`Bearer ${good}`, good]);
+    });
+
+    test.each<[string, NonNullable<DownloadAuthOptions['secretOrKeyProvider']>]>([
+      ['says that it failed', (_r, _t, done) => done(new Error('no connection'))],
+      ['says so later', (_r, _t, done) => setImmediate(() => done(new Error('no connection')))],
+      ['says so with a text', (_r, _t, done) => done('no connection')],
+      ['throws', () => { throw new Error('no connection'); }],
+      ['rejects', (() => Promise.reject(new Error('no connection'))) as never],
+      ['gives a secret that is too short', (_r, _t, done) => done(null, 'short')],
+      ['gives an RSA key that is too short', (_r, _t, done) => done(null, weakRsa)],
+      ['gives something that is no key', (_r, _t, done) => done(null, '-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----')],
+    ])('that %s is our trouble, not the caller’s', async (_name, secretOrKeyProvider) => {
+      await start({ secretOrKeyProvider, algorithms: ['HS256', 'RS256'] });
+      const good = token({ alg: 'HS256' }, SECRET);
+      expectRefusal(await present(good), 503, 'KEY_UNAVAILABLE', good);
+    }); // prettier-ignore
+
+    test.each<[string, NonNullable<DownloadAuthOptions['secretOrKeyProvider']>]>([
+      ['finds no key', (_r, _t, done) => done(null)],
+      ['finds null', (_r, _t, done) => done(null, null as never)],
+      ['finds an empty text', (_r, _t, done) => done(null, '')],
+      ['finds empty bytes', (_r, _t, done) => done(null, Buffer.alloc(0))],
+      ['says that there is no such key', (_r, _t, done) => done(Object.assign(new Error(), { name: 'SigningKeyNotFoundError' }))],
+    ])('that %s refuses the token, even one signed with nothing', async (_name, secretOrKeyProvider) => {
+      await start({ secretOrKeyProvider, algorithms: ['HS256', 'RS256'] });
+      for (const forged of [token({ alg: 'HS256' }, SECRET), token({ alg: 'HS256' }, '')]) {
+        expectRefusal(await present(forged), 401, 'TOKEN_INVALID', forged);
+      }
+    }); // prettier-ignore
+  });
+
+  describe('a key ring', () => {
+    const ring = (): DownloadAuthOptions => ({
+      keys: [
+        { kid: 'new', secret: SECRET },
+        { kid: 'rsa', publicKey: rsa.publicKey, retiredAt: new Date(now + 1000) },
+        { secret: OTHER, retiredAt: new Date(now + 2000) },
+      ],
+    });
+
+    test('chooses the key by kid, and the one without kid for tokens without', async () => {
+      await start(ring());
+      for (const good of [
+        token({ alg: 'HS256', kid: 'new' }, SECRET),
+        token({ alg: 'RS256', kid: 'rsa' }, rsa.privateKey),
+        token({ alg: 'HS256' }, OTHER),
+      ])
+        expect((await present(good)).status).toBe(200);
+      for (const bad of [
+        token({ alg: 'HS256', kid: 'new' }, OTHER),
+        token({ alg: 'HS256' }, SECRET),
+        token({ alg: 'HS256', kid: 'newer' }, SECRET),
+        token({ alg: 'HS256', kid: 'undefined' }, OTHER),
+        token({ alg: 'RS256', kid: 'new' }, rsa.privateKey),
+        token({ alg: 'HS256', kid: 'rsa' }, pem(rsa.publicKey)),
+      ])
+        expectRefusal(await present(bad), 401, 'TOKEN_INVALID', bad);
+    });
+
+    test('does without a key from the moment on at which it is retired', async () => {
+      await start(ring());
+      const signed = token({ alg: 'RS256', kid: 'rsa' }, rsa.privateKey);
+      expect((await present(signed)).status).toBe(200);
+      now += 999;
+      expect((await present(signed)).status).toBe(200);
+      now += 1;
+      expectRefusal(await present(signed), 401, 'TOKEN_INVALID', signed);
+      expect((await present(token({ alg: 'HS256' }, OTHER))).status).toBe(200);
+      now += 1000;
+      expectRefusal(await present(token({ alg: 'HS256' }, OTHER)), 401, 'TOKEN_INVALID');
+    });
+
+    test('opens links that a key signed which is not retired, and none of a retired one', async () => {
+      await start({ keys: [{ kid: 'old', secret: OTHER }, { kid: 'new', secret: SECRET }] });
+      const { url } = app.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } });
+      await app.close();
+      await start({
+        keys: [{ kid: 'new', secret: SECRET }, { kid: 'old', secret: OTHER, retiredAt: new Date(now + 1000) }],
+      });
+      expect((await app.request(url)).status).toBe(200);
+      now += 1000;
+      expectRefusal(await app.request(url), 403, 'LINK_INVALID', url.split('=')[1]);
+    }); // prettier-ignore
+
+    test('signs links with its first key that is not retired', async () => {
+      await start({
+        keys: [{ kid: 'old', secret: OTHER, retiredAt: new Date(now + 1000) }, { kid: 'new', secret: SECRET }],
+      });
+      const links = app.get(DownloadLinks);
+      now += 1000;
+      expect((await app.request(links.create(HelloController, 'get', { params: { id: 'a' } }).url)).status).toBe(200);
+    }); // prettier-ignore
+  });
+
+  test('a public key alone mints no link, and says what to write', async () => {
+    await start({ publicKey: rsa.publicKey });
+    const mint = () => app.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } });
+    expect(mint).toThrow(DownloadAuthConfigurationError);
+    expect(mint).toThrow(/links: \{ secret:/);
+    const forged = token({ alg: 'HS256', typ: 'dl+jwt' }, '');
+    expectRefusal(await present(forged), 403, 'LINK_INVALID', forged);
+  });
+
+  test('a public key with links.secret mints links that work', async () => {
+    await start({ publicKey: rsa.publicKey, links: { secret: OTHER } });
+    const { url } = app.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } });
+    expect((await app.request(url)).json.grant.kind).toBe('link');
+  });
+
+  test('links.secret rotates: the newest signs, all of them verify, one that is gone does not', async () => {
+    const rotated = async (secret: NonNullable<DownloadAuthOptions['links']>['secret']): Promise<string> => {
+      await app?.close();
+      await start({ secret: SECRET, links: { secret } });
+      return app.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } }).url;
+    };
+    const [older, newer] = [OTHER, Buffer.from(LONG)];
+    const old = await rotated(older);
+    const fresh = await rotated([newer, older]);
+    expect((await app.request(old)).status).toBe(200);
+    expect((await app.request(fresh)).status).toBe(200);
+    await rotated([newer]);
+    expect((await app.request(fresh)).status).toBe(200);
+    expectRefusal(await app.request(old), 403, 'LINK_INVALID');
+    await rotated(older);
+    expectRefusal(await app.request(fresh), 403, 'LINK_INVALID');
+  });
+});

@@ -1,0 +1,126 @@
+import { Controller, Get, Module } from '@nestjs/common';
+import passport from 'passport';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DownloadAuthModule, DownloadLinks, StreamDownload } from '../../lib/index.js';
+import { SignatureVerifier } from '../../lib/tokens/jwt.strategy.js';
+import { forge, inAnHour, keys } from '../support/forge.js';
+import { HelloController } from '../support/hello.controller.js';
+import { expectRefusal } from '../support/refusal.js';
+import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+
+const OTHER = 'another secret for tests that is long enough to be one';
+const token = (secret: string): string => forge({ alg: 'HS256' }, { sub: 'ada', exp: inAnHour() }, secret);
+const strategies = (): string[] => Object.keys((passport as unknown as { _strategies: object })._strategies);
+
+describe.each(ADAPTERS)('two applications in one process on %s', (adapter) => {
+  let first: TestApp;
+  let second: TestApp;
+  beforeAll(async () => {
+    first = await startApp({ adapter, controllers: [HelloController], options: { secret: SECRET } });
+    second = await startApp({ adapter, controllers: [HelloController], options: { secret: OTHER } });
+  });
+  afterAll(() => Promise.all([first.close(), second.close()]));
+
+  test('accept their own tokens and not those of each other', async () => {
+    for (const [app, own, others] of [[first, SECRET, OTHER], [second, OTHER, SECRET]] as const) {
+      expect((await app.request('/files/a', { headers: bearer(token(own)) })).status).toBe(200);
+      expectRefusal(await app.request('/files/a', { headers: bearer(token(others)) }), 401, 'TOKEN_INVALID');
+    }
+  }); // prettier-ignore
+
+  test('open their own links and not those of each other', async () => {
+    const mint = (app: TestApp) => app.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } }).url;
+    const [a, b] = [mint(first), mint(second)];
+    expect((await first.request(a)).status).toBe(200);
+    expect((await second.request(b)).status).toBe(200);
+    expectRefusal(await second.request(a), 403, 'LINK_INVALID');
+    expectRefusal(await first.request(b), 403, 'LINK_INVALID');
+  }); // prettier-ignore
+
+  test('go on when the other is closed, and leave nothing behind', async () => {
+    const before = strategies();
+    const third = await startApp({ adapter, controllers: [HelloController], options: { secret: OTHER } });
+    expect(strategies()).toHaveLength(before.length + 1);
+    await third.close();
+    expect(strategies()).toEqual(before);
+    expect((await first.request('/files/a', { headers: bearer(token(SECRET)) })).status).toBe(200);
+  });
+});
+
+@Controller('a')
+class AController {
+  @Get(':id')
+  @StreamDownload()
+  get(): string {
+    return 'a';
+  }
+}
+
+@Controller('b')
+class BController {
+  constructor(private readonly links: DownloadLinks) {}
+
+  @Get('link')
+  link(): unknown {
+    return this.links.create(BController, 'get', { params: { id: '1' } });
+  }
+
+  @Get(':id')
+  @StreamDownload()
+  get(): string {
+    return 'b';
+  }
+}
+
+@Module({
+  imports: [DownloadAuthModule.forRoot({ secret: SECRET, isGlobal: false })],
+  controllers: [AController],
+})
+class AModule {}
+
+@Module({
+  imports: [DownloadAuthModule.forRoot({ secret: OTHER, isGlobal: false, tokenName: 'tok' })],
+  controllers: [BController],
+})
+class BModule {}
+
+describe.each(ADAPTERS)('two instances of the module in one application on %s', (adapter) => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startApp({ adapter, controllers: [], imports: [AModule, BModule] });
+  });
+  afterAll(() => app.close());
+
+  test('each guards its own routes with its own key', async () => {
+    expect((await app.request('/a/1', { headers: bearer(token(SECRET)) })).text).toBe('a');
+    expect((await app.request('/b/1', { headers: bearer(token(OTHER)) })).text).toBe('b');
+    expectRefusal(await app.request('/a/1', { headers: bearer(token(OTHER)) }), 401, 'TOKEN_INVALID');
+    expectRefusal(await app.request('/b/1', { headers: bearer(token(SECRET)) }), 401, 'TOKEN_INVALID');
+  });
+
+  test('each knows its own token name only', async () => {
+    expect((await app.request(`/b/1?tok=${token(OTHER)}`)).text).toBe('b');
+    expectRefusal(await app.request(`/b/1?ss-tok=${token(OTHER)}`), 401, 'TOKEN_MISSING');
+    expectRefusal(await app.request(`/a/1?tok=${token(SECRET)}`), 401, 'TOKEN_MISSING');
+  });
+
+  test('a link of one opens nothing of the other', async () => {
+    const { url, token: link } = (await app.request('/b/link')).json;
+    expect(url).toMatch(/^\/b\/1\?tok=/);
+    expect((await app.request(url)).text).toBe('b');
+    expectRefusal(await app.request(`/a/1?ss-tok=${link}`), 403, 'LINK_INVALID', link);
+  });
+});
+
+describe('SignatureVerifier', () => {
+  test('registers under a name of its own, and withdraws just that', async () => {
+    const [one, two] = [new SignatureVerifier(), new SignatureVerifier()];
+    expect(one.strategyName).not.toBe(two.strategyName);
+    one.dispose();
+    expect(strategies()).not.toContain(one.strategyName);
+    const signed = forge({ alg: 'ES256' }, { sub: 'ada' }, keys.p256.privateKey);
+    expect(await two.verify(signed, keys.p256.publicKey)).toEqual({ sub: 'ada' });
+    await expect(one.verify(signed, keys.p256.publicKey)).rejects.toThrow(/strategy/);
+    two.dispose();
+  });
+});
