@@ -8,6 +8,9 @@ const TICK = 200;
 /** What the stub says under the time, by state. */
 const LABELS = { active: 'left', expired: 'expired', revoked: 'revoked' };
 
+/** What is said until the server tells more. */
+const DOWNLOADING = 'Your browser is downloading it.';
+
 /** How many happenings a ticket shows. */
 const LOG_LINES = 4;
 
@@ -100,12 +103,15 @@ export class Tickets {
     element.toggleAttribute('data-ending', state === 'active' && left < 10_000);
   }
 
-  #showUses(ticket, { maxDownloads, used = 0 }) {
-    const isUsedUp = maxDownloads !== undefined && used >= maxDownloads;
-    ticket.element.toggleAttribute('data-used-up', isUsedUp);
+  #showUses(ticket, { maxDownloads, used = 0, progress }) {
     this.#part(ticket, 'uses').textContent =
       maxDownloads !== undefined ? `${used} of ${maxDownloads} used` : used > 0 ? `used ${used}×` : '';
-    if (isUsedUp && ticket.state === 'active') this.#button(ticket, 'try').hidden = false;
+    if (ticket.state !== 'active') return;
+    // who has begun the last download may finish it
+    const isUsedUp = maxDownloads !== undefined && used >= maxDownloads && progress?.complete === true;
+    ticket.element.toggleAttribute('data-used-up', isUsedUp);
+    for (const action of ['copy', 'download']) this.#button(ticket, action).hidden = isUsedUp;
+    this.#button(ticket, 'try').hidden = !isUsedUp;
   }
 
   #showProgress(ticket, { progress }) {
@@ -125,6 +131,8 @@ export class Tickets {
     if (latest && ticket.latest !== undefined && latest !== ticket.latest) {
       this.#announce(`${ticket.file}: ${latest}`);
     }
+    const status = this.#part(ticket, 'status');
+    if (latest !== ticket.latest && status.textContent === DOWNLOADING) status.textContent = '';
     ticket.latest = latest ?? '';
     this.#part(ticket, 'log').replaceChildren(
       ...lines.map((happening) => {
@@ -165,7 +173,7 @@ export class Tickets {
 
     download: ({ url }) => {
       download(url);
-      return 'Your browser is downloading it.';
+      return DOWNLOADING;
     },
 
     try: async ({ url, element }) => {
