@@ -11,6 +11,9 @@ import {
   listedUntil,
 } from './link-ledger.js';
 
+/** Milliseconds between two warnings while the server is away. */
+const WARN_EVERY = 5000;
+
 const CHANGES = 'sample:changes';
 const entryKey = (id: string): string => `sample:link:${id}`;
 const happeningsKey = (id: string): string => `sample:happenings:${id}`;
@@ -25,17 +28,25 @@ export class RedisLedger extends LinkLedger implements OnApplicationShutdown {
   private readonly logger = new Logger('RedisLedger');
   private readonly redis: Redis;
   private readonly subscriber: Redis;
+  private warnedAt = 0;
 
   constructor(url: string) {
     super();
     // a request had better fail than wait for a server that is away
     this.redis = new Redis(url, { maxRetriesPerRequest: 1 });
     this.subscriber = this.redis.duplicate({ maxRetriesPerRequest: null });
-    for (const client of [this.redis, this.subscriber]) {
-      client.on('error', (error: Error) => this.logger.warn(`Redis: ${error.message}`));
-    }
+    this.redis.on('error', (error: Error) => this.warn(error));
+    // goes the way of the other one
+    this.subscriber.on('error', () => undefined);
     this.subscriber.on('message', (_channel, text) => this.changes.next(JSON.parse(text) as LinkChange));
     this.subscriber.subscribe(CHANGES).catch(() => undefined);
+  }
+
+  /** Not at every attempt to reach it. */
+  private warn(error: Error): void {
+    if (Date.now() - this.warnedAt < WARN_EVERY) return;
+    this.warnedAt = Date.now();
+    this.logger.warn(`Redis cannot be reached, so there are no links: ${error.message}`);
   }
 
   async put(entry: LinkEntry): Promise<void> {

@@ -15,7 +15,7 @@ export function wordsFor({ type, status, code, length, from = 0, bytes = 0 }) {
         ? `Stopped by the server after ${formatBytes(bytes)}${size}.`
         : `Broken off after ${formatBytes(bytes)}${size}. It can be resumed.`;
     case 'refused':
-      return `Somebody was refused: ${status} ${REFUSALS[code] ?? code}.`;
+      return `A request was refused: ${status} ${REFUSALS[code] ?? code}.`;
     case 'revoked':
       return 'Revoked by you.';
     default:

@@ -206,7 +206,7 @@ describe.skipIf(!hasChromium)('the page of the sample application, in Chromium',
       const answer = await visitor.goto(url);
       expect(answer?.status()).toBe(410);
       await visitor.close();
-      await ticket.getByText('Somebody was refused: 410 used up.').waitFor();
+      await ticket.getByText('A request was refused: 410 used up.').waitFor();
     });
 
     test(
