@@ -56,6 +56,10 @@ class ServerProcess {
     return this.ask({ do: 'revoke', target });
   }
 
+  resource(name: string): Promise<string> {
+    return this.ask({ do: 'resource', name });
+  }
+
   usage({ id }: MintedLink): Promise<LinkUsage> {
     return this.ask({ do: 'usage', id });
   }
@@ -190,29 +194,33 @@ describe.each(ADAPTERS)('over HTTP, on %s', (adapter) => {
       'cut what runs within a second of its revocation, and refuse its resume',
       async () => {
         const [here] = nodes as [ServerProcess, ServerProcess];
-        const targets: ((link: MintedLink) => LinkRevocation)[] = [
-          ({ id }) => ({ link: id }),
-          () => ({ subject: 'ada' }),
+        const limited = { subject: 'ada', maxDownloads: 1 };
+        const revocations: [CreateLinkOptions, (link: MintedLink) => LinkRevocation][] = [
+          [limited, ({ id }) => ({ link: id })],
+          [{ revocable: true }, ({ id }) => ({ link: id })],
+          [{}, ({ id }) => ({ link: id })],
+          [limited, () => ({ subject: 'ada' })],
+          [limited, () => ({ resource })],
+          [limited, () => ({ issuedBefore: new Date() })],
         ];
-        for (const target of targets) {
-          for (const options of [{ maxDownloads: 1 }, { revocable: true }]) {
-            const link = await here.mint({ subject: 'ada', ...options }, 'held');
-            const running = await Promise.all(nodes.map(({ url }) => Transfer.start(url + link.url)));
-            await Promise.all(running.map((one) => one.until(HALF)));
-            const revokedAt = performance.now();
-            await here.revoke(target(link));
-            const cut = await Promise.all(running.map(({ ended }) => ended));
-            expect(performance.now() - revokedAt).toBeLessThan(1000);
-            expect(cut.map(({ broken, received }) => ({ broken, received }))).toEqual(
-              Array(2).fill({ broken: true, received: HALF }),
-            );
-            for (const { url } of nodes) {
-              const resume = await fetchAll(url + link.url, { headers: { range: `bytes=${HALF}-` } });
-              expect([resume.status, resume.code]).toEqual([410, 'LINK_REVOKED']);
-            }
-            // what is issued in the millisecond of the revocation is revoked with the rest
-            await new Promise((resolve) => setTimeout(resolve, 2));
+        const resource = await here.resource('held');
+        for (const [options, target] of revocations) {
+          const link = await here.mint(options, 'held');
+          const running = await Promise.all(nodes.map(({ url }) => Transfer.start(url + link.url)));
+          await Promise.all(running.map((one) => one.until(HALF)));
+          const revokedAt = performance.now();
+          await here.revoke(target(link));
+          const cut = await Promise.all(running.map(({ ended }) => ended));
+          expect(performance.now() - revokedAt).toBeLessThan(1000);
+          expect(cut.map(({ broken, received }) => ({ broken, received }))).toEqual(
+            Array(2).fill({ broken: true, received: HALF }),
+          );
+          for (const { url } of nodes) {
+            const resume = await fetchAll(url + link.url, { headers: { range: `bytes=${HALF}-` } });
+            expect([resume.status, resume.code]).toEqual([410, 'LINK_REVOKED']);
           }
+          // what is issued in the millisecond of a revocation is revoked with the rest
+          await new Promise((resolve) => setTimeout(resolve, 2));
         }
       },
     );

@@ -1,5 +1,5 @@
 // A process with an application of its own. Arguments: the folder of the compiled library, and as JSON the HTTP
-// adapter, the store and how long to wait for it. Messages to it: { do: 'mint' | 'revoke' | 'usage', … }.
+// adapter, the store and how long to wait for it. Messages to it: { do: 'mint' | 'revoke' | 'resource' | 'usage', … }.
 import 'reflect-metadata';
 import { Controller, Get, Module, Param } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -54,7 +54,9 @@ const links = app.get(DownloadLinks);
 
 const actions = {
   mint: ({ name, options }) => links.create(FilesController, 'file', { params: { name }, ...options }),
-  revoke: ({ target }) => links.revoke(target),
+  revoke: ({ target: { issuedBefore, ...target } }) =>
+    links.revoke({ ...target, issuedBefore: issuedBefore && new Date(issuedBefore) }),
+  resource: ({ name }) => links.resource(FilesController, 'file', { params: { name } }),
   usage: ({ id }) => links.usage(id),
 };
 
