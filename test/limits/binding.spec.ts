@@ -90,6 +90,20 @@ describe.each(ADAPTERS)('a link that is bound, on %s', (adapter) => {
       expect(await app.used(link)).toBe(0);
     });
 
+    it('may come in a form, with the access token in the header', async () => {
+      const options = { subject: 'ada', bindTo: { signedIn: true }, maxDownloads: 1 };
+      const link = app.form('file', options);
+      const post = (headers: object) =>
+        app.fetch(link, {
+          method: 'POST',
+          headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+          body: `ss-tok=${link.token}`,
+        });
+      expect((await post(inHeader(grace))).code).toBe('LINK_SUBJECT');
+      expect((await post(inHeader(ada))).status).toBe(201);
+      expect(await app.used(link)).toBe(1);
+    });
+
     it('may come in the cookie, with the access token in the header', async () => {
       const { token, url } = bound();
       const path = new URL(url).pathname;

@@ -30,6 +30,7 @@ describe.each(ADAPTERS)('a limited link on %s', (adapter) => {
         file: () => Download.buffer(BYTES, { etag: ETAG }),
         empty: () => Download.buffer(Buffer.alloc(0)),
         held: () => held.download(),
+        stream: () => Download.stream(Readable.from([BYTES])),
         fails: () => {
           throw new ConflictException();
         },
@@ -169,6 +170,34 @@ describe.each(ADAPTERS)('a limited link on %s', (adapter) => {
       expect((await app.fetch(link, as('Grace'))).code).toBe('LINK_USED_UP');
     },
   );
+
+  it('counts a stream of unknown length, which is over when one answer was sent whole', async () => {
+    const link = one('stream');
+    const first = await app.fetch(link, as('Ada'));
+    expect([first.status, first.body.equals(BYTES)]).toEqual([200, true]);
+    expect(await app.used(link)).toBe(1);
+    expect((await app.fetch(link, as('Grace'))).code).toBe('LINK_USED_UP');
+    clock.advance(10 * SECOND);
+    expect((await app.fetch(link, as('Ada'))).code).toBe('LINK_USED_UP');
+  });
+
+  it('serves a stream of unknown length three times at most, when none of them came through', async () => {
+    app.contents.endless = () =>
+      Download.stream(
+        (async function* () {
+          yield BYTES;
+          await new Promise(() => {});
+        })(),
+      );
+    const link = one('endless');
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      const answer = await app.start(link, as('Ada'));
+      await answer.until(BYTES.length);
+      answer.leave();
+      expect(await app.used(link)).toBe(1);
+    }
+    expect((await app.fetch(link, as('Ada'))).code).toBe('LINK_USED_UP');
+  });
 
   it('counts a download that is asked for by a form', async () => {
     const link = app.form('file', { maxDownloads: 1 });
