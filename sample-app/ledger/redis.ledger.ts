@@ -1,4 +1,4 @@
-import { Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Logger, type OnApplicationShutdown, ServiceUnavailableException } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { Subject } from 'rxjs';
 import {
@@ -50,29 +50,30 @@ export class RedisLedger extends LinkLedger implements OnApplicationShutdown {
   }
 
   async put(entry: LinkEntry): Promise<void> {
-    await this.redis
+    const entering = this.redis
       .multi()
       .set(entryKey(entry.id), JSON.stringify(entry), 'PX', listedUntil(entry) - Date.now())
       .zadd(idsKey(entry.owner), listedUntil(entry), entry.id)
       .publish(CHANGES, changeOf(entry))
       .exec();
+    await reached(entering);
   }
 
   async note(entry: LinkEntry, happening: Happening): Promise<void> {
-    await this.redis
+    const noting = this.redis
       .multi()
       .rpush(happeningsKey(entry.id), JSON.stringify(happening))
       .ltrim(happeningsKey(entry.id), -HAPPENINGS_KEPT, -1)
       .pexpireat(happeningsKey(entry.id), listedUntil(entry))
       .publish(CHANGES, changeOf(entry))
       .exec();
+    await reached(noting);
   }
 
   async find(id: string): Promise<LinkRecord | undefined> {
-    const [entry, happenings] = await Promise.all([
-      this.redis.get(entryKey(id)),
-      this.redis.lrange(happeningsKey(id), 0, -1),
-    ]);
+    const [entry, happenings] = await reached(
+      Promise.all([this.redis.get(entryKey(id)), this.redis.lrange(happeningsKey(id), 0, -1)]),
+    );
     if (entry === null) return undefined;
     return {
       ...(JSON.parse(entry) as LinkEntry),
@@ -81,8 +82,8 @@ export class RedisLedger extends LinkLedger implements OnApplicationShutdown {
   }
 
   async idsOf(owner: string): Promise<string[]> {
-    await this.redis.zremrangebyscore(idsKey(owner), '-inf', Date.now());
-    return this.redis.zrange(idsKey(owner), '0', '-1');
+    await reached(this.redis.zremrangebyscore(idsKey(owner), '-inf', Date.now()));
+    return reached(this.redis.zrange(idsKey(owner), '0', '-1'));
   }
 
   onApplicationShutdown(): void {
@@ -93,4 +94,13 @@ export class RedisLedger extends LinkLedger implements OnApplicationShutdown {
 
 function changeOf({ id, owner }: LinkEntry): string {
   return JSON.stringify({ id, owner } satisfies LinkChange);
+}
+
+/** A server that is away is nobody's mistake: 503. */
+async function reached<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw new ServiceUnavailableException('The list of links cannot be reached at the moment.', { cause });
+  }
 }

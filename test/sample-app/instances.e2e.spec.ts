@@ -122,3 +122,21 @@ describeInstances('an SQLite file', hasSqlite, async () => {
     close: () => rmSync(place, { recursive: true }),
   };
 });
+
+test.skipIf(!hasRedis)('while Redis is away links are a 503, and other downloads go on', async () => {
+  const server = await RedisServer.start({ persistent: false });
+  const sample = await startSample('express', folder, { kind: 'redis', url: server.url });
+  try {
+    const ada = await sample.login('ada');
+    const { url } = (await sample.post('/files/report.pdf/links', { maxDownloads: 1 }, ada)).json;
+    await server.stop();
+    expect((await sample.request('/links', { headers: bearer(ada) })).status).toBe(503);
+    expect((await sample.request(url)).json).toMatchObject({ statusCode: 503, code: 'STORE_UNAVAILABLE' });
+    expect((await sample.request('/files/report.pdf', { headers: bearer(ada) })).body.equals(REPORT)).toBe(
+      true,
+    );
+  } finally {
+    await sample.close();
+    await server.remove();
+  }
+});
