@@ -61,7 +61,7 @@ for (const scenario of args.scenario ? [args.scenario] : Object.keys(SCENARIOS))
   };
   const cpu = Object.fromEntries(names.map((name) => [name, []]));
   const rate = Object.fromEntries(names.map((name) => [name, []]));
-  for (let round = -2; round < rounds; round++) {
+  for (let round = -3; round < rounds; round++) {
     for (const server of running) {
       // Anew in each round: servers close connections that nobody used for some seconds
       const load = await KeptConnections.open(server.port, 16);
