@@ -6,6 +6,9 @@ import { reporters } from './test/support/reporters.js';
 export default defineConfig({
   resolve: {
     alias: {
+      // the longer names first: an alias also stands for what begins with it
+      'nestjs-download-auth/redis': fileURLToPath(new URL('./lib/leases/redis/index.ts', import.meta.url)),
+      'nestjs-download-auth/sqlite': fileURLToPath(new URL('./lib/leases/sqlite/index.ts', import.meta.url)),
       'nestjs-download-auth': fileURLToPath(new URL('./lib/index.ts', import.meta.url)),
     },
   },

@@ -26,6 +26,7 @@ import { AccessTokens } from './tokens/access-tokens.js';
 import { DownloadCookie } from './tokens/download-cookie.js';
 import { SignatureVerifier } from './tokens/jwt.strategy.js';
 import { QueryWarning } from './tokens/query-warning.js';
+import { RememberingVerifier } from './tokens/remembering-verifier.js';
 import { VerifiedTokens } from './tokens/verified-tokens.js';
 
 interface ModuleExtras {
@@ -50,10 +51,16 @@ const internals: Provider[] = [
   { provide: RESOLVED_OPTIONS, useFactory: resolveOptions, inject: [MODULE_OPTIONS_TOKEN] },
   { provide: SignatureVerifier, useFactory: () => new SignatureVerifier() },
   {
-    provide: LinkTokens,
-    useFactory: ({ linkKeys, clock }: ResolvedOptions, signatures: SignatureVerifier) =>
-      new LinkTokens(linkKeys, signatures, clock),
+    provide: RememberingVerifier,
+    useFactory: ({ verifiedTokenCacheSize, clock }: ResolvedOptions, signatures: SignatureVerifier) =>
+      new RememberingVerifier(signatures, new VerifiedTokens(verifiedTokenCacheSize, clock)),
     inject: [RESOLVED_OPTIONS, SignatureVerifier],
+  },
+  {
+    provide: LinkTokens,
+    useFactory: ({ linkKeys, clock }: ResolvedOptions, signatures: RememberingVerifier) =>
+      new LinkTokens(linkKeys, signatures, clock),
+    inject: [RESOLVED_OPTIONS, RememberingVerifier],
   },
   {
     provide: LeaseKeeper,
@@ -65,7 +72,7 @@ const internals: Provider[] = [
     provide: GuardServices,
     useFactory: (
       options: ResolvedOptions,
-      signatures: SignatureVerifier,
+      signatures: RememberingVerifier,
       tokens: LinkTokens,
       routes: RouteRegistry,
       keeper: LeaseKeeper,
@@ -73,11 +80,7 @@ const internals: Provider[] = [
       host: HttpAdapterHost,
     ) =>
       new GuardServices(
-        new AccessTokens(
-          options,
-          signatures,
-          new VerifiedTokens(options.verifiedTokenCacheSize, options.clock),
-        ),
+        new AccessTokens(options, signatures),
         new LinkOpener(options, tokens, routes),
         new LinkAdmission(options, keeper, (...field) => void host.httpAdapter.appendHeader(...field)),
         new QueryWarning(),
@@ -85,7 +88,7 @@ const internals: Provider[] = [
       ),
     inject: [
       RESOLVED_OPTIONS,
-      SignatureVerifier,
+      RememberingVerifier,
       LinkTokens,
       RouteRegistry,
       LeaseKeeper,

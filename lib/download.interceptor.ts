@@ -14,12 +14,16 @@ import { DeliveredFile } from './delivery/delivered-file.js';
 import { type ResolvedDelivery, resolveDelivery } from './delivery/delivery-options.js';
 import { Download } from './delivery/download.js';
 import { exchangeOf, type HttpExchange } from './http/http-exchange.js';
+import { DownloadAuthConfigurationError } from './options/configuration-error.js';
 import { PerRoute } from './options/per-route.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';
 import { routeOptions } from './options/stream-download.metadata.js';
 import { grantOf } from './tokens/download-grant.js';
 
-/** Delivers what a handler marked `@StreamDownload()` returns: a `StreamableFile` or a `Download`; anything else passes. */
+/**
+ * Delivers what a handler marked `@StreamDownload()` returns: a `StreamableFile` or a `Download`. Anything else passes,
+ * but not under a limited link, whose downloads could not be counted then.
+ */
 @Injectable()
 export class DownloadInterceptor implements NestInterceptor {
   private readonly deliveries = new PerRoute<ResolvedDelivery>();
@@ -44,10 +48,13 @@ export class DownloadInterceptor implements NestInterceptor {
     options: ResolvedDelivery,
   ): Promise<unknown> {
     // what is delivered already was so by this interceptor, where a handler and its controller are both marked
-    const isDownload = result instanceof StreamableFile || result instanceof Download;
-    if (!isDownload || result instanceof DeliveredFile) return result;
+    if (result instanceof DeliveredFile) return result;
     const { request, response } = exchange;
     const link = grantOf(request)?.link;
+    if (!(result instanceof StreamableFile || result instanceof Download)) {
+      if (link?.maxDownloads !== undefined) throw uncountable();
+      return result;
+    }
     return deliver(result, {
       request,
       response,
@@ -57,4 +64,11 @@ export class DownloadInterceptor implements NestInterceptor {
       overrides: { filename: link?.filename, disposition: link?.disposition },
     });
   }
+}
+
+function uncountable(): Error {
+  return new DownloadAuthConfigurationError(
+    'The handler behind a link with maxDownloads sends something that cannot be counted: ' +
+      'return a StreamableFile or a Download, such as Download.buffer(Buffer.from(text)).',
+  );
 }

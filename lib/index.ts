@@ -28,15 +28,15 @@ export type { LeaseStore, LinkUsage } from './leases/lease-store.js';
 export { MemoryLeaseStore, type MemoryLeaseStoreOptions } from './leases/memory/memory.store.js';
 export { DownloadInterceptor } from './download.interceptor.js';
 export { redactUrl } from './http/redact-url.js';
-export {
-  type CreateLinkOptions,
-  type DownloadLink,
-  DownloadLinks,
-  type HandlerName,
-  type LinkInspection,
-  type LinkRevocation,
-  type LinkTarget,
-} from './links/download-links.js';
+export type {
+  CreateLinkOptions,
+  DownloadLink,
+  HandlerName,
+  LinkInspection,
+  LinkRevocation,
+  LinkTarget,
+} from './links/download-link.js';
+export { DownloadLinks } from './links/download-links.js';
 export type { LinkBindingOptions } from './links/link-binding.js';
 export type { LinkLimitOptions } from './links/link-limits.js';
 export type { QueryParams } from './links/link-resource.js';

@@ -7,7 +7,7 @@ import type { HttpAdapterName, SampleSettings } from './settings/sample-settings
 
 /**
  * The application, ready to listen.
- * @param logger what is logged
+ * @param logger the lowest level that is logged
  * @throws DownloadAuthConfigurationError, for instance for a secret that is too short
  */
 export async function createSampleApp(
@@ -25,7 +25,7 @@ export async function createSampleApp(
 async function adapterFor(name: HttpAdapterName): Promise<AbstractHttpAdapter> {
   if (name === 'fastify') {
     const { FastifyAdapter } = await import('@nestjs/platform-fastify');
-    return new FastifyAdapter();
+    return new FastifyAdapter({ forceCloseConnections: true });
   }
   const { ExpressAdapter } = await import('@nestjs/platform-express');
   return new ExpressAdapter();

@@ -15,10 +15,10 @@ const SAMPLES = fileURLToPath(new URL('../../node_modules/.cache/sample-files', 
 async function start(): Promise<void> {
   const environment = readSettings(process.env);
   const filesDir = await filesFolder(environment.filesDir);
-  // Nest would tell with a stack trace what explain() says in one sentence
-  const app = await createSampleApp({ ...environment, filesDir }, ['warn']);
+  // what goes wrong until it listens, explain() says in one sentence, and Nest with a stack trace
+  const app = await createSampleApp({ ...environment, filesDir }, ['fatal']);
   await app.listen(environment.port, environment.host);
-  app.useLogger(['fatal', 'error', 'warn']);
+  app.useLogger(['warn']);
 
   const { port } = (app.getHttpServer() as { address(): AddressInfo }).address();
   // what listens on every interface is reachable on this one
@@ -30,7 +30,7 @@ async function start(): Promise<void> {
     undefined,
   );
   const examples = largest ? shellExamples(address, largest.id) : [];
-  console.log(startMessage(address, filesDir, examples));
+  console.log(startMessage(address, filesDir, environment.storage, examples));
   for (const warning of environment.warnings) console.warn(`Note: ${warning}`);
 }
 
@@ -51,13 +51,16 @@ async function filesFolder(chosen: string | undefined): Promise<string> {
 /** One sentence for a mistake that can be put right, everything for one that is ours. */
 function explain(error: unknown): unknown {
   if (error instanceof SettingsError) return error.message;
-  if (error instanceof DownloadAuthConfigurationError)
+  if (error instanceof DownloadAuthConfigurationError) {
     return error.message.replace(/^secret:/, 'JWT_SECRET:');
+  }
   const { code, port } = error as NodeJS.ErrnoException & { port?: number };
-  if (code === 'EADDRINUSE')
+  if (code === 'EADDRINUSE') {
     return `Port ${port} is taken. Start with another one: PORT=${Number(port) + 1} npm start`;
-  if (code === 'EACCES' && port)
+  }
+  if (code === 'EACCES' && port) {
     return `Port ${port} needs more rights. Start with another one: PORT=3000 npm start`;
+  }
   return error;
 }
 

@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DEMO_USERS } from './auth/demo-users.js';
+import type { Storage } from './storage/storage.js';
 
 /** A command that can be pasted into a shell, and what it shows. */
 export interface ShellExample {
@@ -29,7 +30,12 @@ export function shellExamples(address: string, fileId: string, folder: string = 
 }
 
 /** What a person sees who has started the application. */
-export function startMessage(address: string, filesDir: string, examples: readonly ShellExample[]): string {
+export function startMessage(
+  address: string,
+  filesDir: string,
+  storage: Storage,
+  examples: readonly ShellExample[],
+): string {
   const users = [...DEMO_USERS].map(([name, password]) => `${name} / ${password}`).join('   ');
   const lines = examples.flatMap(({ title, command }) => ['', `# ${title}`, command]);
   return [
@@ -39,6 +45,7 @@ export function startMessage(address: string, filesDir: string, examples: readon
     `  Page      ${address}`,
     `  Sign in   ${users}`,
     `  Files     ${filesDir}`,
+    `  Links     ${whereLinksAre(storage)}`,
     '',
     ...(lines.length > 0 ? ['The same from a shell; each line can be pasted as it is:', ...lines, ''] : []),
   ].join('\n');
@@ -54,4 +61,15 @@ function inUrl(name: string): string {
 
 function field(name: string): string {
   return `sed 's/.*"${name}":"\\([^"]*\\)".*/\\1/'`;
+}
+
+function whereLinksAre(storage: Storage): string {
+  switch (storage.kind) {
+    case 'memory':
+      return 'in memory; set REDIS_URL or SQLITE_FILE to keep and to share them';
+    case 'redis':
+      return `in Redis at ${new URL(storage.url).host}, shared by instances with the same REDIS_URL and JWT_SECRET`;
+    case 'sqlite':
+      return `in ${storage.file}, shared by processes with the same SQLITE_FILE and JWT_SECRET`;
+  }
 }

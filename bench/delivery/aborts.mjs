@@ -40,8 +40,9 @@ for (const name of selected(['ours-express', 'ours-fastify'])) {
     };
     await Promise.all(Array.from({ length: 50 }, worker));
     await new Promise((resolve) => setTimeout(resolve, 1000));
-    const { rss } = await server.collect();
-    return `RSS ${(rss / 2 ** 20).toFixed(1)} MiB, ${descriptors(server.pid)} descriptors`;
+    const { rss, heapUsed, external } = await server.collect();
+    const mib = (bytes) => (bytes / 2 ** 20).toFixed(1);
+    return `RSS ${mib(rss)} MiB, heap ${mib(heapUsed)} and external ${mib(external)} MiB in use after a collection, ${descriptors(server.pid)} descriptors`;
   };
   console.log(`${name.padEnd(14)} after 1000: ${await abortMany(1000)}`);
   for (let i = 0; i < 4; i++) {

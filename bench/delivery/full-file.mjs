@@ -17,12 +17,13 @@ const file = makeFile('big.bin', size);
 const names = selected([
   'ours-express',
   'ours-fastify',
+  'ours-express-guarded',
   'stock-express',
   'stock-express-length',
   'stock-fastify',
   'express-sendfile',
   'fastify-static',
-  ...(hasNginx() ? ['nginx'] : []),
+  ...(hasNginx() ? ['nginx', 'nginx-default'] : []),
 ]);
 const servers = [];
 for (const name of names) {
@@ -53,7 +54,7 @@ for (const server of servers) {
   );
 }
 if (names.includes('ours-fastify') && names[0] !== 'ours-fastify') {
-  const others = names.filter((name) => name !== 'ours-fastify' && name !== 'ours-express');
+  const others = names.filter((name) => !name.startsWith('ours'));
   report(
     'The same, against Fastify',
     's',

@@ -25,7 +25,9 @@ export const { values: args } = parseArgs({
     candidates: { type: 'string' },
     clients: { type: 'string' },
     requests: { type: 'string' },
+    scenario: { type: 'string' },
     gib: { type: 'string', default: '1' },
+    'client-kib': { type: 'string', default: '64' },
   },
 });
 export const rounds = Number(args.rounds);
@@ -59,8 +61,8 @@ const ask = (child, question) =>
 
 /** One candidate in a process of its own. */
 export async function startServer(name) {
-  if (name === 'nginx') {
-    return startNginx();
+  if (name.startsWith('nginx')) {
+    return startNginx(name);
   }
   const child = fork(
     fileURLToPath(new URL('./server-process.mjs', import.meta.url)),
@@ -86,14 +88,16 @@ export async function startServer(name) {
   return server;
 }
 
-async function startNginx() {
+/** `nginx`: with sendfile; `nginx-default`: as it is built, which reads into buffers of its own. One worker, no master. */
+async function startNginx(name) {
   const port = await freePort();
-  const config = join(folder, 'nginx.conf');
+  const config = join(folder, `${name}.conf`);
+  const sending = name === 'nginx-default' ? '' : 'sendfile on; tcp_nopush on;';
   writeFileSync(
     config,
-    `worker_processes 1; daemon off; master_process off; pid ${folder}/nginx.pid; error_log stderr crit;
+    `worker_processes 1; daemon off; master_process off; pid ${folder}/${name}.pid; error_log stderr crit;
      events { worker_connections 2048; }
-     http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+     http { access_log off; ${sending} keepalive_requests 1000000;
        client_body_temp_path ${folder}/t1; proxy_temp_path ${folder}/t2; fastcgi_temp_path ${folder}/t3;
        uwsgi_temp_path ${folder}/t4; scgi_temp_path ${folder}/t5;
        server { listen 127.0.0.1:${port}; root ${folder}; } }`,
@@ -105,7 +109,7 @@ async function startNginx() {
     Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) *
     1024;
   const server = {
-    name: 'nginx',
+    name,
     port,
     pid: child.pid,
     async stats() {
@@ -154,7 +158,10 @@ export async function until(condition) {
   }
 }
 
-/** One GET on a fresh connection by a client that copies every byte and keeps none; resolves with how many came. */
+/**
+ * One GET on a fresh connection; resolves with how many bytes came. The client has the kernel copy every byte to it,
+ * as a real one does, 64 KiB at a time unless `--client-kib` says otherwise, and keeps none.
+ */
 export function download(port, path, headers = '') {
   return new Promise((resolve, reject) => {
     let bytes = 0;
@@ -162,7 +169,7 @@ export function download(port, path, headers = '') {
       port,
       host: '127.0.0.1',
       onread: {
-        buffer: Buffer.allocUnsafe(256 * 1024),
+        buffer: Buffer.allocUnsafe(Number(args['client-kib']) * 1024),
         callback(count) {
           bytes += count;
           return true;

@@ -2,8 +2,9 @@
  * Server CPU per request and requests per second of small answers on kept connections: 64 KiB ranges of a large
  * file, and a 1 KiB file. `node bench/delivery/requests.mjs --rounds 5 --requests 4000`
  */
-import http from 'node:http';
 import { args, finish, GIB, makeFile, report, rounds, selected, startServer } from './harness.mjs';
+import { KeptConnections } from './kept-connections.mjs';
+import { TOKEN } from './token.mjs';
 
 const size = Number(args.gib) * GIB;
 const big = makeFile('big.bin', size);
@@ -12,65 +13,65 @@ const requests = Number(args.requests ?? 4000);
 const RANGE = 64 * 1024;
 
 const SCENARIOS = {
-  '64 KiB ranges': {
-    names: ['ours-express', 'ours-fastify', 'recipe-express', 'express-sendfile', 'fastify-static'],
-    make: (i) => {
-      const start = ((i * 7919) % Math.floor(size / RANGE)) * RANGE;
-      return [big, { range: `bytes=${start}-${start + RANGE - 1}` }, RANGE];
-    },
-  },
-  '1 KiB file': {
+  ranges: {
+    title: '64 KiB ranges',
     names: [
+      'ours-express-guarded',
+      'ours-fastify-guarded',
       'ours-express',
-      'ours-fastify',
+      'recipe-express-guarded',
+      'recipe-fastify-guarded',
+      'recipe-express',
+      'express-sendfile',
+      'fastify-static',
+    ],
+    request: (i) => {
+      const start = ((i * 7919) % Math.floor(size / RANGE)) * RANGE;
+      return [big, `Range: bytes=${start}-${start + RANGE - 1}\r\n`];
+    },
+    bytes: RANGE,
+  },
+  small: {
+    title: '1 KiB file',
+    names: [
+      'ours-express-guarded',
+      'ours-fastify-guarded',
+      'ours-express',
       'stock-express',
+      'stock-express-guarded',
       'stock-fastify',
       'express-sendfile',
       'fastify-static',
     ],
-    make: () => [small, {}, 1024],
+    request: () => [small, ''],
+    bytes: 1024,
   },
 };
 
-function get(port, agent, [path, headers, expected]) {
-  return new Promise((resolve, reject) => {
-    http
-      .get({ host: '127.0.0.1', port, path: `/${path}`, agent, headers }, (response) => {
-        let bytes = 0;
-        response.on('data', (chunk) => (bytes += chunk.length));
-        response.on('end', () => (bytes === expected ? resolve() : reject(new Error(`${bytes} bytes`))));
-      })
-      .on('error', reject);
-  });
-}
-
-async function run(server, make) {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
-  let next = 0;
-  const worker = async () => {
-    while (next < requests) {
-      await get(server.port, agent, make(next++));
-    }
-  };
-  await Promise.all(Array.from({ length: 16 }, worker));
-  agent.destroy();
-}
-
-for (const [title, { names: all, make }] of Object.entries(SCENARIOS)) {
+for (const scenario of args.scenario ? [args.scenario] : Object.keys(SCENARIOS)) {
+  const { title, names: all, request, bytes } = SCENARIOS[scenario];
   const names = selected(all);
-  const servers = [];
+  const running = [];
   for (const name of names) {
-    servers.push(await startServer(name));
+    running.push(await startServer(name));
   }
+  const next = (i) => {
+    const [path, fields] = request(i);
+    return `GET /${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n${fields}\r\n`;
+  };
   const cpu = Object.fromEntries(names.map((name) => [name, []]));
   const rate = Object.fromEntries(names.map((name) => [name, []]));
-  for (let round = -1; round < rounds; round++) {
-    for (const server of servers) {
+  for (let round = -3; round < rounds; round++) {
+    for (const server of running) {
+      // Anew in each round: servers close connections that nobody used for some seconds
+      const load = await KeptConnections.open(server.port, 16);
       const before = await server.stats();
       const start = performance.now();
-      await run(server, make);
+      await load.burst(requests, next, bytes);
       const seconds = (performance.now() - start) / 1000;
       const after = await server.stats();
+      load.close();
+      // The first rounds warm up
       if (round >= 0) {
         cpu[server.name].push(((after.cpu - before.cpu) * 1e6) / requests);
         rate[server.name].push(requests / seconds);
@@ -79,7 +80,7 @@ for (const [title, { names: all, make }] of Object.entries(SCENARIOS)) {
   }
   report(`${title}: server CPU per request`, 'µs', cpu, 1);
   report(`${title}: requests per second`, '/s', rate, 0);
-  for (const server of servers) {
+  for (const server of running) {
     await server.stop();
   }
 }

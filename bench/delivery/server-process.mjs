@@ -29,7 +29,7 @@ process.on('message', (question) => {
     });
   } else if (question === 'collect') {
     globalThis.gc?.();
-    setTimeout(() => process.send({ rss: process.memoryUsage().rss }), 200);
+    setTimeout(() => process.send(process.memoryUsage()), 200);
   }
 });
 process.on('disconnect', () => process.exit());

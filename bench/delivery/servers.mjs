@@ -1,96 +1,118 @@
 /**
- * The candidates that the benches compare, each started by `start(name, { file })` in a process of its own.
+ * The candidates that the benches compare, each started by `start(name, { folder })` in a process of its own. A name
+ * is who answers, the adapter, and what is different: `ours-express`, `ours-express-guarded`, `stock-express-length`.
  * Another module of the same shape can take this one's place: `--server ./bench/other-servers.mjs`.
  */
 import 'reflect-metadata';
-import { Controller, Get, Module, Param, StreamableFile, UseInterceptors } from '@nestjs/common';
-import { HttpAdapterHost, NestFactory } from '@nestjs/core';
+import {
+  Controller,
+  Get,
+  Module,
+  Param,
+  Req,
+  Res,
+  StreamableFile,
+  UseGuards,
+  UseInterceptors,
+} from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
 import { createReadStream, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { mergeMap } from 'rxjs';
+import { ExtractJwt, Strategy } from 'passport-jwt';
+import { DownloadAuthModule, DownloadInterceptor, StreamDownload } from '../../dist/index.js';
+import { SECRET } from './token.mjs';
 
-/** Candidate → does it answer ranges. */
-export const candidates = {
-  'ours-express': true,
-  'ours-fastify': true,
-  'stock-express': false,
-  'stock-express-length': false,
-  'stock-fastify': false,
-  'express-sendfile': true,
-  'fastify-static': true,
-  'recipe-express': true,
-};
+const OTHERS = { 'express-sendfile': startExpress, 'fastify-static': startFastify };
 
-export async function start(name, { folder }) {
-  const [kind, framework] = name.split('-');
-  if (name === 'express-sendfile') {
-    const { default: express } = await import('express');
-    const app = express();
-    app.get('/:name', (request, response) => response.sendFile(join(folder, request.params.name)));
-    return new Promise((resolve) => {
-      const server = app.listen(0, '127.0.0.1', () => resolve(server.address().port));
-    });
-  }
-  if (name === 'fastify-static') {
-    const { fastify } = await import('fastify');
-    const app = fastify();
-    await app.register((await import('@fastify/static')).default, { root: folder });
-    await app.listen({ port: 0, host: '127.0.0.1' });
-    return app.server.address().port;
-  }
+export function start(name, { folder }) {
+  return OTHERS[name] ? OTHERS[name](folder) : startNest(name, folder);
+}
+
+async function startExpress(folder) {
+  const { default: express } = await import('express');
+  const app = express();
+  app.get('/:name', (request, response) => response.sendFile(join(folder, request.params.name)));
+  return new Promise((resolve) => {
+    const server = app.listen(0, '127.0.0.1', () => resolve(server.address().port));
+  });
+}
+
+async function startFastify(folder) {
+  const { fastify } = await import('fastify');
+  const app = fastify();
+  await app.register((await import('@fastify/static')).default, { root: folder });
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  return app.server.address().port;
+}
+
+async function startNest(name, folder) {
+  const [kind, framework, variant] = name.split('-');
   const handlers = {
-    ours: (file) => new StreamableFile(createReadStream(join(folder, file))),
-    stock: (file) => {
-      const path = join(folder, file);
-      const length = name.endsWith('-length') ? statSync(path).size : undefined;
-      return new StreamableFile(createReadStream(path), { length });
-    },
+    ours: (path) => new StreamableFile(createReadStream(path)),
+    stock: (path) =>
+      new StreamableFile(createReadStream(path), {
+        length: variant === 'length' ? statSync(path).size : undefined,
+      }),
+    recipe,
   };
   class Files {
     file(file, response, request) {
-      return kind === 'recipe' ? recipe(join(folder, file), request, response) : handlers[kind](file);
+      return handlers[kind](join(folder, file), request, response);
     }
   }
-  const { Req, Res } = await import('@nestjs/common');
-  Get(':file')(Files.prototype, 'file', Object.getOwnPropertyDescriptor(Files.prototype, 'file'));
+  const descriptor = Object.getOwnPropertyDescriptor(Files.prototype, 'file');
+  Get(':file')(Files.prototype, 'file', descriptor);
   Param('file')(Files.prototype, 'file', 0);
   if (kind === 'recipe') {
     Res({ passthrough: true })(Files.prototype, 'file', 1);
     Req()(Files.prototype, 'file', 2);
   }
-  if (kind === 'ours') {
-    const { deliver } = await import('../../dist/delivery/deliver.js');
-    const { resolveDelivery } = await import('../../dist/delivery/delivery-options.js');
-    const options = resolveDelivery();
-    class Delivery {
-      constructor(host) {
-        this.host = host;
-      }
-      intercept(context, next) {
-        const http = context.switchToHttp();
-        const adapter = this.host.httpAdapter;
-        return next
-          .handle()
-          .pipe(
-            mergeMap((result) =>
-              deliver(result, { request: http.getRequest(), response: http.getResponse(), adapter, options }),
-            ),
-          );
-      }
-    }
-    Reflect.defineMetadata('design:paramtypes', [HttpAdapterHost], Delivery);
-    UseInterceptors(Delivery)(Files);
-  }
+  const isGuarded = variant === 'guarded';
+  decorate(kind, isGuarded)(Files.prototype, 'file', descriptor);
   Controller()(Files);
   class App {}
-  Module({ controllers: [Files] })(App);
-  const adapter =
-    framework === 'fastify'
-      ? new (await import('@nestjs/platform-fastify')).FastifyAdapter()
-      : new (await import('@nestjs/platform-express')).ExpressAdapter();
-  const app = await NestFactory.create(App, adapter, { logger: ['error'] });
+  Module({ controllers: [Files], ...parts(kind, isGuarded) })(App);
+  const app = await NestFactory.create(App, await adapterOf(framework), { logger: ['error'] });
   await app.listen(0, '127.0.0.1');
   return app.getHttpServer().address().port;
+}
+
+async function adapterOf(framework) {
+  return framework === 'fastify'
+    ? new (await import('@nestjs/platform-fastify')).FastifyAdapter()
+    : new (await import('@nestjs/platform-express')).ExpressAdapter();
+}
+
+/** What stands on the handler. */
+function decorate(kind, isGuarded) {
+  if (kind === 'ours') {
+    return isGuarded ? StreamDownload() : UseInterceptors(DownloadInterceptor);
+  }
+  return isGuarded ? UseGuards(AuthGuard('jwt')) : () => {};
+}
+
+/** What the module needs for it. */
+function parts(kind, isGuarded) {
+  if (kind === 'ours') {
+    return { imports: [DownloadAuthModule.forRoot({ secret: SECRET })] };
+  }
+  return isGuarded ? { imports: [PassportModule], providers: [RecipeStrategy] } : {};
+}
+
+/** As Nest's documentation has it. */
+class RecipeStrategy extends PassportStrategy(Strategy) {
+  constructor() {
+    super({
+      jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
+      ignoreExpiration: false,
+      secretOrKey: SECRET,
+    });
+  }
+
+  validate(payload) {
+    return { userId: payload.sub };
+  }
 }
 
 /** Ranges as tutorials write them by hand. */
@@ -102,6 +124,8 @@ function recipe(path, request, response) {
   }
   const start = Number(from);
   const end = to ? Number(to) : size - 1;
-  response.status(206).set({ 'Content-Range': `bytes ${start}-${end}/${size}`, 'Accept-Ranges': 'bytes' });
+  response.status(206);
+  response.header('Content-Range', `bytes ${start}-${end}/${size}`);
+  response.header('Accept-Ranges', 'bytes');
   return new StreamableFile(createReadStream(path, { start, end }), { length: end - start + 1 });
 }

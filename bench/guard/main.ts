@@ -14,8 +14,8 @@ const { values: chosen } = parseArgs({
   options: {
     adapter: { type: 'string', default: ADAPTERS.join(',') },
     algorithm: { type: 'string', default: ALGORITHMS.join(',') },
-    rounds: { type: 'string', default: '11' },
-    requests: { type: 'string', default: '2000' },
+    rounds: { type: 'string', default: '9' },
+    requests: { type: 'string', default: '1500' },
     connections: { type: 'string', default: '16' },
   },
 });

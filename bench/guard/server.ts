@@ -3,7 +3,7 @@
  * recipe of Nest's documentation, and behind this package. Started by main.ts with the adapter and the algorithm.
  */
 import 'reflect-metadata';
-import { Controller, Get, Injectable, Module, UseGuards } from '@nestjs/common';
+import { type CanActivate, Controller, Get, Injectable, Module, UseGuards } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
 import { ExpressAdapter } from '@nestjs/platform-express';
@@ -19,6 +19,9 @@ const [adapter, algorithm] = process.argv.slice(2) as [Adapter, Algorithm];
 const { verifying, signing } = keysOf(algorithm);
 const LINK_SECRET = 'a secret for the links of the benchmark, long enough';
 
+/** More than `verifiedTokenCacheSize`, whose least recently used tokens are forgotten. */
+const UNSEEN_TOKENS = 1500;
+
 const ANSWER = { ok: true };
 
 @Injectable()
@@ -33,6 +36,13 @@ class RecipeStrategy extends PassportStrategy(Strategy) {
 
   validate(payload: { sub: string }): unknown {
     return { userId: payload.sub };
+  }
+}
+
+/** What Nest itself spends on calling any guard. */
+class EmptyGuard implements CanActivate {
+  async canActivate(): Promise<boolean> {
+    return true;
   }
 }
 
@@ -52,6 +62,12 @@ class BenchController {
   @Get('ours/:id')
   @StreamDownload()
   ours(): unknown {
+    return ANSWER;
+  }
+
+  @Get('empty/:id')
+  @UseGuards(EmptyGuard)
+  empty(): unknown {
     return ANSWER;
   }
 
@@ -94,22 +110,35 @@ process.send!({
 } satisfies ServerReady);
 
 function variants(): Variant[] {
-  const now = Math.floor(Date.now() / 1000);
-  const claims = { sub: 'ada', name: 'Ada Lovelace', roles: ['reader'], iat: now, exp: now + 3600 };
-  const token = jwt.sign(claims, signing, { algorithm });
-  const bearer = { authorization: `Bearer ${token}` };
+  const bearer = [{ authorization: `Bearer ${token(0)}` }];
+  const unseen = Array.from({ length: UNSEEN_TOKENS }, (_, i) => ({ authorization: `Bearer ${token(i)}` }));
   const link = app
     .get(DownloadLinks)
     .create(BenchController, 'ours', { params: { id: 42 }, expiresIn: '1h' });
   return [
     { name: 'unguarded', path: '/unguarded/42', headers: bearer },
+    { name: 'empty guard', path: '/empty/42', headers: bearer },
     { name: 'recipe', path: '/recipe/42', headers: bearer },
     { name: 'ours', path: '/ours/42', headers: bearer },
+    { name: 'ours, unseen', path: '/ours/42', headers: unseen },
     { name: 'guard alone', path: '/guard/42', headers: bearer },
-    { name: 'by cookie', path: '/ours/42', headers: { cookie: `ss-tok=${token}` } },
-    { name: 'by query', path: `/ours/42?ss-tok=${token}`, headers: {} },
-    { name: 'by link', path: link.url, headers: {} },
+    { name: 'by cookie', path: '/ours/42', headers: [{ cookie: `ss-tok=${token(0)}` }] },
+    { name: 'by query', path: `/ours/42?ss-tok=${token(0)}`, headers: [{}] },
+    { name: 'by link', path: link.url, headers: [{}] },
   ];
+}
+
+function token(number: number): string {
+  const now = Math.floor(Date.now() / 1000);
+  const claims = {
+    sub: 'ada',
+    name: 'Ada Lovelace',
+    roles: ['reader'],
+    jti: String(number),
+    iat: now,
+    exp: now + 3600,
+  };
+  return jwt.sign(claims, signing, { algorithm });
 }
 
 function keysOf(name: Algorithm): { verifying: string; signing: string } {

@@ -7,10 +7,25 @@ export type Adapter = (typeof ADAPTERS)[number];
 
 /** One way of asking for the same small answer. */
 export interface Variant {
-  readonly name: 'unguarded' | 'recipe' | 'ours' | 'by cookie' | 'by query' | 'by link' | 'guard alone';
+  readonly name:
+    | 'unguarded'
+    /** A guard that does nothing: what Nest spends on calling any. */
+    | 'empty guard'
+    /** PassportStrategy(Strategy) with the key as a string, AuthGuard('jwt'). */
+    | 'recipe'
+    /** `@StreamDownload()`, the token in the header, the same token again and again. */
+    | 'ours'
+    /** The same with more tokens in turn than are remembered, so that each signature is checked. */
+    | 'ours, unseen'
+    /** DownloadAuthGuard without what else `@StreamDownload()` brings. */
+    | 'guard alone'
+    | 'by cookie'
+    | 'by query'
+    | 'by link';
   /** The request target. */
   readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
+  /** The header fields of one request; of several, each in its turn. */
+  readonly headers: readonly Readonly<Record<string, string>>[];
 }
 
 /** What a server tells when it listens. */

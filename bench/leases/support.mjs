@@ -15,7 +15,7 @@ export async function cleanUp() {
   }
 }
 
-/** Compiles `lib/` and answers a function that imports from it. */
+/** Compiles `lib/` and answers a function that imports from it; `folder` is where it is. */
 export function compile() {
   const cache = join(ROOT, 'node_modules/.cache');
   mkdirSync(cache, { recursive: true });
@@ -24,7 +24,8 @@ export function compile() {
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   const options = ['-p', 'tsconfig.build.json', '--outDir', folder, '--declaration', 'false', '--noCheck'];
   execFileSync(process.execPath, [tsc, ...options], { cwd: ROOT });
-  return (path) => import(pathToFileURL(join(folder, path)).href);
+  const load = (path) => import(pathToFileURL(join(folder, path)).href);
+  return Object.assign(load, { folder });
 }
 
 export function temporaryFolder() {

@@ -33,8 +33,18 @@ export function removeFileFields(port: ResponsePort): void {
   }
 }
 
+const commonOf = new WeakMap<ResolvedDelivery, DeliveryFields>();
+
 /** Fields of every answer, 304, 412 and 416 among them: what guards the content also guards the lack of it. */
 export function commonFields(options: ResolvedDelivery): DeliveryFields {
+  let fields = commonOf.get(options);
+  if (!fields) {
+    commonOf.set(options, (fields = workOutCommonFields(options)));
+  }
+  return fields;
+}
+
+function workOutCommonFields(options: ResolvedDelivery): DeliveryFields {
   return {
     'Cache-Control': options.cacheControl,
     'Referrer-Policy': options.referrerPolicy,
@@ -110,17 +120,24 @@ export function writeFields(port: ResponsePort, parts: AnswerParts): void {
   if (plan.contentRange !== undefined && !delegation) {
     port.set('Content-Range', plan.contentRange);
   }
-  const defaults = { ...commonFields(context.options), ...validatorFields(plan, representation, now) };
-  for (const [name, value] of Object.entries(defaults)) {
-    // nginx adds its own to a 200, and would send both
-    if (!(delegation && status === 200 && name === 'Accept-Ranges')) {
-      port.setDefault(name, value);
-    }
-  }
+  setDefaults(port, commonFields(context.options));
+  const validators = validatorFields(plan, representation, now);
+  // nginx adds its own Accept-Ranges to a 200, and would send both
+  setDefaults(
+    port,
+    delegation && status === 200 ? { ...validators, 'Accept-Ranges': undefined } : validators,
+  );
   // The proxy answers to the range itself, and takes any other status for an answer of ours
   const sent = delegation ? 200 : status;
   if (port.status !== sent) {
     port.status = sent;
+  }
+}
+
+/** Sets what nobody set before. */
+export function setDefaults(port: Pick<ResponsePort, 'setDefault'>, fields: DeliveryFields): void {
+  for (const name in fields) {
+    port.setDefault(name, fields[name]);
   }
 }
 

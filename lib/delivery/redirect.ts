@@ -1,6 +1,6 @@
 import { DeliveredFile } from './delivered-file.js';
 import { type DeliveryContext } from './delivery-context.js';
-import { commonFields } from './delivery-headers.js';
+import { commonFields, setDefaults } from './delivery-headers.js';
 import { DeliveryRun } from './delivery-run.js';
 import { plainLayout } from './multipart-byteranges.js';
 import { type ResponsePort } from './response-port.js';
@@ -30,8 +30,6 @@ export async function redirect(
   port.set('Location', url);
   port.set('Referrer-Policy', 'no-referrer');
   port.set('Content-Length', 0);
-  for (const [name, value] of Object.entries(commonFields(options))) {
-    port.setDefault(name, value);
-  }
+  setDefaults(port, commonFields(options));
   return new DeliveredFile(undefined, undefined);
 }

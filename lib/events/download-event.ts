@@ -16,7 +16,7 @@ interface About {
 interface AboutAnswer extends About {
   /** Length of the whole representation in bytes, where it is known. */
   readonly length?: number;
-  /** 200 or 206. */
+  /** 200, 206, or what the handler chose (201 where a form was posted). */
   readonly status: number;
 }
 

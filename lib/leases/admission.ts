@@ -3,6 +3,7 @@ import {
   type DeliveryWatch,
   type PlannedDelivery,
 } from '../delivery/delivery-watch.js';
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { deliveryEvents, type DeliveryEvents, sendsBody } from './delivery-events.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
@@ -31,8 +32,19 @@ export class Admission implements DeliveryWatch {
     return this.controller.signal;
   }
 
-  /** @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, STORE_UNAVAILABLE */
+  /** What somebody else sends is seen by no lease. */
+  get countsBytes(): boolean {
+    return this.request.leased;
+  }
+
+  /**
+   * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, STORE_UNAVAILABLE
+   * @throws DownloadAuthConfigurationError where a limited link leads elsewhere
+   */
   async planned(plan: PlannedDelivery): Promise<void> {
+    if (plan.delegated === 'redirect') {
+      return this.mayRedirect();
+    }
     if (!sendsBody(plan)) {
       return;
     }
@@ -74,6 +86,20 @@ export class Admission implements DeliveryWatch {
       this.lease.release(outcome, (completed) => completed && this.events?.completed(outcome));
     } else if (outcome.completed) {
       this.events?.completed(outcome);
+    }
+  }
+
+  private async mayRedirect(): Promise<void> {
+    const { link } = this.request;
+    if (link.maxDownloads !== undefined) {
+      throw new DownloadAuthConfigurationError(
+        'Download.redirect() under a link with maxDownloads: what another server sends cannot be counted. ' +
+          'Return Download.source(), which reads from that server, or mint the link without maxDownloads.',
+      );
+    }
+    await this.recheck();
+    if (this.context.clock() >= link.expiresAt) {
+      throw new DownloadRefusal('LINK_EXPIRED');
     }
   }
 

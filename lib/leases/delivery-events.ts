@@ -57,11 +57,11 @@ export function deliveryEvents(
   };
 }
 
-/** HEAD, 304, 412, 416 and an empty file send nothing that could be counted or told of. */
-export function sendsBody(plan: PlannedDelivery): boolean {
-  return (
-    plan.method !== 'HEAD' &&
-    (plan.status === 200 || plan.status === 206) &&
-    (plan.length === undefined || plan.intervals.some(({ start, end }) => end > start))
-  );
+/**
+ * HEAD, 304, 412, 416 and an empty file send nothing that could be counted or told of; content under a
+ * status of failure, which only a handler can choose, tells of the failure. A form is answered with 201.
+ */
+export function sendsBody({ method, status, intervals }: PlannedDelivery): boolean {
+  const succeeds = status >= 200 && status < 300;
+  return method !== 'HEAD' && succeeds && intervals.some(({ start, end }) => end > start);
 }

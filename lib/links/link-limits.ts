@@ -15,7 +15,7 @@ export interface LinkLimitOptions {
   strict?: boolean;
   /** How long after the link's end a download that had begun may be resumed; at most 24 hours. Default: the module's `leases.resumeWithin`. */
   resumeWithin?: Duration;
-  /** Bytes that one download may send. Default: twice the length of what is downloaded (`leases.byteBudget`). */
+  /** Bytes that one download may send, of a link that is limited or may be resumed after its end. Default: twice the length of what is downloaded (`leases.byteBudget`). */
   byteBudget?: number;
   /** Whether the link is refused while the store cannot say that it was not revoked. Default `false`; limited links are. */
   revocable?: boolean;

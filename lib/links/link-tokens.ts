@@ -3,7 +3,7 @@ import { DownloadAuthConfigurationError } from '../options/configuration-error.j
 import type { TokenClaims } from '../options/download-auth-options.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import type { UnverifiedToken } from '../tokens/compact-jws.js';
-import type { SignatureVerifier } from '../tokens/jwt.strategy.js';
+import type { RememberingVerifier } from '../tokens/remembering-verifier.js';
 import { isLinkClaims, LINK_TYPE, type LinkClaims } from './link-claims.js';
 import type { LinkKey } from './link-keys.js';
 
@@ -15,7 +15,7 @@ export class LinkTokens {
 
   constructor(
     private readonly keys: readonly LinkKey[],
-    private readonly signatures: Pick<SignatureVerifier, 'verify'>,
+    private readonly signatures: RememberingVerifier,
     private readonly clock: () => number,
   ) {
     this.byKid = new Map(keys.map((key) => [key.kid, key]));
@@ -39,7 +39,7 @@ export class LinkTokens {
   async open(unverified: UnverifiedToken): Promise<LinkClaims | undefined> {
     const key = this.byKid.get(unverified.header.kid);
     if (!key || !this.isInUse(key) || unverified.header.alg !== ALGORITHM) return undefined;
-    const claims: TokenClaims | undefined = await this.signatures.verify(unverified.token, key.key);
+    const claims: TokenClaims | undefined = await this.signatures.verify(unverified, key.key);
     return claims && isLinkClaims(claims) ? claims : undefined;
   }
 

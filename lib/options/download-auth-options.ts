@@ -161,7 +161,7 @@ export interface DownloadAuthOptions {
    * Default: `true` when NODE_ENV is `production`.
    */
   requireSecureConnection?: boolean;
-  /** How many verified RS, PS and ES tokens are remembered, so that their signature is checked once. 0 turns it off. Default 1000. */
+  /** How many verified tokens are remembered, so that their signature is checked once. 0 turns it off. Default 1000. */
   verifiedTokenCacheSize?: number;
   /** Replaces the page a person sees; `false` always answers JSON. */
   refusalPage?: RefusalPage | false;

@@ -1,3 +1,4 @@
+import { resolveDelivery } from '../delivery/delivery-options.js';
 import type { StreamDownloadOptions } from './download-auth-options.js';
 import { checkTypes } from './option-types.js';
 import { resolveTransports } from './resolve-transports.js';
@@ -11,4 +12,5 @@ export function checkRouteOptions(options: StreamDownloadOptions): void {
   refuseUnknown(options, ['transports', 'requireSecureConnection', 'delivery'], '@StreamDownload()');
   checkTypes(options, { requireSecureConnection: 'boolean' }, '@StreamDownload() ');
   resolveTransports(options.transports, { header: true, query: true, cookie: true, form: true });
+  resolveDelivery(options.delivery);
 }

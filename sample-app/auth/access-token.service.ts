@@ -29,11 +29,12 @@ export class AccessTokenService {
     return { accessToken, expiresAt: new Date(exp * 1000) };
   }
 
-  /** The user's name, or `undefined` for a token that is not good. */
-  verify(accessToken: string): string | undefined {
+  /** Whose token it is and until when, or `undefined` for one that is not good. */
+  verify(accessToken: string): { username: string; expiresAt: Date } | undefined {
     try {
       const claims = jwt.verify(accessToken, this.key, { algorithms: ['HS256'] });
-      return typeof claims === 'object' ? claims.sub : undefined;
+      if (typeof claims !== 'object' || !claims.sub || claims.exp === undefined) return undefined;
+      return { username: claims.sub, expiresAt: new Date(claims.exp * 1000) };
     } catch {
       return undefined;
     }

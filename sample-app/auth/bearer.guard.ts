@@ -22,13 +22,13 @@ export class BearerGuard implements CanActivate {
     const http = context.switchToHttp();
     const request = http.getRequest<RequestWithSession>();
     const accessToken = BEARER.exec(request.headers.authorization ?? '')?.[1];
-    const username = accessToken && this.tokens.verify(accessToken);
-    if (!accessToken || !username) {
+    const session = accessToken && this.tokens.verify(accessToken);
+    if (!accessToken || !session) {
       const challenge = accessToken ? 'Bearer error="invalid_token"' : 'Bearer';
       http.getResponse<HeaderWriter>().header('WWW-Authenticate', challenge);
       throw new UnauthorizedException('Sign in first: send the access token in the Authorization header.');
     }
-    request.session = { username, accessToken };
+    request.session = { ...session, accessToken };
     return true;
   }
 }

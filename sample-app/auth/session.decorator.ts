@@ -5,6 +5,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 export interface SessionInfo {
   readonly username: string;
   readonly accessToken: string;
+  readonly expiresAt: Date;
 }
 
 export interface RequestWithSession {

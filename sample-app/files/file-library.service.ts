@@ -17,6 +17,7 @@ export interface FileSummary {
 
 export interface LibraryFile extends FileSummary {
   readonly path: string;
+  readonly modifiedAt: Date;
 }
 
 // eslint-disable-next-line no-control-regex -- a name with NUL reaches no file system
@@ -25,7 +26,8 @@ const NOT_A_PLAIN_NAME = /^\.|[/\\\u0000]/;
 /** The files of one folder: no subfolders, no dotfiles, no symbolic links. */
 @Injectable()
 export class FileLibrary {
-  private readonly folder: string;
+  /** Where the files lie. */
+  readonly folder: string;
 
   constructor(settings: SampleSettings) {
     this.folder = settings.filesDir;
@@ -57,6 +59,7 @@ export class FileLibrary {
     // lstat, because a symbolic link could point anywhere
     const stats = await lstat(path).catch(() => undefined);
     if (!stats?.isFile()) return undefined;
-    return { id: name, name, size: stats.size, type: mime.lookup(name) || 'application/octet-stream', path };
+    const type = mime.lookup(name) || 'application/octet-stream';
+    return { id: name, name, size: stats.size, type, path, modifiedAt: stats.mtime };
   }
 }

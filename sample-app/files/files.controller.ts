@@ -1,9 +1,8 @@
-import { Controller, Get, Param, StreamableFile, UseGuards } from '@nestjs/common';
-import { create as contentDisposition } from 'content-disposition';
-import { StreamDownload } from 'nestjs-download-auth';
-import { createReadStream } from 'node:fs';
+import { Controller, Get, Param, UseGuards } from '@nestjs/common';
+import { Download, type DownloadGrant, Grant, StreamDownload } from 'nestjs-download-auth';
 import { BearerGuard } from '../auth/bearer.guard.js';
 import { FileLibrary, type FileSummary } from './file-library.service.js';
+import { paceOf, slowly } from './slow-motion.js';
 
 @Controller('files')
 export class FilesController {
@@ -18,12 +17,9 @@ export class FilesController {
   /** The token comes by header, by query, by cookie or as a link; the handler need not know which. */
   @Get(':id')
   @StreamDownload()
-  async download(@Param('id') id: string): Promise<StreamableFile> {
-    const { path, name, type, size } = await this.library.find(id);
-    return new StreamableFile(createReadStream(path), {
-      type,
-      length: size,
-      disposition: contentDisposition(name),
-    });
+  async download(@Param('id') id: string, @Grant() grant: DownloadGrant): Promise<Download> {
+    const file = await this.library.find(id);
+    const pace = paceOf(grant);
+    return pace ? slowly(file, pace) : Download.file(file.name, { root: this.library.folder });
   }
 }

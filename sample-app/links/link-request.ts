@@ -6,6 +6,8 @@ import { bodyFields } from '../http/body-fields.js';
 export interface LinkRequest {
   readonly expiresIn?: Duration;
   readonly maxDownloads?: number;
+  /** Slow motion, for somebody who wants to watch. */
+  readonly bytesPerSecond?: number;
 }
 
 /**
@@ -13,18 +15,26 @@ export interface LinkRequest {
  * @throws BadRequestException that says what to send; whether a duration makes sense is for the package to decide
  */
 export function readLinkRequest(body: unknown): LinkRequest {
-  const { expiresIn, maxDownloads } = bodyFields(body, ['expiresIn', 'maxDownloads']);
+  const { expiresIn, maxDownloads, bytesPerSecond } = bodyFields(body, [
+    'expiresIn',
+    'maxDownloads',
+    'bytesPerSecond',
+  ]);
   if (expiresIn !== undefined && typeof expiresIn !== 'number' && typeof expiresIn !== 'string') {
     throw new BadRequestException(
       `expiresIn: send a number of seconds (300) or a text with its unit ("5m").`,
     );
   }
-  if (maxDownloads !== undefined && !isCount(maxDownloads)) {
-    throw new BadRequestException('maxDownloads: send a whole number from 1 on, or leave it out.');
-  }
-  return { expiresIn: expiresIn as Duration | undefined, maxDownloads };
+  return {
+    expiresIn: expiresIn as Duration | undefined,
+    maxDownloads: countOf('maxDownloads', maxDownloads),
+    bytesPerSecond: countOf('bytesPerSecond', bytesPerSecond),
+  };
 }
 
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 1;
+function countOf(name: string, value: unknown): number | undefined {
+  if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)) {
+    return value as number | undefined;
+  }
+  throw new BadRequestException(`${name}: send a whole number from 1 on, or leave it out.`);
 }

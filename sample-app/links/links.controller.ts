@@ -3,7 +3,8 @@ import type { DownloadLink } from 'nestjs-download-auth';
 import { BearerGuard } from '../auth/bearer.guard.js';
 import { Session, type SessionInfo } from '../auth/session.decorator.js';
 import { readLinkRequest } from './link-request.js';
-import { LinksService, type LinkSummary } from './links.service.js';
+import type { LinkSummary } from './link-summary.js';
+import { LinksService } from './links.service.js';
 
 @Controller()
 @UseGuards(BearerGuard)
@@ -22,13 +23,13 @@ export class LinksController {
 
   @Get('links')
   @Header('Cache-Control', 'no-store')
-  list(@Session() { username }: SessionInfo): LinkSummary[] {
+  list(@Session() { username }: SessionInfo): Promise<LinkSummary[]> {
     return this.links.list(username);
   }
 
   @Delete('links/:id')
   @HttpCode(204)
-  revoke(@Param('id') id: string, @Session() { username }: SessionInfo): void {
-    this.links.revoke(username, id);
+  revoke(@Param('id') id: string, @Session() { username }: SessionInfo): Promise<void> {
+    return this.links.revoke(username, id);
   }
 }

@@ -1,20 +1,11 @@
-import { BadRequestException, Injectable, NotFoundException, NotImplementedException } from '@nestjs/common';
+import { BadRequestException, Injectable, NotFoundException } from '@nestjs/common';
 import { DownloadAuthConfigurationError, type DownloadLink, DownloadLinks } from 'nestjs-download-auth';
 import { FileLibrary } from '../files/file-library.service.js';
 import { FilesController } from '../files/files.controller.js';
-import { LinkLedger } from './link-ledger.js';
+import { paceClaims } from '../files/slow-motion.js';
+import { LinkLedger } from '../ledger/link-ledger.js';
 import type { LinkRequest } from './link-request.js';
-import { LinkRevocations } from './link-revocations.js';
-
-/** A link as its owner sees it. */
-export interface LinkSummary {
-  readonly id: string;
-  readonly file: string;
-  readonly url: string;
-  readonly createdAt: Date;
-  readonly expiresAt: Date;
-  readonly state: 'active' | 'expired' | 'revoked';
-}
+import { type LinkSummary, summaryOf } from './link-summary.js';
 
 /** What a person may do with links: make them, see the own ones, take one back. */
 @Injectable()
@@ -23,7 +14,6 @@ export class LinksService {
     private readonly downloadLinks: DownloadLinks,
     private readonly library: FileLibrary,
     private readonly ledger: LinkLedger,
-    private readonly revocations: LinkRevocations,
   ) {}
 
   /**
@@ -32,48 +22,59 @@ export class LinksService {
    */
   async create(owner: string, fileId: string, request: LinkRequest): Promise<DownloadLink> {
     const file = await this.library.find(fileId);
-    if (request.maxDownloads !== undefined) {
-      throw new NotImplementedException('maxDownloads: downloads are not counted yet. Leave it out.');
-    }
     const link = this.mint(owner, file.id, request);
-    this.ledger.add(owner, file.id, link);
+    await this.ledger.put({
+      id: link.id,
+      owner,
+      file: file.id,
+      url: link.url,
+      maxDownloads: request.maxDownloads,
+      createdAt: Date.now(),
+      expiresAt: link.expiresAt.getTime(),
+    });
     return link;
   }
 
-  list(owner: string): LinkSummary[] {
-    return this.ledger.of(owner).map(({ id, file, url, createdAt, expiresAt }) => ({
-      id,
-      file,
-      url,
-      createdAt,
-      expiresAt,
-      state: this.stateOf(id, expiresAt),
-    }));
+  /** The links of one person, the newest first. */
+  async list(owner: string): Promise<LinkSummary[]> {
+    const ids = await this.ledger.idsOf(owner);
+    const links = await Promise.all(ids.map((id) => this.summary(owner, id)));
+    return links
+      .filter((link) => link !== undefined)
+      .sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
   }
 
-  /** @throws NotFoundException for an unknown link, and for one of somebody else */
-  revoke(owner: string, id: string): void {
-    const record = this.ledger.find(owner, id);
-    if (!record) throw new NotFoundException('You have no such link.');
-    this.revocations.revoke(id, record.expiresAt);
+  /** One link of one person; `undefined` also for a link of somebody else. */
+  async summary(owner: string, id: string): Promise<LinkSummary | undefined> {
+    const record = await this.ledger.find(id);
+    return record?.owner === owner ? summaryOf(record, await this.downloadLinks.usage(id)) : undefined;
   }
 
-  private mint(owner: string, fileId: string, { expiresIn }: LinkRequest): DownloadLink {
+  /**
+   * Also stops the downloads that run.
+   * @throws NotFoundException for an unknown link, and for one of somebody else
+   */
+  async revoke(owner: string, id: string): Promise<void> {
+    const record = await this.ledger.find(id);
+    if (record?.owner !== owner) throw new NotFoundException('You have no such link.');
+    if (record.revokedAt !== undefined) return;
+    await this.downloadLinks.revoke({ link: id });
+    const { happenings: _, ...entry } = record;
+    await this.ledger.put({ ...entry, revokedAt: Date.now() });
+  }
+
+  private mint(owner: string, fileId: string, { bytesPerSecond, ...limits }: LinkRequest): DownloadLink {
     try {
       return this.downloadLinks.create(FilesController, 'download', {
+        ...limits,
         params: { id: fileId },
         subject: owner,
-        expiresIn,
+        claims: paceClaims(bytesPerSecond),
       });
     } catch (error) {
-      // the lifetime is the only part of this call that the caller chose
+      // its limits are the only part of this call that the caller chose
       if (error instanceof DownloadAuthConfigurationError) throw new BadRequestException(error.message);
       throw error;
     }
-  }
-
-  private stateOf(id: string, expiresAt: Date): LinkSummary['state'] {
-    if (this.revocations.isRevoked(id)) return 'revoked';
-    return Date.now() >= expiresAt.getTime() ? 'expired' : 'active';
   }
 }

@@ -11,6 +11,8 @@ const ASSET_TYPES: Readonly<Record<string, string>> = {
   'api.js': 'text/javascript; charset=utf-8',
   'downloads.js': 'text/javascript; charset=utf-8',
   'format.js': 'text/javascript; charset=utf-8',
+  'happenings.js': 'text/javascript; charset=utf-8',
+  'live.js': 'text/javascript; charset=utf-8',
   'tickets.js': 'text/javascript; charset=utf-8',
 };
 

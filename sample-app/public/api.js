@@ -51,6 +51,16 @@ export async function fetchFile(fileId, signal) {
 }
 
 /**
+ * What happens to the links of the person who is signed in, as a stream of server-sent events. `EventSource` could not
+ * send the header, and a token does not belong into the address.
+ */
+export async function openLiveLinks(signal) {
+  const response = await fetch('/links/events', { headers: authorization(), signal, cache: 'no-store' });
+  if (!response.ok) throw await errorOf(response);
+  return response.body;
+}
+
+/**
  * Opens a link the way a stranger would, without cookies.
  * @returns the error it meets, `undefined` if it works
  */

@@ -1,7 +1,11 @@
 import * as api from './api.js';
 import { download, downloadThroughMemory } from './downloads.js';
 import { formatBytes, kindOf } from './format.js';
+import { followLinks } from './live.js';
 import { Tickets } from './tickets.js';
+
+/** Bytes a second of a link in slow motion: the large sample takes half a minute. */
+const SLOW_MOTION = 4_000_000;
 
 /** From this many bytes on, the page warns that the header needs as much memory. */
 const LARGE = 50_000_000;
@@ -12,6 +16,7 @@ const tickets = new Tickets({ list: find('#tickets'), announce });
 
 let selected;
 let fetching;
+let stopFollowing;
 let sessionEnd;
 
 /* signing in and out */
@@ -57,6 +62,7 @@ async function enter(username, expiresAt) {
 function leave(reason) {
   clearTimeout(sessionEnd);
   fetching?.abort();
+  stopFollowing?.();
   tickets.clear();
   selected = undefined;
   find('#file-list').replaceChildren();
@@ -70,6 +76,7 @@ function leave(reason) {
 function showSession(isSignedIn) {
   find('#welcome').hidden = isSignedIn;
   find('#workspace').hidden = find('#session').hidden = !isSignedIn;
+  window.scrollTo({ top: 0, behavior: 'instant' });
 }
 
 /* the files */
@@ -156,17 +163,21 @@ function openTab(chosen) {
 find('#link-form').addEventListener('submit', (event) => {
   event.preventDefault();
   const form = event.currentTarget;
-  const { amount, unit, maxDownloads } = Object.fromEntries(new FormData(form));
+  const { amount, unit, maxDownloads, slow } = Object.fromEntries(new FormData(form));
   return attempt('#way-link', form.querySelector('.primary'), async (status) => {
     const file = selected;
     const options = {
       expiresIn: `${amount}${unit}`,
       ...(maxDownloads && { maxDownloads: Number(maxDownloads) }),
+      ...(slow && { bytesPerSecond: SLOW_MOTION }),
     };
     const link = await api.createLink(file.id, options);
-    tickets.add({ ...link, file: file.id }).scrollIntoView({ block: 'nearest' });
+    const { maxDownloads: limit } = options;
+    tickets
+      .show({ ...link, file: file.id, maxDownloads: limit, used: 0 })
+      .scrollIntoView({ block: 'nearest' });
     notice('#links-notice');
-    status.textContent = 'Made. It counts down below.';
+    status.textContent = 'Made. Below you can watch what happens to it.';
   });
 });
 
@@ -220,16 +231,28 @@ find('#by-header-cancel').addEventListener('click', () => fetching?.abort());
 /* the links */
 
 async function showLinks() {
+  stopFollowing?.();
   tickets.clear();
   try {
-    for (const link of (await api.listLinks()).reverse()) tickets.add(link);
+    for (const link of (await api.listLinks()).reverse()) tickets.show(link);
     notice(
       '#links-notice',
       tickets.size > 0 ? undefined : 'None yet. A link that you make appears here and counts down.',
     );
+    stopFollowing = followLinks({ onLink: showLiveLink, onState: showLiveState, onRefusal: endedBy });
   } catch (error) {
     if (!endedBy(error)) notice('#links-notice', error.message, showLinks);
   }
+}
+
+function showLiveLink(link) {
+  tickets.show(link);
+  notice('#links-notice');
+}
+
+function showLiveState(state) {
+  find('#live').dataset.state = state;
+  find('#live').textContent = { live: 'Live', lost: 'Connection lost, trying again' }[state];
 }
 
 /* small things */

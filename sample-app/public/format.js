@@ -23,6 +23,16 @@ export function formatRemaining(milliseconds) {
   return `${minutes}:${two(seconds % 60)}`;
 }
 
+/** `14:03:09`: a moment given in milliseconds since 1970, by the clock on the wall. */
+export function formatTime(moment) {
+  return new Date(moment).toLocaleTimeString('en-GB');
+}
+
+/** `43 %`: never 100 before all is there. */
+export function formatShare(part, whole) {
+  return `${part >= whole ? 100 : Math.min(99, Math.floor((100 * part) / whole))} %`;
+}
+
 /** The extension of a file name, at most four letters, for the little tile beside it. */
 export function kindOf(name) {
   const dot = name.lastIndexOf('.');

@@ -1,14 +1,21 @@
 import { revokeLink, serverNow, tryLink } from './api.js';
 import { download } from './downloads.js';
-import { formatRemaining } from './format.js';
+import { formatRemaining, formatTime } from './format.js';
+import { wordsFor, wordsForProgress } from './happenings.js';
 
 const TICK = 200;
 
 /** What the stub says under the time, by state. */
 const LABELS = { active: 'left', expired: 'expired', revoked: 'revoked' };
 
+/** What is said until the server tells more. */
+const DOWNLOADING = 'Your browser is downloading it.';
+
+/** How many happenings a ticket shows. */
+const LOG_LINES = 4;
+
 /**
- * The links of the person who is signed in, as tickets that count down.
+ * The links of the person who is signed in, as tickets that count down and tell what happens.
  * @param list the `<ul>`
  * @param announce says a sentence to people who do not see the page
  */
@@ -28,27 +35,17 @@ export class Tickets {
     return this.#tickets.size;
   }
 
-  /** Shows a link on top. `link` is what the API says about it. */
-  add(link) {
-    const element = this.#template.content.cloneNode(true).firstElementChild;
-    const ticket = {
-      id: link.id,
-      file: link.file,
-      url: new URL(link.url, location.origin).href,
-      createdAt: Date.parse(link.createdAt ?? new Date(serverNow())),
-      expiresAt: Date.parse(link.expiresAt),
-      element,
-    };
-    element.querySelector('h3').textContent = link.file;
-    const url = element.querySelector('.url');
-    url.value = ticket.url;
-    url.addEventListener('focus', () => url.select());
-    element.addEventListener('click', ({ target }) => this.#act(target.dataset.action, ticket));
-    this.#tickets.set(link.id, ticket);
-    this.#show(ticket, link.state ?? 'active');
-    this.#list.prepend(element);
+  /** Shows a link as it is now, a new one on top. `link` is what the API says about it. */
+  show(link) {
+    const ticket = this.#tickets.get(link.id) ?? this.#add(link);
+    ticket.createdAt = Date.parse(link.createdAt ?? new Date(serverNow()));
+    ticket.expiresAt = Date.parse(link.expiresAt);
+    this.#showState(ticket, link.state ?? 'active');
+    this.#showUses(ticket, link);
+    this.#showProgress(ticket, link);
+    this.#showLog(ticket, link.happenings ?? []);
     this.#timer ??= setInterval(() => this.#tick(), TICK);
-    return element;
+    return ticket.element;
   }
 
   clear() {
@@ -58,19 +55,34 @@ export class Tickets {
     this.#list.replaceChildren();
   }
 
+  #add({ id, file, url }) {
+    const element = this.#template.content.cloneNode(true).firstElementChild;
+    const ticket = { id, file, url: new URL(url, location.origin).href, element };
+    element.querySelector('h3').textContent = file;
+    const input = element.querySelector('.url');
+    input.value = ticket.url;
+    input.addEventListener('focus', () => input.select());
+    element.addEventListener('click', ({ target }) => this.#act(target.dataset.action, ticket));
+    this.#tickets.set(id, ticket);
+    this.#list.prepend(element);
+    return ticket;
+  }
+
   #tick() {
     for (const ticket of this.#tickets.values()) {
       if (ticket.state !== 'active') continue;
       if (serverNow() < ticket.expiresAt) {
         this.#countDown(ticket);
       } else {
-        this.#show(ticket, 'expired');
+        this.#showState(ticket, 'expired');
         this.#announce(`The link to ${ticket.file} has expired.`);
       }
     }
   }
 
-  #show(ticket, state) {
+  #showState(ticket, state) {
+    // what was revoked here stays so, whatever was on its way when it was
+    if (ticket.state === 'revoked' || ticket.state === state) return;
     ticket.state = state;
     const { element } = ticket;
     element.dataset.state = state;
@@ -79,7 +91,7 @@ export class Tickets {
     element.classList.toggle('is-over', !isActive);
     for (const action of ['copy', 'download', 'revoke']) this.#button(ticket, action).hidden = !isActive;
     this.#button(ticket, 'try').hidden = isActive;
-    if (!isActive) element.querySelector('.status').textContent = '';
+    if (!isActive) this.#part(ticket, 'status').textContent = '';
     this.#countDown(ticket);
   }
 
@@ -91,10 +103,55 @@ export class Tickets {
     element.toggleAttribute('data-ending', state === 'active' && left < 10_000);
   }
 
+  #showUses(ticket, { maxDownloads, used = 0, progress }) {
+    this.#part(ticket, 'uses').textContent =
+      maxDownloads !== undefined ? `${used} of ${maxDownloads} used` : used > 0 ? `used ${used}×` : '';
+    if (ticket.state !== 'active') return;
+    // who has begun the last download may finish it
+    const isUsedUp = maxDownloads !== undefined && used >= maxDownloads && progress?.complete === true;
+    ticket.element.toggleAttribute('data-used-up', isUsedUp);
+    for (const action of ['copy', 'download']) this.#button(ticket, action).hidden = isUsedUp;
+    this.#button(ticket, 'try').hidden = !isUsedUp;
+  }
+
+  #showProgress(ticket, { progress }) {
+    const box = this.#part(ticket, 'progress');
+    box.hidden = !progress;
+    if (!progress) return;
+    const isRevoked = ticket.state === 'revoked';
+    const { bytes, length, running, complete } = progress;
+    box.dataset.state = complete ? 'complete' : isRevoked ? 'stopped' : running ? 'running' : 'paused';
+    box.querySelector('progress').value = bytes / length;
+    box.querySelector('p').textContent = wordsForProgress(progress, isRevoked);
+  }
+
+  #showLog(ticket, happenings) {
+    const lines = happenings.slice(-LOG_LINES).reverse();
+    const latest = lines[0] && wordsFor(lines[0]);
+    if (latest && ticket.latest !== undefined && latest !== ticket.latest) {
+      this.#announce(`${ticket.file}: ${latest}`);
+    }
+    const status = this.#part(ticket, 'status');
+    if (latest !== ticket.latest && status.textContent === DOWNLOADING) status.textContent = '';
+    ticket.latest = latest ?? '';
+    this.#part(ticket, 'log').replaceChildren(
+      ...lines.map((happening) => {
+        const line = document.createElement('li');
+        line.dataset.type = happening.type;
+        const time = Object.assign(document.createElement('time'), {
+          dateTime: new Date(happening.at).toISOString(),
+          textContent: formatTime(happening.at),
+        });
+        line.append(time, wordsFor(happening));
+        return line;
+      }),
+    );
+  }
+
   async #act(action, ticket) {
     const run = this.#actions[action];
     if (!run) return;
-    const status = ticket.element.querySelector('.status');
+    const status = this.#part(ticket, 'status');
     try {
       status.textContent = await run(ticket);
     } catch (error) {
@@ -116,7 +173,7 @@ export class Tickets {
 
     download: ({ url }) => {
       download(url);
-      return 'Your browser is downloading it.';
+      return DOWNLOADING;
     },
 
     try: async ({ url, element }) => {
@@ -133,12 +190,16 @@ export class Tickets {
 
     revoke: async (ticket) => {
       await revokeLink(ticket.id);
-      this.#show(ticket, 'revoked');
+      this.#showState(ticket, 'revoked');
       // the button that was pressed is gone
       this.#button(ticket, 'try').focus();
       return 'Taken back. Whoever has it can no longer use it.';
     },
   };
+
+  #part({ element }, name) {
+    return element.querySelector(`.${name}`);
+  }
 
   #button({ element }, action) {
     return element.querySelector(`[data-action="${action}"]`);

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Storage } from '../storage/storage.js';
 
 export const HTTP_ADAPTERS = ['express', 'fastify'] as const;
 export type HttpAdapterName = (typeof HTTP_ADAPTERS)[number];
@@ -10,6 +11,7 @@ export abstract class SampleSettings {
   /** Signs and verifies access tokens; at least 32 bytes. */
   abstract readonly jwtSecret: string;
   abstract readonly adapter: HttpAdapterName;
+  abstract readonly storage: Storage;
 }
 
 /** What the environment says; `filesDir` is missing where the samples are to be used. */
@@ -19,6 +21,7 @@ export interface EnvironmentSettings {
   readonly filesDir: string | undefined;
   readonly jwtSecret: string;
   readonly adapter: HttpAdapterName;
+  readonly storage: Storage;
   /** Sentences for the person who starts the application. */
   readonly warnings: readonly string[];
 }
@@ -29,7 +32,7 @@ export class SettingsError extends Error {
 }
 
 /**
- * Reads PORT, HOST, FILES_DIR, JWT_SECRET and HTTP_ADAPTER; what is unset or blank gets its default.
+ * Reads PORT, HOST, FILES_DIR, JWT_SECRET, HTTP_ADAPTER and REDIS_URL or SQLITE_FILE; what is unset or blank gets its default.
  * @throws SettingsError for a value that cannot work
  */
 export function readSettings(environment: NodeJS.ProcessEnv): EnvironmentSettings {
@@ -40,8 +43,11 @@ export function readSettings(environment: NodeJS.ProcessEnv): EnvironmentSetting
   if (!read('JWT_SECRET')) {
     warnings.push('JWT_SECRET is not set: a random one is used, and a restart ends every session and link.');
   }
-  for (const name of ['REDIS_URL', 'SQLITE_FILE']) {
-    if (read(name)) warnings.push(`${name} is not used yet: links and revocations are kept in memory.`);
+  const storage = storageOf(read('REDIS_URL'), read('SQLITE_FILE'));
+  if (storage.kind !== 'memory' && !read('JWT_SECRET')) {
+    warnings.push(
+      'Further instances that share these links need the same JWT_SECRET: set one for all of them.',
+    );
   }
   return {
     // the passwords of the demo users are public, so nobody but this computer is served unless someone says so
@@ -50,6 +56,7 @@ export function readSettings(environment: NodeJS.ProcessEnv): EnvironmentSetting
     filesDir: read('FILES_DIR'),
     jwtSecret,
     adapter: adapterOf(read('HTTP_ADAPTER') ?? 'express'),
+    storage,
     warnings,
   };
 }
@@ -68,4 +75,17 @@ function adapterOf(name: string): HttpAdapterName {
   const adapter = HTTP_ADAPTERS.find((known) => known === name.toLowerCase());
   if (!adapter) throw new SettingsError(`HTTP_ADAPTER: "${name}" is unknown. Write express or fastify.`);
   return adapter;
+}
+
+function storageOf(url: string | undefined, file: string | undefined): Storage {
+  if (url && file) {
+    throw new SettingsError('REDIS_URL and SQLITE_FILE: links are kept in one place. Write one of the two.');
+  }
+  if (file) return { kind: 'sqlite', file };
+  if (!url) return { kind: 'memory' };
+  if (!/^rediss?:\/\/./.test(url) || !URL.canParse(url)) {
+    // not repeated in the message, because it may have a password in it
+    throw new SettingsError('REDIS_URL: this is no address. Write one such as redis://127.0.0.1:6379.');
+  }
+  return { kind: 'redis', url };
 }

@@ -169,6 +169,7 @@ describe('an application with bad options refuses to start, and says what to wri
     ['a transport that is a text', { transports: { query: 'off' } }, /transports\.query/],
     ['all transports off', { transports: { header: false, query: false, cookie: false, form: false } }, /all are switched off/],
     ['requireSecureConnection a text', { requireSecureConnection: 'no' }, /requireSecureConnection/],
+    ['a delivery option that does not exist', { delivery: { cache: true } }, /cache/],
   ])('%s on @StreamDownload()', (_name, options, says) => {
     const mark = () => StreamDownload(options as never);
     expect(mark).toThrow(DownloadAuthConfigurationError);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { HTTP_ADAPTERS } from '../../sample-app/settings/sample-settings.js';
 import { bearer } from '../support/test-app.js';
+import { followLinks } from './support/live.js';
 import { type RunningSample, startSample } from './support/sample.js';
 
 const HARD_NAME = 'Grüße & mehr, 100% 🏔.txt';
@@ -38,6 +39,11 @@ describe.each(HTTP_ADAPTERS)('the sample application on %s', (adapter) => {
     expect(answer.status).toBe(201);
     return answer.json;
   };
+  /** A link as the list shows it. */
+  const linkOf = async (id: string) => {
+    const { json } = await sample.request('/links', { headers: bearer(ada) });
+    return json.find((link: { id: string }) => link.id === id);
+  };
 
   describe('GET /', () => {
     test('is a page that nothing foreign may run in', async () => {
@@ -52,11 +58,11 @@ describe.each(HTTP_ADAPTERS)('the sample application on %s', (adapter) => {
     test('has all its parts', async () => {
       const page = (await sample.request('/')).text;
       const names = new Set([...page.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path));
-      for (const script of ['app.js', 'tickets.js', 'downloads.js']) {
+      for (const script of ['app.js', 'tickets.js', 'downloads.js', 'live.js']) {
         const { text } = await sample.request(`/assets/${script}`);
         for (const [, name] of text.matchAll(/from '\.\/([^']+)'/g)) names.add(`/assets/${name}`);
       }
-      expect(names.size).toBe(7);
+      expect(names.size).toBe(9);
       for (const name of names) expect((await sample.request(name!)).status, name).toBe(200);
     });
 
@@ -141,6 +147,7 @@ describe.each(HTTP_ADAPTERS)('the sample application on %s', (adapter) => {
       ['GET', '/files'],
       ['POST', '/files/report.pdf/links'],
       ['GET', '/links'],
+      ['GET', '/links/events'],
       ['DELETE', '/links/some'],
     ])('%s %s asks for a token', async (method, path) => {
       const none = await sample.request(path, { method });
@@ -274,6 +281,8 @@ describe.each(HTTP_ADAPTERS)('the sample application on %s', (adapter) => {
       [{ maxDownloads: 1.5 }],
       [{ maxDownloads: '3' }],
       [{ maxDownloads: null }],
+      [{ bytesPerSecond: 0 }],
+      [{ bytesPerSecond: '4 MB' }],
       [{ expires: '5m' }],
       [[]],
       ['text'],
@@ -283,10 +292,49 @@ describe.each(HTTP_ADAPTERS)('the sample application on %s', (adapter) => {
       expect(answer.json).toMatchObject({ statusCode: 400, message: expect.any(String) });
     });
 
-    test('does not pretend to count downloads', async () => {
-      const answer = await sample.post('/files/report.pdf/links', { maxDownloads: 3 }, ada);
-      expect(answer.status).toBe(501);
-      expect(answer.json.message).toContain('maxDownloads');
+    test('makes a link for a number of downloads, and counts them', async () => {
+      const { id, url } = await mint({ maxDownloads: 2 });
+      const as = (userAgent: string, headers = {}) =>
+        sample.request(url, { headers: { 'user-agent': userAgent, ...headers } });
+      expect((await as('first')).body.equals(REPORT)).toBe(true);
+      // what goes on with a download is none of its own
+      expect((await as('first', { range: 'bytes=100-199' })).status).toBe(206);
+      expect(await linkOf(id)).toMatchObject({ maxDownloads: 2, used: 1 });
+      expect((await as('second')).status).toBe(200);
+      const refused = await as('third');
+      expect([refused.status, refused.json.code]).toEqual([410, 'LINK_USED_UP']);
+      expect(await linkOf(id)).toMatchObject({ maxDownloads: 2, used: 2, state: 'active' });
+    });
+
+    test('tells what happened to a link', async () => {
+      const { id, url } = await mint({ maxDownloads: 1 });
+      await sample.request(url);
+      await sample.request(url, { headers: { 'user-agent': 'somebody else' } });
+      await expect
+        .poll(async () => (await linkOf(id)).happenings.map(({ type }: { type: string }) => type))
+        .toEqual(['opened', 'completed', 'refused']);
+      const { happenings, progress } = await linkOf(id);
+      expect(happenings[2]).toMatchObject({ code: 'LINK_USED_UP', status: 410 });
+      expect(progress).toEqual({
+        bytes: REPORT.length,
+        length: REPORT.length,
+        running: false,
+        complete: true,
+        downloads: 0,
+      });
+    });
+
+    test('makes a link in slow motion, which can be resumed like any other', async () => {
+      const { url } = await mint({ bytesPerSecond: 1_000_000 });
+      const started = performance.now();
+      const whole = await sample.request(url);
+      expect(whole.body.equals(REPORT)).toBe(true);
+      expect(performance.now() - started).toBeGreaterThan(250);
+      expect(whole.headers['content-type']).toBe('application/pdf');
+      const rest = await sample.request(url, {
+        headers: { range: 'bytes=299990-', 'if-range': whole.headers.etag },
+      });
+      expect([rest.status, rest.text]).toEqual([206, REPORT.subarray(299_990).toString()]);
     });
 
     test.each(['none.txt', '..%2fsecret.txt', '.hidden', 'way-out.txt'])(
@@ -327,6 +375,8 @@ describe.each(HTTP_ADAPTERS)('the sample application on %s', (adapter) => {
           createdAt: expect.any(String),
           expiresAt: second.expiresAt,
           state: 'active',
+          used: 0,
+          happenings: [],
         },
         expect.objectContaining({ id: first.id, file: 'report.pdf', state: 'active' }),
       ]);
@@ -343,8 +393,25 @@ describe.each(HTTP_ADAPTERS)('the sample application on %s', (adapter) => {
       expect(refused.status).toBe(410);
       expect(refused.json.code).toBe('LINK_REVOKED');
       expect((await sample.request(other.url)).status).toBe(200);
-      const { json } = await sample.request('/links', { headers: bearer(ada) });
-      expect(json.find(({ id }: { id: string }) => id === link.id).state).toBe('revoked');
+      expect((await linkOf(link.id)).state).toBe('revoked');
+    });
+
+    test('stop a download that runs', async () => {
+      const link = await mint({ bytesPerSecond: 100_000 });
+      const download = await fetch(sample.url + link.url);
+      const body = download.body!.getReader();
+      await body.read();
+      const rest = (async () => {
+        while (!(await body.read()).done);
+      })();
+      rest.catch(() => undefined);
+      await sample.request(`/links/${link.id}`, { method: 'DELETE', headers: bearer(ada) });
+      await expect(rest).rejects.toThrow();
+      const resumed = await sample.request(link.url, { headers: { range: 'bytes=1000-' } });
+      expect([resumed.status, resumed.json.code]).toEqual([410, 'LINK_REVOKED']);
+      await expect
+        .poll(async () => (await linkOf(link.id)).happenings.map(({ type }: { type: string }) => type))
+        .toEqual(expect.arrayContaining(['opened', 'aborted', 'revoked', 'refused']));
     });
 
     test('leave the links of others alone', async () => {
@@ -354,6 +421,31 @@ describe.each(HTTP_ADAPTERS)('the sample application on %s', (adapter) => {
         expect(answer.status).toBe(404);
       }
       expect((await sample.request(link.url)).status).toBe(200);
+    });
+  });
+
+  describe('GET /links/events', () => {
+    test('tells what happens to the own links, as it happens, and nothing of others', async () => {
+      const before = await mint();
+      const live = await followLinks(sample.url, ada);
+      await live.until(({ id }) => id === before.id);
+      await mint({}, grace);
+      const link = await mint({ maxDownloads: 1, bytesPerSecond: 150_000 });
+      await live.until(({ id }) => id === link.id);
+      await sample.request(link.url);
+      const running = await live.until(({ id, progress }) => id === link.id && progress?.running);
+      expect(running).toMatchObject({ used: 1, maxDownloads: 1 });
+      await live.until(
+        ({ id, progress }) => id === link.id && progress?.bytes > 0 && progress.bytes < REPORT.length,
+      );
+      await live.until(({ id, progress }) => id === link.id && progress?.complete);
+      await sample.request(`/links/${link.id}`, { method: 'DELETE', headers: bearer(ada) });
+      await live.until(({ id, state }) => id === link.id && state === 'revoked');
+      expect(live.seen.every(({ url }) => url.startsWith('/files/'))).toBe(true);
+      const own = (await sample.request('/links', { headers: bearer(ada) })).json;
+      const ids = new Set(own.map(({ id }: { id: string }) => id));
+      expect(live.seen.filter(({ id }) => !ids.has(id))).toEqual([]);
+      live.close();
     });
   });
 

@@ -15,15 +15,16 @@ if (!hasChromium) console.warn('Skipped: the page in a browser, because there is
 describe.skipIf(!hasChromium)('the page of the sample application, in Chromium', () => {
   let folder: string;
   let browser: TestBrowser;
+  let stranger: TestBrowser;
   let expected: string;
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'sample-page-'));
     await makeSampleFiles(folder);
     expected = await sha256(join(folder, LARGE_SAMPLE));
-    browser = await openBrowser();
+    [browser, stranger] = await Promise.all([openBrowser(), openBrowser('Somebody else')]);
   }, LIMIT);
   afterAll(async () => {
-    await browser?.close();
+    await Promise.all([browser?.close(), stranger?.close()]);
     rmSync(folder, { recursive: true });
   });
 
@@ -141,7 +142,7 @@ describe.skipIf(!hasChromium)('the page of the sample application, in Chromium',
         await signIn();
         const ticket = await makeLink('5', 'minutes');
         const file = await downloadBy(ticket.getByRole('button', { name: 'Download' }));
-        expect(file.url()).toBe(await ticket.getByLabel('Link').inputValue());
+        expect(file.url()).toBe(await ticket.getByLabel('Link', { exact: true }).inputValue());
         await expectWhole(file);
       },
       LIMIT,
@@ -187,6 +188,65 @@ describe.skipIf(!hasChromium)('the page of the sample application, in Chromium',
       await page.reload();
       await signIn('grace');
       await expect.poll(() => page.locator('.ticket').first().getAttribute('data-state')).toBe('revoked');
+    });
+
+    test('counts a link for one download, which nobody else can use afterwards', async () => {
+      await signIn();
+      await page.getByRole('button', { name: /Three chords/ }).click();
+      await page.getByLabel('Downloads', { exact: true }).fill('1');
+      const ticket = await makeLink('5', 'minutes');
+      await ticket.getByText('0 of 1 used').waitFor();
+      const url = await ticket.getByLabel('Link', { exact: true }).inputValue();
+      const file = await downloadBy(ticket.getByRole('button', { name: 'Download' }));
+      expect(file.suggestedFilename()).toBe('Three chords.wav');
+      await ticket.getByText('1 of 1 used').waitFor();
+      await ticket.getByText('Complete: all 265 kB were sent.').waitFor();
+
+      const visitor = await stranger.context.newPage();
+      const answer = await visitor.goto(url);
+      expect(answer?.status()).toBe(410);
+      await visitor.close();
+      await ticket.getByText('A request was refused: 410 used up.').waitFor();
+    });
+
+    test(
+      'shows live how far a download is, and stops it by revoking its link',
+      async () => {
+        await signIn();
+        await page.getByText('Live', { exact: true }).waitFor();
+        await page.getByLabel('Downloads', { exact: true }).fill('3');
+        await page.getByLabel('In slow motion').check();
+        const ticket = await makeLink('5', 'minutes');
+        const [file] = await Promise.all([
+          page.waitForEvent('download'),
+          ticket.getByRole('button', { name: 'Download' }).click(),
+        ]);
+        await ticket.getByText('1 of 3 used').waitFor();
+        const bar = ticket.getByRole('progressbar');
+        const share = async () => Number(await bar.getAttribute('value'));
+        await expect.poll(share, { timeout: 10_000 }).toBeGreaterThan(0);
+        await ticket.getByText(/^\d+ %, .* MB of 134 MB$/).waitFor();
+
+        await ticket.getByRole('button', { name: 'Revoke' }).click();
+        await ticket.getByText(/^Stopped at \d+ %/).waitFor();
+        await ticket.getByText('Revoked by you.').waitFor();
+        await ticket.getByText(/Stopped by the server after/).waitFor();
+        expect(await file.failure()).not.toBeNull();
+        expect(await share()).toBeLessThan(1);
+      },
+      LIMIT,
+    );
+
+    test('shows what somebody else does with a link while one looks on', async () => {
+      await signIn();
+      await page.getByText('Live', { exact: true }).waitFor();
+      // made elsewhere, and opened elsewhere
+      const link = (await sample.post('/files/readings.csv/links', {}, await sample.login('ada'))).json;
+      const ticket = page.locator('.ticket', { hasText: 'readings.csv' }).first();
+      await ticket.waitFor();
+      await sample.request(link.url);
+      await ticket.getByText('A download began.').waitFor();
+      await ticket.getByText('used 1×').waitFor();
     });
 
     test('says what is wrong with a lifetime that is too long', async () => {

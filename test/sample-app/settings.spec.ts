@@ -9,6 +9,7 @@ describe('the settings of the sample application', () => {
       port: 3000,
       filesDir: undefined,
       adapter: 'express',
+      storage: { kind: 'memory' },
       warnings: [expect.stringContaining('JWT_SECRET is not set')],
     });
     expect(settings.jwtSecret.length).toBeGreaterThanOrEqual(32);
@@ -22,6 +23,7 @@ describe('the settings of the sample application', () => {
       FILES_DIR: '/srv/files',
       JWT_SECRET: 'from the environment',
       HTTP_ADAPTER: 'Fastify',
+      REDIS_URL: 'redis://127.0.0.1:6379',
     };
     expect(readSettings(environment)).toEqual({
       host: '0.0.0.0',
@@ -29,6 +31,7 @@ describe('the settings of the sample application', () => {
       filesDir: '/srv/files',
       jwtSecret: 'from the environment',
       adapter: 'fastify',
+      storage: { kind: 'redis', url: 'redis://127.0.0.1:6379' },
       warnings: [],
     });
   });
@@ -48,14 +51,22 @@ describe('the settings of the sample application', () => {
     { PORT: '80.5' },
     { PORT: '1e3' },
     { HTTP_ADAPTER: 'koa' },
+    { REDIS_URL: 'localhost' },
+    { REDIS_URL: 'http://127.0.0.1:6379' },
+    { REDIS_URL: 'redis://' },
+    { REDIS_URL: 'redis://127.0.0.1:6379', SQLITE_FILE: 'links.db' },
   ])('refuse %j and say what to write', (environment) => {
     expect(() => readSettings(environment)).toThrow(SettingsError);
     expect(() => readSettings(environment)).toThrow(/Write /);
   });
 
-  test.each(['REDIS_URL', 'SQLITE_FILE'])('do not pretend to use %s', (name) => {
-    expect(readSettings({ [name]: 'something' }).warnings).toContainEqual(
-      expect.stringContaining(`${name} is not used yet`),
-    );
+  test.each([
+    [{ REDIS_URL: 'rediss://redis.example' }, { kind: 'redis', url: 'rediss://redis.example' }],
+    [{ SQLITE_FILE: 'links.db' }, { kind: 'sqlite', file: 'links.db' }],
+  ])('%j keeps links there, and asks for a secret that instances can share', (environment, storage) => {
+    expect(readSettings(environment)).toMatchObject({
+      storage,
+      warnings: [expect.anything(), expect.stringContaining('the same JWT_SECRET')],
+    });
   });
 });

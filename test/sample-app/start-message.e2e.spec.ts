@@ -32,7 +32,7 @@ describe.skipIf(!hasTools).each(HTTP_ADAPTERS)(
 
     test.each([0, 1, 2])('line %i', async (index) => {
       const examples = shellExamples(sample.url, FILE, target);
-      const printed = startMessage(sample.url, folder, examples).split('\n');
+      const printed = startMessage(sample.url, folder, { kind: 'memory' }, examples).split('\n');
       const lines = printed.filter((line) => line.startsWith('curl '));
       expect(lines).toHaveLength(3);
       await run('bash', ['-c', lines[index]!]);
@@ -44,7 +44,17 @@ describe.skipIf(!hasTools).each(HTTP_ADAPTERS)(
 );
 
 test('the message names the address and the demo users', () => {
-  const message = startMessage('http://127.0.0.1:3000', '/srv/files', []);
+  const message = startMessage('http://127.0.0.1:3000', '/srv/files', { kind: 'memory' }, []);
   expect(message).toContain('http://127.0.0.1:3000');
   expect(message).toMatch(/ada \/ demo {3}grace \/ demo/);
+});
+
+test('the message says what instances that share links have to have in common, and no password', () => {
+  const storage = { kind: 'redis', url: 'redis://user:hunter2@redis.example:6379/1' } as const;
+  const message = startMessage('http://127.0.0.1:3000', '/srv/files', storage, []);
+  expect(message).toContain('in Redis at redis.example:6379');
+  expect(message).toContain('the same REDIS_URL and JWT_SECRET');
+  expect(message).not.toContain('hunter2');
+  const file = { kind: 'sqlite', file: '/var/lib/links.db' } as const;
+  expect(startMessage('http://127.0.0.1:3000', '/srv/files', file, [])).toContain('/var/lib/links.db');
 });

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { AccessTokens } from '../../lib/tokens/access-tokens.js';
 import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
 import { SignatureVerifier } from '../../lib/tokens/jwt.strategy.js';
+import { RememberingVerifier } from '../../lib/tokens/remembering-verifier.js';
 import { VerifiedTokens } from '../../lib/tokens/verified-tokens.js';
 import { type JwsVector, type JwsVectorGroup, jwsVectors } from '../support/jws-vectors.js';
 
@@ -73,8 +74,7 @@ async function authenticate(jws: string, group: JwsVectorGroup, key: KeyObject, 
       notIssuedBefore: undefined,
       clock: () => now,
     },
-    signatures,
-    new VerifiedTokens(10, () => now),
+    new RememberingVerifier(signatures, new VerifiedTokens(10, () => now)),
   );
   const unverified = parseCompactJws(jws);
   if (!unverified) throw Object.assign(new Error('malformed'), { code: 'TOKEN_INVALID' });

@@ -2,6 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { AccessTokens } from '../../lib/tokens/access-tokens.js';
 import { parseCompactJws, type UnverifiedToken } from '../../lib/tokens/compact-jws.js';
+import { RememberingVerifier } from '../../lib/tokens/remembering-verifier.js';
 import { VerifiedTokens } from '../../lib/tokens/verified-tokens.js';
 import { forge, keys } from '../support/forge.js';
 
@@ -76,13 +77,15 @@ describe('an access token that was verified before', () => {
       notIssuedBefore: () => cutOff,
       clock: () => now,
     },
-    {
-      verify: async (token: string) => {
-        asked.push(token);
-        return key === rsa.publicKey ? parseCompactJws(token)?.claims : undefined;
+    new RememberingVerifier(
+      {
+        verify: async (token: string) => {
+          asked.push(token);
+          return key === rsa.publicKey ? parseCompactJws(token)?.claims : undefined;
+        },
       },
-    },
-    new VerifiedTokens(10, () => now),
+      new VerifiedTokens(10, () => now),
+    ),
   );
   const token = parseCompactJws(sign({ exp: NOW + 60, iat: NOW })) as UnverifiedToken;
   beforeEach(async () => {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { type Validators } from '../preconditions.js';
 import { type OpenFile } from './open-file.js';
@@ -28,10 +28,8 @@ export async function fileValidators(file: OpenFile, slice: string): Promise<Req
     file.refresh();
   }
   const { size, dev, ino, mtimeNs, ctimeNs } = file.stats;
-  const digest = createHash('sha256')
-    .update(`${size} ${dev} ${ino} ${mtimeNs} ${ctimeNs} ${slice}`)
-    .digest('base64url')
-    .slice(0, 22);
+  const identity = `${size} ${dev} ${ino} ${mtimeNs} ${ctimeNs} ${slice}`;
+  const digest = hash('sha256', identity, 'base64url').slice(0, 22);
   const isCoarse = ctimeNs % 1_000_000_000n === 0n && mtimeNs % 1_000_000_000n === 0n;
   const isStrong = sinceChange(file) >= (isCoarse ? COARSE : TICK);
   return {

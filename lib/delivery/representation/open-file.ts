@@ -20,6 +20,8 @@ const closeAsync = promisify(close);
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 
+const DESTROYED = 'The file stream was destroyed before it could be sent.';
+
 /**
  * In this thread: a descriptor that was opened a moment ago has its attributes in memory, on network file systems
  * too, and handing the question to the thread pool costs twenty times what the answer does.
@@ -180,7 +182,7 @@ export async function adoptFileStream(stream: ReadStream, path: string): Promise
     return undefined;
   }
   if (stream.destroyed) {
-    throw new Error('The file stream was destroyed before it could be sent.');
+    throw new Error(DESTROYED);
   }
   // Without its descriptor the stream has nothing to close
   (stream as unknown as { fd: number | null }).fd = null;
@@ -191,14 +193,20 @@ export async function adoptFileStream(stream: ReadStream, path: string): Promise
 function descriptorOf(stream: ReadStream): Promise<number> {
   return new Promise((resolve, reject) => {
     const { fd } = stream as unknown as { fd: number | null };
+    const fail = (error?: Error) => reject(error ?? stream.errored ?? new Error(DESTROYED));
     if (stream.errored || stream.destroyed) {
-      reject(stream.errored ?? new Error('The file stream was destroyed before it could be sent.'));
+      fail();
     } else if (typeof fd === 'number') {
       resolve(fd);
     } else {
-      stream.once('open', resolve);
-      stream.once('error', reject);
-      stream.once('close', () => reject(new Error('The file stream was destroyed before it could be sent.')));
+      const closed = () => fail();
+      stream.once('error', fail);
+      stream.once('close', closed);
+      stream.once('open', (opened) => {
+        // Every stream closes in the end: to make an error of that is dear
+        stream.off('error', fail).off('close', closed);
+        resolve(opened);
+      });
     }
   });
 }

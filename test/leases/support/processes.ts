@@ -34,8 +34,12 @@ export class CompiledLibrary {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  async worker(description: StoreDescription): Promise<Worker> {
-    const child = fork(WORKER, [this.folder, JSON.stringify(description)], { execArgv: [] });
+  /** @param script what the process runs: one that says `ready`, and does what it is told */
+  async worker(
+    description: StoreDescription & Record<string, unknown>,
+    script: string = WORKER,
+  ): Promise<Worker> {
+    const child = fork(script, [this.folder, JSON.stringify(description)], { execArgv: [] });
     const worker = new Worker(child);
     await worker.next('ready');
     return worker;

@@ -14,12 +14,16 @@ export interface TestBrowser {
   close(): Promise<void>;
 }
 
-/** A Chromium with a profile of its own. */
-export async function openBrowser(): Promise<TestBrowser> {
+/**
+ * A Chromium with a profile of its own.
+ * @param userAgent what it says it is, where two on one computer have to be told apart
+ */
+export async function openBrowser(userAgent?: string): Promise<TestBrowser> {
   const profile = mkdtempSync(join(tmpdir(), 'sample-browser-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: CHROMIUM,
     headless: true,
+    userAgent,
     acceptDownloads: true,
     downloadsPath: join(profile, 'downloads'),
     permissions: ['clipboard-read', 'clipboard-write'],

@@ -2,6 +2,7 @@ import type { INestApplication } from '@nestjs/common';
 import type { AddressInfo } from 'node:net';
 import { createSampleApp } from '../../../sample-app/create-sample-app.js';
 import type { HttpAdapterName } from '../../../sample-app/settings/sample-settings.js';
+import type { Storage } from '../../../sample-app/storage/storage.js';
 import { type Answer, bearer, type RequestOptions, send } from '../../support/test-app.js';
 
 export interface RunningSample {
@@ -16,8 +17,13 @@ export interface RunningSample {
 }
 
 /** The sample application on a free port of the loopback interface. */
-export async function startSample(adapter: HttpAdapterName, filesDir: string): Promise<RunningSample> {
-  const settings = { adapter, filesDir, jwtSecret: 'a secret for the tests of the sample application' };
+export async function startSample(
+  adapter: HttpAdapterName,
+  filesDir: string,
+  storage: Storage = { kind: 'memory' },
+): Promise<RunningSample> {
+  const jwtSecret = 'a secret for the tests of the sample application';
+  const settings = { adapter, filesDir, jwtSecret, storage };
   const app = await createSampleApp(settings, false);
   await app.listen(0, '127.0.0.1');
   const { port } = (app.getHttpServer() as { address(): AddressInfo }).address();

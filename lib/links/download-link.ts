@@ -1,0 +1,74 @@
+import type { Duration } from '../options/duration.js';
+import type { RefusalCode } from '../refusals/download-refusal.js';
+import type { GrantedLink } from '../tokens/download-grant.js';
+import type { LinkBindingOptions } from './link-binding.js';
+import type { LinkLimitOptions } from './link-limits.js';
+import type { QueryParams } from './link-resource.js';
+import type { RouteParams } from './route-template.js';
+
+/** The names of a controller's methods. */
+export type HandlerName<Controller> = {
+  [Name in keyof Controller]: Controller[Name] extends (...args: never[]) => unknown ? Name : never;
+}[keyof Controller] &
+  string;
+
+/** What a link opens, beside the handler. */
+export interface LinkTarget {
+  /** The parameters of the route, decoded. Default: none. */
+  params?: RouteParams;
+  /** The query parameters, decoded, in the shape in which the handler receives them. Default: none. */
+  query?: QueryParams;
+  /** The host parameters, for a controller bound to a host such as `:tenant.example.com`. Default: none. */
+  hosts?: Readonly<Record<string, string>>;
+}
+
+export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions {
+  /** How long the link lives. Default: the module's `links.expiresIn`, 5 minutes; at most 7 days. */
+  expiresIn?: Duration;
+  /** When the link ends, in place of `expiresIn`. */
+  expiresAt?: Date;
+  /** When the link begins to work. Default: at once. */
+  notBefore?: Date;
+  /** Whom the link is for: the `sub` claim, `grant.subject`. Default: none. */
+  subject?: string;
+  /** The name under which the file is saved, whatever the handler says. */
+  filename?: string;
+  /** Whether the file is saved or shown, whatever the handler says. */
+  disposition?: 'attachment' | 'inline';
+  /** Whom the link is bound to: the person it was made for, signed in, or a network. Default: whoever has it. */
+  bindTo?: LinkBindingOptions;
+  /** Further claims; everyone who sees the link can read them. Registered names and those of this package are refused. */
+  claims?: Readonly<Record<string, unknown>>;
+}
+
+/** A link that was minted. */
+export interface DownloadLink {
+  /**
+   * Absolute where `links.publicUrl` is set, otherwise from the path on. It carries the token, unless the handler is a
+   * `@Post()`: then the token goes into the form field of that name (`transports: { form: true }`).
+   */
+  readonly url: string;
+  readonly token: string;
+  /** The link's `jti`. */
+  readonly id: string;
+  readonly expiresAt: Date;
+}
+
+/** What a link token says, and whether it would open its resource now. */
+export interface LinkInspection extends GrantedLink {
+  readonly subject?: string;
+  readonly notBefore?: Date;
+  /** The refusal that a request would meet now; `undefined` for a link that works. */
+  readonly refusal?: RefusalCode;
+}
+
+/** What to revoke: one of a link, a resource, a subject; or `issuedBefore` alone for all links. */
+export interface LinkRevocation {
+  /** The link's id. */
+  link?: string;
+  /** As {@link DownloadLinks.resource} tells it. */
+  resource?: string;
+  subject?: string;
+  /** Links issued at this moment or later stay good. Default: those issued up to now are revoked. */
+  issuedBefore?: Date;
+}

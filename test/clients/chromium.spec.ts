@@ -1,0 +1,152 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BrowserContext, chromium, type Download as BrowserDownload } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Download } from '../../lib/index.js';
+import { until } from '../delivery/support/exchange.js';
+import { pattern, temporaryFolder } from '../delivery/support/files.js';
+import { sha256 } from '../delivery/support/programs.js';
+import { type TestClock, testClock } from '../limits/support/clock.js';
+import { type LimitedApp, startLimitedApp } from '../limits/support/limited-app.js';
+import { ADAPTERS } from '../support/test-app.js';
+import { type CuttingProxy, cuttingProxy } from './support/cutting-proxy.js';
+
+const CHROMIUM = '/usr/bin/chromium';
+const hasChromium = existsSync(CHROMIUM);
+if (!hasChromium) console.warn(`Chromium: skipped, since there is no ${CHROMIUM}`);
+
+const MIB = 1024 * 1024;
+const folder = temporaryFolder();
+const bytes = pattern(24 * MIB + 321);
+const path = folder.file('video.bin', bytes);
+const sum = sha256(bytes);
+afterAll(() => folder.remove());
+
+/** A browser with a profile of its own. */
+async function openProfile(): Promise<{ context: BrowserContext; close(): Promise<void> }> {
+  const profile = mkdtempSync(join(tmpdir(), 'download-profile-'));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: CHROMIUM,
+    headless: true,
+    acceptDownloads: true,
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+  return {
+    context,
+    close: async () => {
+      await context.close();
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+/** Opens a URL that downloads. */
+async function downloadIn(context: BrowserContext, url: string): Promise<BrowserDownload> {
+  const page = await context.newPage();
+  const download = page.waitForEvent('download');
+  await page.goto(url).catch(() => {});
+  return download;
+}
+
+/** Opens a URL that is refused; answers the status, and what a person reads. */
+async function refusedIn(context: BrowserContext, url: string): Promise<{ status?: number; text: string }> {
+  const page = await context.newPage();
+  const response = await page.goto(url);
+  const text = await page.innerText('body');
+  await page.close();
+  return { status: response?.status(), text };
+}
+
+describe.skipIf(!hasChromium).each(ADAPTERS)('Chromium, on %s', (adapter) => {
+  let app: LimitedApp;
+  let clock: TestClock;
+  let proxy: CuttingProxy | undefined;
+  let ada: Awaited<ReturnType<typeof openProfile>>;
+  let grace: Awaited<ReturnType<typeof openProfile>>;
+  const purposes: unknown[] = [];
+  beforeAll(async () => {
+    clock = testClock();
+    app = await startLimitedApp(adapter, {
+      options: { clock },
+      contents: { video: () => Download.file(path) },
+      configure: (nest) => {
+        nest.use((request: any, _response: any, next: () => void) => {
+          if (String(request.url).startsWith('/files/')) purposes.push(request.headers['sec-purpose']);
+          next();
+        });
+      },
+    });
+    [ada, grace] = await Promise.all([openProfile(), openProfile()]);
+  }, 60_000);
+  afterEach(() => proxy?.close());
+  afterAll(async () => {
+    await Promise.all([ada?.close(), grace?.close()]);
+    await app?.close();
+  });
+
+  it.each([
+    ['by address', { strict: false }],
+    ['by its cookie alone', { strict: true }],
+  ])(
+    'cut half way twice, finishes a one-download link by its own resume, %s',
+    async (_how, { strict }) => {
+      const link = app.link('video', { maxDownloads: 1, strict });
+      // the second cut falls into the answer to the first resume
+      proxy = await cuttingProxy(app.port, [bytes.length / 2, bytes.length / 4]);
+      const url = link.url.replace(app.url, proxy.url);
+      const saved = await (await downloadIn(ada.context, url)).path();
+      expect(proxy.cuts).toBe(2);
+      expect(sha256(readFileSync(saved))).toBe(sum);
+      expect(await app.used(link)).toBe(1);
+      const told = app.events.filter(({ linkId }) => linkId === link.id).map(({ type }) => type);
+      expect(told.filter((type) => type !== 'aborted')).toEqual([
+        'minted',
+        'opened',
+        'resumed',
+        'resumed',
+        'completed',
+      ]);
+
+      if (strict) expect((await refusedIn(grace.context, url)).status).toBe(410);
+      clock.advance(10_000);
+      for (const { context } of [grace, ada]) {
+        const { status, text } = await refusedIn(context, url);
+        expect(status).toBe(410);
+        expect(text).toContain('used up');
+      }
+      expect(await app.used(link)).toBe(1);
+    },
+    60_000,
+  );
+
+  it('prefetches by speculation rules without counting, and downloads when the link is followed', async () => {
+    const link = app.link('video', { maxDownloads: 1 });
+    purposes.length = 0;
+    const page = await ada.context.newPage();
+    await page.route('**/page.html', (route) =>
+      route.fulfill({
+        contentType: 'text/html',
+        body: `<script type="speculationrules">
+            { "prefetch": [{ "source": "list", "eagerness": "immediate", "urls": ["${link.url}"] }] }
+          </script><a href="${link.url}">download</a>`,
+      }),
+    );
+    await page.goto(`${app.url}/page.html`);
+    await until(() => purposes.length > 0, 'the prefetch');
+    expect(purposes).toEqual(['prefetch']);
+    expect(await app.used(link)).toBe(0);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByText('download').click()]);
+    expect(sha256(readFileSync(await download.path()))).toBe(sum);
+    expect(purposes.at(-1)).toBeUndefined();
+    expect(await app.used(link)).toBe(1);
+  });
+});
