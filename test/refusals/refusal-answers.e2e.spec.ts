@@ -6,6 +6,7 @@ import {
   type RefusalCode,
   StreamDownload,
 } from '../../lib/index.js';
+import { accessToken } from '../support/access-token.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { expectRefusal } from '../support/refusal.js';
 import { ADAPTERS, SECRET, startApp, type TestApp } from '../support/test-app.js';
@@ -19,13 +20,7 @@ class FilesController {
   @Get('evil')
   @StreamDownload()
   evil(): never {
-    return undefined as never;
-  }
-
-  @Get('thrown')
-  @StreamDownload({ transports: { header: false, query: false, cookie: true } })
-  thrown(): never {
-    return undefined as never;
+    throw new DownloadRefusal('ACCESS_DENIED', { message: EVIL });
   }
 
   @Post('42')
@@ -105,6 +100,14 @@ describe.each(ADAPTERS)('the answer to a refused request on %s', (adapter) => {
       const answer = await ask({ accept: CHROME }, '/files/42', 'HEAD');
       expect([answer.status, answer.text]).toEqual([401, '']);
       expect(answer.headers['www-authenticate']).toBe('Bearer');
+    });
+
+    test('the page shows a message of the application as text', async () => {
+      const answer = await ask({ accept: CHROME, authorization: `Bearer ${accessToken()}` }, '/files/evil');
+      expect(answer.status).toBe(403);
+      expect(answer.text).not.toMatch(/<script|<img|onerror='/);
+      expect(answer.text).toContain('&#60;script&#62;alert(&#34;1&#34;)&#60;/script&#62;');
+      expect(answer.text).toContain('&#38;amp;');
     });
 
     test('the page shows nothing of the request', async () => {
