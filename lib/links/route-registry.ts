@@ -14,7 +14,7 @@ import { STREAM_DOWNLOAD } from '../options/stream-download.metadata.js';
 
 /** A handler of a controller, as the router has registered it. */
 export interface Route {
-  /** Tells handlers apart, across processes and restarts: class, method and paths. */
+  /** Tells handlers apart, across processes and restarts: class, method, paths, hosts and versions. */
   readonly id: string;
   /** The first path the handler is served at: global prefix, version and module path included, no public URL. */
   readonly path: string;
@@ -66,14 +66,24 @@ export class RouteRegistry {
     const requestMethod = (Reflect.getMetadata(METHOD_METADATA, handler) ??
       RequestMethod.GET) as RequestMethod;
     const retrieves = [RequestMethod.GET, RequestMethod.HEAD, RequestMethod.ALL].includes(requestMethod);
-    const host = Reflect.getMetadata(HOST_METADATA, controller) as
-      string | RegExp | (string | RegExp)[] | undefined;
+    const hosts = listOf<string | RegExp>(Reflect.getMetadata(HOST_METADATA, controller));
+    // two classes of one name may share a path, as long as they differ in these
+    const conditions = [
+      ...hosts.map((host) => `host=${String(host)}`),
+      ...listOf<Version>(this.versionOf(controller, handler)).map((version) => `version=${String(version)}`),
+    ];
     return {
-      id: [`${controller.name}.${methodName(controller, handler)}`, ...paths].join(' '),
+      id: [`${controller.name}.${methodName(controller, handler)}`, ...paths, ...conditions].join(' '),
       path: paths[0] as string,
       method: retrieves ? 'GET' : RequestMethod[requestMethod],
-      hasHostParameters: [host].flat().some((one) => typeof one === 'string' && one.includes(':')),
+      hasHostParameters: hosts.some((one) => typeof one === 'string' && one.includes(':')),
     };
+  }
+
+  private versionOf(controller: Type, handler: object): Versions {
+    if (this.config.getVersioning() === undefined) return undefined;
+    return (Reflect.getMetadata(VERSION_METADATA, handler) ??
+      Reflect.getMetadata(VERSION_METADATA, controller)) as Versions;
   }
 
   private pathsOf(controller: Type, handler: object): string[] {
@@ -109,6 +119,10 @@ export class RouteRegistry {
       ),
     );
   }
+}
+
+function listOf<T>(value: unknown): T[] {
+  return value === undefined ? [] : ([value].flat() as T[]);
 }
 
 function isDownload(target: object): boolean {
