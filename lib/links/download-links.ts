@@ -9,7 +9,7 @@ import { DownloadAuthConfigurationError } from '../options/configuration-error.j
 import { durationInSeconds } from '../options/duration.js';
 import { MAX_LINK_LIFETIME, RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
-import { parseCompactJws } from '../tokens/compact-jws.js';
+import { MAX_TOKEN_LENGTH, parseCompactJws } from '../tokens/compact-jws.js';
 import type {
   CreateLinkOptions,
   DownloadLink,
@@ -20,14 +20,9 @@ import type {
 } from './download-link.js';
 import { bindingOf } from './link-binding.js';
 import { limitsOf } from './link-limits.js';
-import {
-  claimsToBeLink,
-  describeLink,
-  LINK_AUDIENCE,
-  type LinkClaims,
-  RESERVED_CLAIMS,
-} from './link-claims.js';
+import { claimsToBeLink, describeLink, LINK_AUDIENCE, type LinkClaims } from './link-claims.js';
 import { resourceDigest } from './link-resource.js';
+import { checkedClaims, optionalClaims, secondsOf } from './link-terms.js';
 import { checkLinkTimes, LinkTokens } from './link-tokens.js';
 import { receivedQuery, withQuery } from './link-url.js';
 import { RouteRegistry } from './route-registry.js';
@@ -79,6 +74,11 @@ export class DownloadLinks {
       throw new DownloadAuthConfigurationError('notBefore: the link would end before it begins.');
     }
     const token = this.tokens.sign(claims);
+    if (token.length > MAX_TOKEN_LENGTH) {
+      throw new DownloadAuthConfigurationError(
+        `The link's token is too long: ${token.length} characters, ${MAX_TOKEN_LENGTH} are read at most. Put less into claims.`,
+      );
+    }
     const expiresAt = new Date(Math.round(claims.exp * 1000));
     this.events.emit({
       type: 'minted',
@@ -175,10 +175,13 @@ export class DownloadLinks {
     if (expiresIn !== undefined && expiresAt !== undefined) {
       throw new DownloadAuthConfigurationError('Give expiresIn or expiresAt, not both.');
     }
-    const exp = expiresAt
-      ? expiresAt.getTime() / 1000
-      : now +
-        (expiresIn === undefined ? this.options.links.expiresIn : durationInSeconds(expiresIn, 'expiresIn'));
+    const exp =
+      expiresAt !== undefined
+        ? secondsOf(expiresAt, 'expiresAt')
+        : now +
+          (expiresIn === undefined
+            ? this.options.links.expiresIn
+            : durationInSeconds(expiresIn, 'expiresIn'));
     if (!(exp > now)) {
       throw new DownloadAuthConfigurationError(
         'The link would have expired already. Give an expiry in the future.',
@@ -191,28 +194,4 @@ export class DownloadLinks {
     }
     return exp;
   }
-}
-
-function optionalClaims({
-  subject,
-  notBefore,
-  filename,
-  disposition,
-}: CreateLinkOptions): Partial<LinkClaims> {
-  return {
-    ...(subject !== undefined && { sub: subject }),
-    ...(notBefore !== undefined && { nbf: notBefore.getTime() / 1000 }),
-    ...(filename !== undefined && { fn: filename }),
-    ...(disposition !== undefined && { dsp: disposition }),
-  };
-}
-
-function checkedClaims(claims: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> {
-  const reserved = Object.keys(claims).find((name) => RESERVED_CLAIMS.has(name));
-  if (reserved) {
-    throw new DownloadAuthConfigurationError(
-      `claims.${reserved}: this name is reserved. Use the option for it, or another name.`,
-    );
-  }
-  return claims;
 }

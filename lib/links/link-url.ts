@@ -48,8 +48,8 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 }
 
 function textOf(name: string, value: unknown): string {
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
-    return String(value);
+  if (typeof value === 'boolean' || Number.isFinite(value)) return String(value);
+  if (typeof value === 'string' && value.isWellFormed()) return value;
   throw new DownloadAuthConfigurationError(
     `query.${name}: give a string, a number, a boolean or a list of them; dates as .toISOString().`,
   );

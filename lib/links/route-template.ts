@@ -57,7 +57,7 @@ function fill(route: string, template: string, values: Record<string, string | s
 
 /** Browsers resolve `.` and `..` segments before they send a request, encoded or not (WHATWG URL §4.4). */
 function carriable(route: string, name: string, value: unknown): string {
-  const text = typeof value === 'number' ? String(value) : value;
+  const text = Number.isFinite(value) ? String(value) : value;
   if (typeof text !== 'string' || text === '' || text === '.' || text === '..' || !text.isWellFormed()) {
     throw new DownloadAuthConfigurationError(
       `params.${name} of ${route}: ${JSON.stringify(value)} cannot stand in the path of a URL. Give a non-empty string or a number.`,
