@@ -1,7 +1,7 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { attachWatch } from './delivery/attached-watch.js';
-import { attachClaimant } from './events/claimant.js';
+import { watchNote } from './delivery/watch-note.js';
+import { claimantNote } from './events/claimant.js';
 import { GuardServices } from './guard-services.js';
 import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/http-exchange.js';
 import { scrubRequest } from './http/scrub-request.js';
@@ -14,7 +14,7 @@ import { resolveTransports } from './options/resolve-transports.js';
 import { routeOptions } from './options/stream-download.metadata.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { parseCompactJws, typeOf, type UnverifiedToken } from './tokens/compact-jws.js';
-import { attachGrant, type DownloadGrant, grantOf } from './tokens/download-grant.js';
+import { type DownloadGrant, grantNote, grantOf } from './tokens/download-grant.js';
 import { decidingToken, type PresentedToken, readTokens } from './tokens/token-reader.js';
 
 /** What one route decided: the module's options, with those of `@StreamDownload()` laid over them. */
@@ -52,7 +52,7 @@ export class DownloadAuthGuard implements CanActivate {
     const grant = isLink
       ? await this.openLink(unverified, presented, tokens, exchange, context)
       : await this.authenticate(unverified, presented, exchange, policy);
-    attachGrant(exchange.request, grant);
+    grantNote.set(exchange.request, grant);
     return true;
   }
 
@@ -82,10 +82,10 @@ export class DownloadAuthGuard implements CanActivate {
     if (transport === 'query') this.acceptInQuery(policy);
     const claims = await this.services.accessTokens.authenticate(unverified, request);
     const claimant = { subject: claims.sub, path: requestPath(exchange) };
-    attachClaimant(request, claimant);
+    claimantNote.set(request, claimant);
     request.user = await this.validated(this.options.validate, claims, request);
     const watch = unleasedWatch(this.services.events, this.options.clock, claimant);
-    if (watch) attachWatch(request, watch);
+    if (watch) watchNote.set(request, watch);
     return { kind: 'access', subject: claims.sub, claims, transport };
   }
 
@@ -101,10 +101,10 @@ export class DownloadAuthGuard implements CanActivate {
     const { linkOpener, linkAdmission } = this.services;
     const claims = await linkOpener.verify(unverified);
     const { sub: subject, res: resource, jti: linkId } = claims;
-    attachClaimant(request, { linkId, subject, resource, path: requestPath(exchange) });
+    claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
     const signedIn = claims.bnd?.sub ? await this.signedIn(tokens, presented, request) : undefined;
     linkOpener.check(claims, request, context, { address: request.ip, subject: signedIn?.sub });
-    attachWatch(request, await linkAdmission.admit(claims, exchange));
+    watchNote.set(request, await linkAdmission.admit(claims, exchange));
     const user = await this.validated(this.options.links.validate, claims, request);
     request.user = signedIn ? await this.validated(this.options.validate, signedIn, request) : user;
     return { kind: 'link', subject, claims, transport: presented.transport, link: describeLink(claims) };

@@ -8,7 +8,7 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { mergeMap, type Observable } from 'rxjs';
-import { watchOf } from './delivery/attached-watch.js';
+import { watchNote } from './delivery/watch-note.js';
 import { deliver } from './delivery/deliver.js';
 import { DeliveredFile } from './delivery/delivered-file.js';
 import { type ResolvedDelivery, resolveDelivery } from './delivery/delivery-options.js';
@@ -60,7 +60,7 @@ export class DownloadInterceptor implements NestInterceptor {
       response,
       adapter: this.adapterHost.httpAdapter,
       options,
-      watch: watchOf(request),
+      watch: watchNote.get(request),
       overrides: { filename: link?.filename, disposition: link?.disposition },
     });
   }

@@ -20,7 +20,13 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 /** Tests of programs and of endurance rather than of what Node and Nest do: enough to run them once. */
-const SLOW = ['test/browser/**', 'test/clients/**', 'test/**/*.browser.spec.ts', 'test/**/*.slow.spec.ts'];
+const SLOW = [
+  'test/browser/**',
+  'test/clients/**',
+  'test/delivery/clients.spec.ts',
+  'test/**/*.browser.spec.ts',
+  'test/**/*.slow.spec.ts',
+];
 
 const NODES = ['20', '22', '24'];
 const NESTS = ['11', '12'];

@@ -1,3 +1,5 @@
+import { RequestNote } from '../http/request-note.js';
+
 /** Whom and what a request was found to speak for, for the events about it: known before it is granted anything. */
 export interface Claimant {
   readonly linkId?: string;
@@ -7,12 +9,5 @@ export interface Claimant {
   readonly path?: string;
 }
 
-const CLAIMANT = Symbol('nestjs-download-auth:claimant');
-
-export function attachClaimant(request: object, claimant: Claimant): void {
-  (request as { [CLAIMANT]?: Claimant })[CLAIMANT] = claimant;
-}
-
-export function claimantOf(request: object): Claimant | undefined {
-  return (request as { [CLAIMANT]?: Claimant })[CLAIMANT];
-}
+/** The claimant of a request, once a token of it was found genuine. */
+export const claimantNote = new RequestNote<Claimant>('claimant');

@@ -2,7 +2,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, Inject, Logger } from 
 import { HttpAdapterHost } from '@nestjs/core';
 import Negotiator from 'negotiator';
 import type { IncomingHttpHeaders } from 'node:http';
-import { claimantOf } from '../events/claimant.js';
+import { claimantNote } from '../events/claimant.js';
 import { DownloadEvents } from '../events/download-events.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
 import { DownloadRefusal } from './download-refusal.js';
@@ -37,7 +37,7 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
     this.events.emit({
       type: 'refused',
       at: clock(),
-      ...claimantOf(request),
+      ...claimantNote.get(request),
       code: refusal.code,
       status: refusal.getStatus(),
     });

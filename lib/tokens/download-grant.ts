@@ -1,4 +1,5 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { RequestNote } from '../http/request-note.js';
 import type { TokenClaims } from '../options/download-auth-options.js';
 
 /** Where the token of a request came from. */
@@ -31,16 +32,12 @@ export interface DownloadGrant {
   readonly link?: GrantedLink;
 }
 
-const GRANT = Symbol('nestjs-download-auth:grant');
+/** @internal */
+export const grantNote = new RequestNote<DownloadGrant>('grant');
 
 /** The grant of a request, `undefined` where no download guard let it through. */
 export function grantOf(request: object): DownloadGrant | undefined {
-  return (request as { [GRANT]?: DownloadGrant })[GRANT];
-}
-
-/** @internal */
-export function attachGrant(request: object, grant: DownloadGrant): void {
-  (request as { [GRANT]?: DownloadGrant })[GRANT] = grant;
+  return grantNote.get(request);
 }
 
 /**

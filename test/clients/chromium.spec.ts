@@ -10,7 +10,7 @@ import { sha256 } from '../delivery/support/programs.js';
 import { type TestClock, testClock } from '../limits/support/clock.js';
 import { type LimitedApp, startLimitedApp } from '../limits/support/limited-app.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { type CuttingProxy, cuttingProxy } from './support/cutting-proxy.js';
+import { type CuttingProxy, cuttingProxy } from '../support/cutting-proxy.js';
 
 const CHROMIUM = '/usr/bin/chromium';
 const hasChromium = existsSync(CHROMIUM);

@@ -6,7 +6,7 @@ import { pattern, temporaryFolder } from '../delivery/support/files.js';
 import { isInstalled, run, sha256 } from '../delivery/support/programs.js';
 import { type LimitedApp, startLimitedApp } from '../limits/support/limited-app.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { type CuttingProxy, cuttingProxy } from './support/cutting-proxy.js';
+import { type CuttingProxy, cuttingProxy } from '../support/cutting-proxy.js';
 
 const MIB = 1024 * 1024;
 const folder = temporaryFolder();

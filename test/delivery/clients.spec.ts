@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import net, { type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type PlannedDelivery } from '../../lib/delivery/delivery-watch.js';
@@ -7,6 +6,7 @@ import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
 import { pattern, temporaryFolder } from './support/files.js';
 import { isInstalled, run, sha256 } from './support/programs.js';
+import { cuttingProxy } from '../support/cutting-proxy.js';
 
 const folder = temporaryFolder();
 const bytes = pattern(12 * 1024 * 1024 + 321);
@@ -96,49 +96,6 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
   });
 });
 
-/** A proxy that cuts the first answer off after some bytes of it. */
-function cuttingProxy(
-  port: number,
-  after: number,
-): Promise<{ port: number; cuts: () => number; close(): void }> {
-  let cuts = 0;
-  const sockets = new Set<Socket>();
-  const server = net.createServer((client) => {
-    const upstream = net.connect(port, '127.0.0.1');
-    let passed = 0;
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.on('error', () => {});
-    }
-    client.pipe(upstream);
-    upstream.on('data', (chunk: Buffer) => {
-      passed += chunk.length;
-      if (cuts === 0 && passed > after) {
-        cuts++;
-        client.destroy();
-        upstream.destroy();
-      } else if (!client.write(chunk)) {
-        upstream.pause();
-        client.once('drain', () => upstream.resume());
-      }
-    });
-    upstream.on('end', () => client.end());
-    client.on('close', () => upstream.destroy());
-  });
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () =>
-      resolve({
-        port: (server.address() as AddressInfo).port,
-        cuts: () => cuts,
-        close: () => {
-          sockets.forEach((socket) => socket.destroy());
-          server.close();
-        },
-      }),
-    );
-  });
-}
-
 describe.skipIf(!isInstalled(CHROMIUM))('Chromium', () => {
   let app: TestApplication;
   let browser: import('playwright-core').Browser;
@@ -185,13 +142,13 @@ describe.skipIf(!isInstalled(CHROMIUM))('Chromium', () => {
   it('resumes by itself after the connection was cut half way', async () => {
     plans = [];
     app.serve({ handler: () => Download.file(path), watch });
-    const proxy = await cuttingProxy(app.port, 6_000_000);
+    const proxy = await cuttingProxy(app.port, [6_000_000]);
     try {
       const page = await browser.newPage();
       const download = page.waitForEvent('download');
-      await page.goto(`http://127.0.0.1:${proxy.port}/video.bin`).catch(() => {});
+      await page.goto(`${proxy.url}/video.bin`).catch(() => {});
       const saved = await (await download).path();
-      expect(proxy.cuts()).toBe(1);
+      expect(proxy.cuts).toBe(1);
       expect(sha256(readFileSync(saved))).toBe(sum);
       expect(plans.some(({ status, ifRangeMatched }) => status === 206 && ifRangeMatched)).toBe(true);
       await page.close();

@@ -13,7 +13,8 @@ afterAll(() => project?.remove());
 
 describe('the tarball', () => {
   test('holds what was compiled and the pages about it, and nothing else', () => {
-    const pages = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+    const docs = ['docs/events.md', 'docs/leases.md', 'docs/offload.md'];
+    const pages = ['CHANGELOG.md', 'LICENSE', 'README.md', ...docs, 'package.json'];
     const others = project.files.filter((path) => !/^dist\/[\w./-]+(\.js|\.d\.ts)$/.test(path));
     expect(others.sort()).toEqual(pages.filter((page) => existsSync(join(ROOT, page))));
     expect(project.files.filter((path) => /spec|test\/|sample-app|bench/.test(path))).toEqual([]);
