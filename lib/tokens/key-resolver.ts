@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import type {
@@ -9,6 +10,7 @@ import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { KeySource } from './key-source.js';
 import { isKeyObject, publicKey, secretKey, type VerificationKey } from './verification-key.js';
 
+const logger = new Logger('DownloadAuth');
 const PREPARED_KEYS = 100;
 const PEM = /-----BEGIN [A-Z ]+-----/;
 
@@ -35,7 +37,7 @@ export function keyResolver(
       const cacheKey = Buffer.isBuffer(material) ? material.toString('base64') : material;
       let key = prepared.get(cacheKey);
       if (!key) {
-        key = prepare(material, algorithms);
+        key = prepare(material, algorithms, token);
         prepared.set(cacheKey, key);
       }
       return key;
@@ -49,7 +51,7 @@ function ask(provider: SecretOrKeyProvider, request: unknown, token: string): Pr
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => {
       if (error instanceof Error && error.name === 'SigningKeyNotFoundError') resolve(undefined);
-      else reject(new DownloadRefusal('KEY_UNAVAILABLE', { cause: error }));
+      else reject(unavailable(error, token));
     };
     try {
       const pending: unknown = provider(request, token, (error, key) => (error ? fail(error) : resolve(key)));
@@ -60,7 +62,17 @@ function ask(provider: SecretOrKeyProvider, request: unknown, token: string): Pr
   });
 }
 
-function prepare(material: KeyMaterial, algorithms: readonly SignatureAlgorithm[]): VerificationKey {
+/** The application's people read in the log what its callers are not told; the token is in neither. */
+function unavailable(cause: unknown, token: string): DownloadRefusal {
+  logger.error(`The key of an access token cannot be had: ${String(cause).replaceAll(token, 'REDACTED')}`);
+  return new DownloadRefusal('KEY_UNAVAILABLE', { cause });
+}
+
+function prepare(
+  material: KeyMaterial,
+  algorithms: readonly SignatureAlgorithm[],
+  token: string,
+): VerificationKey {
   const symmetric = (name: SignatureAlgorithm): boolean => name.startsWith('HS');
   const isSecret = isKeyObject(material)
     ? material.type === 'secret'
@@ -72,6 +84,6 @@ function prepare(material: KeyMaterial, algorithms: readonly SignatureAlgorithm[
     const { key } = publicKey({ publicKey: material });
     return { key, algorithms: fitting };
   } catch (error) {
-    throw new DownloadRefusal('KEY_UNAVAILABLE', { cause: error });
+    throw unavailable(error, token);
   }
 }
