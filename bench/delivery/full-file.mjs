@@ -11,6 +11,7 @@ import {
   selected,
   startServer,
 } from './harness.mjs';
+import { TOKEN } from './token.mjs';
 
 const size = Number(args.gib) * GIB;
 const file = makeFile('big.bin', size);
@@ -34,7 +35,7 @@ const full = Object.fromEntries(names.map((name) => [name, []]));
 for (let round = -1; round < rounds; round++) {
   for (const server of servers) {
     const before = await server.stats();
-    const bytes = await download(server.port, file);
+    const bytes = await download(server.port, file, `Authorization: Bearer ${TOKEN}\r\n`);
     if (bytes < size) {
       throw new Error(`${server.name} sent ${bytes} bytes`);
     }

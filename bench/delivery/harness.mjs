@@ -41,7 +41,17 @@ export async function finish() {
   }
   rmSync(folder, { recursive: true, force: true });
 }
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+// A bench that fails leaves no server behind
+process.on('exit', () => {
+  for (const { pid } of started) {
+    try {
+      process.kill(pid);
+    } catch {
+      // it has ended
+    }
+  }
+  rmSync(folder, { recursive: true, force: true });
+});
 
 export function makeFile(name, size) {
   const fd = openSync(join(folder, name), 'w');
