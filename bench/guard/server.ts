@@ -19,7 +19,8 @@ const [adapter, algorithm] = process.argv.slice(2) as [Adapter, Algorithm];
 const { verifying, signing } = keysOf(algorithm);
 const LINK_SECRET = 'a secret for the links of the benchmark, long enough';
 
-/** More than `verifiedTokenCacheSize`, whose least recently used tokens are forgotten. */
+/** Few, so that a short burst too has more tokens in turn than are remembered. */
+const REMEMBERED_TOKENS = 100;
 const UNSEEN_TOKENS = 1500;
 
 const ANSWER = { ok: true };
@@ -83,8 +84,13 @@ class BenchController {
     PassportModule,
     DownloadAuthModule.forRoot(
       algorithm === 'HS256'
-        ? { secret: verifying }
-        : { publicKey: verifying, algorithms: [algorithm], links: { secret: LINK_SECRET } },
+        ? { secret: verifying, verifiedTokenCacheSize: REMEMBERED_TOKENS }
+        : {
+            publicKey: verifying,
+            algorithms: [algorithm],
+            links: { secret: LINK_SECRET },
+            verifiedTokenCacheSize: REMEMBERED_TOKENS,
+          },
     ),
   ],
   controllers: [BenchController],
