@@ -54,11 +54,14 @@ export interface DownloadLink {
   readonly expiresAt: Date;
 }
 
-/** What a link token says, and whether it would open its resource now. */
+/** What a link token says, and whether its times let it open its resource now. */
 export interface LinkInspection extends GrantedLink {
   readonly subject?: string;
   readonly notBefore?: Date;
-  /** The refusal that a request would meet now; `undefined` for a link that works. */
+  /**
+   * The refusal that its times earn it now, `undefined` where they earn none. Whether it was revoked or used up is not
+   * looked up.
+   */
   readonly refusal?: RefusalCode;
 }
 

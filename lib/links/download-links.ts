@@ -113,7 +113,7 @@ export class DownloadLinks {
   }
 
   /**
-   * Says what a link token is for and whether it still works.
+   * Says what a link token is for and whether it has begun and not ended; it asks no store.
    * @throws DownloadRefusal `LINK_INVALID` for a token that is no genuine link
    */
   async inspect(token: string): Promise<LinkInspection> {
