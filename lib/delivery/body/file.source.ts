@@ -22,7 +22,7 @@ export class FileSource implements ByteSource {
     const { bytes } = pooled;
     pooled.busy();
     try {
-      return bytes.subarray(0, await this.file.read(bytes, wanted, this.offset + position));
+      return bytes.subarray(0, await this.file.readPromptly(bytes, wanted, this.offset + position));
     } finally {
       pooled.idle();
     }

@@ -5,6 +5,7 @@ import {
   fstatSync,
   open,
   read,
+  readSync,
   type BigIntStats,
   type ReadStream,
 } from 'node:fs';
@@ -12,6 +13,7 @@ import { readlink, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { missingFile } from '../delivery-failure.js';
+import { type StorageDevice, storageDevice } from './storage-device.js';
 
 const openAsync = promisify(open);
 const closeAsync = promisify(close);
@@ -30,27 +32,15 @@ function describe(fd: number): BigIntStats {
   return fstatSync(fd, { bigint: true });
 }
 
-/** Milliseconds that closing may hold up this thread, a few times in a row, before it is left to the pool. */
-const SLOW_CLOSE = 2;
-const PATIENCE = 3;
-/** Slow closes in a row by file system: one of another process (FUSE) or a network may take its time. */
-const slowCloses = new Map<bigint, number>();
-
 /**
  * In this thread as long as that is quick: to close what was only read from is a matter of a microsecond on a file
  * system of the kernel's own, and a hand-over to the thread pool is the dearest part of a small download.
  */
-async function free(fd: number, device: bigint): Promise<void> {
-  const slow = slowCloses.get(device) ?? 0;
-  if (slow >= PATIENCE) {
+async function free(fd: number, device: StorageDevice): Promise<void> {
+  if (device.isPrompt) {
+    device.ask(0, () => closeSync(fd));
+  } else {
     await closeAsync(fd);
-    return;
-  }
-  const start = performance.now();
-  closeSync(fd);
-  const isSlow = performance.now() - start > SLOW_CLOSE;
-  if (isSlow || slow > 0) {
-    slowCloses.set(device, isSlow ? slow + 1 : 0);
   }
 }
 
@@ -60,6 +50,7 @@ export class OpenFile {
   #reads = 0;
   #closing: (() => void) | undefined;
   #closed: Promise<void> | undefined;
+  readonly #device: StorageDevice;
 
   constructor(
     fd: number,
@@ -68,6 +59,12 @@ export class OpenFile {
     public stats: BigIntStats,
   ) {
     this.#fd = fd;
+    this.#device = storageDevice(stats.dev);
+    const identified = this.#device.identify(this.selfLink);
+    if (identified) {
+      this.#reads++;
+      void identified.then(() => this.#readIsOver());
+    }
   }
 
   /** The link under which Linux shows where the descriptor really leads. */
@@ -81,15 +78,23 @@ export class OpenFile {
   }
 
   /** Reads up to `length` bytes at `position` into the buffer; resolves with how many, 0 at the end of the file. */
-  read(buffer: Buffer, length: number, position: number): Promise<number> {
-    if (this.#closed) {
-      return Promise.resolve(0);
+  async read(buffer: Buffer, length: number, position: number): Promise<number> {
+    return this.#closed ? 0 : this.#readInPool(buffer, length, position);
+  }
+
+  /** The same, in this thread while that is known to be a matter of copying memory. */
+  async readPromptly(buffer: Buffer, length: number, position: number): Promise<number> {
+    if (this.#closed || !this.#device.isPromptDisk) {
+      return this.read(buffer, length, position);
     }
+    return this.#device.ask(length, () => readSync(this.#fd, buffer, 0, length, position));
+  }
+
+  #readInPool(buffer: Buffer, length: number, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#reads++;
       read(this.#fd, buffer, 0, length, position, (error, count) => {
-        this.#reads--;
-        this.#closing?.();
+        this.#readIsOver();
         if (error) {
           reject(error);
         } else {
@@ -97,6 +102,11 @@ export class OpenFile {
         }
       });
     });
+  }
+
+  #readIsOver(): void {
+    this.#reads--;
+    this.#closing?.();
   }
 
   /**
@@ -108,7 +118,7 @@ export class OpenFile {
       this.#closing = () => {
         if (this.#reads === 0) {
           this.#closing = undefined;
-          free(this.#fd, this.stats.dev).then(resolve, reject);
+          free(this.#fd, this.#device).then(resolve, reject);
         }
       };
       this.#closing();
