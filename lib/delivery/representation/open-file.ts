@@ -5,11 +5,12 @@ import {
   fstatSync,
   open,
   read,
+  readlinkSync,
   readSync,
   type BigIntStats,
   type ReadStream,
 } from 'node:fs';
-import { readlink, realpath, stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { missingFile } from '../delivery-failure.js';
@@ -130,10 +131,10 @@ export class OpenFile {
 /**
  * Opens a file for reading.
  *
- * With a root, the real path must lie inside the real root. What was opened is compared with what lies there
- * afterwards, by device and inode, and on Linux by the descriptor's own path, so that a link that is
- * swapped in between opens nothing: elsewhere somebody who can write to the root and wins that race three
- * times in one request is not kept out.
+ * With a root, the real path must lie inside the real root; so must what was opened, since a link may be swapped in
+ * between the two. On Linux its descriptor tells where it is. Elsewhere it is compared, by device and inode, with what
+ * lies there afterwards: somebody who can write to the root and wins that race three times in one request is not kept
+ * out.
  *
  * @throws HttpException 404 outside the root; what the system throws otherwise
  */
@@ -148,9 +149,8 @@ export async function openFile(path: string, root?: string): Promise<OpenFile> {
   }
   const file = await own(await openAsync(real, READ_ONLY | NO_FOLLOW), real);
   try {
-    const [now, again] = await Promise.all([stat(real, { bigint: true }), realpath(real)]);
-    const isSame = now.ino === file.stats.ino && now.dev === file.stats.dev && again === real;
-    if (!isSame || !isInside(realRoot, await descriptorPath(file, real))) {
+    const place = placeOf(file);
+    if (!(place === undefined ? await liesAt(real, file) : isInside(realRoot, place))) {
       throw missingFile();
     }
     return file;
@@ -170,9 +170,18 @@ function isInside(root: string, path: string): boolean {
   return inside !== '' && !isAbsolute(inside) && inside.split(sep)[0] !== '..';
 }
 
-/** Where the descriptor really is, if the system tells; the path itself elsewhere. */
-async function descriptorPath(file: OpenFile, path: string): Promise<string> {
-  return process.platform === 'linux' ? readlink(file.selfLink).catch(() => path) : path;
+/** Where the descriptor really is, if the system tells; it has that in memory. */
+function placeOf(file: OpenFile): string | undefined {
+  try {
+    return process.platform === 'linux' ? readlinkSync(file.selfLink) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function liesAt(real: string, { stats }: OpenFile): Promise<boolean> {
+  const [now, again] = await Promise.all([stat(real, { bigint: true }), realpath(real)]);
+  return now.ino === stats.ino && now.dev === stats.dev && again === real;
 }
 
 /**
