@@ -1,7 +1,5 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type BrowserContext, chromium, type Download as BrowserDownload } from 'playwright-core';
+import { readFileSync } from 'node:fs';
+import { type BrowserContext, type Download as BrowserDownload } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
 import { until } from '../delivery/support/exchange.js';
@@ -9,12 +7,9 @@ import { pattern, temporaryFolder } from '../delivery/support/files.js';
 import { sha256 } from '../delivery/support/programs.js';
 import { type TestClock, testClock } from '../limits/support/clock.js';
 import { type LimitedApp, startLimitedApp } from '../limits/support/limited-app.js';
+import { hasChromium, openBrowser, type TestBrowser } from '../support/browser.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { type CuttingProxy, cuttingProxy } from '../support/cutting-proxy.js';
-
-const CHROMIUM = '/usr/bin/chromium';
-const hasChromium = existsSync(CHROMIUM);
-if (!hasChromium) console.warn(`Chromium: skipped, since there is no ${CHROMIUM}`);
 
 const MIB = 1024 * 1024;
 const folder = temporaryFolder();
@@ -22,32 +17,6 @@ const bytes = pattern(24 * MIB + 321);
 const path = folder.file('video.bin', bytes);
 const sum = sha256(bytes);
 afterAll(() => folder.remove());
-
-/** A browser with a profile of its own. */
-async function openProfile(): Promise<{ context: BrowserContext; close(): Promise<void> }> {
-  const profile = mkdtempSync(join(tmpdir(), 'download-profile-'));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: CHROMIUM,
-    headless: true,
-    acceptDownloads: true,
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
-  return {
-    context,
-    close: async () => {
-      await context.close();
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
-    },
-  };
-}
 
 /** Opens a URL that downloads. */
 async function downloadIn(context: BrowserContext, url: string): Promise<BrowserDownload> {
@@ -70,8 +39,8 @@ describe.skipIf(!hasChromium).each(ADAPTERS)('Chromium, on %s', (adapter) => {
   let app: LimitedApp;
   let clock: TestClock;
   let proxy: CuttingProxy | undefined;
-  let ada: Awaited<ReturnType<typeof openProfile>>;
-  let grace: Awaited<ReturnType<typeof openProfile>>;
+  let ada: TestBrowser;
+  let grace: TestBrowser;
   const purposes: unknown[] = [];
   beforeAll(async () => {
     clock = testClock();
@@ -85,7 +54,7 @@ describe.skipIf(!hasChromium).each(ADAPTERS)('Chromium, on %s', (adapter) => {
         });
       },
     });
-    [ada, grace] = await Promise.all([openProfile(), openProfile()]);
+    [ada, grace] = await Promise.all([openBrowser(), openBrowser()]);
   }, 60_000);
   afterEach(() => proxy?.close());
   afterAll(async () => {

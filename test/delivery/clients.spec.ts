@@ -6,13 +6,13 @@ import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
 import { pattern, temporaryFolder } from './support/files.js';
 import { isInstalled, run, sha256 } from './support/programs.js';
+import { hasChromium, openBrowser, type TestBrowser } from '../support/browser.js';
 import { cuttingProxy } from '../support/cutting-proxy.js';
 
 const folder = temporaryFolder();
 const bytes = pattern(12 * 1024 * 1024 + 321);
 const path = folder.file('video.bin', bytes);
 const sum = sha256(bytes);
-const CHROMIUM = '/usr/bin/chromium';
 afterAll(() => folder.remove());
 
 let sent = 0;
@@ -96,23 +96,12 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
   });
 });
 
-describe.skipIf(!isInstalled(CHROMIUM))('Chromium', () => {
+describe.skipIf(!hasChromium)('Chromium', () => {
   let app: TestApplication;
-  let browser: import('playwright-core').Browser;
+  let browser: TestBrowser;
   beforeAll(async () => {
     app = await startApplication('express');
-    const { chromium } = await import('playwright-core');
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    });
+    browser = await openBrowser();
   }, 60_000);
   afterAll(async () => {
     await browser?.close();
@@ -132,7 +121,7 @@ describe.skipIf(!isInstalled(CHROMIUM))('Chromium', () => {
     ['x'.repeat(10_000) + '.pdf', 'x'.repeat(236) + '.pdf'],
   ])('saves %j under the expected name (%#)', async (filename, expected) => {
     app.serve(() => Download.buffer(Buffer.from('x'), { filename, type: 'application/x-unknown' }));
-    const page = await browser.newPage();
+    const page = await browser.context.newPage();
     const download = page.waitForEvent('download');
     await page.goto(`${app.url}/f`).catch(() => {});
     expect((await download).suggestedFilename()).toBe(expected);
@@ -144,7 +133,7 @@ describe.skipIf(!isInstalled(CHROMIUM))('Chromium', () => {
     app.serve({ handler: () => Download.file(path), watch });
     const proxy = await cuttingProxy(app.port, [6_000_000]);
     try {
-      const page = await browser.newPage();
+      const page = await browser.context.newPage();
       const download = page.waitForEvent('download');
       await page.goto(`${proxy.url}/video.bin`).catch(() => {});
       const saved = await (await download).path();
@@ -170,7 +159,7 @@ describe.skipIf(!isInstalled(CHROMIUM))('Chromium', () => {
       options: { contentSecurityPolicy: false },
       watch,
     });
-    const page = await browser.newPage();
+    const page = await browser.context.newPage();
     await page.goto(`${app.url}/page`);
     const time = await page.evaluate(
       `new Promise((resolve, reject) => {

@@ -5,12 +5,10 @@ import type { Download, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { LARGE_SAMPLE, makeSampleFiles } from '../../sample-app/samples/sample-files.js';
 import { HTTP_ADAPTERS } from '../../sample-app/settings/sample-settings.js';
-import { hasChromium, openBrowser, sha256, type TestBrowser } from './support/browser.js';
+import { hasChromium, openBrowser, sha256, type TestBrowser } from '../support/browser.js';
 import { type RunningSample, startSample } from './support/sample.js';
 
 const LIMIT = 60_000;
-
-if (!hasChromium) console.warn('Skipped: the page in a browser, because there is no /usr/bin/chromium.');
 
 describe.skipIf(!hasChromium)('the page of the sample application, in Chromium', () => {
   let folder: string;

@@ -8,6 +8,7 @@ import { type BrowserContext, chromium } from 'playwright-core';
 const CHROMIUM = '/usr/bin/chromium';
 
 export const hasChromium = existsSync(CHROMIUM);
+if (!hasChromium) console.warn(`Chromium: skipped, since there is no ${CHROMIUM}`);
 
 export interface TestBrowser {
   readonly context: BrowserContext;
@@ -19,7 +20,7 @@ export interface TestBrowser {
  * @param userAgent what it says it is, where two on one computer have to be told apart
  */
 export async function openBrowser(userAgent?: string): Promise<TestBrowser> {
-  const profile = mkdtempSync(join(tmpdir(), 'sample-browser-'));
+  const profile = mkdtempSync(join(tmpdir(), 'download-browser-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: CHROMIUM,
     headless: true,
