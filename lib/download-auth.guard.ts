@@ -7,21 +7,15 @@ import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/htt
 import { scrubRequest } from './http/scrub-request.js';
 import { unleasedWatch } from './leases/unleased-watch.js';
 import { claimsToBeLink, claimsToNeedSignIn, describeLink } from './links/link-claims.js';
-import type { TokenClaims, TransportOptions } from './options/download-auth-options.js';
+import type { TokenClaims } from './options/download-auth-options.js';
 import { PerRoute } from './options/per-route.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';
-import { resolveTransports } from './options/resolve-transports.js';
+import { type RoutePolicy, routePolicy } from './options/route-policy.js';
 import { routeOptions } from './options/stream-download.metadata.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { parseCompactJws, typeOf, type UnverifiedToken } from './tokens/compact-jws.js';
 import { type DownloadGrant, grantNote, grantOf } from './tokens/download-grant.js';
 import { decidingToken, type PresentedToken, readTokens } from './tokens/token-reader.js';
-
-/** What one route decided: the module's options, with those of `@StreamDownload()` laid over them. */
-export interface RoutePolicy {
-  readonly transports: Required<TransportOptions>;
-  readonly requireSecureConnection: boolean;
-}
 
 /**
  * Lets a request through to its handler once a token vouches for it: the application's access token, or a link token
@@ -37,6 +31,11 @@ export class DownloadAuthGuard implements CanActivate {
     @Inject(GuardServices) protected readonly services: GuardServices,
     @Inject(Reflector) protected readonly reflector: Reflector,
   ) {}
+
+  /** Whether this guard works with these options, of one module instance among several. */
+  isFor(options: ResolvedOptions): boolean {
+    return this.options === options;
+  }
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const exchange = exchangeOf(context);
@@ -144,16 +143,8 @@ export class DownloadAuthGuard implements CanActivate {
   }
 
   private policyOf(context: ExecutionContext): RoutePolicy {
-    return this.policies.of(context, () => {
-      const { controller, handler } = routeOptions(this.reflector, context);
-      const requireSecureConnection = handler.requireSecureConnection ?? controller.requireSecureConnection;
-      return {
-        transports: resolveTransports(
-          handler.transports,
-          resolveTransports(controller.transports, this.options.transports),
-        ),
-        requireSecureConnection: requireSecureConnection ?? this.options.requireSecureConnection,
-      };
-    });
+    return this.policies.of(context, () =>
+      routePolicy(this.options, routeOptions(this.reflector, context.getClass(), context.getHandler())),
+    );
   }
 }

@@ -22,6 +22,7 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from './options/resolve-options.js';
+import { RouteCheck } from './route-check.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { DownloadCookie } from './tokens/download-cookie.js';
 import { SignatureVerifier } from './tokens/jwt.strategy.js';
@@ -97,6 +98,7 @@ const internals: Provider[] = [
     ],
   },
   RouteRegistry,
+  RouteCheck,
 ];
 
 /**

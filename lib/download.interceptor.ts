@@ -36,7 +36,7 @@ export class DownloadInterceptor implements NestInterceptor {
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const delivery = this.deliveries.of(context, () => {
-      const { controller, handler } = routeOptions(this.reflector, context);
+      const { controller, handler } = routeOptions(this.reflector, context.getClass(), context.getHandler());
       return resolveDelivery(this.options.delivery, controller.delivery, handler.delivery);
     });
     return next.handle().pipe(mergeMap((result) => this.deliver(result, exchangeOf(context), delivery)));

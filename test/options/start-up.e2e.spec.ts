@@ -1,4 +1,4 @@
-import { Inject, Injectable, Module } from '@nestjs/common';
+import { Controller, Get, Inject, Injectable, Module } from '@nestjs/common';
 import { createSecretKey, generateKeyPairSync } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
@@ -175,6 +175,57 @@ describe('an application with bad options refuses to start, and says what to wri
     expect(mark).toThrow(DownloadAuthConfigurationError);
     expect(mark).toThrow(says);
   }); // prettier-ignore
+});
+
+describe('a route that leaves none of the transports of the module on', () => {
+  const onlyHeader = { header: true, query: false, cookie: false };
+  class Inner {
+    file(): string {
+      return 'x';
+    }
+  }
+  const mark = (controller: typeof Inner, target: 'handler' | 'controller') => {
+    const descriptor = Object.getOwnPropertyDescriptor(controller.prototype, 'file') as PropertyDescriptor;
+    Get('file')(controller.prototype, 'file', descriptor);
+    const download = StreamDownload({ transports: { header: false } });
+    if (target === 'handler') download(controller.prototype, 'file', descriptor);
+    else download(controller);
+    Controller()(controller);
+    return controller;
+  };
+
+  test.each(['handler', 'controller'] as const)(
+    'keeps the application from starting: the %s',
+    async (target) => {
+      class FilesController extends Inner {
+        override file(): string {
+          return 'y';
+        }
+      }
+      const controllers = [mark(FilesController, target)];
+      const module = DownloadAuthModule.forRoot({ secret: SECRET, transports: onlyHeader });
+      const started = startApp({ adapter: 'express', controllers, imports: [module] });
+      await expect(started).rejects.toThrow(DownloadAuthConfigurationError);
+      await expect(started).rejects.toThrow(/^FilesController\.file: .*all are switched off/);
+    },
+  );
+
+  test('is measured by the options of the instance that guards it', async () => {
+    const open = DownloadAuthModule.forRoot({ secret: SECRET, isGlobal: false });
+    const closed = DownloadAuthModule.forRoot({ secret: SECRET, isGlobal: false, transports: onlyHeader });
+    class QueryController extends Inner {
+      override file(): string {
+        return 'z';
+      }
+    }
+    @Module({ imports: [open], controllers: [mark(QueryController, 'handler')] })
+    class Open {}
+    @Module({ imports: [closed] })
+    class Closed {}
+    app = await startApp({ adapter: 'express', controllers: [], imports: [Open, Closed] });
+    expect((await app.request('/file', { headers: bearer(accessToken()) })).status).toBe(401);
+    expect((await app.request(`/file?ss-tok=${accessToken()}`)).status).toBe(200);
+  });
 });
 
 describe('options that look odd and are good', () => {

@@ -1,0 +1,26 @@
+import type { StreamDownloadOptions, TransportOptions } from './download-auth-options.js';
+import type { ResolvedOptions } from './resolve-options.js';
+import { resolveTransports } from './resolve-transports.js';
+
+/** What one route decided: the module's options, with those of `@StreamDownload()` laid over them. */
+export interface RoutePolicy {
+  readonly transports: Required<TransportOptions>;
+  readonly requireSecureConnection: boolean;
+}
+
+/** @throws DownloadAuthConfigurationError where the options leave no transport on */
+export function routePolicy(
+  options: Pick<ResolvedOptions, 'transports' | 'requireSecureConnection'>,
+  { controller, handler }: Record<'controller' | 'handler', StreamDownloadOptions>,
+): RoutePolicy {
+  return {
+    transports: resolveTransports(
+      handler.transports,
+      resolveTransports(controller.transports, options.transports),
+    ),
+    requireSecureConnection:
+      handler.requireSecureConnection ??
+      controller.requireSecureConnection ??
+      options.requireSecureConnection,
+  };
+}
