@@ -25,6 +25,8 @@ export const { values: args } = parseArgs({
     candidates: { type: 'string' },
     clients: { type: 'string' },
     requests: { type: 'string' },
+    connections: { type: 'string', default: '16' },
+    parallel: { type: 'string', default: '1' },
     scenario: { type: 'string' },
     gib: { type: 'string', default: '1' },
     'client-kib': { type: 'string', default: '64' },

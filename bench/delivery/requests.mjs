@@ -10,6 +10,7 @@ const size = Number(args.gib) * GIB;
 const big = makeFile('big.bin', size);
 const small = makeFile('small.bin', 1024);
 const requests = Number(args.requests ?? 4000);
+const connections = Number(args.connections);
 const RANGE = 64 * 1024;
 
 const SCENARIOS = {
@@ -64,7 +65,7 @@ for (const scenario of args.scenario ? [args.scenario] : Object.keys(SCENARIOS))
   for (let round = -3; round < rounds; round++) {
     for (const server of running) {
       // Anew in each round: servers close connections that nobody used for some seconds
-      const load = await KeptConnections.open(server.port, 16);
+      const load = await KeptConnections.open(server.port, connections);
       const before = await server.stats();
       const start = performance.now();
       await load.burst(requests, next, bytes);
@@ -78,8 +79,9 @@ for (const scenario of args.scenario ? [args.scenario] : Object.keys(SCENARIOS))
       }
     }
   }
-  report(`${title}: server CPU per request`, 'µs', cpu, 1);
-  report(`${title}: requests per second`, '/s', rate, 0);
+  const over = `${title} over ${connections} connections`;
+  report(`${over}: server CPU per request`, 'µs', cpu, 1);
+  report(`${over}: requests per second`, '/s', rate, 0);
   for (const server of running) {
     await server.stop();
   }

@@ -33,7 +33,10 @@ export interface DeliveryOptions {
   readonly maxRanges?: number;
   /** Let the proxy in front send files; false: this process does. Default false. */
   readonly offload?: OffloadOptions | false;
-  /** Send file bodies from one reused buffer where the response allows it. Default true. */
+  /**
+   * Send file bodies from one reused buffer where the response allows it. A download that is alone is read without the
+   * thread pool while that costs no waiting, from local disks of Linux only. Default true.
+   */
   readonly fastPath?: boolean;
 }
 
