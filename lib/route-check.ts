@@ -1,4 +1,5 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { PATH_METADATA } from '@nestjs/common/constants.js';
 import { MetadataScanner, ModulesContainer, Reflector } from '@nestjs/core';
 import { DownloadAuthGuard } from './download-auth.guard.js';
 import { DownloadAuthConfigurationError } from './options/configuration-error.js';
@@ -34,7 +35,8 @@ export class RouteCheck implements OnModuleInit {
     const prototype = controller.prototype as Record<string, () => unknown>;
     for (const name of new MetadataScanner().getAllMethodNames(prototype)) {
       const handler = prototype[name] as () => unknown;
-      if (![controller, handler].some((target) => Reflect.hasMetadata(STREAM_DOWNLOAD, target))) continue;
+      const isMarked = [controller, handler].some((target) => Reflect.hasMetadata(STREAM_DOWNLOAD, target));
+      if (!isMarked || !Reflect.hasMetadata(PATH_METADATA, handler)) continue;
       try {
         routePolicy(this.options, routeOptions(this.reflector, controller, handler));
       } catch (error) {

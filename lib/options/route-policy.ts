@@ -13,14 +13,17 @@ export function routePolicy(
   options: Pick<ResolvedOptions, 'transports' | 'requireSecureConnection'>,
   { controller, handler }: Record<'controller' | 'handler', StreamDownloadOptions>,
 ): RoutePolicy {
+  const own = { ...controller.transports, ...defined(handler.transports) };
   return {
-    transports: resolveTransports(
-      handler.transports,
-      resolveTransports(controller.transports, options.transports),
-    ),
+    transports: resolveTransports(own, options.transports),
     requireSecureConnection:
       handler.requireSecureConnection ??
       controller.requireSecureConnection ??
       options.requireSecureConnection,
   };
+}
+
+/** Without members that are undefined, which say nothing. */
+function defined(transports: TransportOptions = {}): TransportOptions {
+  return Object.fromEntries(Object.entries(transports).filter(([, value]) => value !== undefined));
 }

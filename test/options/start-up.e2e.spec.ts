@@ -210,6 +210,28 @@ describe('a route that leaves none of the transports of the module on', () => {
     },
   );
 
+  test('may switch on again what its controller left off, and a method that is no route does not count', async () => {
+    class FilesController extends Inner {
+      override file(): string {
+        return 'w';
+      }
+
+      helper(): string {
+        return 'no route';
+      }
+    }
+    const descriptor = Object.getOwnPropertyDescriptor(
+      FilesController.prototype,
+      'file',
+    ) as PropertyDescriptor;
+    StreamDownload({ transports: { query: true } })(FilesController.prototype, 'file', descriptor);
+    const controllers = [mark(FilesController, 'controller')];
+    const module = DownloadAuthModule.forRoot({ secret: SECRET, transports: onlyHeader });
+    app = await startApp({ adapter: 'express', controllers, imports: [module] });
+    expect((await app.request(`/file?ss-tok=${accessToken()}`)).status).toBe(200);
+    expect((await app.request('/file', { headers: bearer(accessToken()) })).status).toBe(401);
+  });
+
   test('is measured by the options of the instance that guards it', async () => {
     const open = DownloadAuthModule.forRoot({ secret: SECRET, isGlobal: false });
     const closed = DownloadAuthModule.forRoot({ secret: SECRET, isGlobal: false, transports: onlyHeader });
