@@ -68,6 +68,7 @@ export class DeliveryRun {
         status: raw.statusCode,
         completed,
         bytes: this.ledger.bytes,
+        unconfirmed: this.ledger.unconfirmed,
         error: this.#error,
       });
     } catch (error) {

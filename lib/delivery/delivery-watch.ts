@@ -32,6 +32,11 @@ export interface DeliveryOutcome {
   readonly completed: boolean;
   /** Body bytes of the representation that were sent (multipart framing not counted). */
   readonly bytes: number;
+  /**
+   * Bytes that were being written when the connection broke: nobody here knows how many of them the kernel
+   * took. Absent where none were.
+   */
+  readonly unconfirmed?: readonly ByteInterval[];
   readonly error?: unknown;
 }
 

@@ -39,6 +39,16 @@ export function union(set: IntervalSet, other: IntervalSet): IntervalSet {
   return set;
 }
 
+/** What lies before `position` of the interval that holds the byte before it; nothing where none does. */
+export function partBefore(set: IntervalSet = NO_INTERVALS, position = 0): IntervalSet {
+  for (let i = 0; i < set.length; i += 2) {
+    if (set[i]! < position && position <= set[i + 1]!) {
+      return [set[i]!, position];
+    }
+  }
+  return NO_INTERVALS;
+}
+
 /** How many bytes the intervals hold together. */
 export function bytesIn(set: IntervalSet): number {
   let bytes = 0;

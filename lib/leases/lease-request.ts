@@ -1,8 +1,8 @@
-import { type DeliveryOutcome, type PlannedDelivery } from '../delivery/delivery-watch.js';
+import { type ByteInterval, type DeliveryOutcome, type PlannedDelivery } from '../delivery/delivery-watch.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit, firstCredit } from './byte-credit.js';
 import { fingerprint } from './fingerprint.js';
-import { type IntervalSet, NO_INTERVALS, union, withInterval } from './interval-set.js';
+import { bytesIn, type IntervalSet, NO_INTERVALS, union, withInterval } from './interval-set.js';
 import { leaseCookieName, leaseOfCookie, newLeaseCookieValue } from './lease-cookie.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
 import { uniqueName } from './random.js';
@@ -97,6 +97,7 @@ export class LeaseRequest {
     this.over = true;
     const { context, linkId, name, answer, credit } = this;
     credit.close();
+    const unconfirmed = intervalSet(outcome.unconfirmed);
     context.budgets.leave(answer.lease);
     context.settlements.settle(
       {
@@ -104,8 +105,9 @@ export class LeaseRequest {
         linkId,
         lease: answer.lease,
         request: name,
-        sent: credit.sent,
+        sent: credit.sent + bytesIn(unconfirmed),
         covered: union(this.unanswered, this.unreported),
+        unconfirmed: unconfirmed.length > 0 ? unconfirmed : undefined,
         whole: outcome.completed,
         keep: keepFor(context),
       },
@@ -173,6 +175,7 @@ function acquireRequest(
     sameVersion: !mayOpen && !plan.ifRangeMatched,
     version: plan.etag === undefined ? undefined : fingerprint(plan.etag),
     length,
+    from: plan.intervals[0]?.start,
     budget,
     bytes: firstCredit(bytesOf(plan)),
     terms: options.terms,
@@ -213,6 +216,10 @@ function bytesOf(plan: PlannedDelivery): number {
   return plan.length === undefined
     ? Infinity
     : plan.intervals.reduce((bytes, { start, end }) => bytes + end - start, 0);
+}
+
+function intervalSet(intervals: readonly ByteInterval[] = []): IntervalSet {
+  return intervals.reduce((set, { start, end }) => withInterval(set, start, end), NO_INTERVALS);
 }
 
 function keepFor({ options }: KeeperContext): number {

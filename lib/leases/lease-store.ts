@@ -105,6 +105,11 @@ export interface AcquireRequest {
   readonly version?: string;
   /** Length of the representation in bytes, where it is known. */
   readonly length?: number;
+  /**
+   * The first byte that is asked for. Where it lies within what an earlier request left
+   * {@link ReleaseRequest.unconfirmed}, the client has what comes before it.
+   */
+  readonly from?: number;
   /** Bytes that all requests of the lease may send together; unlimited if absent. */
   readonly budget?: number;
   /** Bytes for which to charge the budget now, before they are sent. */
@@ -159,9 +164,11 @@ export interface ReleaseRequest {
   readonly linkId: string;
   readonly lease: string;
   readonly request: string;
-  /** Bytes it has sent in all. */
+  /** Bytes it has sent in all, the unconfirmed ones included. */
   readonly sent: number;
   readonly covered: IntervalSet;
+  /** Bytes that were being written when the connection broke, so that the client has some of them, all or none. */
+  readonly unconfirmed?: IntervalSet;
   /** Every byte was sent: what tells of completion where the length is not known. */
   readonly whole: boolean;
   readonly keep: number;

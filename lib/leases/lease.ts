@@ -5,7 +5,7 @@ import {
   type LeaseUsage,
   type ReleaseRequest,
 } from './lease-store.js';
-import { bytesIn, coversAll, type IntervalSet, NO_INTERVALS, union } from './interval-set.js';
+import { bytesIn, coversAll, type IntervalSet, NO_INTERVALS, partBefore, union } from './interval-set.js';
 
 /**
  * One use of a limited link. The functions beside it are its state machine (docs/leases.md), pure
@@ -27,6 +27,8 @@ export interface Lease {
   /** Something was sent under it, so it can no longer be given back. */
   used: boolean;
   covered: IntervalSet;
+  /** What was being written when connections broke; a resume tells how much of it arrived. Absent in most leases. */
+  unconfirmed?: IntervalSet;
   completedAt?: number;
   /** The requests that run, and the bytes granted to each; a list, as it hardly ever has a second entry. */
   running?: [request: string, granted: number][];
@@ -71,7 +73,9 @@ export function joinLease(lease: Lease, request: AcquireRequest): number {
     lease.version = request.version;
     lease.length = request.length;
     lease.covered = NO_INTERVALS;
+    lease.unconfirmed = undefined;
   }
+  lease.covered = union(lease.covered, partBefore(lease.unconfirmed, request.from));
   lease.seenAt = Math.max(lease.seenAt, request.now);
   lease.served += 1;
   return charge(lease, request.request, request.bytes);
@@ -103,6 +107,9 @@ export function releaseLease(
     return undefined;
   }
   note(lease, report);
+  if (report.unconfirmed) {
+    lease.unconfirmed = union(lease.unconfirmed ?? NO_INTERVALS, report.unconfirmed);
+  }
   lease.charged += report.sent - granted;
   const others = lease.running!.filter(([request]) => request !== report.request);
   lease.running = others.length > 0 ? others : undefined;

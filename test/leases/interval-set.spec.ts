@@ -4,6 +4,7 @@ import {
   coversAll,
   MAX_INTERVALS,
   NO_INTERVALS,
+  partBefore,
   union,
   withInterval,
 } from '../../lib/leases/interval-set.js';
@@ -66,5 +67,16 @@ describe('interval set', () => {
     expect(set.length / 2).toBe(MAX_INTERVALS);
     expect(bytesIn(set)).toBeLessThanOrEqual(1000 * 50);
     expect(withInterval(set, 0, 100_000)).toEqual([0, 100_000]);
+  });
+
+  it.each([
+    ['inside', 12, [10, 12]],
+    ['at its end', 20, [10, 20]],
+    ['in another', 31, [30, 31]],
+    ['at its start', 10, []],
+    ['beyond its end', 21, []],
+    ['nowhere', undefined, []],
+  ])('gives the part of an interval before a position %s', (_, position, expected) => {
+    expect(partBefore([10, 20, 30, 40], position)).toEqual(expected);
   });
 });

@@ -36,6 +36,7 @@ export async function pump(body: DeliveryBody, response: ServerResponse): Promis
 function write(body: DeliveryBody, response: ServerResponse, chunk: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     body.source.lend?.();
+    body.ledger.begin(chunk.length);
     response.write(chunk, (error) => {
       if (error) {
         // The client left: no failure of the content

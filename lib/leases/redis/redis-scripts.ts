@@ -126,6 +126,13 @@ local function join(lease)
     lease.version = q.version
     lease.length = q.length
     lease.covered = {}
+    lease.unconfirmed = nil
+  end
+  local unconfirmed = lease.unconfirmed or {}
+  for i = 1, #unconfirmed, 2 do
+    if q.from and unconfirmed[i] < q.from and q.from <= unconfirmed[i + 1] then
+      lease.covered = with_interval(lease.covered, unconfirmed[i], q.from)
+    end
   end
   lease.seenAt = math.max(lease.seenAt, now)
   lease.served = lease.served + 1
@@ -228,6 +235,10 @@ if not granted then
   return cjson.encode({ found = false, completed = false, givenBack = false })
 end
 note(lease)
+local unconfirmed = q.unconfirmed or {}
+for i = 1, #unconfirmed, 2 do
+  lease.unconfirmed = with_interval(lease.unconfirmed or {}, unconfirmed[i], unconfirmed[i + 1])
+end
 lease.charged = lease.charged + q.sent - granted
 lease.running[q.request] = nil
 local whole = q.whole

@@ -1,3 +1,4 @@
+import { brokenConnectionCases } from './broken-connection.cases.js';
 import { budgetCases } from './budget.cases.js';
 import { START, type StoreCase, type StoreUnderTest } from './fixtures.js';
 import { leaseCases } from './lease.cases.js';
@@ -10,6 +11,7 @@ export { type StoreCase, type StoreUnderTest } from './fixtures.js';
 export const leaseStoreCases: readonly StoreCase[] = [
   ...leaseCases,
   ...budgetCases,
+  ...brokenConnectionCases,
   ...revocationCases,
   modelCase,
 ];

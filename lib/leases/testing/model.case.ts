@@ -41,6 +41,7 @@ function story(seed: number, linkId: string): Call[] {
           client,
           presented: lease,
           mayOpen: pick(6) > 0,
+          from: pick(4) ? from : undefined,
           bytes: 1 + pick(100),
         });
         started.push(request);
@@ -57,7 +58,8 @@ function story(seed: number, linkId: string): Call[] {
         return (store) => store.inspect(question);
       }
       default: {
-        const report = ending(known!, { now, lease, covered, sent, whole: pick(2) === 0 });
+        const unconfirmed = pick(2) ? [covered[1]!, covered[1]! + 1 + pick(50)] : undefined;
+        const report = ending(known!, { now, lease, covered, sent, unconfirmed, whole: pick(2) === 0 });
         const right = pick(3) ? { ...report, lease: known!.lease } : report;
         return (store) => store.release(right);
       }

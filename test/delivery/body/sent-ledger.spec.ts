@@ -35,4 +35,29 @@ describe('the account of what was sent', () => {
     ledger.advance(1e12);
     expect(ledger.bytes).toBe(1e12 + 5);
   });
+
+  it('knows which bytes are being written, and which of them no more', () => {
+    const ledger = new SentLedger([
+      Buffer.from('framing'),
+      { start: 100, end: 110 },
+      Buffer.from('--'),
+      { start: 5, end: Infinity },
+    ]);
+    expect(ledger.unconfirmed).toBeUndefined();
+    ledger.begin(7);
+    expect(ledger.unconfirmed).toBeUndefined();
+    ledger.advance(7);
+    ledger.begin(4);
+    expect(ledger.unconfirmed).toEqual([{ start: 100, end: 104 }]);
+    ledger.advance(4);
+    expect(ledger.unconfirmed).toBeUndefined();
+    ledger.begin(11);
+    expect(ledger.unconfirmed).toEqual([
+      { start: 104, end: 110 },
+      { start: 5, end: 8 },
+    ]);
+    ledger.advance(7);
+    expect(ledger.unconfirmed).toEqual([{ start: 5, end: 8 }]);
+    expect(ledger.bytes).toBe(10);
+  });
 });
