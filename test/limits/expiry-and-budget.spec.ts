@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
+import { until } from '../delivery/support/exchange.js';
 import { pattern } from '../delivery/support/files.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { type TestClock, testClock } from './support/clock.js';
@@ -162,6 +163,7 @@ describe.each(ADAPTERS)('a link and its end, on %s', (adapter) => {
       expect([answer.status, answer.broken]).toEqual([200, true]);
       expect(answer.received).toBeLessThanOrEqual(LARGE.length / 2 + WRITE);
       await app.used(link);
+      await until(() => app.events.at(-1)?.type !== 'opened', 'the end of the download');
       expect(app.events.at(-1)).toMatchObject({ type: 'aborted', code: 'LINK_USED_UP' });
       expect((await app.fetch(link)).code).toBe('LINK_USED_UP');
     });
