@@ -146,6 +146,17 @@ describe.each(ADAPTERS)('a download on %s', (adapter) => {
     expect(body.equals(bytes.subarray(0, 9))).toBe(true);
   });
 
+  it.each([
+    ['a StreamableFile', true, () => new StreamableFile(Readable.from([]))],
+    ['a StreamableFile', false, () => new StreamableFile(Readable.from([]))],
+    ['Download.stream', true, () => Download.stream(Readable.from([]))],
+    ['Download.stream', false, () => Download.stream(Readable.from([]))],
+  ])('sends an opaque stream that gives nothing, by %s, fast path: %s', async (_name, fastPath, handler) => {
+    app.serve({ handler, options: { fastPath } });
+    const { status, headers, body, broken } = await ask(app.port);
+    expect([status, headers['content-length'], body.length, broken]).toEqual([200, '0', 0, false]);
+  });
+
   it('sends the slice of a file stream that has start and end', async () => {
     app.serve(() => new StreamableFile(createReadStream(path, { start: 1000, end: 1999 })));
     const whole = await ask(app.port);
