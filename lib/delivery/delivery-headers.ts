@@ -157,11 +157,22 @@ function writeBodyFields(port: ResponsePort, parts: AnswerParts): void {
     port.set(delegation.field.name, delegation.field.value);
     return;
   }
-  const isWhole = plan.intervals.length === 0 || layout.length === Infinity;
-  const length = isWhole ? representation.length : layout.length;
+  const length = announcedLength(plan, representation, layout);
   const hasLength =
     length !== undefined && plan.status !== 204 && port.get('Transfer-Encoding') === undefined;
   if (hasLength) {
     port.set('Content-Length', length);
   }
+}
+
+/** `Content-Length`; HEAD has that of a GET. A 205 has content that is empty, not content left out (RFC 9110 §15.3.6). */
+function announcedLength(
+  { status, intervals }: DeliveryPlan,
+  { length }: Representation,
+  layout: BodyLayout,
+): number | undefined {
+  if (status === 205) {
+    return 0;
+  }
+  return intervals.length === 0 || layout.length === Infinity ? length : layout.length;
 }

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { ask } from './support/exchange.js';
+import { ask, connect } from './support/exchange.js';
 import { pattern, temporaryFolder } from './support/files.js';
 
 const folder = temporaryFolder();
@@ -155,6 +155,29 @@ describe.each(ADAPTERS)('a download on %s', (adapter) => {
     app.serve({ handler, options: { fastPath } });
     const { status, headers, body, broken } = await ask(app.port);
     expect([status, headers['content-length'], body.length, broken]).toEqual([200, '0', 0, false]);
+  });
+
+  it.each([
+    [204, undefined],
+    [205, '0'],
+  ])('sends no body under the status %s, and leaves the connection usable', async (code, length) => {
+    app.serve((_request, response) => {
+      response.status(code);
+      return Download.buffer(bytes);
+    });
+    const { status, headers } = await ask(app.port);
+    expect([status, headers['content-length']]).toEqual([code, length]);
+    const request = 'GET /f HTTP/1.1\r\nHost: x\r\n';
+    const socket = await connect(app.port, `${request}\r\n${request}Connection: close\r\n\r\n`);
+    let text = '';
+    for await (const chunk of socket) {
+      text += String(chunk);
+    }
+    expect(text.split('\r\n\r\n').map((head) => head.slice(0, 12))).toEqual([
+      `HTTP/1.1 ${code}`,
+      `HTTP/1.1 ${code}`,
+      '',
+    ]);
   });
 
   it('sends the slice of a file stream that has start and end', async () => {
