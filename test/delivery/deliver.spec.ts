@@ -13,6 +13,9 @@ const path = folder.file('report.pdf', bytes);
 folder.file('empty.txt', '');
 afterAll(() => folder.remove());
 
+const BEFORE = 'Mon, 06 May 2024 07:08:08 GMT';
+const AFTER = 'Mon, 06 May 2024 07:08:10 GMT';
+
 /** The same bytes by every way a handler may return them. */
 const CONTENTS: Record<string, () => unknown> = {
   'a StreamableFile over a file stream': () => new StreamableFile(createReadStream(path)),
@@ -155,6 +158,20 @@ describe.each(ADAPTERS)('a download on %s', (adapter) => {
     app.serve({ handler, options: { fastPath } });
     const { status, headers, body, broken } = await ask(app.port);
     expect([status, headers['content-length'], body.length, broken]).toEqual([200, '0', 0, false]);
+  });
+
+  it.each([
+    ['if-modified-since', [AFTER], 304],
+    ['if-modified-since', [AFTER, AFTER], 200],
+    ['if-modified-since', [AFTER, BEFORE], 200],
+    ['if-unmodified-since', [BEFORE], 412],
+    ['if-unmodified-since', [BEFORE, BEFORE], 200],
+    ['if-unmodified-since', [BEFORE, AFTER], 200],
+    ['if-none-match', ['"x"', '"v1"'], 304],
+    ['if-match', ['"x"', '"v1"'], 200],
+  ])('lets %s with the values %j come to %s', async (name, values, status) => {
+    app.serve(() => Download.buffer(bytes, { etag: 'v1', lastModified: new Date('2024-05-06T07:08:09Z') }));
+    expect((await ask(app.port, { headers: { [name]: values } })).status).toBe(status);
   });
 
   it.each([
