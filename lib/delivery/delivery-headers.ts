@@ -19,6 +19,7 @@ const BODY_FIELDS = [
   'Content-Encoding',
   'Content-Language',
   'Content-Range',
+  'Transfer-Encoding',
 ];
 
 /** What a handler says of a file, and must not stand in the answer that tells why there is none. */
@@ -157,10 +158,14 @@ function writeBodyFields(port: ResponsePort, parts: AnswerParts): void {
     port.set(delegation.field.name, delegation.field.value);
     return;
   }
+  if (plan.status === 204) {
+    // Not even where the handler set them (RFC 9110 §8.6, RFC 9112 §6.1)
+    port.remove('Content-Length');
+    port.remove('Transfer-Encoding');
+    return;
+  }
   const length = announcedLength(plan, representation, layout);
-  const hasLength =
-    length !== undefined && plan.status !== 204 && port.get('Transfer-Encoding') === undefined;
-  if (hasLength) {
+  if (length !== undefined && port.get('Transfer-Encoding') === undefined) {
     port.set('Content-Length', length);
   }
 }
