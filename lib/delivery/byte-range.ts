@@ -4,8 +4,9 @@ import { type ByteInterval } from './delivery-watch.js';
 export type RangeDecision = readonly ByteInterval[] | 'ignored' | 'unsatisfiable';
 
 const UNIT = /^bytes=/i;
-const RANGE_SPEC = /^(?:(\d+)-(\d*)|-(\d+))$/;
-const LIST_SEPARATOR = /[ \t]*,[ \t]*/;
+// Whitespace is matched here and not trimmed: trim() knows more kinds of it than HTTP does
+const RANGE_SPEC = /^[ \t]*(?:(\d+)-(\d*)|-(\d+))[ \t]*$/;
+const BLANK = /^[ \t]*$/;
 
 /**
  * Decides what a `Range` field asks of a representation (RFC 9110 §14.1, §14.2).
@@ -30,9 +31,9 @@ export function decideRange(field: string, length: number, maxRanges: number): R
   const intervals: ByteInterval[] = [];
   let specs = 0;
   let suffixOfNothing = false;
-  for (const element of field.slice(unit[0].length).trim().split(LIST_SEPARATOR)) {
+  for (const element of field.slice(unit[0].length).split(',')) {
     // A recipient has to put up with empty list elements (§5.6.1.2).
-    if (element === '') {
+    if (BLANK.test(element)) {
       continue;
     }
     const match = RANGE_SPEC.exec(element);

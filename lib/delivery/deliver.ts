@@ -16,6 +16,7 @@ import { redirect } from './redirect.js';
 import { withHandlerFields } from './representation/handler-fields.js';
 import { representDownload, representStreamable } from './representation/represent.js';
 import { type Representation } from './representation/representation.js';
+import { requestFields } from './request-fields.js';
 import { ResponsePort } from './response-port.js';
 
 const DEFAULT_TYPE = 'application/octet-stream';
@@ -44,7 +45,7 @@ export async function deliver(result: StreamableFile | Download, context: Delive
     const plan = planDelivery(
       {
         method,
-        fields: request.headers,
+        fields: requestFields(request),
         status: port.status,
         maxRanges: context.options.maxRanges,
         now: Date.now(),

@@ -19,6 +19,7 @@ const BODY_FIELDS = [
   'Content-Encoding',
   'Content-Language',
   'Content-Range',
+  'Transfer-Encoding',
 ];
 
 /** What a handler says of a file, and must not stand in the answer that tells why there is none. */
@@ -157,11 +158,26 @@ function writeBodyFields(port: ResponsePort, parts: AnswerParts): void {
     port.set(delegation.field.name, delegation.field.value);
     return;
   }
-  const isWhole = plan.intervals.length === 0 || layout.length === Infinity;
-  const length = isWhole ? representation.length : layout.length;
-  const hasLength =
-    length !== undefined && plan.status !== 204 && port.get('Transfer-Encoding') === undefined;
-  if (hasLength) {
+  if (plan.status === 204) {
+    // Not even where the handler set them (RFC 9110 §8.6, RFC 9112 §6.1)
+    port.remove('Content-Length');
+    port.remove('Transfer-Encoding');
+    return;
+  }
+  const length = announcedLength(plan, representation, layout);
+  if (length !== undefined && port.get('Transfer-Encoding') === undefined) {
     port.set('Content-Length', length);
   }
+}
+
+/** `Content-Length`; HEAD has that of a GET. A 205 has content that is empty, not content left out (RFC 9110 §15.3.6). */
+function announcedLength(
+  { status, intervals }: DeliveryPlan,
+  { length }: Representation,
+  layout: BodyLayout,
+): number | undefined {
+  if (status === 205) {
+    return 0;
+  }
+  return intervals.length === 0 || layout.length === Infinity ? length : layout.length;
 }

@@ -61,7 +61,13 @@ export function planDelivery(request: PlannedRequest, representation: PlannedRep
   }
   const ifRangeMatched = ifRange !== undefined && ifRangeMatches(ifRange, representation, request.now);
   const { length } = representation;
-  if (isGet && ranged && representation.seekable && length !== undefined && (!ifRange || ifRangeMatched)) {
+  if (
+    isGet &&
+    ranged &&
+    representation.seekable &&
+    length !== undefined &&
+    (ifRange === undefined || ifRangeMatched)
+  ) {
     return (
       planRange(decideRange(range, length, request.maxRanges), length, { ranged, ifRangeMatched }) ??
       wholePlan()

@@ -38,19 +38,18 @@ export type EntityTagList = '*' | readonly string[];
  * no entity tag matches nothing; a comma inside a tag does not end it. Runs in linear time.
  */
 export function parseEntityTagList(value: string): EntityTagList {
-  const text = value.trim();
-  if (text === '*') {
+  if (value === '*') {
     return '*';
   }
   const tags: string[] = [];
   const next = new RegExp(NEXT_TAG);
   let index = 0;
-  while (index < text.length) {
-    while (text[index] === ' ' || text[index] === '\t') {
+  while (index < value.length) {
+    while (value[index] === ' ' || value[index] === '\t') {
       index++;
     }
     next.lastIndex = index;
-    const match = next.exec(text);
+    const match = next.exec(value);
     if (!match || match[0] === '') {
       break;
     }

@@ -41,24 +41,25 @@ function toTime(fields: Record<string, string | undefined>, now: number): number
   if (hour > 23 || minute > 59 || second > 60) {
     return undefined;
   }
-  const year = fullYear(fields.year ?? '', now);
+  const time = ((hour * 60 + minute) * 60 + Math.min(second, 59)) * 1000;
+  const digits = fields.year ?? '';
+  if (digits.length === 4) {
+    return toDay(Number(digits), month, day, time);
+  }
+  // A two-digit year: more than 50 years ahead, it is the most recent past one with these digits (§5.6.7)
+  const limit = new Date(now);
+  const year = limit.getUTCFullYear() - (limit.getUTCFullYear() % 100) + Number(digits);
+  limit.setUTCFullYear(limit.getUTCFullYear() + 50);
+  const found = toDay(year, month, day, time);
+  return found !== undefined && found <= limit.getTime() ? found : toDay(year - 100, month, day, time);
+}
+
+/** The time of a day that exists, `time` milliseconds after its start. */
+function toDay(year: number, month: number, day: number, time: number): number | undefined {
   // Date.UTC takes years below 100 for the 20th century
   const date = new Date(0);
   date.setUTCFullYear(year, month, day);
-  if (date.getUTCMonth() !== month || date.getUTCDate() !== day) {
-    return undefined;
-  }
-  return date.getTime() + ((hour * 60 + minute) * 60 + Math.min(second, 59)) * 1000;
-}
-
-/** RFC 9110 §5.6.7: a two-digit year more than 50 years ahead is the most recent past one with these digits. */
-function fullYear(digits: string, now: number): number {
-  if (digits.length === 4) {
-    return Number(digits);
-  }
-  const thisYear = new Date(now).getUTCFullYear();
-  const year = thisYear - (thisYear % 100) + Number(digits);
-  return year > thisYear + 50 ? year - 100 : year;
+  return date.getUTCMonth() === month && date.getUTCDate() === day ? date.getTime() + time : undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { matchesStrongly, matchesWeakly, isStrongEntityTag, parseEntityTagList } from './entity-tag.js';
 import { parseHttpDate, wholeSeconds } from './http-date.js';
 
-/** Request header fields by lower-case name, as Node gives them. */
+/** Request header fields by lower-case name, as Node gives them: without the whitespace around a value. */
 export type RequestFields = Readonly<Record<string, string | string[] | undefined>>;
 
 /** What a representation can be compared by (RFC 9110 §8.8). */
@@ -20,11 +20,11 @@ export type PreconditionDecision = 'proceed' | 304 | 412;
  * `If-Range`, which belongs to the range ({@link ifRangeMatches}).
  *
  * A date that is no HTTP-date and a date condition on a representation without `Last-Modified` are
- * ignored; so is a condition with an empty value.
+ * ignored. A list without entity tags, an empty value among them, matches nothing.
  */
 export function evaluatePreconditions(fields: RequestFields, validators: Validators): PreconditionDecision {
   const ifMatch = field(fields, 'if-match');
-  if (ifMatch) {
+  if (ifMatch !== undefined) {
     if (!matchesAny(ifMatch, validators.etag, matchesStrongly)) {
       return 412;
     }
@@ -32,7 +32,7 @@ export function evaluatePreconditions(fields: RequestFields, validators: Validat
     return 412;
   }
   const ifNoneMatch = field(fields, 'if-none-match');
-  if (ifNoneMatch) {
+  if (ifNoneMatch !== undefined) {
     return matchesAny(ifNoneMatch, validators.etag, matchesWeakly) ? 304 : 'proceed';
   }
   return isModifiedSince(field(fields, 'if-modified-since'), validators) === false ? 304 : 'proceed';
@@ -46,11 +46,12 @@ export function evaluatePreconditions(fields: RequestFields, validators: Validat
  * @param now milliseconds since the epoch
  */
 export function ifRangeMatches(value: string, validators: Validators, now: number): boolean {
-  const text = value.trim();
-  if (text.includes('"')) {
-    return validators.etag !== undefined && isStrongEntityTag(text) && matchesStrongly(text, validators.etag);
+  if (value.includes('"')) {
+    return (
+      validators.etag !== undefined && isStrongEntityTag(value) && matchesStrongly(value, validators.etag)
+    );
   }
-  const date = parseHttpDate(text, now);
+  const date = parseHttpDate(value, now);
   return (
     date !== undefined &&
     validators.lastModified !== undefined &&
@@ -78,7 +79,7 @@ function matchesAny(
 }
 
 function isModifiedSince(value: string | undefined, { lastModified }: Validators): boolean | undefined {
-  const date = value ? parseHttpDate(value.trim()) : undefined;
+  const date = value === undefined ? undefined : parseHttpDate(value);
   if (date === undefined || lastModified === undefined) {
     return undefined;
   }

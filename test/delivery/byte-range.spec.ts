@@ -79,6 +79,8 @@ describe('a Range field', () => {
     'bytes=0-1, bytes=2-3',
     'bytes=99999999999999999999-99999999999999999998',
     'bytes=٠-١',
+    'bytes=\xa00-1',
+    'bytes=0-1\xa0',
   ])('"%s" is malformed or foreign, and ignored', (field) => {
     expect(decide(field)).toBe('ignored');
   });
@@ -116,6 +118,8 @@ describe('a Range field', () => {
     for (const field of [
       `bytes=${'0-,'.repeat(5000)}`,
       `bytes=${' ,'.repeat(8000)}`,
+      `bytes=0-1${' '.repeat(16_000)}x`,
+      `bytes=${' '.repeat(16_000)}x`,
       `bytes=${'1'.repeat(16_000)}`,
     ]) {
       decide(field);

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { ask } from './support/exchange.js';
+import { ask, connect } from './support/exchange.js';
 import { pattern, temporaryFolder } from './support/files.js';
 
 const folder = temporaryFolder();
@@ -12,6 +12,9 @@ const bytes = pattern(300_000);
 const path = folder.file('report.pdf', bytes);
 folder.file('empty.txt', '');
 afterAll(() => folder.remove());
+
+const BEFORE = 'Mon, 06 May 2024 07:08:08 GMT';
+const AFTER = 'Mon, 06 May 2024 07:08:10 GMT';
 
 /** The same bytes by every way a handler may return them. */
 const CONTENTS: Record<string, () => unknown> = {
@@ -144,6 +147,54 @@ describe.each(ADAPTERS)('a download on %s', (adapter) => {
     expect(headers['accept-ranges']).toBe('none');
     expect(headers['transfer-encoding']).toBe('chunked');
     expect(body.equals(bytes.subarray(0, 9))).toBe(true);
+  });
+
+  it.each([
+    ['a StreamableFile', true, () => new StreamableFile(Readable.from([]))],
+    ['a StreamableFile', false, () => new StreamableFile(Readable.from([]))],
+    ['Download.stream', true, () => Download.stream(Readable.from([]))],
+    ['Download.stream', false, () => Download.stream(Readable.from([]))],
+  ])('sends an opaque stream that gives nothing, by %s, fast path: %s', async (_name, fastPath, handler) => {
+    app.serve({ handler, options: { fastPath } });
+    const { status, headers, body, broken } = await ask(app.port);
+    expect([status, headers['content-length'], body.length, broken]).toEqual([200, '0', 0, false]);
+  });
+
+  it.each([
+    ['if-modified-since', [AFTER], 304],
+    ['if-modified-since', [AFTER, AFTER], 200],
+    ['if-modified-since', [AFTER, BEFORE], 200],
+    ['if-unmodified-since', [BEFORE], 412],
+    ['if-unmodified-since', [BEFORE, BEFORE], 200],
+    ['if-unmodified-since', [BEFORE, AFTER], 200],
+    ['if-none-match', ['"x"', '"v1"'], 304],
+    ['if-match', ['"x"', '"v1"'], 200],
+  ])('lets %s with the values %j come to %s', async (name, values, status) => {
+    app.serve(() => Download.buffer(bytes, { etag: 'v1', lastModified: new Date('2024-05-06T07:08:09Z') }));
+    expect((await ask(app.port, { headers: { [name]: values } })).status).toBe(status);
+  });
+
+  it.each([
+    [204, undefined],
+    [205, '0'],
+  ])('sends no body under the status %s, and leaves the connection usable', async (code, length) => {
+    app.serve((_request, response) => {
+      response.status(code);
+      return Download.buffer(bytes);
+    });
+    const { status, headers } = await ask(app.port);
+    expect([status, headers['content-length']]).toEqual([code, length]);
+    const request = 'GET /f HTTP/1.1\r\nHost: x\r\n';
+    const socket = await connect(app.port, `${request}\r\n${request}Connection: close\r\n\r\n`);
+    let text = '';
+    for await (const chunk of socket) {
+      text += String(chunk);
+    }
+    expect(text.split('\r\n\r\n').map((head) => head.slice(0, 12))).toEqual([
+      `HTTP/1.1 ${code}`,
+      `HTTP/1.1 ${code}`,
+      '',
+    ]);
   });
 
   it('sends the slice of a file stream that has start and end', async () => {

@@ -41,6 +41,7 @@ describe('the plan of an answer', () => {
       [[0, 100]],
       undefined,
     ],
+    ['an empty If-Range', { range: 'bytes=0-9', 'if-range': '' }, {}, {}, 200, [[0, 100]], undefined],
     ['If-Range alone', { 'if-range': '"a"' }, {}, {}, 200, [[0, 100]], undefined],
     ['a condition before the range', { range: 'bytes=200-', 'if-match': '"b"' }, {}, {}, 412, [], undefined],
     ['304 before the range', { range: 'bytes=0-9', 'if-none-match': '"a"' }, {}, {}, 304, [], undefined],

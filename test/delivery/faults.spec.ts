@@ -264,6 +264,29 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
   });
 
   it.each([
+    ['a small file', true, () => Download.file(smallPath)],
+    ['a large file', true, () => Download.file(bigPath)],
+    ['a file as an ordinary stream', false, () => Download.file(smallPath)],
+  ])(
+    'headers that Node refuses break the connection of %s and nothing else',
+    async (_n, fastPath, content) => {
+      const outcomes: DeliveryOutcome[] = [];
+      app.serve({
+        handler: (_request, response) => {
+          // Legal in a chunked answer only, which Node finds out when the first byte is sent
+          response.header('Trailer', 'X-Checksum');
+          return content();
+        },
+        options: { fastPath },
+        watch: { ended: (outcome) => outcomes.push(outcome) },
+      });
+      expect((await ask(app.port)).broken).toBe(true);
+      await until(() => outcomes.length > 0);
+      expect(outcomes[0]).toMatchObject({ completed: false, error: { code: 'ERR_HTTP_TRAILER_INVALID' } });
+    },
+  );
+
+  it.each([
     ['a source', () => Download.source({ length: 4, open: () => Readable.from(['abc', 'def', 'ghi']) })],
     [
       'a source with more ready',

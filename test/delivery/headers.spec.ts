@@ -86,6 +86,26 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     ]);
   });
 
+  it.each([
+    ['Transfer-Encoding', 'chunked', 200, { 'if-none-match': '*' }, 304, undefined],
+    ['Transfer-Encoding', 'chunked', 200, { 'if-match': '"x"' }, 412, '0'],
+    ['Transfer-Encoding', 'chunked', 200, { range: 'bytes=99-' }, 416, '0'],
+    ['Transfer-Encoding', 'chunked', 204, {}, 204, undefined],
+    ['Transfer-Encoding', 'chunked', 304, {}, 304, undefined],
+    ['Content-Length', '12', 200, { 'if-none-match': '*' }, 304, undefined],
+    ['Content-Length', '12', 204, {}, 204, undefined],
+  ])('%s: %s of the handler under %s, asked with %j, frames no %s', async (...row) => {
+    const [name, value, chosen, headers, status, length] = row;
+    app.serve((_request, response) => {
+      response.status(chosen);
+      set(response, name, value);
+      return Download.file(path);
+    });
+    const answer = await ask(app.port, { headers });
+    expect([answer.status, answer.headers['content-length']]).toEqual([status, length]);
+    expect(answer.headers['transfer-encoding']).toBeUndefined();
+  });
+
   it('an error does not carry what the handler said of the file', async () => {
     app.serve((_request, response) => {
       set(response, 'Content-Disposition', 'attachment');

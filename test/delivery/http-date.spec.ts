@@ -9,6 +9,8 @@ describe('an HTTP-date', () => {
     ['Sunday, 06-Nov-94 08:49:37 GMT', '1994-11-06T08:49:37Z'],
     ['Sun Nov  6 08:49:37 1994', '1994-11-06T08:49:37Z'],
     ['Wednesday, 01-Jan-76 00:00:00 GMT', '2076-01-01T00:00:00Z'],
+    ['Wednesday, 01-Jan-76 00:00:01 GMT', '1976-01-01T00:00:01Z'],
+    ['Friday, 31-Dec-76 23:59:59 GMT', '1976-12-31T23:59:59Z'],
     ['Friday, 01-Jan-77 00:00:00 GMT', '1977-01-01T00:00:00Z'],
     ['Fri, 31 Dec 1999 23:59:60 GMT', '1999-12-31T23:59:59Z'],
     ['Thu, 29 Feb 2024 00:00:00 GMT', '2024-02-29T00:00:00Z'],
@@ -32,6 +34,7 @@ describe('an HTTP-date', () => {
     'Thu, 29 Feb 2023 00:00:00 GMT',
     'Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT',
     'Sun, 00 Nov 1994 08:49:37 GMT',
+    'Tuesday, 29-Feb-77 00:00:00 GMT',
   ])('"%s" is none', (text) => {
     expect(parseHttpDate(text, NOW)).toBeUndefined();
   });

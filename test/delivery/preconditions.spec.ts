@@ -23,7 +23,10 @@ describe('preconditions', () => {
     [{ 'if-match': '*' }, none, 'proceed'],
     [{ 'if-match': '"a"' }, none, 412],
     [{ 'if-match': 'a' }, strong, 412],
-    [{ 'if-match': '' }, strong, 'proceed'],
+    // an empty list is a list, and its condition false (§5.6.1.2, §13.1.1)
+    [{ 'if-match': '' }, strong, 412],
+    [{ 'if-match': ', ,' }, strong, 412],
+    [{ 'if-match': '\xa0*' }, strong, 412],
     // If-Unmodified-Since counts without If-Match only
     [{ 'if-unmodified-since': SAME }, strong, 'proceed'],
     [{ 'if-unmodified-since': AFTER }, strong, 'proceed'],
@@ -32,6 +35,9 @@ describe('preconditions', () => {
     [{ 'if-unmodified-since': BEFORE }, none, 'proceed'],
     [{ 'if-match': '"a"', 'if-unmodified-since': BEFORE }, strong, 'proceed'],
     [{ 'if-match': '"b"', 'if-unmodified-since': AFTER }, strong, 412],
+    [{ 'if-match': '', 'if-unmodified-since': AFTER }, strong, 412],
+    [{ 'if-unmodified-since': '' }, strong, 'proceed'],
+    [{ 'if-unmodified-since': `\xa0${BEFORE}` }, strong, 'proceed'],
     // If-None-Match compares weakly
     [{ 'if-none-match': '"a"' }, strong, 304],
     [{ 'if-none-match': 'W/"a"' }, strong, 304],
@@ -43,6 +49,8 @@ describe('preconditions', () => {
     [{ 'if-none-match': '"a"' }, none, 'proceed'],
     [{ 'if-none-match': 'a' }, strong, 'proceed'],
     [{ 'if-none-match': '"A"' }, strong, 'proceed'],
+    [{ 'if-none-match': '' }, strong, 'proceed'],
+    [{ 'if-none-match': '*\xa0' }, strong, 'proceed'],
     // If-Modified-Since counts without If-None-Match only
     [{ 'if-modified-since': SAME }, strong, 304],
     [{ 'if-modified-since': AFTER }, strong, 304],
@@ -50,6 +58,9 @@ describe('preconditions', () => {
     [{ 'if-modified-since': 'nonsense' }, strong, 'proceed'],
     [{ 'if-modified-since': SAME }, none, 'proceed'],
     [{ 'if-none-match': '"b"', 'if-modified-since': SAME }, strong, 'proceed'],
+    [{ 'if-none-match': '', 'if-modified-since': SAME }, strong, 'proceed'],
+    [{ 'if-modified-since': '' }, strong, 'proceed'],
+    [{ 'if-modified-since': `${SAME}\xa0` }, strong, 'proceed'],
     [{ 'if-none-match': '"a"', 'if-modified-since': BEFORE }, strong, 304],
     // both halves
     [{ 'if-match': '"a"', 'if-none-match': '"a"' }, strong, 304],
@@ -73,6 +84,9 @@ describe('preconditions', () => {
     [AFTER, strong, false],
     [BEFORE, strong, false],
     ['nonsense', strong, false],
+    ['', strong, false],
+    ['\xa0"a"', strong, false],
+    [`${SAME}\xa0`, strong, false],
     [SAME, none, false],
     ['"a"', none, false],
   ] as const)('If-Range: %s on %j is %s', (value, validators, matches) => {

@@ -118,7 +118,8 @@ export class DeliveryBody extends Readable {
   async #take(size: number, reuse: boolean): Promise<Uint8Array | undefined> {
     const { layout, source } = this.#options;
     const segment = layout.segments[this.#segment];
-    if (!segment || this.destroyed) {
+    // Nothing is left, too, where the first chunk showed a body of unknown length to be empty
+    if (!segment || this.destroyed || this.#left === 0) {
       return undefined;
     }
     if (Buffer.isBuffer(segment)) {

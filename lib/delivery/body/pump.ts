@@ -63,8 +63,13 @@ function finish(body: DeliveryBody, response: ServerResponse, last: Uint8Array |
     if (last) {
       write(body, response, last).catch((error: unknown) => body.fail(error));
     }
-    // In one go with the chunk: a small file is one system call
-    response.end();
+    try {
+      // In one go with the chunk: a small file is one system call
+      response.end();
+    } catch (error) {
+      // Node judges the headers here, or a listener that waited for them fails: nobody above would catch it
+      body.fail(error);
+    }
   });
   body.push(null);
   body.resume();
