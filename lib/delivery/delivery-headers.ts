@@ -22,15 +22,23 @@ const BODY_FIELDS = [
   'Transfer-Encoding',
 ];
 
+/** What lets a cache keep an answer; without conditions and ranges, an error would be met again under the URL. */
+const CACHE_FIELDS = ['Cache-Control', 'Expires'];
+
 /** What a handler says of a file, and must not stand in the answer that tells why there is none. */
-const FILE_FIELDS = [...BODY_FIELDS, 'ETag', 'Last-Modified', 'Accept-Ranges', 'Cache-Control', 'Expires'];
+const FILE_FIELDS = [...BODY_FIELDS, ...CACHE_FIELDS, 'ETag', 'Last-Modified', 'Accept-Ranges'];
 
 /** Takes back what the handler said of a file that is not sent: an error saved under its name, or cached as it. */
 export function removeFileFields(port: ResponsePort): void {
   if (!port.raw.headersSent) {
-    for (const name of FILE_FIELDS) {
-      port.remove(name);
-    }
+    removeAll(port, FILE_FIELDS);
+    port.set('Cache-Control', 'no-store');
+  }
+}
+
+function removeAll(port: ResponsePort, names: readonly string[]): void {
+  for (const name of names) {
+    port.remove(name);
   }
 }
 
@@ -109,14 +117,13 @@ export function writeFields(port: ResponsePort, parts: AnswerParts): void {
   const { status } = plan;
   const isError = status === 412 || status === 416;
   if (isError || status === 304) {
-    for (const name of BODY_FIELDS) {
-      port.remove(name);
-    }
+    removeAll(port, BODY_FIELDS);
   } else {
     writeBodyFields(port, parts);
   }
   if (isError) {
     port.set('Content-Length', 0);
+    forbidCaching(port, context.options.cacheControl);
   }
   if (plan.contentRange !== undefined && !delegation) {
     port.set('Content-Range', plan.contentRange);
@@ -132,6 +139,14 @@ export function writeFields(port: ResponsePort, parts: AnswerParts): void {
   const sent = delegation ? 200 : status;
   if (port.status !== sent) {
     port.status = sent;
+  }
+}
+
+/** The default already says so, unless the route lets files be cached. */
+function forbidCaching(port: ResponsePort, cacheControl: string | false): void {
+  removeAll(port, CACHE_FIELDS);
+  if (cacheControl && !cacheControl.includes('no-store')) {
+    port.set('Cache-Control', 'no-store');
   }
 }
 

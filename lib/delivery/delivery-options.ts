@@ -4,12 +4,15 @@ import { DownloadAuthConfigurationError } from '../options/configuration-error.j
 
 /**
  * How downloads are answered. Every member is optional and may be set for the module and for one route.
- * A header that the handler set itself always wins.
+ * A header that the handler set itself always wins, but what it said of the file is no part of an error.
  */
 export interface DeliveryOptions {
   /** Save or show, where neither the handler nor the link says. Default `'attachment'`. */
   readonly disposition?: DispositionType;
-  /** `Cache-Control`; false sends none. Default `'private, no-store, no-transform'`. */
+  /**
+   * `Cache-Control`; false sends none. Default `'private, no-store, no-transform'`. The errors 404, 412, 416 and 500
+   * may not be kept, whatever is said here of the file.
+   */
   readonly cacheControl?: string | false;
   /** `Referrer-Policy`; false sends none. Default `'no-referrer'`. */
   readonly referrerPolicy?: string | false;

@@ -116,8 +116,33 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     const { status, headers } = await ask(app.port);
     expect(status).toBe(404);
     expect(headers['content-disposition']).toBeUndefined();
-    expect(headers['cache-control']).toBeUndefined();
+    expect(headers['cache-control']).toBe('no-store');
     expect(headers['content-type']).toContain('application/json');
+  });
+
+  it.each([
+    ['the handler', 412, 'private, no-store, no-transform', {}],
+    ['the route', 416, 'no-store', { cacheControl: 'public, max-age=60' }],
+    ['nobody', 416, 'private, no-store, no-transform', {}],
+    ['a route that sends none', 412, undefined, { cacheControl: false as const }],
+  ])('where %s lets the file be cached, a %i is not: %j', async (who, status, expected, options) => {
+    app.serve({
+      handler: (_request, response) => {
+        if (who === 'the handler') {
+          set(response, 'Cache-Control', 'public, max-age=60');
+          set(response, 'Expires', new Date(Date.now() + 60_000).toUTCString());
+        }
+        return Download.file(path);
+      },
+      options,
+    });
+    const condition = status === 416 ? { range: 'bytes=99-' } : { 'if-match': '"x"' };
+    const answer = await ask(app.port, { headers: condition });
+    expect([answer.status, answer.headers['cache-control'], answer.headers.expires]).toEqual([
+      status,
+      expected,
+      undefined,
+    ]);
   });
 
   it('every default can be switched off', async () => {
