@@ -20,6 +20,7 @@ const BODY_FIELDS = [
   'Content-Language',
   'Content-Range',
   'Transfer-Encoding',
+  'Trailer',
 ];
 
 /** What lets a cache keep an answer; without conditions and ranges, an error would be met again under the URL. */
@@ -182,6 +183,8 @@ function writeBodyFields(port: ResponsePort, parts: AnswerParts): void {
   const length = announcedLength(plan, representation, layout);
   if (length !== undefined && port.get('Transfer-Encoding') === undefined) {
     port.set('Content-Length', length);
+    // Only a chunked answer has one (RFC 9110 §6.5.1); Node breaks off any other that announces it
+    port.remove('Trailer');
   }
 }
 

@@ -268,13 +268,15 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     ['a large file', true, () => Download.file(bigPath)],
     ['a file as an ordinary stream', false, () => Download.file(smallPath)],
   ])(
-    'headers that Node refuses break the connection of %s and nothing else',
+    'a middleware that fails at the headers breaks the connection of %s and nothing else',
     async (_n, fastPath, content) => {
       const outcomes: DeliveryOutcome[] = [];
       app.serve({
         handler: (_request, response) => {
-          // Legal in a chunked answer only, which Node finds out when the first byte is sent
-          response.header('Trailer', 'X-Checksum');
+          // As on-headers does it; Node itself throws here for headers that contradict each other
+          (response.raw ?? response).writeHead = () => {
+            throw new Error('no session');
+          };
           return content();
         },
         options: { fastPath },
@@ -282,7 +284,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       });
       expect((await ask(app.port)).broken).toBe(true);
       await until(() => outcomes.length > 0);
-      expect(outcomes[0]).toMatchObject({ completed: false, error: { code: 'ERR_HTTP_TRAILER_INVALID' } });
+      expect(outcomes[0]).toMatchObject({ completed: false, error: { message: 'no session' } });
     },
   );
 
