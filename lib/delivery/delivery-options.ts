@@ -107,6 +107,11 @@ const CHECKS: Record<keyof DeliveryOptions, readonly [(value: unknown) => boolea
 export function resolveDelivery(...partials: readonly (DeliveryOptions | undefined)[]): ResolvedDelivery {
   const resolved: Record<string, unknown> = { ...DEFAULT_DELIVERY };
   for (const partial of partials) {
+    if (partial !== undefined && typeof partial !== 'object') {
+      throw new DownloadAuthConfigurationError(
+        "delivery: give an object of options, such as { disposition: 'inline' }.",
+      );
+    }
     for (const [name, value] of Object.entries(partial ?? {})) {
       if (value !== undefined) {
         checkOption(name, value);

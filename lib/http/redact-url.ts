@@ -15,7 +15,7 @@ const FRAGMENT_PARAMETERS = /([#?&;])([^?&;]*)/g;
  * @param tokenName the `tokenName` option of the module; default `'ss-tok'`
  * @example
  * ```ts
- * morgan.token('url', (request) => redactUrl(request.originalUrl));
+ * morgan.token<Request, Response>('url', (request) => redactUrl(request.originalUrl));
  * ```
  */
 export function redactUrl(url: string, tokenName: string = DEFAULT_TOKEN_NAME): string {

@@ -1,4 +1,5 @@
 import { type DownloadEventSink } from '../events/download-event.js';
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { Admission } from './admission.js';
 import { SharedBudgets } from './byte-credit.js';
@@ -92,6 +93,20 @@ export class LeaseKeeper {
       throw new DownloadRefusal('PREFETCH_REFUSED');
     }
     return new Admission(this.context, request, generation);
+  }
+
+  /**
+   * Refuses a link that could still be used when its revocation is forgotten.
+   *
+   * @param life milliseconds for which the link is good
+   * @param resumeWithin milliseconds for which a download may go on after that; default: the option
+   * @throws DownloadAuthConfigurationError
+   */
+  checkLife(life: number, resumeWithin: number = this.context.options.resumeWithin): void {
+    if (life + resumeWithin <= this.context.options.maxLinkLife) return;
+    throw new DownloadAuthConfigurationError(
+      'The link would outlive its revocation: leases.maxLinkLife must be at least the life of the link plus its resumeWithin.',
+    );
   }
 
   /**

@@ -1,7 +1,11 @@
 import { type ClientDescription } from './client-key.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { type Duration, durationInSeconds } from '../options/duration.js';
+import { checkTypes } from '../options/option-types.js';
 import { type LeaseStore, type LeaseTerms } from './lease-store.js';
+
+/** Seconds after a link's end for which a download of it may go on, at the most. */
+export const MAX_RESUME_WITHIN = 24 * 60 * 60;
 
 /** How the downloads of limited links are counted. Durations are a number of seconds or a string with its unit. */
 export interface LeaseOptions {
@@ -24,7 +28,7 @@ export interface LeaseOptions {
   readonly grace?: Duration;
   /** How many requests one download may take where the length is not known, and no budget follows from it. Default 3. */
   readonly attempts?: number;
-  /** How long after its link's expiry a download may go on, where the link does not say. Default 0: not at all. */
+  /** How long after its link's expiry a download may go on, where the link does not say; at most 24 hours. Default 0: not at all. */
   readonly resumeWithin?: Duration;
   /** Whether only the lease cookie makes a request part of a download, where the link does not say. Default false. */
   readonly strict?: boolean;
@@ -70,6 +74,9 @@ export interface ResolvedLeaseOptions {
 
 /** @throws DownloadAuthConfigurationError for an unknown option or a value that cannot be meant */
 export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new DownloadAuthConfigurationError('leases: give an object of options, such as { store }.');
+  }
   const known = new Set(['store', 'clientKey', ...Object.keys(LEASE_DEFAULTS)]);
   for (const name of Object.keys(options)) {
     if (!known.has(name)) {
@@ -77,6 +84,13 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
         `leases.${name} is not an option. There are: ${[...known].sort().join(', ')}.`,
       );
     }
+  }
+  checkTypes(options, { strict: 'boolean', clientKey: 'function' }, 'leases.');
+  checkStore(options.store);
+  if (durationInSeconds(options.resumeWithin ?? 0, 'leases.resumeWithin') > MAX_RESUME_WITHIN) {
+    throw new DownloadAuthConfigurationError(
+      "leases.resumeWithin: a download may go on for 24 hours after its link at most. Write '24h' or less.",
+    );
   }
   const duration = (name: DurationName) =>
     Math.round(durationInSeconds(options[name] ?? LEASE_DEFAULTS[name], `leases.${name}`) * 1000);
@@ -100,6 +114,17 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
 
 type DurationName =
   'idle' | 'life' | 'grace' | 'resumeWithin' | 'maxLinkLife' | 'storeTimeout' | 'reportEvery';
+
+const STORE_METHODS = [
+  'open', 'inspect', 'acquire', 'extend', 'release', 'usage', 'revoke', 'subscribe', 'close',
+] as const satisfies readonly (keyof LeaseStore)[]; // prettier-ignore
+
+function checkStore(store: LeaseStore | undefined): void {
+  if (store === undefined || STORE_METHODS.every((method) => typeof store?.[method] === 'function')) return;
+  throw new DownloadAuthConfigurationError(
+    "leases.store: give a store, such as new RedisLeaseStore({ url }) of 'nestjs-download-auth/redis', or leave it out to count in memory.",
+  );
+}
 
 function atLeastOne(name: string, value: number): number {
   if (typeof value !== 'number' || !(value >= 1)) {

@@ -1,6 +1,7 @@
 import { resourceKey, subjectKey } from './lease-link.js';
 import { type Revocation, WHENEVER_ISSUED } from './revocation.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { refuseUnknown } from '../options/unknown-option.js';
 
 /**
  * What to revoke: exactly one of a link, a resource, a subject, or `{ issuedBefore }` alone for
@@ -20,8 +21,22 @@ export interface RevocationTarget {
   readonly issuedBefore?: number;
 }
 
-/** @throws DownloadAuthConfigurationError for none or several targets */
+/** What to write for each name, where something else than a string is given: it would revoke nothing. */
+const NAMES = {
+  link: "the link's id",
+  resource: 'what links.resource() answers',
+  subject: 'such as String(user.id)',
+} as const;
+
+/** @throws DownloadAuthConfigurationError for none or several targets, and for what can be none */
 export function revocationOf(target: RevocationTarget, now: number, maxLinkLife: number): Revocation {
+  refuseUnknown(target, [...Object.keys(NAMES), 'issuedBefore'], 'links.revoke');
+  for (const [name, advice] of Object.entries(NAMES)) {
+    const value: unknown = target[name as keyof typeof NAMES];
+    if (value !== undefined && typeof value !== 'string') {
+      throw new DownloadAuthConfigurationError(`links.revoke: ${name}: give a string, ${advice}.`);
+    }
+  }
   const { link, resource, subject } = target;
   const named = [link, resource, subject].filter((name) => name !== undefined);
   if (named.length > 1 || (named.length === 0 && target.issuedBefore === undefined)) {

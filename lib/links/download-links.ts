@@ -8,6 +8,7 @@ import type { LinkUsage } from '../leases/lease-store.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { durationInSeconds } from '../options/duration.js';
 import { MAX_LINK_LIFETIME, RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
+import { refuseUnknown } from '../options/unknown-option.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { MAX_TOKEN_LENGTH, parseCompactJws } from '../tokens/compact-jws.js';
 import type {
@@ -22,11 +23,16 @@ import { bindingOf } from './link-binding.js';
 import { limitsOf } from './link-limits.js';
 import { claimsToBeLink, describeLink, LINK_AUDIENCE, type LinkClaims } from './link-claims.js';
 import { resourceDigest } from './link-resource.js';
-import { checkedClaims, optionalClaims, secondsOf } from './link-terms.js';
+import { checkedClaims, isDate, optionalClaims, secondsOf } from './link-terms.js';
 import { checkLinkTimes, LinkTokens } from './link-tokens.js';
 import { receivedQuery, withQuery } from './link-url.js';
 import { RouteRegistry } from './route-registry.js';
 import { fillRoute } from './route-template.js';
+
+const KNOWN = [
+  'params', 'query', 'hosts', 'expiresIn', 'expiresAt', 'notBefore', 'subject', 'filename', 'disposition', 'bindTo', 'claims',
+  'maxDownloads', 'strict', 'resumeWithin', 'byteBudget', 'revocable',
+] as const satisfies readonly (keyof CreateLinkOptions)[]; // prettier-ignore
 
 /** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
 @Injectable()
@@ -45,8 +51,8 @@ export class DownloadLinks {
    * the person who asks may.
    *
    * @param handler the name of the method, checked by the compiler
-   * @throws DownloadAuthConfigurationError for an unknown handler, missing or unknown parameters, a life of more than
-   *   7 days or none at all, a reserved claim
+   * @throws DownloadAuthConfigurationError for an unknown handler, option or parameter, a missing parameter, a life of
+   *   more than 7 days or none at all, a reserved claim
    * @example
    * ```ts
    * const { url } = links.create(FilesController, 'download', { params: { id }, expiresIn: '5m', subject: user.id });
@@ -57,17 +63,24 @@ export class DownloadLinks {
     handler: HandlerName<Controller>,
     options: CreateLinkOptions = {},
   ): DownloadLink {
+    refuseUnknown(options, KNOWN, 'links.create');
     const now = this.options.clock() / 1000;
     const { route, path, resource } = this.locate(controller, handler, options);
+    const limits = limitsOf(options);
+    const exp = this.expiry(options, now);
+    this.keeper.checkLife(
+      (exp - now) * 1000,
+      limits?.resume === undefined ? undefined : limits.resume * 1000,
+    );
     const claims: LinkClaims = {
       ...checkedClaims(options.claims),
       aud: LINK_AUDIENCE,
       jti: randomBytes(16).toString('base64url'),
       iat: now,
-      exp: this.expiry(options, now),
+      exp,
       res: resource,
       ...optionalClaims(options),
-      lim: limitsOf(options),
+      lim: limits,
       bnd: bindingOf(options.bindTo, options.subject),
     };
     if (claims.nbf !== undefined && claims.nbf >= claims.exp) {
@@ -134,7 +147,7 @@ export class DownloadLinks {
    * issued before a moment. Downloads that run on them are cut, here at once, on other nodes within a second.
    *
    * @throws DownloadRefusal `STORE_UNAVAILABLE`; downloads of this node were cut then, but nothing is recorded
-   * @throws DownloadAuthConfigurationError for none or several targets
+   * @throws DownloadAuthConfigurationError for none or several targets, and for what can be none
    * @example
    * ```ts
    * await links.revoke({ link: id });
@@ -143,8 +156,13 @@ export class DownloadLinks {
    * await links.revoke({ issuedBefore: new Date() });
    * ```
    */
-  revoke({ issuedBefore, ...target }: LinkRevocation): Promise<void> {
-    return this.keeper.revoke({ ...target, issuedBefore: issuedBefore?.getTime() });
+  async revoke({ issuedBefore, ...target }: LinkRevocation): Promise<void> {
+    if (issuedBefore !== undefined && !isDate(issuedBefore)) {
+      throw new DownloadAuthConfigurationError(
+        'links.revoke: issuedBefore: give a valid Date, such as new Date().',
+      );
+    }
+    await this.keeper.revoke({ ...target, issuedBefore: issuedBefore?.getTime() });
   }
 
   /** How often a limited link has been used so far, on all nodes. @throws DownloadRefusal `STORE_UNAVAILABLE` */

@@ -1,5 +1,7 @@
 import { addressWithin, normalizeBlock } from '../leases/client-address.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { checkTypes } from '../options/option-types.js';
+import { refuseUnknown } from '../options/unknown-option.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 
 /** Whom a link is bound to, beside its resource. */
@@ -16,12 +18,14 @@ export interface LinkBinding {
   readonly net?: readonly string[];
 }
 
-/** @throws DownloadAuthConfigurationError for a block that is none, and for `signedIn` without a subject */
+/** @throws DownloadAuthConfigurationError for an unknown option, a block that is none, and `signedIn` without a subject */
 export function bindingOf(
   options: LinkBindingOptions | undefined,
   subject: string | undefined,
 ): LinkBinding | undefined {
-  if (!options) return undefined;
+  if (options === undefined) return undefined;
+  refuseUnknown(options, ['signedIn', 'addresses'], 'bindTo');
+  checkTypes(options, { signedIn: 'boolean' }, 'bindTo.');
   if (options.signedIn && subject === undefined) {
     throw new DownloadAuthConfigurationError('bindTo.signedIn: say whom the link is for: subject: user.id.');
   }

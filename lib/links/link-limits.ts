@@ -1,8 +1,7 @@
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { MAX_RESUME_WITHIN } from '../leases/lease-options.js';
 import { type Duration, durationInSeconds } from '../options/duration.js';
-
-/** Seconds: revocations are remembered for the longest life of a link and this. */
-const MAX_RESUME_WITHIN = 24 * 60 * 60;
+import { checkTypes } from '../options/option-types.js';
 
 /** How often and how a link may be used. */
 export interface LinkLimitOptions {
@@ -32,6 +31,7 @@ export interface LinkLimits {
 
 /** @throws DownloadAuthConfigurationError for a number of downloads or bytes that is no whole number from 1 on */
 export function limitsOf(options: LinkLimitOptions): LinkLimits | undefined {
+  checkTypes(options, { strict: 'boolean', revocable: 'boolean' });
   const { maxDownloads, strict, resumeWithin, byteBudget, revocable } = options;
   const limits: LinkLimits = {
     ...(maxDownloads !== undefined && { max: counted(maxDownloads, 'maxDownloads') }),
@@ -47,7 +47,7 @@ function checkedResumeWithin(resumeWithin: Duration): number {
   const seconds = durationInSeconds(resumeWithin, 'resumeWithin');
   if (seconds <= MAX_RESUME_WITHIN) return seconds;
   throw new DownloadAuthConfigurationError(
-    'resumeWithin: a download may go on for 24 hours after its link at most.',
+    "resumeWithin: a download may go on for 24 hours after its link at most. Write '24h' or less.",
   );
 }
 

@@ -26,7 +26,7 @@ export class LinkTokens {
     const current = this.keys.find((key) => this.isInUse(key));
     if (!current) {
       throw new DownloadAuthConfigurationError(
-        'Links need a secret of their own, because the access tokens are verified with a public key. Write links: { secret: process.env.LINK_SECRET } in the options.',
+        'Links need a secret of their own, because the access tokens are verified with a public key or a resolver. Write links: { secret: process.env.LINK_SECRET } in the options.',
       );
     }
     return jwt.sign(claims, current.key, {

@@ -164,10 +164,10 @@ function checkedPage(page: DownloadAuthOptions['refusalPage']): DownloadAuthOpti
 
 function checkedPublicUrl(publicUrl: string | undefined): string {
   if (publicUrl === undefined || publicUrl === '') return '';
-  const url = URL.canParse(publicUrl) ? new URL(publicUrl) : undefined;
+  const url = typeof publicUrl === 'string' && URL.canParse(publicUrl) ? new URL(publicUrl) : undefined;
   if (!url || !/^https?:$/.test(url.protocol) || /[?#]/.test(publicUrl) || url.username || url.password) {
     throw new DownloadAuthConfigurationError(
-      `links.publicUrl: ${JSON.stringify(publicUrl)} must be an absolute http(s) URL without query, such as 'https://files.example.com/api'.`,
+      `links.publicUrl: ${JSON.stringify(publicUrl)} must be the text of an absolute http(s) URL without query, such as 'https://files.example.com/api'.`,
     );
   }
   return publicUrl.replace(/\/+$/, '');
@@ -205,7 +205,7 @@ function checkedMoment(
 }
 
 function checkedName(name: string): string {
-  if (TOKEN_NAME.test(name)) return name;
+  if (typeof name === 'string' && TOKEN_NAME.test(name)) return name;
   throw new DownloadAuthConfigurationError(
     `tokenName: ${JSON.stringify(name)} cannot name a cookie and a query parameter alike. Use letters, digits, '-', '_', '.'.`,
   );

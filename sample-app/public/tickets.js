@@ -178,7 +178,11 @@ export class Tickets {
 
     try: async ({ url, element }) => {
       const refusal = await tryLink(url);
-      if (!refusal) return 'It still opens.';
+      if (!refusal) {
+        return element.hasAttribute('data-used-up')
+          ? 'It still opens: for ten seconds more, a download that has just ended may be resumed.'
+          : 'It still opens.';
+      }
       const stamp = Object.assign(document.createElement('strong'), {
         className: 'stamp',
         textContent: `${refusal.status} ${refusal.code ?? ''}`,

@@ -25,6 +25,11 @@ describe('lease options', () => {
     [{ grace: NaN }, /leases\.grace/],
     [{ byteBudget: 0.5 }, /leases\.byteBudget is 0\.5; write a number that is at least 1/],
     [{ attempts: 0 }, /leases\.attempts/],
+    [{ strict: 'false' }, /leases\.strict: write true or false/],
+    [{ clientKey: 'ip' }, /leases\.clientKey: give a function/],
+    [{ store: {} }, /leases\.store: .*new RedisLeaseStore/],
+    [{ resumeWithin: '25h' }, /leases\.resumeWithin: .*24 hours/],
+    [null, /leases: give an object/],
     [{ maxDownload: 3 }, /leases\.maxDownload is not an option\. There are: attempts, byteBudget/],
   ])('refuse %j', (options, message) => {
     expect(() => resolveLeaseOptions(options as never)).toThrow(message);

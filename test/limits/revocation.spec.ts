@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type LinkRevocation } from '../../lib/index.js';
+import {
+  type CreateLinkOptions,
+  DownloadAuthConfigurationError,
+  type LeaseOptions,
+  type LinkRevocation,
+} from '../../lib/index.js';
 import { pattern } from '../delivery/support/files.js';
 import { accessToken } from '../support/access-token.js';
 import { ADAPTERS, bearer } from '../support/test-app.js';
@@ -83,6 +88,21 @@ describe.each(ADAPTERS)('revocation of what is under way, on %s', (adapter) => {
     expect((await app.fetch(app.link('held', { subject: 'ada' }))).status).toBe(200);
   });
 
+  it.each<[string, object, RegExp]>([
+    ['nothing', {}, /Revoke one of/],
+    ['two targets', { link: 'a', subject: 'ada' }, /Revoke one of/],
+    ['a subject that is a number', { subject: 42 }, /subject: give a string/],
+    ['a link that is a number', { link: 42 }, /link: give a string/],
+    ['a resource that is none', { resource: { id: 'a' } }, /resource: give a string.*links\.resource/],
+    ['an option that does not exist', { subject: 'ada', issuedBefor: new Date() }, /"issuedBefor".*"issuedBefore"/],
+    ['a moment that is a text', { issuedBefore: '2026-01-31' }, /issuedBefore: give a valid Date/],
+    ['a moment that is none', { subject: 'ada', issuedBefore: new Date(NaN) }, /issuedBefore: give a valid Date/],
+  ])('refuses %s, and says what to write', async (_name, target, says) => {
+    const revoking = async () => app.links.revoke(target);
+    await expect(revoking()).rejects.toThrow(DownloadAuthConfigurationError);
+    await expect(revoking()).rejects.toThrow(says);
+  }); // prettier-ignore
+
   it('reaches a request whose handler is still at work', async () => {
     const link = app.link('held', { maxDownloads: 1 });
     let goOn = () => {};
@@ -99,6 +119,23 @@ describe.each(ADAPTERS)('revocation of what is under way, on %s', (adapter) => {
     goOn();
     expect((await asked).code).toBe('LINK_REVOKED');
     expect(await app.used(link)).toBe(0);
+  });
+});
+
+describe.each(ADAPTERS)('a link that would outlive its revocation, on %s', (adapter) => {
+  it.each<[string, LeaseOptions, CreateLinkOptions]>([
+    ['by its own life', { maxLinkLife: '1h' }, { expiresIn: '2h' }],
+    ['by its resumeWithin', { maxLinkLife: '1h' }, { expiresIn: '30m', resumeWithin: '31m' }],
+    ['by the resumeWithin of all', { maxLinkLife: '1h', resumeWithin: '31m' }, { expiresIn: '30m' }],
+  ])('is not made: %s', async (_name, leases, options) => {
+    const app = await startLimitedApp(adapter, { options: { leases } });
+    try {
+      expect(() => app.link('file', options)).toThrow(DownloadAuthConfigurationError);
+      expect(() => app.link('file', options)).toThrow(/leases\.maxLinkLife/);
+      app.link('file', { expiresIn: '29m' });
+    } finally {
+      await app.close();
+    }
   });
 });
 

@@ -310,6 +310,12 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
       ['a query of a function', get({ query: { a: () => 1 } }), /query\.a/],
       ['a query with a lone surrogate', get({ query: { a: '\udfff' } }), /query\.a/],
       ['a query of not a number', get({ query: { a: NaN } }), /query\.a/],
+      ['an option that does not exist', get({ maxDownload: 1 }), /links\.create: there is no option "maxDownload".*"maxDownloads"/],
+      ['a binding that does not exist', get({ subject: 'ada', bindTo: { signedin: true } }), /bindTo: there is no option "signedin".*"signedIn"/],
+      ['a binding that is no object', get({ subject: 'ada', bindTo: 'signedIn' }), /bindTo: give an object/],
+      ['bindTo.signedIn a text', get({ subject: 'ada', bindTo: { signedIn: 'false' } }), /bindTo\.signedIn: write true or false/],
+      ['strict a text', get({ maxDownloads: 1, strict: 'false' }), /strict: write true or false/],
+      ['revocable a text', get({ revocable: 'false' }), /revocable: write true or false/],
       ['more claims than a token may hold', get({ claims: { x: 'x'.repeat(16 * 1024) } }), /too long/],
     ])('%s', (_name, mint, says) => {
       expect(mint).toThrow(DownloadAuthConfigurationError);

@@ -5,6 +5,7 @@ import {
   DownloadAuthConfigurationError,
   DownloadAuthModule,
   type DownloadAuthOptions,
+  MemoryLeaseStore,
   StreamDownload,
 } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
@@ -118,6 +119,7 @@ const BAD: readonly (readonly [name: string, options: unknown, ...says: RegExp[]
   ['clockTolerance without a unit', { secret: SECRET, clockTolerance: '30' }, /clockTolerance/, /'5m'/],
   ['notIssuedBefore no date', { secret: SECRET, notIssuedBefore: new Date('yesterday') }, /notIssuedBefore/, /new Date\('/],
   ['notIssuedBefore a number', { secret: SECRET, notIssuedBefore: 0 }, /notIssuedBefore/],
+  ['tokenName a number', { secret: SECRET, tokenName: 5 }, /tokenName/],
   ['tokenName with a blank', { secret: SECRET, tokenName: 'my token' }, /tokenName/],
   ['tokenName empty', { secret: SECRET, tokenName: '' }, /tokenName/],
   ['tokenName with a bracket', { secret: SECRET, tokenName: 'tok[]' }, /tokenName/],
@@ -147,7 +149,12 @@ const BAD: readonly (readonly [name: string, options: unknown, ...says: RegExp[]
   ['links.publicUrl with an empty fragment', { secret: SECRET, links: { publicUrl: 'https://a.example/x#' } }, /links\.publicUrl/],
   ['links.publicUrl with a fragment', { secret: SECRET, links: { publicUrl: 'https://a.example/#x' } }, /links\.publicUrl/],
   ['links.publicUrl with a password', { secret: SECRET, links: { publicUrl: 'https://a:b@a.example' } }, /links\.publicUrl/],
+  ['links.publicUrl a URL object', { secret: SECRET, links: { publicUrl: new URL('https://a.example/x') } }, /links\.publicUrl/],
   ['links.ignoreQuery a text', { secret: SECRET, links: { ignoreQuery: 'utm_source' } }, /links\.ignoreQuery/, /list/],
+  ['delivery a text', { secret: SECRET, delivery: 'inline' }, /delivery: give an object/],
+  ['leases null', { secret: SECRET, leases: null }, /leases: give an object/],
+  ['leases a store', { secret: SECRET, leases: { store: 'redis' } }, /leases\.store.*new RedisLeaseStore/],
+  ['leases.store a class', { secret: SECRET, leases: { store: MemoryLeaseStore } }, /leases\.store.*new RedisLeaseStore/],
 ]; // prettier-ignore
 
 describe('an application with bad options refuses to start, and says what to write', () => {
