@@ -112,14 +112,17 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     ['304', { headers: { 'if-none-match': '*' } }, 304],
     ['412', { headers: { 'if-match': '"x"' } }, 412],
     ['416', { headers: { range: 'bytes=99-' } }, 416],
-  ])('Trailer of the handler is no part of the answer to %s, which has none', async (_name, asking, status) => {
-    app.serve((_request, response) => {
-      set(response, 'Trailer', 'X-Checksum');
-      return Download.file(path);
-    });
-    const answer = await ask(app.port, asking);
-    expect([answer.status, answer.headers.trailer]).toEqual([status, undefined]);
-  });
+  ])(
+    'Trailer of the handler is no part of the answer to %s, which has none',
+    async (_name, asking, status) => {
+      app.serve((_request, response) => {
+        set(response, 'Trailer', 'X-Checksum');
+        return Download.file(path);
+      });
+      const answer = await ask(app.port, asking);
+      expect([answer.status, answer.headers.trailer]).toEqual([status, undefined]);
+    },
+  );
 
   it('an error does not carry what the handler said of the file', async () => {
     app.serve((_request, response) => {
