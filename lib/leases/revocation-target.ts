@@ -20,14 +20,18 @@ export interface RevocationTarget {
   readonly issuedBefore?: number;
 }
 
-/** @throws DownloadAuthConfigurationError for none or several targets */
+/** @throws DownloadAuthConfigurationError for none or several targets, and for one that is no text */
 export function revocationOf(target: RevocationTarget, now: number, maxLinkLife: number): Revocation {
   const { link, resource, subject } = target;
-  const named = [link, resource, subject].filter((name) => name !== undefined);
+  const named = Object.entries({ link, resource, subject }).filter(([, name]) => name !== undefined);
   if (named.length > 1 || (named.length === 0 && target.issuedBefore === undefined)) {
     throw new DownloadAuthConfigurationError(
       'Revoke one of: { link }, { resource }, { subject }, { issuedBefore }.',
     );
+  }
+  const [[kind, name] = []] = named;
+  if (kind !== undefined && typeof name !== 'string') {
+    throw new DownloadAuthConfigurationError(`${kind}: give a string, as the link carries it.`);
   }
   if (link !== undefined) {
     return { kind: 'link', name: link, issuedBefore: WHENEVER_ISSUED, keepUntil: now + maxLinkLife };

@@ -1,5 +1,5 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { type AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 import { randomBytes } from 'node:crypto';
 import { DownloadEvents } from '../events/download-events.js';
 import { isTokenName } from '../http/redact-url.js';
@@ -7,6 +7,7 @@ import { LeaseKeeper } from '../leases/lease-keeper.js';
 import type { LinkUsage } from '../leases/lease-store.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { durationInSeconds } from '../options/duration.js';
+import { refuseUnknown } from '../options/unknown-option.js';
 import { MAX_LINK_LIFETIME, RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { MAX_TOKEN_LENGTH, parseCompactJws } from '../tokens/compact-jws.js';
@@ -22,11 +23,16 @@ import { bindingOf } from './link-binding.js';
 import { limitsOf } from './link-limits.js';
 import { claimsToBeLink, describeLink, LINK_AUDIENCE, type LinkClaims } from './link-claims.js';
 import { resourceDigest } from './link-resource.js';
-import { checkedClaims, optionalClaims, secondsOf } from './link-terms.js';
+import { checkedClaims, momentOf, optionalClaims, secondsOf } from './link-terms.js';
 import { checkLinkTimes, LinkTokens } from './link-tokens.js';
 import { receivedQuery, withQuery } from './link-url.js';
 import { RouteRegistry } from './route-registry.js';
-import { fillRoute } from './route-template.js';
+import { fillRoute, type RouteSyntax } from './route-template.js';
+
+const CREATE_OPTIONS = [
+  'params', 'query', 'hosts', 'expiresIn', 'expiresAt', 'notBefore', 'subject', 'filename', 'disposition', 'bindTo',
+  'claims', 'maxDownloads', 'strict', 'resumeWithin', 'byteBudget', 'revocable',
+] as const satisfies readonly (keyof CreateLinkOptions)[]; // prettier-ignore
 
 /** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
 @Injectable()
@@ -46,7 +52,7 @@ export class DownloadLinks {
    *
    * @param handler the name of the method, checked by the compiler
    * @throws DownloadAuthConfigurationError for an unknown handler, missing or unknown parameters, a life of more than
-   *   7 days or none at all, a reserved claim
+   *   7 days or none at all, a reserved claim, an unknown option, an application without HTTP
    * @example
    * ```ts
    * const { url } = links.create(FilesController, 'download', { params: { id }, expiresIn: '5m', subject: user.id });
@@ -57,6 +63,7 @@ export class DownloadLinks {
     handler: HandlerName<Controller>,
     options: CreateLinkOptions = {},
   ): DownloadLink {
+    refuseUnknown(options, CREATE_OPTIONS, 'DownloadLinks.create');
     const now = this.options.clock() / 1000;
     const { route, path, resource } = this.locate(controller, handler, options);
     const claims: LinkClaims = {
@@ -134,7 +141,7 @@ export class DownloadLinks {
    * issued before a moment. Downloads that run on them are cut, here at once, on other nodes within a second.
    *
    * @throws DownloadRefusal `STORE_UNAVAILABLE`; downloads of this node were cut then, but nothing is recorded
-   * @throws DownloadAuthConfigurationError for none or several targets
+   * @throws DownloadAuthConfigurationError for none or several targets, one that is no text, a date that is none
    * @example
    * ```ts
    * await links.revoke({ link: id });
@@ -143,8 +150,11 @@ export class DownloadLinks {
    * await links.revoke({ issuedBefore: new Date() });
    * ```
    */
-  revoke({ issuedBefore, ...target }: LinkRevocation): Promise<void> {
-    return this.keeper.revoke({ ...target, issuedBefore: issuedBefore?.getTime() });
+  async revoke({ issuedBefore, ...target }: LinkRevocation): Promise<void> {
+    await this.keeper.revoke({
+      ...target,
+      issuedBefore: issuedBefore === undefined ? undefined : momentOf(issuedBefore, 'issuedBefore'),
+    });
   }
 
   /** How often a limited link has been used so far, on all nodes. @throws DownloadRefusal `STORE_UNAVAILABLE` */
@@ -165,10 +175,20 @@ export class DownloadLinks {
         `query: ${this.options.tokenName} is the token's own parameter.`,
       );
     }
-    const syntax = this.adapterHost.httpAdapter.getType() === 'fastify' ? 'fastify' : 'express';
-    const { path, received } = fillRoute(route.path, target.params ?? {}, syntax);
+    const { path, received } = fillRoute(route.path, target.params ?? {}, this.syntax());
     const query = receivedQuery(target.query ?? {}, this.options.links.ignoreQuery);
     return { route, path, resource: resourceDigest({ route, params: received, query, hosts }) };
+  }
+
+  private syntax(): RouteSyntax {
+    const adapter = this.adapterHost.httpAdapter as AbstractHttpAdapter | null | undefined;
+    if (!adapter) {
+      throw new DownloadAuthConfigurationError(
+        'Links are made by an application that serves their routes, and this one has no HTTP. ' +
+          'Write NestFactory.create() in place of createApplicationContext() or createMicroservice(); it need not listen.',
+      );
+    }
+    return adapter.getType() === 'fastify' ? 'fastify' : 'express';
   }
 
   private expiry({ expiresIn, expiresAt }: CreateLinkOptions, now: number): number {

@@ -1,5 +1,6 @@
 import { addressWithin, normalizeBlock } from '../leases/client-address.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { refuseUnknown } from '../options/unknown-option.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 
 /** Whom a link is bound to, beside its resource. */
@@ -16,12 +17,13 @@ export interface LinkBinding {
   readonly net?: readonly string[];
 }
 
-/** @throws DownloadAuthConfigurationError for a block that is none, and for `signedIn` without a subject */
+/** @throws DownloadAuthConfigurationError for a block that is none, `signedIn` without a subject, an unknown member */
 export function bindingOf(
   options: LinkBindingOptions | undefined,
   subject: string | undefined,
 ): LinkBinding | undefined {
   if (!options) return undefined;
+  refuseUnknown(options, ['signedIn', 'addresses'], 'bindTo');
   if (options.signedIn && subject === undefined) {
     throw new DownloadAuthConfigurationError('bindTo.signedIn: say whom the link is for: subject: user.id.');
   }

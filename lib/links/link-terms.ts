@@ -42,6 +42,12 @@ export function secondsOf(date: unknown, option: string): number {
   );
 }
 
+/** Milliseconds since 1970. @throws DownloadAuthConfigurationError for anything but a valid Date */
+export function momentOf(date: unknown, option: string): number {
+  if (date instanceof Date && !Number.isNaN(date.getTime())) return date.getTime();
+  throw new DownloadAuthConfigurationError(`${option}: give a valid Date, such as new Date().`);
+}
+
 function textOf(value: unknown, option: string): string | undefined {
   if (value === undefined || typeof value === 'string') return value;
   throw new DownloadAuthConfigurationError(`${option}: give a string, such as String(user.id).`);
