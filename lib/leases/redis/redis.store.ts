@@ -13,7 +13,7 @@ import {
   type ReleaseRequest,
   type RevocationListener,
 } from '../lease-store.js';
-import { type Revocation, revocationNames } from '../revocation.js';
+import { parseRevocation, type Revocation, revocationNames } from '../revocation.js';
 import { connect, driverFor, type RedisClient } from './redis-client.js';
 import { type RedisDriver } from './redis-driver.js';
 import { ACQUIRE, EXTEND, INSPECT, RELEASE, REMEMBER, REVOKE, type Script } from './redis-scripts.js';
@@ -117,7 +117,11 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   subscribe(listener: RevocationListener): () => void {
-    const message = (text: string) => listener.revoked(JSON.parse(text) as Revocation);
+    // Thrown here, an exception would end the process: a notice that cannot be read is one that was missed
+    const message = (text: string) => {
+      const revocation = parseRevocation(text);
+      return revocation ? listener.revoked(revocation) : listener.missed();
+    };
     return this.redis.subscribe(this.channel, message, () => listener.missed());
   }
 
