@@ -34,7 +34,7 @@ export function keyResolver(
     find: async ({ token }, request) => {
       const material = await ask(provider, request, token);
       if (material === undefined || material === null || material.length === 0) return undefined;
-      const cacheKey = Buffer.isBuffer(material) ? material.toString('base64') : material;
+      const cacheKey = cacheKeyOf(material);
       let key = prepared.get(cacheKey);
       if (!key) {
         key = prepare(material, algorithms, token);
@@ -43,6 +43,12 @@ export function keyResolver(
       return key;
     },
   };
+}
+
+/** A text and bytes are never taken for one another, whatever they spell. */
+function cacheKeyOf(material: KeyMaterial): string | object {
+  if (typeof material === 'string') return `text ${material}`;
+  return Buffer.isBuffer(material) ? `bytes ${material.toString('base64')}` : material;
 }
 
 type Resolved = (KeyMaterial & { length?: number }) | null | undefined;
