@@ -168,6 +168,20 @@ describe('a store that does not answer', () => {
   });
 });
 
+describe('a store of somebody else', () => {
+  it('that throws where it should reject is one that does not answer, and leaves no timer', async () => {
+    const broken = Object.assign(new MemoryLeaseStore(), {
+      inspect: () => {
+        throw new Error('not a promise');
+      },
+    });
+    keeper = new LeaseKeeper({ store: broken }, clock);
+    await keeper.start();
+    await expect(keeper.admit(link(), ADA)).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
 describe('a download that runs when the application ends', () => {
   it.each([
     ['until it has ended', 1],
