@@ -199,6 +199,15 @@ describe('a download that runs when the application ends', () => {
   });
 });
 
+describe('a notice of another node', () => {
+  it('cuts what runs here on the link, and nothing else', async () => {
+    const answers = [await Answer.begin(keeper, link()), await Answer.begin(keeper, link({ id: 'link-2' }))];
+    const [listener] = store.state.listeners;
+    listener!.revoked({ kind: 'link', name: 'link-2', issuedBefore: Infinity, keepUntil: Infinity });
+    expect(answers.map(({ admission }) => admission.signal.aborted)).toEqual([false, true]);
+  });
+});
+
 describe('a subscription that was interrupted', () => {
   it('has running downloads looked up again', async () => {
     const answers = [await Answer.begin(keeper, link()), await Answer.begin(keeper, link({ id: 'link-2' }))];

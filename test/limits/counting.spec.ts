@@ -55,6 +55,20 @@ describe.each(ADAPTERS)('a limited link on %s', (adapter) => {
     expect(await app.used(link)).toBe(1);
   });
 
+  it.each([404, 409, 500])(
+    'is not used by content that a handler sends under the status %i',
+    async (status) => {
+      app.contents.failing = (_request, response) => {
+        response.status(status);
+        return Download.buffer(Buffer.from('There is no such file, and this is why.'));
+      };
+      const link = one('failing');
+      const answer = await app.fetch(link, as('Ada'));
+      expect([answer.status, answer.cookie]).toEqual([status, undefined]);
+      expect(await app.used(link)).toBe(0);
+    },
+  );
+
   it('is over for its own client too, once the download is', async () => {
     const link = one('file');
     await app.fetch(link, as('Ada'));
