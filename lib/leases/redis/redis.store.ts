@@ -22,6 +22,7 @@ import { DownloadAuthConfigurationError } from '../../options/configuration-erro
 /** Milliseconds for which opening waits for the server, so that no link is issued before it remembers. */
 const OPEN_TIMEOUT = 2000;
 
+/** How a {@link RedisLeaseStore} reaches its server. Give `client` or `url`. */
 export interface RedisLeaseStoreOptions {
   /** A client that the application has, and closes itself. Either this or {@link url}. */
   readonly client?: RedisClient;
