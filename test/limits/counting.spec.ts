@@ -274,3 +274,17 @@ describe.each(ADAPTERS)('a limited link on %s', (adapter) => {
     expect(await app.used(link)).toBe(1);
   });
 });
+
+describe.each(ADAPTERS)('a limited link behind a proxy that strips a prefix, on %s', (adapter) => {
+  it('confines its cookie to the path that the client knows', async () => {
+    const app = await startLimitedApp(adapter, {
+      options: { links: { publicUrl: 'https://files.example/api/' } },
+      contents: { file: () => Download.buffer(BYTES) },
+    });
+    const { url } = app.link('file', { maxDownloads: 1 });
+    const { headers } = await app.fetch(url.replace('https://files.example/api', ''));
+    expect(headers['set-cookie']).toEqual([expect.stringContaining('; Path=/api/files/file;')]);
+    expect(app.events.find(({ type }) => type === 'opened')).toMatchObject({ path: '/api/files/file' });
+    await app.close();
+  });
+});
