@@ -159,6 +159,7 @@ export class DownloadAuthModule
 
   async onApplicationShutdown(): Promise<void> {
     this.signatures.dispose();
+    await this.keeper.ended();
     await this.keeper.close();
     this.events.close();
   }

@@ -1,4 +1,5 @@
 import { isDispositionType, type DispositionType } from './content-disposition.js';
+import { isFieldValue } from './field-value.js';
 import { checkOffload, type OffloadOptions } from './offload.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 
@@ -62,19 +63,17 @@ export const DEFAULT_DELIVERY: ResolvedDelivery = Object.freeze({
   fastPath: true,
 });
 
-const FIELD_VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const CORP = ['same-origin', 'same-site', 'cross-origin'];
 
-const isFieldValue = (value: unknown) =>
-  value === false || (typeof value === 'string' && FIELD_VALUE.test(value));
+const isField = (value: unknown) => value === false || isFieldValue(value);
 const isBoolean = (value: unknown) => typeof value === 'boolean';
 
 /** For every option: whether a value will do, and what to write instead of one that will not. */
 const CHECKS: Record<keyof DeliveryOptions, readonly [(value: unknown) => boolean, string]> = {
   disposition: [isDispositionType, "write 'attachment' or 'inline'"],
-  cacheControl: [isFieldValue, "write a header value such as 'private, no-cache', or false"],
-  referrerPolicy: [isFieldValue, "write a header value such as 'same-origin', or false"],
+  cacheControl: [isField, "write a header value such as 'private, no-cache', or false"],
+  referrerPolicy: [isField, "write a header value such as 'same-origin', or false"],
   nosniff: [isBoolean, 'write true or false'],
   crossOriginResourcePolicy: [
     (value) => value === false || CORP.includes(value as string),
@@ -85,7 +84,7 @@ const CHECKS: Record<keyof DeliveryOptions, readonly [(value: unknown) => boolea
       value === false || (Array.isArray(value) && value.every((name) => FIELD_NAME.test(String(name)))),
     "write an array of header names such as ['ETag'], or false",
   ],
-  contentSecurityPolicy: [isFieldValue, "write a policy such as 'sandbox', or false"],
+  contentSecurityPolicy: [isField, "write a policy such as 'sandbox', or false"],
   ranges: [isBoolean, 'write true or false'],
   maxRanges: [
     (value) => Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 1000,

@@ -1,6 +1,7 @@
 import { type Readable } from 'node:stream';
 import { isDispositionType, type DispositionType } from './content-disposition.js';
 import { toEntityTag } from './entity-tag.js';
+import { isFieldValue } from './field-value.js';
 import { type OffloadOptions, checkOffload } from './offload.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 
@@ -70,8 +71,6 @@ export type DownloadContent =
   | { readonly kind: 'source'; readonly source: DownloadSource; readonly options: DownloadOptions }
   | { readonly kind: 'stream'; readonly stream: ByteStream; readonly options: ReadableDownloadOptions }
   | { readonly kind: 'redirect'; readonly url: string };
-
-const FIELD_VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
 
 /**
  * What a handler marked `@StreamDownload()` may return besides Nest's own `StreamableFile`.
@@ -196,7 +195,7 @@ function checkOptions(method: string, options: DownloadOptions, more: readonly s
   if (filename !== undefined && typeof filename !== 'string') {
     throw fail('filename must be a string');
   }
-  if (type !== undefined && !(typeof type === 'string' && FIELD_VALUE.test(type))) {
+  if (type !== undefined && !isFieldValue(type)) {
     throw fail("type must be a media type such as 'application/pdf'");
   }
   if (disposition !== undefined && !isDispositionType(disposition)) {

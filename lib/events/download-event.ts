@@ -80,6 +80,7 @@ export interface RevokedEvent extends About {
   readonly issuedBefore?: number;
 }
 
+/** What {@link DownloadEvents} tells; `type` says which. */
 export type DownloadEvent =
   MintedEvent | OpenedEvent | ResumedEvent | CompletedEvent | AbortedEvent | RefusedEvent | RevokedEvent;
 

@@ -1,5 +1,6 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 
 /** The members of a request that Express and Fastify share, as far as this package reads them. */
 export interface FrameworkRequest {
@@ -37,7 +38,14 @@ export interface HttpExchange {
   readonly rawResponse: ServerResponse;
 }
 
+/** @throws DownloadAuthConfigurationError outside of HTTP: for a gateway, a message handler, a resolver */
 export function exchangeOf(context: ExecutionContext): HttpExchange {
+  if (context.getType() !== 'http') {
+    throw new DownloadAuthConfigurationError(
+      `@StreamDownload() is for HTTP routes: ${context.getClass().name}.${context.getHandler().name} is called by ${context.getType()}. ` +
+        'Mark a method that carries @Get().',
+    );
+  }
   const http = context.switchToHttp();
   const request = http.getRequest<FrameworkRequest>();
   const response = http.getResponse<{ raw?: ServerResponse }>();

@@ -19,6 +19,9 @@ import { StoreCalls } from './store-calls.js';
 /** Milliseconds until downloads that could not be looked up again are tried once more. */
 const RECHECK_AFTER = 1000;
 
+/** Milliseconds in which a connection that was broken off says so. */
+const LAST_ENDS_WITHIN = 2000;
+
 /**
  * Decides whether a link may be used now, counts its downloads, and cuts those of revoked links.
  * Knows no framework: the guard calls {@link admit}, the delivery is watched by what that answers.
@@ -54,6 +57,14 @@ export class LeaseKeeper {
       revoked: (revocation) => this.context.running.revoked(revocation),
       missed: () => void this.recheck(),
     });
+  }
+
+  /**
+   * To be called before {@link close}, when the server has closed: one that breaks its connections off does so before
+   * their responses hear of it. Waits until no download runs here any more, 2 seconds at most.
+   */
+  ended(): Promise<void> {
+    return this.context.running.none(LAST_ENDS_WITHIN);
   }
 
   /** To be called when the application ends: tells the store what is still to be told, and closes it. */

@@ -57,6 +57,7 @@ export interface LeaseTerms {
   readonly attempts: number;
 }
 
+/** What is asked about a link: by the guard, before anything is known of what will be sent. */
 export interface LinkQuery {
   readonly now: number;
   readonly linkId: string;
@@ -73,6 +74,7 @@ export interface LinkQuery {
   readonly terms: LeaseTerms;
 }
 
+/** What a store knows of a link. */
 export interface LinkState {
   /** The link is revoked if it was issued before this moment; 0 where nothing was revoked. */
   readonly revokedBefore: number;
@@ -84,6 +86,7 @@ export interface LinkState {
   readonly joinable: boolean;
 }
 
+/** A request that is about to send bytes, and what it needs to know of the leases it may join. */
 export interface AcquireRequest {
   readonly now: number;
   readonly linkId: string;
@@ -119,6 +122,7 @@ export interface AcquireRequest {
   readonly keep: number;
 }
 
+/** Whether the request may send, under which lease, and how much. */
 export type AcquireAnswer =
   | {
       readonly kind: 'opened' | 'joined';
@@ -135,6 +139,7 @@ export type AcquireAnswer =
       readonly kind: 'used-up' | 'closed';
     };
 
+/** The progress of a running request. */
 export interface ExtendRequest {
   readonly now: number;
   readonly linkId: string;
@@ -150,6 +155,7 @@ export interface ExtendRequest {
   readonly keep: number;
 }
 
+/** What a running request may go on to send. */
 export interface ExtendAnswer {
   /** False where the store no longer knows the request. */
   readonly found: boolean;
@@ -159,6 +165,7 @@ export interface ExtendAnswer {
   readonly left?: number;
 }
 
+/** The end of a request. */
 export interface ReleaseRequest {
   readonly now: number;
   readonly linkId: string;
@@ -174,6 +181,7 @@ export interface ReleaseRequest {
   readonly keep: number;
 }
 
+/** What the end of a request came to. */
 export interface ReleaseAnswer {
   readonly found: boolean;
   /** By this report the lease became complete. */
@@ -182,12 +190,14 @@ export interface ReleaseAnswer {
   readonly givenBack: boolean;
 }
 
+/** How often a link has been used, on all nodes: the answer of `DownloadLinks.usage()`. */
 export interface LinkUsage {
   /** Leases that were opened and not given back. */
   readonly used: number;
   readonly leases: readonly LeaseUsage[];
 }
 
+/** One download of a link. Moments are milliseconds since the epoch. */
 export interface LeaseUsage {
   readonly openedAt: number;
   /** When it last sent something. */
@@ -195,12 +205,13 @@ export interface LeaseUsage {
   readonly completedAt?: number;
   /** Length of the representation in bytes, where it is known. */
   readonly length?: number;
-  /** Different bytes of the representation that were sent. */
+  /** How many different bytes of the representation were sent. */
   readonly covered: number;
   /** Requests running under it. */
   readonly running: number;
 }
 
+/** Is told of revocations, on whichever node they were made. */
 export interface RevocationListener {
   revoked(revocation: Revocation): void;
   /** Revocations may have been missed: whatever runs has to be looked up again. */

@@ -12,6 +12,19 @@ export interface Revocation {
   readonly keepUntil: number;
 }
 
+const KINDS: readonly unknown[] = ['link', 'resource', 'subject', 'all'] satisfies Revocation['kind'][];
+
+/** The revocation that another process wrote down as JSON; undefined for what is none. */
+export function parseRevocation(text: string): Revocation | undefined {
+  try {
+    const { kind, name, issuedBefore, keepUntil } = JSON.parse(text) as Record<string, unknown>;
+    const isOne = KINDS.includes(kind) && typeof name === 'string' && typeof issuedBefore === 'number';
+    return isOne ? ({ kind, name, issuedBefore, keepUntil } as Revocation) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** What a revocation may concern. */
 export interface Revocable {
   readonly linkId: string;

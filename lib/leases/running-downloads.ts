@@ -10,6 +10,7 @@ export interface RunningDownload {
 export class RunningDownloads {
   private readonly running = new Set<RunningDownload>();
   private notices = 0;
+  private waiting: (() => void)[] = [];
 
   /**
    * Changes whenever a revocation was heard of, or may have been missed. Whoever looked up a link
@@ -25,7 +26,26 @@ export class RunningDownloads {
 
   add(download: RunningDownload): () => void {
     this.running.add(download);
-    return () => this.running.delete(download);
+    return () => {
+      this.running.delete(download);
+      this.tellWhetherNone();
+    };
+  }
+
+  /**
+   * Resolves once none runs, or when patience ends.
+   *
+   * @param patience milliseconds
+   */
+  none(patience: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, patience);
+      this.waiting.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+      this.tellWhetherNone();
+    });
   }
 
   /** Cuts what the revocation concerns. */
@@ -49,6 +69,12 @@ export class RunningDownloads {
       if (await answer) {
         download.cut();
       }
+    }
+  }
+
+  private tellWhetherNone(): void {
+    if (this.running.size === 0) {
+      this.waiting.splice(0).forEach((tell) => tell());
     }
   }
 }

@@ -11,6 +11,7 @@ export class Settlements {
   private waiting: { report: ReleaseRequest; done?: (answer: ReleaseAnswer) => void }[] = [];
   private inFlight = new Set<Promise<void>>();
   private timer?: NodeJS.Timeout;
+  private closed = false;
 
   constructor(private readonly store: LeaseStore) {}
 
@@ -31,8 +32,9 @@ export class Settlements {
     return this.waiting.length;
   }
 
-  /** Stops trying. */
+  /** Stops trying; what ends later is told once. */
   close(): void {
+    this.closed = true;
     clearTimeout(this.timer);
     this.waiting = [];
   }
@@ -49,6 +51,9 @@ export class Settlements {
   }
 
   private postpone(report: ReleaseRequest, done?: (answer: ReleaseAnswer) => void): void {
+    if (this.closed) {
+      return;
+    }
     this.waiting.push({ report, done });
     if (this.waiting.length > MOST) {
       this.waiting.shift();

@@ -47,7 +47,8 @@ export class StoreCalls {
         clearTimeout(timer);
         then();
       };
-      call().then(
+      // What throws where it should reject is a rejection, too
+      (async () => call())().then(
         (answer) => settle(() => (over ? late?.(answer) : resolve(answer))),
         (error: unknown) => settle(() => reject(error instanceof Error ? error : new Error(String(error)))),
       );

@@ -22,6 +22,7 @@ export interface LinkTarget {
   hosts?: Readonly<Record<string, string>>;
 }
 
+/** What a link opens, for how long, for whom, and how often: {@link DownloadLinks.create}. An unknown member throws. */
 export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions {
   /** How long the link lives. Default: the module's `links.expiresIn`, 5 minutes; at most 7 days. */
   expiresIn?: Duration;

@@ -1,5 +1,5 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { type AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 import { randomBytes } from 'node:crypto';
 import { DownloadEvents } from '../events/download-events.js';
 import { isTokenName } from '../http/redact-url.js';
@@ -23,15 +23,15 @@ import { bindingOf } from './link-binding.js';
 import { limitsOf } from './link-limits.js';
 import { claimsToBeLink, describeLink, LINK_AUDIENCE, type LinkClaims } from './link-claims.js';
 import { resourceDigest } from './link-resource.js';
-import { checkedClaims, isDate, optionalClaims, secondsOf } from './link-terms.js';
+import { checkedClaims, momentOf, optionalClaims, secondsOf } from './link-terms.js';
 import { checkLinkTimes, LinkTokens } from './link-tokens.js';
 import { receivedQuery, withQuery } from './link-url.js';
 import { RouteRegistry } from './route-registry.js';
-import { fillRoute } from './route-template.js';
+import { fillRoute, type RouteSyntax } from './route-template.js';
 
-const KNOWN = [
-  'params', 'query', 'hosts', 'expiresIn', 'expiresAt', 'notBefore', 'subject', 'filename', 'disposition', 'bindTo', 'claims',
-  'maxDownloads', 'strict', 'resumeWithin', 'byteBudget', 'revocable',
+const CREATE_OPTIONS = [
+  'params', 'query', 'hosts', 'expiresIn', 'expiresAt', 'notBefore', 'subject', 'filename', 'disposition', 'bindTo',
+  'claims', 'maxDownloads', 'strict', 'resumeWithin', 'byteBudget', 'revocable',
 ] as const satisfies readonly (keyof CreateLinkOptions)[]; // prettier-ignore
 
 /** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
@@ -52,7 +52,7 @@ export class DownloadLinks {
    *
    * @param handler the name of the method, checked by the compiler
    * @throws DownloadAuthConfigurationError for an unknown handler, option or parameter, a missing parameter, a life of
-   *   more than 7 days or none at all, a reserved claim
+   *   more than 7 days or none at all, a reserved claim, an application without HTTP
    * @example
    * ```ts
    * const { url } = links.create(FilesController, 'download', { params: { id }, expiresIn: '5m', subject: user.id });
@@ -63,7 +63,7 @@ export class DownloadLinks {
     handler: HandlerName<Controller>,
     options: CreateLinkOptions = {},
   ): DownloadLink {
-    refuseUnknown(options, KNOWN, 'links.create');
+    refuseUnknown(options, CREATE_OPTIONS, 'links.create');
     const now = this.options.clock() / 1000;
     const { route, path, resource } = this.locate(controller, handler, options);
     const limits = limitsOf(options);
@@ -157,12 +157,11 @@ export class DownloadLinks {
    * ```
    */
   async revoke({ issuedBefore, ...target }: LinkRevocation): Promise<void> {
-    if (issuedBefore !== undefined && !isDate(issuedBefore)) {
-      throw new DownloadAuthConfigurationError(
-        'links.revoke: issuedBefore: give a valid Date, such as new Date().',
-      );
-    }
-    await this.keeper.revoke({ ...target, issuedBefore: issuedBefore?.getTime() });
+    await this.keeper.revoke({
+      ...target,
+      issuedBefore:
+        issuedBefore === undefined ? undefined : momentOf(issuedBefore, 'links.revoke: issuedBefore'),
+    });
   }
 
   /** How often a limited link has been used so far, on all nodes. @throws DownloadRefusal `STORE_UNAVAILABLE` */
@@ -183,10 +182,20 @@ export class DownloadLinks {
         `query: ${this.options.tokenName} is the token's own parameter.`,
       );
     }
-    const syntax = this.adapterHost.httpAdapter.getType() === 'fastify' ? 'fastify' : 'express';
-    const { path, received } = fillRoute(route.path, target.params ?? {}, syntax);
+    const { path, received } = fillRoute(route.path, target.params ?? {}, this.syntax());
     const query = receivedQuery(target.query ?? {}, this.options.links.ignoreQuery);
     return { route, path, resource: resourceDigest({ route, params: received, query, hosts }) };
+  }
+
+  private syntax(): RouteSyntax {
+    const adapter = this.adapterHost.httpAdapter as AbstractHttpAdapter | null | undefined;
+    if (!adapter) {
+      throw new DownloadAuthConfigurationError(
+        'Links are made by an application that serves their routes, and this one has no HTTP. ' +
+          'Write NestFactory.create() in place of createApplicationContext() or createMicroservice(); it need not listen.',
+      );
+    }
+    return adapter.getType() === 'fastify' ? 'fastify' : 'express';
   }
 
   private expiry({ expiresIn, expiresAt }: CreateLinkOptions, now: number): number {

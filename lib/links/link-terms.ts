@@ -36,14 +36,16 @@ export function checkedClaims(
 
 /** Seconds since 1970. @throws DownloadAuthConfigurationError for anything but a valid Date */
 export function secondsOf(date: unknown, option: string): number {
-  if (isDate(date)) return date.getTime() / 1000;
+  if (date instanceof Date && !Number.isNaN(date.getTime())) return date.getTime() / 1000;
   throw new DownloadAuthConfigurationError(
     `${option}: give a valid Date in the future, such as new Date(Date.now() + 60_000).`,
   );
 }
 
-export function isDate(value: unknown): value is Date {
-  return value instanceof Date && !Number.isNaN(value.getTime());
+/** Milliseconds since 1970. @throws DownloadAuthConfigurationError for anything but a valid Date */
+export function momentOf(date: unknown, option: string): number {
+  if (date instanceof Date && !Number.isNaN(date.getTime())) return date.getTime();
+  throw new DownloadAuthConfigurationError(`${option}: give a valid Date, such as new Date().`);
 }
 
 function textOf(value: unknown, option: string): string | undefined {

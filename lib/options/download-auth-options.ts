@@ -81,6 +81,7 @@ export interface CookieOptions {
   secure?: boolean;
 }
 
+/** What holds for every link of the module. An unknown member keeps the application from starting. */
 export interface LinkOptions {
   /**
    * The secret of link tokens, at least 32 bytes; several for rotation, the newest first. Needed only
@@ -112,6 +113,10 @@ export interface LinkOptions {
  */
 export type RefusalPage = (refusal: DownloadRefusal) => string | undefined;
 
+/**
+ * The options of `DownloadAuthModule.forRoot()`. Give one source of keys: `secret`, `publicKey`/`privateKey`, `keys` or `secretOrKeyProvider`.
+ * What cannot work, an unknown member among it, keeps the application from starting.
+ */
 export interface DownloadAuthOptions {
   /** Secret of the access tokens (HS256 unless `algorithms` says otherwise), at least 32 bytes. */
   secret?: KeyMaterial;

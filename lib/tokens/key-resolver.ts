@@ -8,11 +8,10 @@ import type {
 } from '../options/download-auth-options.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { KeySource } from './key-source.js';
-import { isKeyObject, publicKey, secretKey, type VerificationKey } from './verification-key.js';
+import { isKeyObject, isPem, publicKey, secretKey, type VerificationKey } from './verification-key.js';
 
 const logger = new Logger('DownloadAuth');
 const PREPARED_KEYS = 100;
-const PEM = /-----BEGIN [A-Z ]+-----/;
 
 /**
  * Asks the application's resolver for each token, as passport-jwt would, and remembers the keys it turned
@@ -34,7 +33,7 @@ export function keyResolver(
     find: async ({ token }, request) => {
       const material = await ask(provider, request, token);
       if (material === undefined || material === null || material.length === 0) return undefined;
-      const cacheKey = Buffer.isBuffer(material) ? material.toString('base64') : material;
+      const cacheKey = cacheKeyOf(material);
       let key = prepared.get(cacheKey);
       if (!key) {
         key = prepare(material, algorithms, token);
@@ -43,6 +42,12 @@ export function keyResolver(
       return key;
     },
   };
+}
+
+/** A text and bytes are never taken for one another, whatever they spell. */
+function cacheKeyOf(material: KeyMaterial): string | object {
+  if (typeof material === 'string') return `text ${material}`;
+  return Buffer.isBuffer(material) ? `bytes ${material.toString('base64')}` : material;
 }
 
 type Resolved = (KeyMaterial & { length?: number }) | null | undefined;
@@ -74,9 +79,7 @@ function prepare(
   token: string,
 ): VerificationKey {
   const symmetric = (name: SignatureAlgorithm): boolean => name.startsWith('HS');
-  const isSecret = isKeyObject(material)
-    ? material.type === 'secret'
-    : !PEM.test(material.toString('latin1'));
+  const isSecret = isKeyObject(material) ? material.type === 'secret' : !isPem(material);
   const fitting = algorithms.filter((name) => symmetric(name) === isSecret);
   try {
     if (isSecret) return secretKey(material, fitting);

@@ -92,9 +92,14 @@ export function isKeyObject(material: unknown): material is KeyObject {
   return typeof material === 'object' && material !== null && 'type' in material && 'export' in material;
 }
 
+/** Whether text or bytes hold a key in PEM, whatever its kind (RFC 7468). */
+export function isPem(material: string | Buffer): boolean {
+  return PEM.test(material.toString('latin1'));
+}
+
 function asSecret(secret: KeyMaterial, option: string): KeyObject {
   const isText = typeof secret === 'string' || Buffer.isBuffer(secret);
-  if (isText && PEM.test(secret.toString('latin1'))) {
+  if (isText && isPem(secret)) {
     throw new DownloadAuthConfigurationError(
       `${option}: this is a PEM key, not a secret. Write publicKey (or privateKey) instead of ${option}.`,
     );

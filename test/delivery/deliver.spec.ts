@@ -207,6 +207,16 @@ describe.each(ADAPTERS)('a download on %s', (adapter) => {
     expect(part.body.equals(bytes.subarray(1990, 2000))).toBe(true);
   });
 
+  it('sends up to sixteen ranges, and the whole to whoever asks for more', async () => {
+    app.serve(() => Download.file(path));
+    const ranges = (count: number) => Array.from({ length: count }, (_, i) => `${10 * i}-${10 * i}`).join();
+    const sixteen = await ask(app.port, { headers: { range: `bytes=${ranges(16)}` } });
+    expect(sixteen.status).toBe(206);
+    expect(sixteen.body.toString('latin1').match(/Content-Range/g)).toHaveLength(16);
+    const seventeen = await ask(app.port, { headers: { range: `bytes=${ranges(17)}` } });
+    expect([seventeen.status, seventeen.body.length]).toEqual([200, bytes.length]);
+  });
+
   it('sends an empty file', async () => {
     app.serve(() => Download.file('empty.txt', { root: folder.path }));
     const { status, headers, body } = await ask(app.port);

@@ -1,4 +1,4 @@
-import { ConflictException, StreamableFile } from '@nestjs/common';
+import { ConflictException, Logger, StreamableFile } from '@nestjs/common';
 import {
   appendFileSync,
   chmodSync,
@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type DeliveryOutcome } from '../../lib/delivery/delivery-watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
@@ -309,12 +309,18 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
           } as any,
         }),
     ],
-  ])('%s longer than announced is cut', async (_name, content) => {
+  ])('%s longer than announced is cut, and the log says so', async (_name, content) => {
+    const warn = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => {});
     app.serve(content);
     const answer = await ask(app.port);
     expect([answer.status, answer.broken]).toEqual([200, false]);
     expect(answer.body.length).toBe(Number(answer.headers['content-length']));
     expect(answer.body.length).toBeLessThanOrEqual(4);
+    await until(
+      () => warn.mock.calls.some(([text]) => /cut at the announced/.test(String(text))),
+      'a warning',
+    );
+    warn.mockRestore();
   });
 
   describe('a client that leaves', () => {

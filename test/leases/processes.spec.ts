@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LeaseKeeper } from '../../lib/leases/lease-keeper.js';
 import { type LeasedLink } from '../../lib/leases/lease-link.js';
 import { type LeaseStore } from '../../lib/leases/lease-store.js';
@@ -7,9 +7,10 @@ import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
 import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
 import { HOUR } from '../../lib/leases/testing/fixtures.js';
 import { plan } from './support/downloads.js';
-import { CompiledLibrary, type StoreDescription, type Worker } from './support/processes.js';
-import { hasRedis, RedisServer } from './support/redis-server.js';
-import { hasSqlite, temporaryFile } from './support/sqlite.js';
+import { type StoreDescription, type Worker } from './support/processes.js';
+import { hasRedis } from './support/redis-server.js';
+import { sharedStores } from './support/shared-stores.js';
+import { hasSqlite } from './support/sqlite.js';
 
 interface Raced {
   served: number;
@@ -21,18 +22,7 @@ interface Loaded {
   outcome: string;
 }
 
-let library: CompiledLibrary;
-const cleanUps: (() => unknown)[] = [];
-
-beforeAll(() => {
-  library = new CompiledLibrary();
-}, 60_000);
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) {
-    await cleanUp();
-  }
-});
-afterAll(() => library?.remove());
+const { cleanUps, sqlite, redisServer, worker, stores } = sharedStores('race:');
 
 // Real processes have real clocks; so a link is made once its store is open, or it is refused.
 let links = 0;
@@ -43,12 +33,6 @@ const link = (maxDownloads: number): LeasedLink => ({
   expiresAt: Date.now() + HOUR,
   maxDownloads,
 });
-
-async function worker(description: StoreDescription): Promise<Worker> {
-  const started = await library.worker(description);
-  cleanUps.push(() => started.kill());
-  return started;
-}
 
 async function keeperOf(store: LeaseStore): Promise<LeaseKeeper> {
   const keeper = new LeaseKeeper({ store });
@@ -63,25 +47,6 @@ function storeOf(description: StoreDescription): LeaseStore {
     : new RedisLeaseStore(description.redis);
 }
 
-function sqlite(): StoreDescription {
-  const { file, remove } = temporaryFile();
-  cleanUps.push(remove);
-  return { sqlite: { file } };
-}
-
-async function redisServer(): Promise<RedisServer> {
-  const server = await RedisServer.start();
-  cleanUps.push(() => server.remove());
-  return server;
-}
-
-const redis = async () => ({ redis: { url: (await redisServer()).url, prefix: 'race:' } });
-
-const stores = [
-  { name: 'SQLite', available: hasSqlite, describe: sqlite },
-  { name: 'Redis', available: hasRedis, describe: redis },
-];
-
 it('lets exactly 5 of 200 have a link of 5: memory, one process', async () => {
   const keeper = await keeperOf(new MemoryLeaseStore());
   const to = link(5);
@@ -94,7 +59,7 @@ it('lets exactly 5 of 200 have a link of 5: memory, one process', async () => {
   expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(5);
 });
 
-describe.each(stores)('$name, several processes', ({ available, describe: describeStore }) => {
+describe.each(stores)('$store, several processes', ({ available, describe: describeStore }) => {
   it.skipIf(!available)('let exactly 5 of 200 have a link of 5', async () => {
     const description = await describeStore();
     const workers = await Promise.all(['a', 'b'].map(() => worker(description)));

@@ -163,6 +163,28 @@ describe.skipIf(!hasRedis)('Redis store', () => {
     await expect(store.acquire(acquisition())).rejects.toThrow();
   });
 
+  it.each(['', 'nonsense', 'null', '{}', '{"kind":"link"}'])(
+    'has everything looked up again at a notice that says nothing: %j',
+    async (notice) => {
+      const client = ioredis();
+      const store = await opened({ client, prefix: 'notice:' });
+      const heard: unknown[] = [];
+      let told = () => {};
+      cleanUps.push(
+        store.subscribe({
+          revoked: (revocation) => heard.push(revocation),
+          missed: () => told(),
+        }),
+      );
+      const next = () => new Promise<void>((resolve) => (told = resolve));
+      await next();
+      const missed = next();
+      await client.publish('notice:revoked', notice);
+      await missed;
+      expect(heard).toEqual([]);
+    },
+  );
+
   it('is an error to use before it is opened', async () => {
     await expect(new RedisLeaseStore({ url: server.url }).acquire(acquisition())).rejects.toThrow(/not open/);
   });

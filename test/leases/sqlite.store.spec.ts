@@ -4,6 +4,7 @@ import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
 import { type Database, nodeSqlite } from '../../lib/leases/sqlite/node-sqlite.js';
 import { acquisition, HOUR, query, START } from '../../lib/leases/testing/fixtures.js';
 import { describeLeaseStore } from '../../lib/leases/testing/index.js';
+import { COUNTS_DESCRIPTORS, openDescriptors } from '../delivery/support/files.js';
 import { createSqlite, hasSqlite, temporaryFile } from './support/sqlite.js';
 
 it.skipIf(hasSqlite)('says at the start what to do where Node has no SQLite', async () => {
@@ -54,6 +55,13 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
       joinable: true,
     });
     expect(await second.acquire(acquisition())).toEqual({ kind: 'used-up' });
+  });
+
+  it.runIf(COUNTS_DESCRIPTORS)('leaves no descriptor of a file that it cannot use', async () => {
+    const path = file();
+    writeFileSync(path, 'no database, but long enough to be taken for the header of one: '.repeat(20));
+    await expect(new SqliteLeaseStore({ file: path }).open(START)).rejects.toThrow(/not a database/);
+    expect(openDescriptors(path)).toBe(0);
   });
 
   it('forgets what has expired, and nothing else', async () => {

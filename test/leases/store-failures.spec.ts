@@ -156,6 +156,56 @@ describe('a store that does not answer', () => {
     await vi.advanceTimersByTimeAsync(2000);
     await closed;
   });
+
+  it('is told once, and not for ever, of what ends after the application has closed it', async () => {
+    const answer = await Answer.begin(keeper, link());
+    await keeper.close();
+    store.state.mode = 'down';
+    const { calls } = store.state;
+    answer.admission.ended({ status: 200, completed: false, bytes: 0 });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(store.state.calls).toBe(calls + 1);
+  });
+});
+
+describe('a store of somebody else', () => {
+  it('that throws where it should reject is one that does not answer, and leaves no timer', async () => {
+    const broken = Object.assign(new MemoryLeaseStore(), {
+      inspect: () => {
+        throw new Error('not a promise');
+      },
+    });
+    keeper = new LeaseKeeper({ store: broken }, clock);
+    await keeper.start();
+    await expect(keeper.admit(link(), ADA)).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('a download that runs when the application ends', () => {
+  it.each([
+    ['until it has ended', 1],
+    ['for two seconds at most', 2000],
+  ])('is waited for %s', async (_, milliseconds) => {
+    const answer = await Answer.begin(keeper, link());
+    let over = false;
+    const ended = keeper.ended().then(() => (over = true));
+    await vi.advanceTimersByTimeAsync(milliseconds - 1);
+    expect(over).toBe(false);
+    if (milliseconds < 2000) answer.admission.ended({ status: 200, completed: false, bytes: 0 });
+    else await vi.advanceTimersByTimeAsync(1);
+    await ended;
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('a notice of another node', () => {
+  it('cuts what runs here on the link, and nothing else', async () => {
+    const answers = [await Answer.begin(keeper, link()), await Answer.begin(keeper, link({ id: 'link-2' }))];
+    const [listener] = store.state.listeners;
+    listener!.revoked({ kind: 'link', name: 'link-2', issuedBefore: Infinity, keepUntil: Infinity });
+    expect(answers.map(({ admission }) => admission.signal.aborted)).toEqual([false, true]);
+  });
 });
 
 describe('a subscription that was interrupted', () => {

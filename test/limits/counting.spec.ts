@@ -55,6 +55,20 @@ describe.each(ADAPTERS)('a limited link on %s', (adapter) => {
     expect(await app.used(link)).toBe(1);
   });
 
+  it.each([404, 409, 500])(
+    'is not used by content that a handler sends under the status %i',
+    async (status) => {
+      app.contents.failing = (_request, response) => {
+        response.status(status);
+        return Download.buffer(Buffer.from('There is no such file, and this is why.'));
+      };
+      const link = one('failing');
+      const answer = await app.fetch(link, as('Ada'));
+      expect([answer.status, answer.cookie]).toEqual([status, undefined]);
+      expect(await app.used(link)).toBe(0);
+    },
+  );
+
   it('is over for its own client too, once the download is', async () => {
     const link = one('file');
     await app.fetch(link, as('Ada'));
@@ -258,5 +272,19 @@ describe.each(ADAPTERS)('a limited link on %s', (adapter) => {
     held.release();
     await Promise.all([ada.ended, grace.ended]);
     expect(await app.used(link)).toBe(1);
+  });
+});
+
+describe.each(ADAPTERS)('a limited link behind a proxy that strips a prefix, on %s', (adapter) => {
+  it('confines its cookie to the path that the client knows', async () => {
+    const app = await startLimitedApp(adapter, {
+      options: { links: { publicUrl: 'https://files.example/api/' } },
+      contents: { file: () => Download.buffer(BYTES) },
+    });
+    const { url } = app.link('file', { maxDownloads: 1 });
+    const { headers } = await app.fetch(url.replace('https://files.example/api', ''));
+    expect(headers['set-cookie']).toEqual([expect.stringContaining('; Path=/api/files/file;')]);
+    expect(app.events.find(({ type }) => type === 'opened')).toMatchObject({ path: '/api/files/file' });
+    await app.close();
   });
 });

@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CreateLinkOptions, Download, type LinkRevocation, type LinkUsage } from '../../lib/index.js';
-import { CompiledLibrary, type StoreDescription, type Worker } from '../leases/support/processes.js';
-import { hasRedis, RedisServer } from '../leases/support/redis-server.js';
-import { hasSqlite, temporaryFile } from '../leases/support/sqlite.js';
+import { type StoreDescription, type Worker } from '../leases/support/processes.js';
+import { hasRedis } from '../leases/support/redis-server.js';
+import { sharedStores, undo } from '../leases/support/shared-stores.js';
+import { hasSqlite } from '../leases/support/sqlite.js';
 import { ADAPTERS, type AdapterName } from '../support/test-app.js';
 import { startLimitedApp } from './support/limited-app.js';
 import { fetchAll, Transfer } from './support/transfer.js';
@@ -11,16 +12,7 @@ import { fetchAll, Transfer } from './support/transfer.js';
 const SERVER = fileURLToPath(new URL('./support/server-process.mjs', import.meta.url));
 const HALF = 10_000;
 
-let library: CompiledLibrary;
-const cleanUps: (() => unknown)[] = [];
-async function cleanUp(steps: (() => unknown)[] = cleanUps): Promise<void> {
-  for (const step of steps.splice(0).reverse()) await step();
-}
-beforeAll(() => {
-  library = new CompiledLibrary();
-}, 60_000);
-afterEach(() => cleanUp());
-afterAll(() => library?.remove());
+const { cleanUps, sqlite, redisServer, worker: startWorker, stores } = sharedStores('limits:');
 
 interface MintedLink {
   readonly id: string;
@@ -42,8 +34,7 @@ class ServerProcess {
     storeTimeout = '10s',
   ): Promise<ServerProcess> {
     const description = { ...store, adapter, storeTimeout };
-    const worker = await library.worker(description, SERVER);
-    cleanUps.push(() => worker.kill());
+    const worker = await startWorker(description, SERVER);
     const { port } = await worker.next<{ port: number }>('listening');
     return new ServerProcess(worker, `http://127.0.0.1:${port}`);
   }
@@ -86,25 +77,6 @@ class ServerProcess {
     return result;
   }
 }
-
-function sqlite(): StoreDescription {
-  const { file, remove } = temporaryFile();
-  cleanUps.push(remove);
-  return { sqlite: { file } };
-}
-
-async function redisServer(): Promise<RedisServer> {
-  const server = await RedisServer.start();
-  cleanUps.push(() => server.remove());
-  return server;
-}
-
-const redis = async () => ({ redis: { url: (await redisServer()).url, prefix: 'limits:' } });
-
-const stores = [
-  { store: 'SQLite', available: hasSqlite, describe: sqlite },
-  { store: 'Redis', available: hasRedis, describe: redis },
-];
 
 /** How often each outcome occurs. */
 function tally(outcomes: string[]): Record<string, number> {
@@ -177,7 +149,7 @@ describe.each(ADAPTERS)('over HTTP, on %s', (adapter) => {
       nodes = await Promise.all([ServerProcess.start(adapter, store), ServerProcess.start(adapter, store)]);
       shared.push(...cleanUps.splice(0));
     });
-    afterAll(() => cleanUp(shared));
+    afterAll(() => undo(shared));
 
     it.skipIf(!available)('serve exactly 5 of 200 clients at once for a link of 5', async () => {
       for (const round of [1, 2]) {

@@ -8,10 +8,11 @@ import {
   VERSION_NEUTRAL,
   VersioningType,
 } from '@nestjs/common';
-import { RouterModule } from '@nestjs/core';
+import { NestFactory, RouterModule } from '@nestjs/core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   DownloadAuthConfigurationError,
+  DownloadAuthModule,
   type DownloadAuthOptions,
   DownloadLinks,
   StreamDownload,
@@ -317,10 +318,40 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
       ['strict a text', get({ maxDownloads: 1, strict: 'false' }), /strict: write true or false/],
       ['revocable a text', get({ revocable: 'false' }), /revocable: write true or false/],
       ['more claims than a token may hold', get({ claims: { x: 'x'.repeat(16 * 1024) } }), /too long/],
+      ['an option that is none', get({ maxDownload: 1 }), /no option "maxDownload".*"maxDownloads"/],
+      ['a binding that is none', get({ bindTo: { address: '192.0.2.1' } }), /bindTo.*no option "address".*"addresses"/],
     ])('%s', (_name, mint, says) => {
       expect(mint).toThrow(DownloadAuthConfigurationError);
       expect(mint).toThrow(says);
     });
+
+    test.each<[string, object, RegExp]>([
+      ['nothing to revoke', {}, /Revoke one of/],
+      ['a link that is no text', { link: 42 }, /link.*string/],
+      ['a link that is null', { link: null }, /link.*string/],
+      ['a subject that is no text', { subject: 42 }, /subject.*string/],
+      ['a resource that is no text', { resource: ['a'] }, /resource.*string/],
+      ['a moment that is no date', { issuedBefore: new Date(NaN) }, /issuedBefore.*valid Date/],
+      ['a moment that is a text', { subject: 'ada', issuedBefore: '2026-01-31' }, /issuedBefore.*valid Date/],
+      ['a moment that is null', { subject: 'ada', issuedBefore: null }, /issuedBefore.*valid Date/],
+    ])('%s', async (_name, target, says) => {
+      const revoked = links.revoke(target);
+      await expect(revoked).rejects.toThrow(DownloadAuthConfigurationError);
+      await expect(revoked).rejects.toThrow(says);
+    });
+  });
+
+  test('an application without HTTP is told that it serves no links', async () => {
+    @Module({
+      imports: [DownloadAuthModule.forRoot({ secret: SECRET })],
+      controllers: [RootController],
+    })
+    class WorkerModule {}
+    const worker = await NestFactory.createApplicationContext(WorkerModule, { logger: false });
+    const mint = () => worker.get(DownloadLinks).create(RootController, 'root');
+    expect(mint).toThrow(DownloadAuthConfigurationError);
+    expect(mint).toThrow(/has no HTTP.*NestFactory\.create\(\)/);
+    await worker.close();
   });
 
   test('the compiler knows the handlers', async () => {

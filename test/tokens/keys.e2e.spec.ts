@@ -104,6 +104,20 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
         expectRefusal(await present(forged), 401, 'TOKEN_INVALID', forged);
       }
     }); // prettier-ignore
+
+    test('may give the bytes of one key in base64 as the text of another', async () => {
+      const [bytes, text] = [Buffer.from(SECRET), Buffer.from(SECRET).toString('base64')];
+      await start({
+        algorithms: ['HS256'],
+        secretOrKeyProvider: ({ headers }, _token, done) =>
+          done(null, headers['x-tenant'] === 'one' ? bytes : text),
+      });
+      const tenant = (name: string, key: string | Buffer) =>
+        app.request('/files/42', { headers: { 'x-tenant': name, ...bearer(token({ alg: 'HS256' }, key)) } });
+      expect((await tenant('one', bytes)).status).toBe(200);
+      expect((await tenant('two', text)).status).toBe(200);
+      expect((await tenant('two', bytes)).status).toBe(401);
+    });
   });
 
   describe('a key ring', () => {

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { logFailure } from '../delivery-failure.js';
 import { type BodyLayout } from '../multipart-byteranges.js';
 import { type ByteSource } from './byte-source.js';
 import { firstChunk } from './chunk-size.js';
@@ -101,10 +102,11 @@ export class DeliveryBody extends Readable {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#primed = undefined;
-    this.#options.source.close().then(
-      () => callback(error),
-      (closing: Error) => callback(error ?? closing),
-    );
+    // What was sent is sent: an error here would reach nobody where the client has left, and end the process
+    void this.#options.source
+      .close()
+      .catch(logFailure)
+      .then(() => callback(error));
   }
 
   /** The body cannot go on; a client must not take what it has for the whole. */

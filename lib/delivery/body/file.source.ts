@@ -17,14 +17,18 @@ const fast = new Set<FileSource>();
 export class FileSource implements ByteSource {
   #pooled: PooledBuffer | undefined;
 
-  /** @param offset where the representation starts in the file, bytes */
+  /**
+   * @param offset where the representation starts in the file, bytes
+   * @param limit where it ends in the file, if it goes that far
+   */
   constructor(
     private readonly file: OpenFile,
     private readonly offset: number,
+    private readonly limit = Infinity,
   ) {}
 
   async read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array> {
-    const wanted = Math.min(size, end - position);
+    const wanted = Math.min(size, Math.min(end, this.limit - this.offset) - position);
     if (!reuse) {
       const fresh = Buffer.allocUnsafeSlow(wanted);
       return fresh.subarray(0, await this.file.read(fresh, wanted, this.offset + position));

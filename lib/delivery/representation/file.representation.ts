@@ -1,4 +1,4 @@
-import { createReadStream, type ReadStream } from 'node:fs';
+import { type ReadStream } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { contentType } from 'mime-types';
 import { FileSource } from '../body/file.source.js';
@@ -6,7 +6,6 @@ import { missingFile } from '../delivery-failure.js';
 import { type FileDownloadOptions } from '../download.js';
 import { adoptFileStream, openFile, type OpenFile } from './open-file.js';
 import { fileValidators } from './file-validators.js';
-import { opaqueRepresentation } from './opaque.representation.js';
 import { type Representation } from './representation.js';
 
 /** Bytes of a file, `end` exclusive, undefined to its end. */
@@ -26,7 +25,7 @@ export async function fileRepresentation(
 ): Promise<Representation> {
   const file = await openFile(path, root);
   const whole = await describeFile(file, basename(path), { start: 0 });
-  return { ...(whole ?? unsized(file, basename(path))), ...(whole && { path: file.path }), offload };
+  return { ...whole, ...(whole.length !== undefined && { path: file.path }), offload };
 }
 
 /**
@@ -42,47 +41,38 @@ export async function fileStreamRepresentation(stream: ReadStream): Promise<Repr
   if (!file) {
     return undefined;
   }
-  const name = basename(path);
   const isWhole = start === 0 && end === Infinity;
-  const slice = await describeFile(file, name, { start, end: end === Infinity ? undefined : end + 1 });
-  return { ...(slice ?? unsized(file, name)), ...(slice && isWhole && { path }) };
+  const slice = await describeFile(file, basename(path), {
+    start,
+    end: end === Infinity ? undefined : end + 1,
+  });
+  return { ...slice, ...(slice.length !== undefined && isWhole && { path }) };
 }
 
-async function describeFile(
-  file: OpenFile,
-  name: string,
-  slice: FileSlice,
-): Promise<Representation | undefined> {
+async function describeFile(file: OpenFile, name: string, slice: FileSlice): Promise<Representation> {
   try {
     if (!file.stats.isFile()) {
       throw missingFile();
     }
     const validators = await fileValidators(file, `${slice.start}-${slice.end ?? ''}`);
     const size = Number(file.stats.size);
+    const common = { filename: name, type: typeOf(name), close: () => file.close() };
     if (size === 0 && (await file.read(Buffer.alloc(1), 1, 0)) > 0) {
-      return undefined;
+      // As those of /proc say: only reading tells the length
+      return { ...common, seekable: false, bytes: () => new FileSource(file, slice.start, slice.end) };
     }
     const start = Math.min(slice.start, size);
     return {
+      ...common,
       ...validators,
       length: Math.max(0, Math.min(slice.end ?? size, size) - start),
       seekable: true,
-      filename: name,
-      type: typeOf(name),
       bytes: () => new FileSource(file, start),
-      close: () => file.close(),
     };
   } catch (error) {
     await file.close();
     throw error;
   }
-}
-
-/** A file that says it is empty and is not, as those of /proc: only reading tells its length. */
-function unsized(file: OpenFile, name: string): Representation {
-  const stream = createReadStream(file.path);
-  void file.close();
-  return { ...opaqueRepresentation(stream, undefined), filename: name, type: typeOf(name) };
 }
 
 /** What the extension suggests. */

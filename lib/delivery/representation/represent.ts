@@ -3,6 +3,7 @@ import fs, { ReadStream } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
 import { isByteStream, type DownloadContent, type DownloadOptions } from '../download.js';
 import { toEntityTag } from '../entity-tag.js';
+import { isFieldValue } from '../field-value.js';
 import { bytesRepresentation } from './bytes.representation.js';
 import { fileRepresentation, fileStreamRepresentation, typeOf } from './file.representation.js';
 import { opaqueRepresentation } from './opaque.representation.js';
@@ -10,7 +11,6 @@ import { type Representation } from './representation.js';
 import { sourceRepresentation } from './source.representation.js';
 
 const DEFAULT_TYPE = 'application/octet-stream';
-const FIELD_VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
 
 /** Everything of a `Download` but a redirect. */
 export type DeliverableContent = Exclude<DownloadContent, { kind: 'redirect' }>;
@@ -67,7 +67,7 @@ export async function representStreamable(file: StreamableFile): Promise<Represe
   const isExplicit = file.options?.type !== undefined || type !== DEFAULT_TYPE;
   const representation: Representation = {
     ...content,
-    type: isExplicit && FIELD_VALUE.test(String(type)) ? type : content.type,
+    type: isExplicit && isFieldValue(type) ? type : content.type,
     disposition: Array.isArray(disposition) ? disposition.join(',') : disposition,
   };
   return length === undefined ? representation : announced(representation, Number(length));

@@ -17,6 +17,7 @@ import { LinkRecord } from './link-record.js';
 import { MemoryRevocations } from './memory-revocations.js';
 import { SweptMap } from './swept-map.js';
 
+/** Bounds of a {@link MemoryLeaseStore}. */
 export interface MemoryLeaseStoreOptions {
   /**
    * How many links may be remembered, a link with several leases counting once for each. When as

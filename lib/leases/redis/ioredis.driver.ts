@@ -21,6 +21,9 @@ interface Subscriber extends IoredisClient {
 
 const FOR_SUBSCRIBER = { enableOfflineQueue: true, maxRetriesPerRequest: null, lazyConnect: false };
 
+/** Milliseconds in which a server that still answers takes leave: one that does not must not keep the process. */
+const QUIT_TIMEOUT = 2000;
+
 export class IoredisDriver implements RedisDriver {
   constructor(
     private readonly client: IoredisClient,
@@ -59,8 +62,14 @@ export class IoredisDriver implements RedisDriver {
   }
 
   async close(): Promise<void> {
-    if (this.owned) {
-      await this.client.quit().catch(() => this.client.disconnect());
+    if (!this.owned) {
+      return;
     }
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error('The server does not say goodbye.')), QUIT_TIMEOUT);
+    });
+    await Promise.race([this.client.quit(), late]).catch(() => this.client.disconnect());
+    clearTimeout(timer);
   }
 }

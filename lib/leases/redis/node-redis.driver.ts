@@ -19,6 +19,7 @@ export interface NodeRedisClient {
 interface Subscriber {
   on(event: string, listener: () => void): unknown;
   connect(): Promise<unknown>;
+  readonly isOpen?: boolean;
   subscribe(channel: string, listener: (text: string) => void): Promise<unknown>;
   destroy?(): void;
   disconnect?(): Promise<void>;
@@ -59,21 +60,29 @@ export class NodeRedisDriver implements RedisDriver {
     // A client of this package takes its subscriptions up again by itself before it is `ready`.
     subscriber.on('ready', () => subscribed && ready());
     const start = async () => {
-      await subscriber.connect();
+      if (!subscriber.isOpen) {
+        await subscriber.connect();
+      }
+      if (closed) {
+        disconnect(subscriber);
+        return;
+      }
       await subscriber.subscribe(channel, message);
       subscribed = true;
       ready();
     };
+    let retry: NodeJS.Timeout | undefined;
     const attempt = () => {
       start().catch(() => {
         if (!closed) {
-          setTimeout(attempt, RETRY_EVERY).unref();
+          retry = setTimeout(attempt, RETRY_EVERY).unref();
         }
       });
     };
     attempt();
     return () => {
       closed = true;
+      clearTimeout(retry);
       disconnect(subscriber);
     };
   }

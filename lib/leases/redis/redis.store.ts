@@ -13,7 +13,7 @@ import {
   type ReleaseRequest,
   type RevocationListener,
 } from '../lease-store.js';
-import { type Revocation, revocationNames } from '../revocation.js';
+import { parseRevocation, type Revocation, revocationNames } from '../revocation.js';
 import { connect, driverFor, type RedisClient } from './redis-client.js';
 import { type RedisDriver } from './redis-driver.js';
 import { ACQUIRE, EXTEND, INSPECT, RELEASE, REMEMBER, REVOKE, type Script } from './redis-scripts.js';
@@ -22,6 +22,7 @@ import { DownloadAuthConfigurationError } from '../../options/configuration-erro
 /** Milliseconds for which opening waits for the server, so that no link is issued before it remembers. */
 const OPEN_TIMEOUT = 2000;
 
+/** How a {@link RedisLeaseStore} reaches its server. Give `client` or `url`. */
 export interface RedisLeaseStoreOptions {
   /** A client that the application has, and closes itself. Either this or {@link url}. */
   readonly client?: RedisClient;
@@ -117,7 +118,11 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   subscribe(listener: RevocationListener): () => void {
-    const message = (text: string) => listener.revoked(JSON.parse(text) as Revocation);
+    // Thrown here, an exception would end the process: a notice that cannot be read is one that was missed
+    const message = (text: string) => {
+      const revocation = parseRevocation(text);
+      return revocation ? listener.revoked(revocation) : listener.missed();
+    };
     return this.redis.subscribe(this.channel, message, () => listener.missed());
   }
 

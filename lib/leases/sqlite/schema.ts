@@ -37,10 +37,7 @@ CREATE INDEX IF NOT EXISTS revocations_by_age ON revocations (keep_until);
 PRAGMA user_version = ${VERSION};
 `;
 
-/**
- * Makes the tables of a new file. @throws Error for a file that a later version of the package wrote
- *
- */
+/** Makes the tables of a new file. @throws Error for a file that another version of the package wrote */
 export function createTables(db: Database, file: string): void {
   const version = db.prepare('PRAGMA user_version').get()?.user_version ?? 0;
   if (version === VERSION) {

@@ -17,17 +17,21 @@ export type SqliteDurability = 'process' | 'power';
 export function openConnection(file: string, durability: SqliteDurability): Database {
   const { DatabaseSync } = nodeSqlite();
   const db = new DatabaseSync(file);
-  // Longer at first: making the log is when processes that start together do wait for each other.
-  db.exec('PRAGMA busy_timeout = 5000');
-  const mode = db.prepare('PRAGMA journal_mode = WAL').get()?.journal_mode;
-  if (mode !== 'wal') {
+  try {
+    // Longer at first: making the log is when processes that start together do wait for each other.
+    db.exec('PRAGMA busy_timeout = 5000');
+    const mode = db.prepare('PRAGMA journal_mode = WAL').get()?.journal_mode;
+    if (mode !== 'wal') {
+      throw new Error(
+        `${file} cannot be opened with a write-ahead log (journal_mode ${mode}). Give the SQLite lease store a file on a local disk.`,
+      );
+    }
+    db.exec(`PRAGMA synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`);
+    return db;
+  } catch (error) {
     db.close();
-    throw new Error(
-      `${file} cannot be opened with a write-ahead log (journal_mode ${mode}). Give the SQLite lease store a file on a local disk.`,
-    );
+    throw error;
   }
-  db.exec(`PRAGMA synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`);
-  return db;
 }
 
 /** From now on, wait for others without blocking the event loop for long. */

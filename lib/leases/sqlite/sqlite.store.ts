@@ -25,6 +25,7 @@ import {
   transaction,
 } from './sqlite-connection.js';
 
+/** Where a {@link SqliteLeaseStore} keeps its file, and what the file survives. */
 export interface SqliteLeaseStoreOptions {
   /** Path of the file; made if it is missing. On a local disk, since SQLite's locks need one. */
   readonly file: string;

@@ -16,6 +16,7 @@ export const leaseStoreCases: readonly StoreCase[] = [
   modelCase,
 ];
 
+/** What {@link describeLeaseStore} runs with. */
 export interface LeaseStoreSuite {
   /** The runner's `test` or `it`. */
   readonly test: (name: string, run: () => Promise<void>) => unknown;

@@ -203,6 +203,26 @@ describe('a file body behind compression', () => {
   });
 });
 
+describe.each(ADAPTERS)('a middleware on %s', (adapter) => {
+  it('that keeps what is written finds it unchanged at the end', async () => {
+    const kept: Buffer[] = [];
+    const app = await startApplication(adapter, (nest) => {
+      nest.use((_request: unknown, response: ServerResponse, next: () => void) => {
+        const write = response.write.bind(response);
+        response.write = ((chunk: Buffer, ...rest: []) => (kept.push(chunk), write(chunk, ...rest))) as never;
+        next();
+      });
+    });
+    try {
+      app.serve(() => Download.file(path));
+      expect((await ask(app.port)).body.equals(big)).toBe(true);
+      expect(Buffer.concat(kept).equals(big)).toBe(true);
+    } finally {
+      await app.close();
+    }
+  });
+});
+
 function certificate() {
   const [key, cert] = [join(folder.path, 'key.pem'), join(folder.path, 'cert.pem')];
   execFileSync(

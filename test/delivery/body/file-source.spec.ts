@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { PooledBuffer } from '../../../lib/delivery/body/buffer-pool.js';
 import { FileSource } from '../../../lib/delivery/body/file.source.js';
 import { type OpenFile } from '../../../lib/delivery/representation/open-file.js';
 
@@ -50,6 +51,17 @@ describe('a file source', () => {
     await slow.read(0, END, 64 * KIB, true);
     await fast.read(0, END, 256 * KIB, true);
     expect(where.slice(1)).toEqual(['fast here', 'slow in the pool', 'slow in the pool', 'fast here']);
+  });
+
+  it('keeps the memory that was lent until nobody holds on to it, also where it is closed before', async () => {
+    const size = 256 * KIB;
+    const lender = source('lender');
+    const { buffer } = await lender.read(0, END, size, true);
+    lender.lend();
+    await lender.close();
+    expect(new PooledBuffer(size).bytes.buffer).not.toBe(buffer);
+    lender.written();
+    expect(new PooledBuffer(size).bytes.buffer).toBe(buffer);
   });
 
   it('is read in the thread pool where its bytes go to somebody else', async () => {

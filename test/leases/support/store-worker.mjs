@@ -1,15 +1,8 @@
-// A process with a lease keeper of its own. Arguments: the folder of the compiled library, and the
-// store as JSON. Messages to it: { do: 'race' | 'load' | 'hold', … }.
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+// A process with a lease keeper of its own (arguments: ../../support/child-process.mjs).
+// Messages to it: { do: 'race' | 'load' | 'hold', … }.
+import { load, store } from '../../support/child-process.mjs';
 
-const [folder, description] = process.argv.slice(2);
-const load = (path) => import(pathToFileURL(join(folder, path)).href);
 const { LeaseKeeper } = await load('leases/lease-keeper.js');
-const { sqlite, redis } = JSON.parse(description);
-const store = sqlite
-  ? new (await load('leases/sqlite/index.js')).SqliteLeaseStore(sqlite)
-  : new (await load('leases/redis/index.js')).RedisLeaseStore(redis);
 const keeper = new LeaseKeeper({ store });
 await keeper.start();
 

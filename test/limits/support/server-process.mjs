@@ -1,20 +1,8 @@
-// A process with an application of its own. Arguments: the folder of the compiled library, and as JSON the HTTP
-// adapter, the store and how long to wait for it. Messages to it: { do: 'mint' | 'revoke' | 'resource' | 'usage', … }.
-import 'reflect-metadata';
-import { Controller, Get, Module, Param } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+// A process with an application of its own (arguments: ../../support/child-process.mjs).
+// Messages to it: { do: 'mint' | 'revoke' | 'resource' | 'usage', … }.
+import { load, serve } from '../../support/child-process.mjs';
 
-const [folder, description] = process.argv.slice(2);
-const load = (path) => import(pathToFileURL(join(folder, path)).href);
-const { Download, DownloadAuthModule, DownloadLinks, StreamDownload } = await load('index.js');
-const { adapter, sqlite, redis, storeTimeout } = JSON.parse(description);
-const store = sqlite
-  ? new (await load('leases/sqlite/index.js')).SqliteLeaseStore(sqlite)
-  : new (await load('leases/redis/index.js')).RedisLeaseStore(redis);
-const { ExpressAdapter, FastifyAdapter } = await import(`@nestjs/platform-${adapter}`);
-
+const { Download } = await load('index.js');
 const BYTES = Buffer.alloc(20_000, 'limited');
 
 /** Sends its first half, and waits for the client to leave. */
@@ -23,34 +11,11 @@ async function* half({ start, end, signal }) {
   await new Promise((resolve) => signal.addEventListener('abort', resolve));
 }
 
-class FilesController {
-  file(name) {
-    return name === 'held'
-      ? Download.source({ length: BYTES.length, etag: 'held', open: half })
-      : Download.buffer(BYTES);
-  }
-}
-const file = Object.getOwnPropertyDescriptor(FilesController.prototype, 'file');
-Get('files/:name')(FilesController.prototype, 'file', file);
-StreamDownload()(FilesController.prototype, 'file', file);
-Param('name')(FilesController.prototype, 'file', 0);
-Controller()(FilesController);
-
-class AppModule {}
-Module({
-  imports: [
-    DownloadAuthModule.forRoot({
-      secret: 'a secret that all processes of the test share',
-      leases: { store, storeTimeout },
-    }),
-  ],
-  controllers: [FilesController],
-})(AppModule);
-
-const server = adapter === 'express' ? new ExpressAdapter() : new FastifyAdapter();
-const app = await NestFactory.create(AppModule, server, { logger: false });
-await app.listen(0, '127.0.0.1');
-const links = app.get(DownloadLinks);
+const { FilesController, links, port } = await serve((name) =>
+  name === 'held'
+    ? Download.source({ length: BYTES.length, etag: 'held', open: half })
+    : Download.buffer(BYTES),
+);
 
 const actions = {
   mint: ({ name, options }) => links.create(FilesController, 'file', { params: { name }, ...options }),
@@ -71,4 +36,4 @@ process.on('message', (message) => {
 });
 process.on('disconnect', () => process.exit());
 process.send({ type: 'ready' });
-process.send({ type: 'listening', port: app.getHttpServer().address().port });
+process.send({ type: 'listening', port });

@@ -1,0 +1,53 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DownloadLinks } from '../../lib/index.js';
+import { createLinkKeys } from '../../lib/links/link-keys.js';
+import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
+import { forge } from '../support/forge.js';
+import { HelloController } from '../support/hello.controller.js';
+import { expectRefusal } from '../support/refusal.js';
+import { ADAPTERS, SECRET, startApp, type TestApp } from '../support/test-app.js';
+
+const [linkKey] = createLinkKeys({ secret: SECRET });
+
+describe.each(ADAPTERS)('a token signed with the key of links on %s', (adapter) => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startApp({ adapter, controllers: [HelloController] });
+  });
+  afterAll(() => app.close());
+
+  /** A genuine link with other claims or another header, and its signature made anew. */
+  function reforged(claims: object, header: object = {}): string {
+    const { token } = app.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } });
+    const genuine = parseCompactJws(token)!;
+    return forge({ ...genuine.header, ...header }, { ...genuine.claims, ...claims }, linkKey!.key);
+  }
+  const open = (token: string) => app.request(`/files/a?ss-tok=${token}`);
+
+  test('opens what a link opens', async () => {
+    expect((await open(reforged({}))).status).toBe(200);
+    expect((await open(reforged({}, { typ: 'application/dl+jwt' }))).status).toBe(200);
+  });
+
+  test.each<[string, object]>([
+    ['for another audience', { aud: 'urn:somebody:else' }],
+    ['for several audiences', { aud: ['urn:nestjs-download-auth:link', 'urn:somebody:else'] }],
+    ['for none', { aud: undefined }],
+    ['without an id', { jti: undefined }],
+    ['with an id that is no text', { jti: 42 }],
+    ['without the moment of its issue', { iat: undefined }],
+    ['without an end', { exp: undefined }],
+    ['with an end that is a text', { exp: '9999999999' }],
+    ['with a beginning that is a text', { nbf: '0' }],
+    ['without a resource', { res: undefined }],
+    ['with a subject that is no text', { sub: 42 }],
+  ])('is no link %s', async (_name, claims) => {
+    const token = reforged(claims);
+    expectRefusal(await open(token), 403, 'LINK_INVALID', token);
+  });
+
+  test('is no access token when it says that it is one', async () => {
+    const token = reforged({ sub: 'ada' }, { typ: 'JWT' });
+    expectRefusal(await open(token), 401, 'TOKEN_INVALID', token);
+  });
+});

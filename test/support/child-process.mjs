@@ -1,0 +1,52 @@
+// What the processes of tests and benches begin with. Their arguments: the folder of the compiled library, and as JSON
+// the store (`sqlite` or `redis` with its options, or neither), and of an application the HTTP `adapter` and how long to
+// wait for the store (`storeTimeout`).
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const [folder, json] = process.argv.slice(2);
+const { sqlite, redis, adapter, storeTimeout } = JSON.parse(json);
+
+/** Imports a file of the compiled library. */
+export const load = (path) => import(pathToFileURL(join(folder, path)).href);
+
+/** The store that was asked for; undefined for the library's own. */
+export const store =
+  (sqlite && new (await load('leases/sqlite/index.js')).SqliteLeaseStore(sqlite)) ??
+  (redis && new (await load('leases/redis/index.js')).RedisLeaseStore(redis));
+
+/** An application with one route, `files/:name`, on a free port; `answer` gives what it sends under a name. */
+export async function serve(answer) {
+  await import('reflect-metadata');
+  const { Controller, Get, Module, Param } = await import('@nestjs/common');
+  const { NestFactory } = await import('@nestjs/core');
+  const { DownloadAuthModule, DownloadLinks, StreamDownload } = await load('index.js');
+  const { ExpressAdapter, FastifyAdapter } = await import(`@nestjs/platform-${adapter}`);
+
+  class FilesController {
+    file(name) {
+      return answer(name);
+    }
+  }
+  const file = Object.getOwnPropertyDescriptor(FilesController.prototype, 'file');
+  Get('files/:name')(FilesController.prototype, 'file', file);
+  StreamDownload()(FilesController.prototype, 'file', file);
+  Param('name')(FilesController.prototype, 'file', 0);
+  Controller()(FilesController);
+
+  class AppModule {}
+  Module({
+    imports: [
+      DownloadAuthModule.forRoot({
+        secret: 'a secret that all processes of the test share',
+        leases: { store, ...(storeTimeout && { storeTimeout }) },
+      }),
+    ],
+    controllers: [FilesController],
+  })(AppModule);
+
+  const server = adapter === 'express' ? new ExpressAdapter() : new FastifyAdapter();
+  const app = await NestFactory.create(AppModule, server, { logger: false });
+  await app.listen(0, '127.0.0.1');
+  return { FilesController, links: app.get(DownloadLinks), port: app.getHttpServer().address().port };
+}
