@@ -93,10 +93,12 @@ describe.each(ADAPTERS)('revocation of what is under way, on %s', (adapter) => {
     ['two targets', { link: 'a', subject: 'ada' }, /Revoke one of/],
     ['a subject that is a number', { subject: 42 }, /subject: give a string/],
     ['a link that is a number', { link: 42 }, /link: give a string/],
+    ['a link that is null', { link: null }, /link: give a string/],
     ['a resource that is none', { resource: { id: 'a' } }, /resource: give a string.*links\.resource/],
     ['an option that does not exist', { subject: 'ada', issuedBefor: new Date() }, /"issuedBefor".*"issuedBefore"/],
     ['a moment that is a text', { issuedBefore: '2026-01-31' }, /issuedBefore: give a valid Date/],
     ['a moment that is none', { subject: 'ada', issuedBefore: new Date(NaN) }, /issuedBefore: give a valid Date/],
+    ['a moment that is null', { subject: 'ada', issuedBefore: null }, /issuedBefore: give a valid Date/],
   ])('refuses %s, and says what to write', async (_name, target, says) => {
     const revoking = async () => app.links.revoke(target);
     await expect(revoking()).rejects.toThrow(DownloadAuthConfigurationError);
