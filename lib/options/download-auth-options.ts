@@ -34,12 +34,13 @@ export interface TokenClaims {
  * Looks up the key of one token; the very shape of passport-jwt's option of that name, so that
  * jwks-rsa's `passportJwtSecret()` fits as it is. `done(error)` answers 503 `KEY_UNAVAILABLE`,
  * unless the error says that there is no such key; `done(null, undefined)` refuses the token.
+ * An async function may answer with the key instead of calling `done`.
  */
 export type SecretOrKeyProvider = (
   request: AnyRequest,
   rawJwtToken: unknown,
-  done: (error: unknown, secretOrKey?: string | Buffer | KeyObject) => void,
-) => void;
+  done: (error: unknown, secretOrKey?: KeyMaterial) => void,
+) => void | Promise<KeyMaterial | undefined | void>;
 
 /** One key of a key ring. Give either `secret`, or `publicKey` and/or `privateKey`. */
 export interface KeyRingEntry {

@@ -60,7 +60,10 @@ function ask(provider: SecretOrKeyProvider, request: unknown, token: string): Pr
     };
     try {
       const pending: unknown = provider(request, token, (error, key) => (error ? fail(error) : resolve(key)));
-      if (pending instanceof Promise) pending.catch(fail);
+      // passport-jwt would wait for ever where a key is answered and not handed to the callback
+      if (pending instanceof Promise) {
+        pending.then((key: Resolved) => key !== undefined && resolve(key), fail);
+      }
     } catch (error) {
       fail(error);
     }

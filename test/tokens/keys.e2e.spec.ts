@@ -53,6 +53,8 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
     ['a resolver with a secret as bytes', { secretOrKeyProvider: (_r, _t, done) => done(null, Buffer.from(SECRET)), algorithms: ['HS256'] }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS384' }, SECRET)],
     ['a resolver with a PEM', { secretOrKeyProvider: (_r, _t, done) => done(null, pem(rsa.publicKey)), algorithms: ['RS256', 'HS256'] }, token({ alg: 'RS256' }, rsa.privateKey), token({ alg: 'HS256' }, pem(rsa.publicKey))],
     ['a resolver with a KeyObject', { secretOrKeyProvider: (_r, _t, done) => done(null, p256.publicKey), algorithms: ['RS256', 'ES256'] }, token({ alg: 'ES256' }, p256.privateKey), token({ alg: 'RS256' }, rsa.privateKey)],
+    ['a resolver that answers with its secret', { secretOrKeyProvider: () => Promise.resolve(SECRET), algorithms: ['HS256'] }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS256' }, OTHER)],
+    ['a resolver that promises nothing, and calls back', { secretOrKeyProvider: async (_r, _t, done) => { await Promise.resolve(); setImmediate(() => done(null, SECRET)); }, algorithms: ['HS256'] }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS256' }, OTHER)],
     ['a resolver that takes its time', { secretOrKeyProvider: (_r, _t, done) => setImmediate(() => done(null, SECRET)), algorithms: ['HS256'] }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS256' }, OTHER)],
   ])('%s', (_name, options, good, bad) => {
     test('verifies what it signed, and nothing else', async () => {
