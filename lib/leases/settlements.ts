@@ -3,7 +3,10 @@ import { type LeaseStore, type ReleaseAnswer, type ReleaseRequest } from './leas
 /** Milliseconds between attempts while the store does not answer. */
 const RETRY_EVERY = 1000;
 
-/** Over it the oldest is given up: what is not released stays counted, which wrongs nobody's limit. */
+/**
+ * So many may wait for the store's answer, and so many to be told again. Of the latter the oldest is given up: what is
+ * not released stays counted, which wrongs nobody's limit.
+ */
 const MOST = 10_000;
 
 /** Ends requests in the store, for as long as it takes the store to hear of it. */
@@ -17,6 +20,10 @@ export class Settlements {
 
   /** Never throws; `done` is called once the store has answered. */
   settle(report: ReleaseRequest, done?: (answer: ReleaseAnswer) => void): void {
+    if (this.inFlight.size >= MOST) {
+      this.postpone(report, done);
+      return;
+    }
     const attempt = this.attempt(report, done).finally(() => this.inFlight.delete(attempt));
     this.inFlight.add(attempt);
   }
