@@ -38,7 +38,7 @@ export class RedisLedger extends LinkLedger implements OnApplicationShutdown {
     this.redis.on('error', (error: Error) => this.warn(error));
     // goes the way of the other one
     this.subscriber.on('error', () => undefined);
-    this.subscriber.on('message', (_channel, text) => this.changes.next(JSON.parse(text) as LinkChange));
+    this.subscriber.on('message', (_channel, text) => this.tell(text));
     this.subscriber.subscribe(CHANGES).catch(() => undefined);
   }
 
@@ -46,7 +46,16 @@ export class RedisLedger extends LinkLedger implements OnApplicationShutdown {
   private warn(error: Error): void {
     if (Date.now() - this.warnedAt < WARN_EVERY) return;
     this.warnedAt = Date.now();
-    this.logger.warn(`Redis cannot be reached, so there are no links: ${error.message}`);
+    this.logger.warn(`Redis does not do its part, so links may be missing: ${error.message}`);
+  }
+
+  /** Anybody who reaches the server may publish anything. */
+  private tell(text: string): void {
+    try {
+      this.changes.next(JSON.parse(text) as LinkChange);
+    } catch (error) {
+      this.warn(error as Error);
+    }
   }
 
   async put(entry: LinkEntry): Promise<void> {

@@ -1,4 +1,4 @@
-import type { OnApplicationShutdown } from '@nestjs/common';
+import { Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Subject } from 'rxjs';
 import { SettingsError } from '../settings/sample-settings.js';
 import {
@@ -31,6 +31,7 @@ const TABLES = `
 /** For several processes of one machine; it survives their end. */
 export class SqliteLedger extends LinkLedger implements OnApplicationShutdown {
   readonly changes = new Subject<LinkChange>();
+  private readonly logger = new Logger('SqliteLedger');
   private readonly db: Database;
   private readonly timer: NodeJS.Timeout;
   private seen: number;
@@ -40,7 +41,7 @@ export class SqliteLedger extends LinkLedger implements OnApplicationShutdown {
     super();
     this.db = openDatabase(file);
     this.seen = Number(this.db.prepare('SELECT max(seq) AS seq FROM sample_changes').get()?.seq ?? 0);
-    this.timer = setInterval(() => this.look(), LOOK_EVERY).unref();
+    this.timer = setInterval(() => this.lookAgain(), LOOK_EVERY).unref();
   }
 
   put(entry: LinkEntry): Promise<void> {
@@ -96,6 +97,15 @@ export class SqliteLedger extends LinkLedger implements OnApplicationShutdown {
     this.seen = Number(rows.at(-1)?.seq ?? this.seen);
     const changed = new Map(rows.map(({ id, owner }) => [String(id), String(owner)]));
     for (const [id, owner] of changed) this.changes.next({ id, owner });
+  }
+
+  /** Another process may keep the file to itself for a while. */
+  private lookAgain(): void {
+    try {
+      this.look();
+    } catch (error) {
+      this.logger.warn(`What other processes wrote cannot be read: ${(error as Error).message}`);
+    }
   }
 
   private forgetOld(): void {
