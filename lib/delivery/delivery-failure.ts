@@ -13,7 +13,7 @@ const MISSING = new Set([
 
 /** A file that does not exist, as far as the client is concerned. */
 export function missingFile(cause?: unknown): HttpException {
-  return new NotFoundException('There is no such file.', { cause });
+  return new NotFoundException('There is no such file.', { cause, description: 'Not Found' });
 }
 
 /**
@@ -30,7 +30,10 @@ export function toHttpException(error: unknown): HttpException {
     return missingFile(error);
   }
   logFailure(error);
-  return new InternalServerErrorException('The file cannot be read.', { cause: error });
+  return new InternalServerErrorException('The file cannot be read.', {
+    cause: error,
+    description: 'Internal Server Error',
+  });
 }
 
 /** Notes why a download failed. */

@@ -131,8 +131,13 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       set(response, 'Cache-Control', 'public, max-age=60');
       return Download.file(`${path}x`);
     });
-    const { status, headers } = await ask(app.port);
+    const { status, headers, body } = await ask(app.port);
     expect(status).toBe(404);
+    expect(JSON.parse(body.toString())).toEqual({
+      statusCode: 404,
+      message: 'There is no such file.',
+      error: 'Not Found',
+    });
     expect(headers['content-disposition']).toBeUndefined();
     expect(headers['cache-control']).toBe('no-store');
     expect(headers['content-type']).toContain('application/json');
