@@ -1,3 +1,4 @@
+import { type ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { logFailure } from '../delivery-failure.js';
 import { type BodyLayout } from '../multipart-byteranges.js';
@@ -85,6 +86,16 @@ export class DeliveryBody extends Readable {
       void pump(this, destination);
       return destination;
     }
+    const isEmpty = this.isComplete && !this.#primed;
+    try {
+      // Of an empty body, Node says the length when it ends
+      if (!isEmpty) {
+        sendHeaders(destination);
+      }
+    } catch (error) {
+      this.fail(error);
+      return destination;
+    }
     return super.pipe(destination, options);
   }
 
@@ -148,5 +159,16 @@ export class DeliveryBody extends Readable {
       this.#segment++;
       this.#offset = 0;
     }
+  }
+}
+
+/**
+ * Sends the headers now, where who calls can catch what Node or a listener thinks of them: thrown at the first write
+ * of a stream, it would reach nobody and end the process.
+ */
+function sendHeaders(destination: NodeJS.WritableStream): void {
+  const { headersSent, flushHeaders } = destination as Partial<ServerResponse>;
+  if (headersSent === false) {
+    flushHeaders?.call(destination);
   }
 }
