@@ -87,7 +87,8 @@ export async function startApp(setup: TestAppOptions): Promise<TestApp> {
       ? setup.http
         ? new ConfiguredExpressAdapter(setup.http)
         : new ExpressAdapter()
-      : new FastifyAdapter({ http: setup.http ?? {}, ...setup.fastify });
+      : // The adapter of Nest 11 does not hear of the application's forceCloseConnections
+        new FastifyAdapter({ http: setup.http ?? {}, forceCloseConnections: true, ...setup.fastify });
   const app = await NestFactory.create<NestExpressApplication & NestFastifyApplication>(
     TestModule,
     adapter as never,
