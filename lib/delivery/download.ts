@@ -4,6 +4,7 @@ import { toEntityTag } from './entity-tag.js';
 import { isFieldValue } from './field-value.js';
 import { type OffloadOptions, checkOffload } from './offload.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { isValidDate } from '../options/valid-date.js';
 
 /** What can be said of any download. Each member wins over what the content itself suggests. */
 export interface DownloadOptions {
@@ -206,11 +207,7 @@ function checkOptions(method: string, options: DownloadOptions, more: readonly s
   } else if (etag !== undefined && etag !== false) {
     throw fail('etag must be a string or false');
   }
-  if (lastModified !== undefined && lastModified !== false && !isDate(lastModified)) {
+  if (lastModified !== undefined && lastModified !== false && !isValidDate(lastModified)) {
     throw fail('lastModified must be a valid Date or false');
   }
-}
-
-function isDate(value: unknown): boolean {
-  return value instanceof Date && !Number.isNaN(value.getTime());
 }

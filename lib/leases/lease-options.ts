@@ -5,7 +5,7 @@ import { checkTypes } from '../options/option-types.js';
 import { type LeaseStore, type LeaseTerms } from './lease-store.js';
 
 /** Seconds after a link's end for which a download of it may go on, at the most. */
-export const MAX_RESUME_WITHIN = 24 * 60 * 60;
+const MAX_RESUME_WITHIN = 24 * 60 * 60;
 
 /** How the downloads of limited links are counted. Durations are a number of seconds or a string with its unit. */
 export interface LeaseOptions {
@@ -87,11 +87,7 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
   }
   checkTypes(options, { strict: 'boolean', clientKey: 'function' }, 'leases.');
   checkStore(options.store);
-  if (durationInSeconds(options.resumeWithin ?? 0, 'leases.resumeWithin') > MAX_RESUME_WITHIN) {
-    throw new DownloadAuthConfigurationError(
-      "leases.resumeWithin: a download may go on for 24 hours after its link at most. Write '24h' or less.",
-    );
-  }
+  resumeWithinInSeconds(options.resumeWithin ?? LEASE_DEFAULTS.resumeWithin, 'leases.resumeWithin');
   const duration = (name: DurationName) =>
     Math.round(durationInSeconds(options[name] ?? LEASE_DEFAULTS[name], `leases.${name}`) * 1000);
   return {
@@ -110,6 +106,15 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
     storeTimeout: duration('storeTimeout'),
     reportEvery: duration('reportEvery'),
   };
+}
+
+/** @throws DownloadAuthConfigurationError for no duration, and for more than 24 hours */
+export function resumeWithinInSeconds(resumeWithin: Duration, option: string): number {
+  const seconds = durationInSeconds(resumeWithin, option);
+  if (seconds <= MAX_RESUME_WITHIN) return seconds;
+  throw new DownloadAuthConfigurationError(
+    `${option}: a download may go on for 24 hours after its link at most. Write '24h' or less.`,
+  );
 }
 
 type DurationName =

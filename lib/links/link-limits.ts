@@ -1,6 +1,6 @@
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { MAX_RESUME_WITHIN } from '../leases/lease-options.js';
-import { type Duration, durationInSeconds } from '../options/duration.js';
+import { resumeWithinInSeconds } from '../leases/lease-options.js';
+import { type Duration } from '../options/duration.js';
 import { checkTypes } from '../options/option-types.js';
 
 /** How often and how a link may be used. */
@@ -36,19 +36,11 @@ export function limitsOf(options: LinkLimitOptions): LinkLimits | undefined {
   const limits: LinkLimits = {
     ...(maxDownloads !== undefined && { max: counted(maxDownloads, 'maxDownloads') }),
     ...(strict !== undefined && { strict }),
-    ...(resumeWithin !== undefined && { resume: checkedResumeWithin(resumeWithin) }),
+    ...(resumeWithin !== undefined && { resume: resumeWithinInSeconds(resumeWithin, 'resumeWithin') }),
     ...(byteBudget !== undefined && { bytes: counted(byteBudget, 'byteBudget') }),
     ...(revocable && { rev: true as const }),
   };
   return Object.keys(limits).length > 0 ? limits : undefined;
-}
-
-function checkedResumeWithin(resumeWithin: Duration): number {
-  const seconds = durationInSeconds(resumeWithin, 'resumeWithin');
-  if (seconds <= MAX_RESUME_WITHIN) return seconds;
-  throw new DownloadAuthConfigurationError(
-    "resumeWithin: a download may go on for 24 hours after its link at most. Write '24h' or less.",
-  );
 }
 
 function counted(value: number, option: string): number {

@@ -1,4 +1,5 @@
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { isValidDate } from '../options/valid-date.js';
 import type { CreateLinkOptions } from './download-link.js';
 import { type LinkClaims, RESERVED_CLAIMS } from './link-claims.js';
 
@@ -36,7 +37,7 @@ export function checkedClaims(
 
 /** Seconds since 1970. @throws DownloadAuthConfigurationError for anything but a valid Date */
 export function secondsOf(date: unknown, option: string): number {
-  if (date instanceof Date && !Number.isNaN(date.getTime())) return date.getTime() / 1000;
+  if (isValidDate(date)) return date.getTime() / 1000;
   throw new DownloadAuthConfigurationError(
     `${option}: give a valid Date in the future, such as new Date(Date.now() + 60_000).`,
   );
@@ -44,7 +45,7 @@ export function secondsOf(date: unknown, option: string): number {
 
 /** Milliseconds since 1970. @throws DownloadAuthConfigurationError for anything but a valid Date */
 export function momentOf(date: unknown, option: string): number {
-  if (date instanceof Date && !Number.isNaN(date.getTime())) return date.getTime();
+  if (isValidDate(date)) return date.getTime();
   throw new DownloadAuthConfigurationError(`${option}: give a valid Date, such as new Date().`);
 }
 

@@ -17,6 +17,7 @@ import { checkTypes } from './option-types.js';
 import { resolveCookie } from './resolve-cookie.js';
 import { resolveTransports } from './resolve-transports.js';
 import { refuseUnknown } from './unknown-option.js';
+import { isValidDate } from './valid-date.js';
 
 /** Injection token of the checked options. */
 export const RESOLVED_OPTIONS = Symbol('nestjs-download-auth:options');
@@ -198,7 +199,7 @@ function checkedMoment(
   value: DownloadAuthOptions['notIssuedBefore'],
 ): DownloadAuthOptions['notIssuedBefore'] {
   if (value === undefined || typeof value === 'function') return value;
-  if (value instanceof Date && !Number.isNaN(value.getTime())) return value;
+  if (isValidDate(value)) return value;
   throw new DownloadAuthConfigurationError(
     "notIssuedBefore: give a valid Date, such as new Date('2026-01-31T00:00:00Z').",
   );

@@ -1,6 +1,7 @@
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import type { KeyRingEntry } from '../options/download-auth-options.js';
 import { refuseUnknown } from '../options/unknown-option.js';
+import { isValidDate } from '../options/valid-date.js';
 import { checkAlgorithms } from './algorithms.js';
 import type { KeySource } from './key-source.js';
 import { publicKey, secretKey, type VerificationKey } from './verification-key.js';
@@ -48,7 +49,7 @@ function checkEntry(entry: KeyRingEntry, option: string): void {
   if (kid !== undefined && typeof kid !== 'string') {
     throw new DownloadAuthConfigurationError(`${option}.kid: give a string, as tokens name it.`);
   }
-  if (retiredAt !== undefined && !(retiredAt instanceof Date && !Number.isNaN(retiredAt.getTime()))) {
+  if (retiredAt !== undefined && !isValidDate(retiredAt)) {
     throw new DownloadAuthConfigurationError(
       `${option}.retiredAt: give a valid Date, such as new Date('2026-01-31T00:00:00Z').`,
     );
