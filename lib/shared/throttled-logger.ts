@@ -1,0 +1,63 @@
+import { Logger } from '@nestjs/common';
+
+/** How many keys are told apart; messages under any further one share a single line. */
+const MAX_KEYS = 100;
+
+const MAX_LENGTH = 2000;
+
+/** Control and format characters, and what some terminals and viewers take for the end of a line. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu;
+
+/**
+ * A logger for lines that a client or an outage can repeat without end. Of the messages under one key it writes
+ * the first in each interval, as a single line, and says with the next how many it left out.
+ *
+ * @example
+ * const logger = new ThrottledLogger('DownloadAuth');
+ * logger.error('key resolver', `The key could not be looked up: ${error.message}`);
+ */
+export class ThrottledLogger {
+  private readonly logger: Logger;
+  private readonly written = new Map<string, { at: number; omitted: number }>();
+
+  /**
+   * @param context what Nest's log shows in brackets
+   * @param everyMs milliseconds between two lines of one key
+   */
+  constructor(
+    context: string,
+    private readonly everyMs = 60_000,
+  ) {
+    this.logger = new Logger(context);
+  }
+
+  error(key: string, message: string): void {
+    this.write('error', key, message);
+  }
+
+  warn(key: string, message: string): void {
+    this.write('warn', key, message);
+  }
+
+  log(key: string, message: string): void {
+    this.write('log', key, message);
+  }
+
+  private write(level: 'error' | 'warn' | 'log', key: string, message: string): void {
+    const now = performance.now();
+    const name = this.written.has(key) || this.written.size < MAX_KEYS ? key : '';
+    const last = this.written.get(name);
+    if (last && now - last.at < this.everyMs) {
+      last.omitted += 1;
+      return;
+    }
+    this.written.set(name, { at: now, omitted: 0 });
+    const omitted = last?.omitted ? ` (and ${last.omitted} more like this since the last line)` : '';
+    this.logger[level](printable(message) + omitted);
+  }
+}
+
+/** One line of bounded length, whatever a client or another package put into it. */
+export function printable(text: string): string {
+  return text.slice(0, MAX_LENGTH).replace(UNPRINTABLE, ' ');
+}
