@@ -157,6 +157,14 @@ export class DownloadLinks {
    * ```
    */
   async revoke({ issuedBefore, ...target }: LinkRevocation): Promise<void> {
+    for (const [name, value] of Object.entries(target)) {
+      if (value === undefined) {
+        // { subject: undefined, issuedBefore } would revoke the links of everybody
+        throw new DownloadAuthConfigurationError(
+          `links.revoke: ${name} is undefined. Give its value, or leave it out.`,
+        );
+      }
+    }
     await this.keeper.revoke({
       ...target,
       issuedBefore:

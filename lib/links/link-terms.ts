@@ -12,6 +12,12 @@ export function optionalClaims(options: CreateLinkOptions): Partial<LinkClaims> 
   if (disposition !== undefined && disposition !== 'attachment' && disposition !== 'inline') {
     throw new DownloadAuthConfigurationError("disposition: write 'attachment' or 'inline'.");
   }
+  if ('subject' in options && options.subject === undefined) {
+    throw new DownloadAuthConfigurationError(
+      'subject: undefined would make a link for anybody. Give the member of the user that holds the id, such as ' +
+        'user.sub, or leave subject out for a link without one.',
+    );
+  }
   const subject = textOf(options.subject, 'subject');
   const filename = textOf(options.filename, 'filename');
   return {

@@ -94,6 +94,8 @@ describe.each(ADAPTERS)('revocation of what is under way, on %s', (adapter) => {
     ['a subject that is a number', { subject: 42 }, /subject: give a string/],
     ['a link that is a number', { link: 42 }, /link: give a string/],
     ['a link that is null', { link: null }, /link: give a string/],
+    ['a subject that is undefined', { subject: undefined }, /subject is undefined.*leave it out/],
+    ['a subject that is undefined, beside a moment', { subject: undefined, issuedBefore: new Date() }, /subject is undefined/],
     ['a resource that is none', { resource: { id: 'a' } }, /resource: give a string.*links\.resource/],
     ['an option that does not exist', { subject: 'ada', issuedBefor: new Date() }, /"issuedBefor".*"issuedBefore"/],
     ['a moment that is a text', { issuedBefore: '2026-01-31' }, /issuedBefore: give a valid Date/],
