@@ -21,6 +21,8 @@ export type {
   RefusedEvent,
   ResumedEvent,
   RevokedEvent,
+  StoreAvailableEvent,
+  StoreUnavailableEvent,
 } from './events/download-event.js';
 export { DownloadEvents } from './events/download-events.js';
 export type { LeaseOptions } from './leases/lease-options.js';

@@ -80,9 +80,31 @@ export interface RevokedEvent extends About {
   readonly issuedBefore?: number;
 }
 
+/** The store of leases fails: limited and revocable links are refused with 503 until it answers. */
+export interface StoreUnavailableEvent extends About {
+  readonly type: 'storeUnavailable';
+  /** What the store or its client said, without credentials. */
+  readonly reason: string;
+}
+
+/** The store of leases answers again. */
+export interface StoreAvailableEvent extends About {
+  readonly type: 'storeAvailable';
+  /** Milliseconds since the first failure. */
+  readonly duration: number;
+}
+
 /** What {@link DownloadEvents} tells; `type` says which. */
 export type DownloadEvent =
-  MintedEvent | OpenedEvent | ResumedEvent | CompletedEvent | AbortedEvent | RefusedEvent | RevokedEvent;
+  | MintedEvent
+  | OpenedEvent
+  | ResumedEvent
+  | CompletedEvent
+  | AbortedEvent
+  | RefusedEvent
+  | RevokedEvent
+  | StoreUnavailableEvent
+  | StoreAvailableEvent;
 
 /** Takes events in; what the rooms that report something need to know of {@link DownloadEvents}. */
 export interface DownloadEventSink {

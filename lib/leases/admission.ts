@@ -109,13 +109,13 @@ export class Admission implements DeliveryWatch {
     if (running.generation === this.generation) {
       return;
     }
-    const { keys, needsStore } = this.request;
+    const { keys, needsStore, needsRecord } = this.request;
     const look = () => store.inspect({ ...keys, now: clock(), leased: false, terms: options.terms });
     const state = needsStore ? await calls.required(look) : await calls.optional(look);
     if (state && keys.issuedAt < state.revokedBefore) {
       throw new DownloadRefusal('LINK_REVOKED');
     }
-    if (state && needsStore && keys.issuedAt < state.since) {
+    if (state && needsRecord && keys.issuedAt < state.since) {
       throw new DownloadRefusal('LINK_USED_UP');
     }
   }

@@ -27,8 +27,10 @@ export interface AdmittedRequest {
   readonly keys: Revocable;
   /** Its uses are recorded: it is limited, or may be resumed after its expiry. */
   readonly leased: boolean;
-  /** Without the store's word it must be refused. */
+  /** Without the store's answer it must be refused. */
   readonly needsStore: boolean;
+  /** It must be refused if the store does not remember the time when it was issued. */
+  readonly needsRecord: boolean;
   readonly resumeWithin: number;
   /** The lease that the presented cookie belongs to. */
   readonly lease?: string;

@@ -15,6 +15,7 @@ import { revocationOf, type RevocationTarget } from './revocation-target.js';
 import { RunningDownloads } from './running-downloads.js';
 import { Settlements } from './settlements.js';
 import { StoreCalls } from './store-calls.js';
+import { StoreHealth } from './store-health.js';
 
 /** Milliseconds until downloads that could not be looked up again are tried once more. */
 const RECHECK_AFTER = 1000;
@@ -28,6 +29,7 @@ const LAST_ENDS_WITHIN = 2000;
  */
 export class LeaseKeeper {
   private readonly context: KeeperContext;
+  private readonly health: StoreHealth;
   private unsubscribe?: () => void;
   private recheckTimer?: NodeJS.Timeout;
 
@@ -37,13 +39,15 @@ export class LeaseKeeper {
    */
   constructor(options: LeaseOptions = {}, clock: () => number = Date.now, events?: DownloadEventSink) {
     const resolved = resolveLeaseOptions(options);
-    const store = resolved.store ?? new MemoryLeaseStore();
+    const { storeTimeout, failClosed } = resolved;
+    this.health = new StoreHealth({ storeTimeout, failClosed, clock, events });
+    const store = this.health.watch(resolved.store ?? new MemoryLeaseStore());
     this.context = {
       store,
       options: resolved,
       clock,
       events,
-      calls: new StoreCalls(resolved.storeTimeout, clock),
+      calls: new StoreCalls(storeTimeout, clock),
       settlements: new Settlements(store),
       running: new RunningDownloads(),
       budgets: new SharedBudgets(),
@@ -53,6 +57,7 @@ export class LeaseKeeper {
   /** To be called once, before the first request. Rejects for what a programmer has to mend. */
   async start(): Promise<void> {
     await this.context.store.open(this.context.clock());
+    this.health.start(() => this.revokedBefore({ linkId: '', resource: '' }));
     this.unsubscribe = this.context.store.subscribe({
       revoked: (revocation) => this.context.running.revoked(revocation),
       missed: () => void this.recheck(),
@@ -70,6 +75,7 @@ export class LeaseKeeper {
   /** To be called when the application ends: tells the store what is still to be told, and closes it. */
   async close(): Promise<void> {
     clearTimeout(this.recheckTimer);
+    this.health.stop();
     this.unsubscribe?.();
     await this.context.calls.optional(() => this.settled());
     this.context.settlements.close();
@@ -166,12 +172,14 @@ export class LeaseKeeper {
     const resumeWithin = link.resumeWithin ?? options.resumeWithin;
     const leased = link.maxDownloads !== undefined || resumeWithin > 0;
     const strict = link.strict ?? options.strict;
+    const needsRecord = link.maxDownloads !== undefined || link.revocable === true;
     return {
       link,
       client,
       keys: linkKeys(link),
       leased,
-      needsStore: link.maxDownloads !== undefined || link.revocable === true,
+      needsStore: needsRecord || options.failClosed,
+      needsRecord,
       resumeWithin,
       lease: leaseOfCookie(link.id, client.leaseCookie),
       clientKey: leased && !strict ? (options.clientKey ?? clientKey)(client) : undefined,
@@ -185,12 +193,16 @@ export class LeaseKeeper {
     return this.context.store.inspect({ now, linkId, resource, subject, lease, client, leased, terms });
   }
 
+  private async revokedBefore(keys: Omit<Revocable, 'issuedAt'>): Promise<number> {
+    const { store, clock, options } = this.context;
+    const query = { ...keys, now: clock(), leased: false, terms: options.terms };
+    return (await store.inspect(query)).revokedBefore;
+  }
+
   private async recheck(): Promise<void> {
-    const { running, store, clock, options } = this.context;
-    const isRevoked = async (keys: Revocable) => {
-      const state = await store.inspect({ ...keys, now: clock(), leased: false, terms: options.terms });
-      return keys.issuedAt < state.revokedBefore;
-    };
+    const { running, calls } = this.context;
+    const isRevoked = async (keys: Revocable) =>
+      keys.issuedAt < (await calls.required(() => this.revokedBefore(keys)));
     try {
       await running.recheck(isRevoked);
     } catch {
@@ -209,7 +221,7 @@ function refusalOf(
   if (link.issuedAt < state.revokedBefore) {
     return ['LINK_REVOKED'];
   }
-  if (link.issuedAt < state.since && request.needsStore) {
+  if (link.issuedAt < state.since && request.needsRecord) {
     // 410 and not 503: the store will not remember later either.
     return link.maxDownloads === undefined ? ['LINK_REVOKED', FORGOTTEN] : ['LINK_USED_UP', FORGOTTEN];
   }

@@ -36,6 +36,11 @@ export interface LeaseOptions {
   readonly maxLinkLife?: Duration;
   /** How long to wait for the store until a limited link is refused with 503. Default 2 seconds. */
   readonly storeTimeout?: Duration;
+  /**
+   * Whether links without a limit are refused with 503, too, while the store does not answer: nobody can then tell
+   * whether they were revoked. Default false: they are served.
+   */
+  readonly failClosed?: boolean;
   /** How often a running download reports its progress to the store. Default 1 second. */
   readonly reportEvery?: Duration;
   /**
@@ -56,6 +61,7 @@ export const LEASE_DEFAULTS = {
   strict: false,
   maxLinkLife: '8d',
   storeTimeout: '2s',
+  failClosed: false,
   reportEvery: '1s',
 } as const satisfies LeaseOptions;
 
@@ -68,6 +74,7 @@ export interface ResolvedLeaseOptions {
   readonly strict: boolean;
   readonly maxLinkLife: number;
   readonly storeTimeout: number;
+  readonly failClosed: boolean;
   readonly reportEvery: number;
   readonly clientKey?: (client: ClientDescription) => string | undefined;
 }
@@ -85,7 +92,7 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
       );
     }
   }
-  checkTypes(options, { strict: 'boolean', clientKey: 'function' }, 'leases.');
+  checkTypes(options, { strict: 'boolean', failClosed: 'boolean', clientKey: 'function' }, 'leases.');
   checkStore(options.store);
   resumeWithinInSeconds(options.resumeWithin ?? LEASE_DEFAULTS.resumeWithin, 'leases.resumeWithin');
   const duration = (name: DurationName) =>
@@ -104,6 +111,7 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
     strict: options.strict ?? LEASE_DEFAULTS.strict,
     maxLinkLife: duration('maxLinkLife'),
     storeTimeout: duration('storeTimeout'),
+    failClosed: options.failClosed ?? LEASE_DEFAULTS.failClosed,
     reportEvery: duration('reportEvery'),
   };
 }

@@ -1,11 +1,12 @@
+import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { type LeaseStore, type ReleaseAnswer, type ReleaseRequest } from './lease-store.js';
 
 /** Milliseconds between attempts while the store does not answer. */
 const RETRY_EVERY = 1000;
 
 /**
- * So many may wait for the store's answer, and so many to be told again. Of the latter the oldest is given up: what is
- * not released stays counted, which wrongs nobody's limit.
+ * Cap on reports under way, and on reports waiting to be repeated. Beyond it the oldest is dropped: its download stays
+ * counted, so no link can be used too often.
  */
 const MOST = 10_000;
 
@@ -15,6 +16,7 @@ export class Settlements {
   private inFlight = new Set<Promise<void>>();
   private timer?: NodeJS.Timeout;
   private closed = false;
+  private readonly logger = new ThrottledLogger('DownloadAuth');
 
   constructor(private readonly store: LeaseStore) {}
 
@@ -43,6 +45,9 @@ export class Settlements {
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
+    if (this.waiting.length > 0) {
+      this.lost(this.waiting.length);
+    }
     this.waiting = [];
   }
 
@@ -64,7 +69,15 @@ export class Settlements {
     this.waiting.push({ report, done });
     if (this.waiting.length > MOST) {
       this.waiting.shift();
+      this.lost(1);
     }
     this.timer ??= setTimeout(() => void this.flush(), RETRY_EVERY).unref();
+  }
+
+  private lost(reports: number): void {
+    this.logger.error(
+      'reports',
+      `The lease store was not told of the end of ${reports} download(s): they stay counted as running.`,
+    );
   }
 }

@@ -31,29 +31,33 @@ export class ThrottledLogger {
     this.logger = new Logger(context);
   }
 
-  error(key: string, message: string): void {
-    this.write('error', key, message);
+  /** Answers whether the line was written. */
+  error(key: string, message: string): boolean {
+    return this.write('error', key, message);
   }
 
-  warn(key: string, message: string): void {
-    this.write('warn', key, message);
+  /** Answers whether the line was written. */
+  warn(key: string, message: string): boolean {
+    return this.write('warn', key, message);
   }
 
-  log(key: string, message: string): void {
-    this.write('log', key, message);
+  /** Answers whether the line was written. */
+  log(key: string, message: string): boolean {
+    return this.write('log', key, message);
   }
 
-  private write(level: 'error' | 'warn' | 'log', key: string, message: string): void {
+  private write(level: 'error' | 'warn' | 'log', key: string, message: string): boolean {
     const now = performance.now();
     const name = this.written.has(key) || this.written.size < MAX_KEYS ? key : '';
     const last = this.written.get(name);
     if (last && now - last.at < this.everyMs) {
       last.omitted += 1;
-      return;
+      return false;
     }
     this.written.set(name, { at: now, omitted: 0 });
     const omitted = last?.omitted ? ` (and ${last.omitted} more like this since the last line)` : '';
     this.logger[level](printable(message) + omitted);
+    return true;
   }
 }
 

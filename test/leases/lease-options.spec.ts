@@ -8,6 +8,7 @@ describe('lease options', () => {
       terms: { idle: 3_600_000, life: 86_400_000, grace: 10_000, attempts: 3 },
       resumeWithin: 0,
       strict: false,
+      failClosed: false,
       maxLinkLife: 8 * 86_400_000,
       storeTimeout: 2000,
       reportEvery: 1000,

@@ -178,6 +178,7 @@ describe('a store of somebody else', () => {
     keeper = new LeaseKeeper({ store: broken }, clock);
     await keeper.start();
     await expect(keeper.admit(link(), ADA)).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
+    await keeper.close();
     expect(vi.getTimerCount()).toBe(0);
   });
 });
@@ -195,6 +196,7 @@ describe('a download that runs when the application ends', () => {
     if (milliseconds < 2000) answer.admission.ended({ status: 200, completed: false, bytes: 0 });
     else await vi.advanceTimersByTimeAsync(1);
     await ended;
+    await keeper.settled();
     expect(vi.getTimerCount()).toBe(0);
   });
 });

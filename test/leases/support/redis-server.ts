@@ -41,7 +41,7 @@ export class RedisServer {
   }
 
   /** Starts the server, with what it had on disk. */
-  async run(): Promise<void> {
+  async run({ password }: { password?: string } = {}): Promise<void> {
     const log = this.persistent ? ['--appendonly', 'yes', '--appendfsync', 'always'] : [];
     const args = [
       '--port',
@@ -53,6 +53,7 @@ export class RedisServer {
       '--save',
       '',
       ...log,
+      ...(password === undefined ? [] : ['--requirepass', password]),
     ];
     const server = spawn(PROGRAM!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.process = server;

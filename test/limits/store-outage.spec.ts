@@ -1,0 +1,91 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { type DownloadEvent } from '../../lib/index.js';
+import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
+import { hasRedis, RedisServer } from '../leases/support/redis-server.js';
+import { undo } from '../leases/support/shared-stores.js';
+import { MemoryLogger } from '../support/memory-logger.js';
+import { ADAPTERS } from '../support/test-app.js';
+import { type LimitedApp, startLimitedApp } from './support/limited-app.js';
+
+const PASSWORD = 'open-sesame-4711';
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(() => undo(cleanUps));
+
+/** Waits for what happens by itself within seconds. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+const outages = (events: readonly DownloadEvent[]) =>
+  events.map(({ type }) => type).filter((type) => type.startsWith('store'));
+
+describe.skipIf(!hasRedis).each(ADAPTERS)('an application whose Redis server fails, on %s', (adapter) => {
+  async function start(leases: { failClosed?: boolean } = {}) {
+    const server = await RedisServer.start();
+    cleanUps.push(() => server.remove());
+    await server.stop();
+    await server.run({ password: PASSWORD });
+    const logger = new MemoryLogger();
+    const url = server.url.replace('//', `//:${PASSWORD}@`);
+    const app = await startLimitedApp(adapter, {
+      logger,
+      options: { leases: { store: new RedisLeaseStore({ url }), storeTimeout: '500ms', ...leases } },
+      contents: { file: () => Buffer.from('unused') },
+    });
+    cleanUps.push(() => app.close());
+    app.contents.file = () => ({ found: true });
+    return { server, logger, app };
+  }
+
+  /** The status that an unlimited, revoked link gets. */
+  async function revoked(app: LimitedApp) {
+    const link = app.link('file');
+    await app.links.revoke({ link: link.id });
+    expect((await app.fetch(link)).status).toBe(410);
+    return async () => (await app.fetch(link)).status;
+  }
+
+  it.each([
+    ['is killed', undefined],
+    ['is restarted with another password', 'another'],
+  ])('and %s, logs one line without the password, and tells both ends in events', async (_, password) => {
+    const { server, logger, app } = await start();
+    const status = await revoked(app);
+    await server.stop();
+    if (password) {
+      await server.run({ password });
+    }
+    for (let i = 0; i < 20; i++) {
+      expect(await status()).toBe(200);
+    }
+    expect(outages(app.events)).toEqual(['storeUnavailable']);
+    const lines = logger.lines.filter((line) => line.includes('The lease store fails'));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^error .*Other links are served, the revoked ones too/);
+    await server.stop();
+    await server.run({ password: PASSWORD });
+    await until(() => outages(app.events).length === 2);
+    expect(outages(app.events)).toEqual(['storeUnavailable', 'storeAvailable']);
+    expect(logger.text).toContain('The lease store answers again');
+    expect(await status()).toBe(410);
+    expect(logger.text + JSON.stringify(app.events)).not.toContain(PASSWORD);
+  });
+
+  it('refuses links without a limit, too, where failClosed is set', async () => {
+    const { server, logger, app } = await start({ failClosed: true });
+    const [other, status] = [app.link('file'), await revoked(app)];
+    expect((await app.fetch(other)).status).toBe(200);
+    await server.stop();
+    expect(await status()).toBe(503);
+    const refused = await app.fetch(other);
+    expect([refused.status, refused.code]).toEqual([503, 'STORE_UNAVAILABLE']);
+    expect(logger.text).toContain('So are all other links (leases.failClosed)');
+    await server.run({ password: PASSWORD });
+    await until(() => outages(app.events).length === 2);
+    expect((await app.fetch(other)).status).toBe(200);
+    expect(await status()).toBe(410);
+  });
+});
