@@ -1,7 +1,6 @@
 import { type StreamableFile } from '@nestjs/common';
 import { type IncomingMessage } from 'node:http';
-import { DeliveryBody } from './body/delivery-body.js';
-import { isPlainResponse } from './body/plain-response.js';
+import { DeliveryBody } from './body.js';
 import { DeliveredFile } from './delivered-file.js';
 import { type DeliveryContext } from './delivery-context.js';
 import { toHttpException } from './delivery-failure.js';
@@ -89,7 +88,7 @@ async function carryOut(
   const layout = delegation ? plainLayout([]) : layOut(plan, representation, type, boundary);
   const run = new DeliveryRun(port, plan.status, layout, context.watch ?? {});
   try {
-    const body = await openBody(representation, layout, run, port, context.options.fastPath);
+    const body = await openBody(representation, layout, run, port);
     writeFields(port, { plan, representation, layout, boundary, delegation, context, now: Date.now() });
     const hasType = plan.status !== 304 && plan.status !== 412 && plan.status !== 416;
     return new DeliveredFile(body, hasType ? type : undefined);
@@ -119,15 +118,12 @@ async function openBody(
   layout: BodyLayout,
   run: DeliveryRun,
   port: ResponsePort,
-  fastPath: boolean,
 ): Promise<DeliveryBody | undefined> {
   if (layout.length === 0) {
     await representation.close();
     return undefined;
   }
-  const { ledger } = run;
-  const failed = (error: unknown) => run.fail(error);
-  const body = new DeliveryBody({ layout, source: representation.bytes(), ledger, fastPath, failed });
+  const body = new DeliveryBody(layout, representation.bytes(), run);
   let isGone = false;
   const gone = run.gone.then(() => {
     isGone = true;
@@ -136,7 +132,7 @@ async function openBody(
     }
   });
   try {
-    const primed = body.prime(isPlainResponse(port.raw));
+    const primed = body.prime(layout.length, port.raw);
     primed.catch(() => {});
     await Promise.race([primed, gone]);
   } catch (error) {

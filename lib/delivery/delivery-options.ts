@@ -37,11 +37,6 @@ export interface DeliveryOptions {
   readonly maxRanges?: number;
   /** Let the proxy in front send files; false: this process does. Default false. */
   readonly offload?: OffloadOptions | false;
-  /**
-   * Send file bodies from one reused buffer where the response allows it. A download that is alone is read without the
-   * thread pool while that costs no waiting, from local disks of Linux only. Default true.
-   */
-  readonly fastPath?: boolean;
 }
 
 /** {@link DeliveryOptions} with every default filled in. */
@@ -60,7 +55,6 @@ export const DEFAULT_DELIVERY: ResolvedDelivery = Object.freeze({
   ranges: true,
   maxRanges: 16,
   offload: false,
-  fastPath: true,
 });
 
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -94,7 +88,6 @@ const CHECKS: Record<keyof DeliveryOptions, readonly [(value: unknown) => boolea
     (value) => value === false || checkOffload(value) === undefined,
     "write { type: 'x-accel-redirect', root: '/srv/files', prefix: '/protected/' } or { type: 'x-sendfile', root: '/srv/files' }, or false",
   ],
-  fastPath: [isBoolean, 'write true or false'],
 };
 
 /**

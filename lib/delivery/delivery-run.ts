@@ -1,6 +1,7 @@
-import { SentLedger } from './body/sent-ledger.js';
-import { type DeliveryWatch } from './delivery-watch.js';
+import { type BodyObserver } from './body.js';
+import { type Chunk } from './body-reader.js';
 import { logFailure } from './delivery-failure.js';
+import { type ByteInterval, type DeliveryWatch } from './delivery-watch.js';
 import { type BodyLayout } from './multipart-byteranges.js';
 import { onResponseClose } from './response-close.js';
 import { type ResponsePort } from './response-port.js';
@@ -9,13 +10,16 @@ import { type ResponsePort } from './response-port.js';
  * One delivery from its decision to its end: tells the observer how it ended, exactly once, and lets it be
  * stopped.
  */
-export class DeliveryRun {
-  readonly ledger: SentLedger;
+export class DeliveryRun implements BodyObserver {
   /** Settles when the client has left or has everything; never rejects. */
   readonly gone: Promise<void>;
   readonly #abort = () => this.port.destroy();
   #error: unknown;
   #ended = false;
+  /** Bytes of the representation that were sent; framing does not count. */
+  #bytes = 0;
+  /** Bytes whose writing has begun and not ended. */
+  #writing: ByteInterval | undefined;
 
   constructor(
     private readonly port: ResponsePort,
@@ -23,7 +27,6 @@ export class DeliveryRun {
     private readonly layout: BodyLayout,
     private readonly watch: DeliveryWatch,
   ) {
-    this.ledger = new SentLedger(layout.segments, watch.sent?.bind(watch));
     this.gone = new Promise((resolve) => {
       onResponseClose(port.raw, () => {
         this.#end();
@@ -33,6 +36,18 @@ export class DeliveryRun {
     watch.signal?.addEventListener('abort', this.#abort, { once: true });
     if (watch.signal?.aborted) {
       this.#abort();
+    }
+  }
+
+  writing({ interval }: Chunk): void {
+    this.#writing = interval;
+  }
+
+  wrote({ interval }: Chunk): void {
+    this.#writing = undefined;
+    if (interval) {
+      this.#bytes += interval.end - interval.start;
+      this.watch.sent?.(interval.start, interval.end);
     }
   }
 
@@ -60,15 +75,15 @@ export class DeliveryRun {
       (sum, part) => sum + (Buffer.isBuffer(part) ? 0 : part.end - part.start),
       0,
     );
-    const hasAll = expected === Infinity || this.ledger.bytes === expected;
+    const hasAll = expected === Infinity || this.#bytes === expected;
     const completed =
       this.#error === undefined && hasAll && raw.writableFinished && raw.statusCode === this.status;
     try {
       this.watch.ended?.({
         status: raw.statusCode,
         completed,
-        bytes: this.ledger.bytes,
-        unconfirmed: this.ledger.unconfirmed,
+        bytes: this.#bytes,
+        unconfirmed: this.#writing && [this.#writing],
         error: this.#error,
       });
     } catch (error) {

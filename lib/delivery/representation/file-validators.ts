@@ -14,7 +14,7 @@ const COARSE = 2000;
 /**
  * The validators of a file, from the descriptor that is then read.
  *
- * The entity tag is a digest (inode numbers are nobody's business) of size, device, inode, modification
+ * The entity tag is a digest (inode numbers stay private) of size, device, inode, modification
  * and change time in nanoseconds, and the slice. The change time is what moves when a file is overwritten in
  * place and its modification time set back, as rsync and archivers do.
  *
@@ -25,7 +25,7 @@ const COARSE = 2000;
 export async function fileValidators(file: OpenFile, slice: string): Promise<Required<Validators>> {
   if (sinceChange(file) < TICK) {
     await setTimeout(TICK);
-    file.refresh();
+    await file.refresh();
   }
   const { size, dev, ino, mtimeNs, ctimeNs } = file.stats;
   const identity = `${size} ${dev} ${ino} ${mtimeNs} ${ctimeNs} ${slice}`;

@@ -1,7 +1,7 @@
 import { type ReadStream } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { contentType } from 'mime-types';
-import { FileSource } from '../body/file.source.js';
+import { FileSource } from '../file.source.js';
 import { missingFile } from '../delivery-failure.js';
 import { type FileDownloadOptions } from '../download.js';
 import { adoptFileStream, openFile, type OpenFile } from './open-file.js';

@@ -1,23 +1,12 @@
-import {
-  close,
-  closeSync,
-  constants,
-  fstatSync,
-  open,
-  read,
-  readlinkSync,
-  readSync,
-  type BigIntStats,
-  type ReadStream,
-} from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
+import { close, constants, fstat, open, read, type BigIntStats, type ReadStream } from 'node:fs';
+import { readlink, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { missingFile } from '../delivery-failure.js';
-import { type StorageDevice, storageDevice } from './storage-device.js';
 
 const openAsync = promisify(open);
 const closeAsync = promisify(close);
+const fstatAsync = promisify(fstat);
 
 // A FIFO without a writer must not block a thread of the pool; regular files do not notice. Absent on Windows.
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
@@ -25,24 +14,9 @@ const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 
 const DESTROYED = 'The file stream was destroyed before it could be sent.';
 
-/**
- * In this thread: a descriptor that was opened a moment ago has its attributes in memory, on network file systems
- * too, and handing the question to the thread pool costs twenty times what the answer does.
- */
-function describe(fd: number): BigIntStats {
-  return fstatSync(fd, { bigint: true });
-}
-
-/**
- * In this thread as long as that is quick: to close what was only read from is a matter of a microsecond on a file
- * system of the kernel's own, and a hand-over to the thread pool is the dearest part of a small download.
- */
-async function free(fd: number, device: StorageDevice): Promise<void> {
-  if (device.isPrompt) {
-    device.ask(0, () => closeSync(fd));
-  } else {
-    await closeAsync(fd);
-  }
+/** In the thread pool: a network file system may ask its server. */
+function describe(fd: number): Promise<BigIntStats> {
+  return fstatAsync(fd, { bigint: true });
 }
 
 /** A descriptor that this package owns, and what it said of itself when it was opened. */
@@ -51,7 +25,6 @@ export class OpenFile {
   #reads = 0;
   #closing: (() => void) | undefined;
   #closed: Promise<void> | undefined;
-  readonly #device: StorageDevice;
 
   constructor(
     fd: number,
@@ -60,12 +33,6 @@ export class OpenFile {
     public stats: BigIntStats,
   ) {
     this.#fd = fd;
-    this.#device = storageDevice(stats.dev);
-    const identified = this.#device.identify(this.selfLink);
-    if (identified) {
-      this.#reads++;
-      void identified.then(() => this.#readIsOver());
-    }
   }
 
   /** The link under which Linux shows where the descriptor really leads. */
@@ -74,28 +41,20 @@ export class OpenFile {
   }
 
   /** Asks the descriptor again. */
-  refresh(): void {
-    this.stats = describe(this.#fd);
+  async refresh(): Promise<void> {
+    this.stats = await describe(this.#fd);
   }
 
   /** Reads up to `length` bytes at `position` into the buffer; resolves with how many, 0 at the end of the file. */
-  async read(buffer: Buffer, length: number, position: number): Promise<number> {
-    return this.#closed ? 0 : this.#readInPool(buffer, length, position);
-  }
-
-  /** The same, in this thread while that is known to be a matter of copying memory. */
-  async readPromptly(buffer: Buffer, length: number, position: number): Promise<number> {
-    if (this.#closed || !this.#device.isPromptDisk) {
-      return this.read(buffer, length, position);
+  read(buffer: Buffer, length: number, position: number): Promise<number> {
+    if (this.#closed) {
+      return Promise.resolve(0);
     }
-    return this.#device.ask(length, () => readSync(this.#fd, buffer, 0, length, position));
-  }
-
-  #readInPool(buffer: Buffer, length: number, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#reads++;
       read(this.#fd, buffer, 0, length, position, (error, count) => {
-        this.#readIsOver();
+        this.#reads--;
+        this.#closing?.();
         if (error) {
           reject(error);
         } else {
@@ -103,11 +62,6 @@ export class OpenFile {
         }
       });
     });
-  }
-
-  #readIsOver(): void {
-    this.#reads--;
-    this.#closing?.();
   }
 
   /**
@@ -119,7 +73,7 @@ export class OpenFile {
       this.#closing = () => {
         if (this.#reads === 0) {
           this.#closing = undefined;
-          free(this.#fd, this.#device).then(resolve, reject);
+          closeAsync(this.#fd).then(resolve, reject);
         }
       };
       this.#closing();
@@ -149,7 +103,7 @@ export async function openFile(path: string, root?: string): Promise<OpenFile> {
   }
   const file = await own(await openAsync(real, READ_ONLY | NO_FOLLOW), real);
   try {
-    const place = placeOf(file);
+    const place = await placeOf(file);
     if (!(place === undefined ? await liesAt(real, file) : isInside(realRoot, place))) {
       throw missingFile();
     }
@@ -170,10 +124,10 @@ function isInside(root: string, path: string): boolean {
   return inside !== '' && !isAbsolute(inside) && inside.split(sep)[0] !== '..';
 }
 
-/** Where the descriptor really is, if the system tells; it has that in memory. */
-function placeOf(file: OpenFile): string | undefined {
+/** Where the descriptor really is, if the system tells. */
+async function placeOf(file: OpenFile): Promise<string | undefined> {
   try {
-    return process.platform === 'linux' ? readlinkSync(file.selfLink) : undefined;
+    return process.platform === 'linux' ? await readlink(file.selfLink) : undefined;
   } catch {
     return undefined;
   }
@@ -196,7 +150,7 @@ async function liesAt(real: string, { stats }: OpenFile): Promise<boolean> {
  */
 export async function adoptFileStream(stream: ReadStream, path: string): Promise<OpenFile | undefined> {
   const fd = await descriptorOf(stream);
-  const stats = describe(fd);
+  const stats = await describe(fd);
   if (!stats.isFile() && !stats.isDirectory()) {
     return undefined;
   }
@@ -222,7 +176,7 @@ function descriptorOf(stream: ReadStream): Promise<number> {
       stream.once('error', fail);
       stream.once('close', closed);
       stream.once('open', (opened) => {
-        // Every stream closes in the end: to make an error of that is dear
+        // Avoids allocating an error on a normal close
         stream.off('error', fail).off('close', closed);
         resolve(opened);
       });
@@ -232,7 +186,7 @@ function descriptorOf(stream: ReadStream): Promise<number> {
 
 async function own(fd: number, path: string): Promise<OpenFile> {
   try {
-    return new OpenFile(fd, path, describe(fd));
+    return new OpenFile(fd, path, await describe(fd));
   } catch (error) {
     await closeAsync(fd);
     throw error;

@@ -1,16 +1,25 @@
 import { InternalServerErrorException, Logger, type StreamableFile } from '@nestjs/common';
+import { createHash } from 'node:crypto';
 import fs, { ReadStream } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
-import { isByteStream, type DownloadContent, type DownloadOptions } from '../download.js';
+import { type ByteSource } from '../body-reader.js';
+import {
+  type ByteStream,
+  type DownloadContent,
+  type DownloadOptions,
+  type DownloadSource,
+  isByteStream,
+} from '../download.js';
 import { toEntityTag } from '../entity-tag.js';
 import { isFieldValue } from '../field-value.js';
-import { bytesRepresentation } from './bytes.representation.js';
+import { nextTurn } from '../next-turn.js';
+import { StreamSource } from '../stream.source.js';
 import { fileRepresentation, fileStreamRepresentation, typeOf } from './file.representation.js';
-import { opaqueRepresentation } from './opaque.representation.js';
 import { type Representation } from './representation.js';
-import { sourceRepresentation } from './source.representation.js';
 
 const DEFAULT_TYPE = 'application/octet-stream';
+/** Bytes that are hashed, or written, before the event loop may poll. */
+const SLICE = 256 * 1024;
 
 /** Everything of a `Download` but a redirect. */
 export type DeliverableContent = Exclude<DownloadContent, { kind: 'redirect' }>;
@@ -151,4 +160,70 @@ function takeBytes(stream: Readable): Uint8Array | undefined {
     stream.readableEncoding === null &&
     isUntouched(stream);
   return isMadeOfBytes ? ((stream.read() as Buffer | null) ?? Buffer.alloc(0)) : undefined;
+}
+
+/** Bytes in memory. The entity tag is a digest of them, so it is as strong as can be. */
+async function bytesRepresentation(bytes: Uint8Array, withEtag = true): Promise<Representation> {
+  return {
+    length: bytes.length,
+    seekable: true,
+    etag: withEtag ? `"${await digestOf(bytes)}"` : undefined,
+    bytes: () => bytesSource(bytes),
+    close: () => Promise.resolve(),
+  };
+}
+
+async function digestOf(bytes: Uint8Array): Promise<string> {
+  const digest = createHash('sha256');
+  for (let start = 0; start < bytes.length; start += SLICE) {
+    if (start > 0) {
+      await nextTurn();
+    }
+    digest.update(bytes.subarray(start, start + SLICE));
+  }
+  return digest.digest('base64url').slice(0, 22);
+}
+
+/** Handed on without a copy, in slices that keep the write callbacks, and what they count, close to what was sent. */
+function bytesSource(bytes: Uint8Array): ByteSource {
+  return {
+    read: (position, end, size) =>
+      Promise.resolve(bytes.subarray(position, Math.min(end, position + Math.max(size, SLICE)))),
+    close: () => Promise.resolve(),
+  };
+}
+
+/** Content that the application opens at an offset. */
+function sourceRepresentation(source: DownloadSource): Representation {
+  return {
+    length: source.length,
+    seekable: true,
+    etag: source.etag === undefined ? undefined : toEntityTag(source.etag),
+    lastModified: source.lastModified?.getTime(),
+    bytes: () => new StreamSource((start, end, signal) => source.open({ start, end, signal })),
+    close: () => Promise.resolve(),
+  };
+}
+
+/**
+ * A stream that can be read once, from its start: no ranges.
+ *
+ * @param length bytes it will give, where somebody said
+ */
+function opaqueRepresentation(stream: ByteStream, length: number | undefined): Representation {
+  if (stream instanceof Readable) {
+    stream.on('error', () => {});
+  }
+  return {
+    length,
+    seekable: false,
+    bytes: () => new StreamSource(() => stream),
+    close: async () => {
+      if (stream instanceof Readable) {
+        stream.destroy();
+      } else {
+        await stream[Symbol.asyncIterator]().return?.();
+      }
+    },
+  };
 }

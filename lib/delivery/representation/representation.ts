@@ -1,4 +1,4 @@
-import { type ByteSource } from '../body/byte-source.js';
+import { type ByteSource } from '../body-reader.js';
 import { type DispositionType } from '../content-disposition.js';
 import { type OffloadOptions } from '../offload.js';
 import { type PlannedRepresentation } from '../delivery-plan.js';

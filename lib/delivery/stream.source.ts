@@ -1,7 +1,8 @@
 import { Logger } from '@nestjs/common';
 import { Readable } from 'node:stream';
-import { type ByteStream } from '../download.js';
-import { type ByteSource } from './byte-source.js';
+import { type ByteSource } from './body-reader.js';
+import { type ByteStream } from './download.js';
+import { nextTurn } from './next-turn.js';
 
 /** Starts reading at `start`; `end` is exclusive. */
 export type OpenStream = (
@@ -12,6 +13,8 @@ export type OpenStream = (
 
 /** Milliseconds that a stream gets to end by itself after its last wanted byte, so that its connection can be kept. */
 const GRACE = 1000;
+/** Bytes up to which a chunk of the stream is passed on as it is: more would hold the event loop while it is written. */
+const LARGE = 256 * 1024;
 const EMPTY = new Uint8Array(0);
 
 /**
@@ -23,10 +26,12 @@ export class StreamSource implements ByteSource {
   #abort = new AbortController();
   #current: { end: number; stream: ByteStream; iterator: AsyncIterator<unknown>; read: number } | undefined;
   #closed = false;
+  /** What the stream gave beyond what was asked for at once. */
+  #rest: Uint8Array = EMPTY;
 
   constructor(private readonly open: OpenStream) {}
 
-  async read(position: number, end: number): Promise<Uint8Array> {
+  async read(position: number, end: number, size: number): Promise<Uint8Array> {
     if (this.#current?.end !== end || this.#current.read !== position) {
       await this.#start(position, end);
     }
@@ -34,25 +39,19 @@ export class StreamSource implements ByteSource {
     if (!current) {
       return EMPTY;
     }
-    for (;;) {
-      const { done, value } = (await current.iterator.next()) as IteratorResult<unknown, unknown>;
-      if (done) {
-        return EMPTY;
-      }
-      const bytes = toBytes(value);
-      if (bytes.length > 0) {
-        const wanted = bytes.length > end - position ? this.#cut(bytes, end - position) : bytes;
-        current.read = position + wanted.length;
-        if (current.read === end) {
-          this.#finish();
-        }
-        return wanted;
-      }
+    const bytes = this.#rest.length > 0 ? this.#rest : await nextBytes(current.iterator);
+    const length = Math.min(bytes.length, Math.max(size, LARGE), end - position);
+    this.#rest = bytes.subarray(length);
+    current.read = position + length;
+    if (current.read === end) {
+      this.#finish();
     }
+    return bytes.subarray(0, length);
   }
 
   close(): Promise<void> {
     this.#closed = true;
+    this.#rest = EMPTY;
     if (this.#current) {
       this.#abort.abort();
       release(this.#current);
@@ -91,6 +90,11 @@ export class StreamSource implements ByteSource {
     if (!current) {
       return;
     }
+    const isLonger = this.#rest.length > 0;
+    this.#rest = EMPTY;
+    if (isLonger) {
+      this.#warn();
+    }
     const abort = this.#abort;
     const stop = () => {
       clearTimeout(timer);
@@ -99,7 +103,7 @@ export class StreamSource implements ByteSource {
     };
     const timer = setTimeout(stop, GRACE).unref();
     current.iterator.next().then(({ done, value }) => {
-      if (!done && toBytes(value).length > 0) {
+      if (!done && !isLonger && toBytes(value).length > 0) {
         this.#warn();
       }
       if (done) {
@@ -108,11 +112,6 @@ export class StreamSource implements ByteSource {
         stop();
       }
     }, stop);
-  }
-
-  #cut(bytes: Uint8Array, length: number): Uint8Array {
-    this.#warn();
-    return bytes.subarray(0, length);
   }
 
   #warn(): void {
@@ -125,6 +124,18 @@ export class StreamSource implements ByteSource {
 const NOTHING: ByteStream = {
   [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }),
 };
+
+/** The next bytes of the stream, none at its end. A stream may give any number of empty chunks, all at once. */
+async function nextBytes(iterator: AsyncIterator<unknown>): Promise<Uint8Array> {
+  for (;;) {
+    const { done, value } = (await iterator.next()) as IteratorResult<unknown, unknown>;
+    const bytes = done ? EMPTY : toBytes(value);
+    if (done || bytes.length > 0) {
+      return bytes;
+    }
+    await nextTurn();
+  }
+}
 
 /** Not awaited: a generator that stalls would never answer. */
 function release({ stream, iterator }: { stream: ByteStream; iterator: AsyncIterator<unknown> }): void {

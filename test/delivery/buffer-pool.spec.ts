@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PooledBuffer } from '../../../lib/delivery/body/buffer-pool.js';
+import { PooledBuffer } from '../../lib/delivery/buffer-pool.js';
 
 describe('a pooled buffer', () => {
   it('has the next power of two, at least 4 KiB', () => {

@@ -1,20 +1,10 @@
-import { type OpenFile } from '../representation/open-file.js';
+import { type ByteSource } from './body-reader.js';
 import { PooledBuffer } from './buffer-pool.js';
-import { type ByteSource } from './byte-source.js';
-
-/** Bytes of a chunk, beyond which a download counts as a fast one. */
-const SMALL = 64 * 1024;
-
-/**
- * The downloads that have begun, and those among them that have come to larger chunks. One alone is read in this
- * thread: to wake the thread pool for it costs more than to copy the bytes. Several keep the pool awake, and share its
- * cores while this thread writes; a fast one is as good as alone among slow ones.
- */
-const running = new Set<FileSource>();
-const fast = new Set<FileSource>();
+import { type OpenFile } from './representation/open-file.js';
 
 /** Bytes of an open file, or of a slice of one. Owns the descriptor. */
 export class FileSource implements ByteSource {
+  readonly inPool = true;
   #pooled: PooledBuffer | undefined;
 
   /**
@@ -35,13 +25,9 @@ export class FileSource implements ByteSource {
     }
     const pooled = this.#fitting(wanted);
     const { bytes } = pooled;
-    const isAlone = this.#isAlone(wanted);
     pooled.busy();
     try {
-      const count = isAlone
-        ? await this.file.readPromptly(bytes, wanted, this.offset + position)
-        : await this.file.read(bytes, wanted, this.offset + position);
-      return bytes.subarray(0, count);
+      return bytes.subarray(0, await this.file.read(bytes, wanted, this.offset + position));
     } finally {
       pooled.idle();
     }
@@ -60,20 +46,8 @@ export class FileSource implements ByteSource {
   }
 
   close(): Promise<void> {
-    running.delete(this);
-    fast.delete(this);
     this.#pooled?.retire();
     return this.file.close();
-  }
-
-  #isAlone(wanted: number): boolean {
-    running.add(this);
-    if (wanted <= SMALL) {
-      fast.delete(this);
-      return running.size === 1;
-    }
-    fast.add(this);
-    return fast.size === 1;
   }
 
   /** The buffer at hand, or another where it is too small, or so large that a slow client would waste it. */

@@ -1,9 +1,8 @@
 import { Logger } from '@nestjs/common';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { DeliveryBody } from '../../../lib/delivery/body/delivery-body.js';
-import { SentLedger } from '../../../lib/delivery/body/sent-ledger.js';
-import { plainLayout } from '../../../lib/delivery/multipart-byteranges.js';
+import { DeliveryBody } from '../../lib/delivery/body.js';
+import { plainLayout } from '../../lib/delivery/multipart-byteranges.js';
 
 describe('a body whose source cannot be closed', () => {
   const layout = plainLayout([{ start: 0, end: 3 }]);
@@ -19,17 +18,16 @@ describe('a body whose source cannot be closed', () => {
       read: async () => Buffer.from('a'),
       close: vi.fn(() => Promise.reject(new Error('EIO: the file system is gone'))),
     };
-    const failed = vi.fn();
-    const ledger = new SentLedger(layout.segments);
-    const body = new DeliveryBody({ layout, source, ledger, fastPath: false, failed });
-    for (let i = 0; i < reads; i++) await body.next(1, false);
+    const fail = vi.fn();
+    const body = new DeliveryBody(layout, source, { writing: vi.fn(), wrote: vi.fn(), fail });
+    for (let i = 0; i < reads; i++) await body.reader.next(1, false);
     const errors = vi.fn();
     body.on('error', errors);
     body.destroy();
     await once(body, 'close');
     expect(source.close).toHaveBeenCalledTimes(1);
     expect(errors).not.toHaveBeenCalled();
-    expect(failed).not.toHaveBeenCalled();
+    expect(fail).not.toHaveBeenCalled();
     expect(logged).toHaveBeenCalledWith(expect.stringContaining('EIO'));
   });
 
@@ -38,12 +36,11 @@ describe('a body whose source cannot be closed', () => {
       read: () => Promise.reject(new Error('the content fails')),
       close: () => Promise.reject(new Error('EIO: the file system is gone')),
     };
-    const failed = vi.fn();
-    const ledger = new SentLedger(layout.segments);
-    const body = new DeliveryBody({ layout, source, ledger, fastPath: false, failed });
+    const fail = vi.fn();
+    const body = new DeliveryBody(layout, source, { writing: vi.fn(), wrote: vi.fn(), fail });
     body.resume();
     const [error] = (await once(body, 'error')) as [Error];
     expect(error.message).toBe('the content fails');
-    expect(failed).toHaveBeenCalledWith(error);
+    expect(fail).toHaveBeenCalledWith(error);
   });
 });

@@ -1,0 +1,124 @@
+import { type ByteInterval } from './delivery-watch.js';
+import { type BodyLayout } from './multipart-byteranges.js';
+import { nextTurn } from './next-turn.js';
+
+/** Where the bytes of a body come from. Reads do not overlap: the next one starts after the last has settled. */
+export interface ByteSource {
+  /** Every read goes through the thread pool, so that the event loop polls in between. */
+  readonly inPool?: boolean;
+  /**
+   * The next bytes at `position`: at least one, never past `end`, at most `size`; none where the content ends early.
+   *
+   * @param end of the interval being sent, exclusive; Infinity where only the end of the stream tells
+   * @param reuse the caller is done with the bytes when it calls {@link written}, so that the source may read
+   *   into the same memory again
+   */
+  read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array>;
+  /** The receiver of the bytes last read may have written them, and still holds on to them. */
+  lend?(): void;
+  /** The bytes last lent are no longer needed. Never called if the write's callback is lost. */
+  written?(): void;
+  /** The bytes last read went to a reader that may keep them: their memory must not be used again. */
+  giveAway?(): void;
+  /** Frees whatever is held; resolves when it is free. Safe to call more than once, and while a read is under way. */
+  close(): Promise<void>;
+}
+
+/** Bytes of a body in the order in which they are sent. */
+export interface Chunk {
+  readonly bytes: Uint8Array;
+  /** Which bytes of the representation they are; undefined for multipart framing. */
+  readonly interval?: ByteInterval;
+}
+
+/** What a body that ends before its announced length fails with. */
+export class TruncatedContentError extends Error {
+  /** @param missing bytes that were announced and not there */
+  constructor(readonly missing: number) {
+    super('The content of a download ended before its announced length.');
+    this.name = 'TruncatedContentError';
+  }
+}
+
+/** Reads a body segment by segment, and lets the event loop poll between any two chunks. */
+export class BodyReader {
+  #segment = 0;
+  #offset = 0;
+  #left: number;
+  #hasRead = false;
+  #primed: Chunk | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(
+    private readonly layout: BodyLayout,
+    readonly source: ByteSource,
+  ) {
+    this.#left = layout.length;
+  }
+
+  /** Every byte was read; what was read last may still have to be written. */
+  get isComplete(): boolean {
+    return this.#left === 0;
+  }
+
+  get isEmpty(): boolean {
+    return this.isComplete && !this.#primed;
+  }
+
+  /** Reads the first chunk, so that content which cannot be read becomes an error answer. */
+  async prime(size: number, reuse: boolean): Promise<void> {
+    this.#primed = await this.#take(size, reuse);
+  }
+
+  /**
+   * The next chunk; undefined at the end of a body of unknown length, and after {@link close}.
+   *
+   * @throws TruncatedContentError where the content ends early; what the source throws
+   */
+  async next(size: number, reuse: boolean): Promise<Chunk | undefined> {
+    const primed = this.#primed;
+    this.#primed = undefined;
+    return primed ?? (await this.#take(size, reuse));
+  }
+
+  close(): Promise<void> {
+    this.#primed = undefined;
+    this.#closed ??= this.source.close();
+    return this.#closed;
+  }
+
+  async #take(size: number, reuse: boolean): Promise<Chunk | undefined> {
+    const segment = this.layout.segments[this.#segment];
+    if (this.#hasRead && !(this.source.inPool && !Buffer.isBuffer(segment))) {
+      await nextTurn();
+    }
+    this.#hasRead = true;
+    if (!segment || this.#closed || this.#left === 0) {
+      return undefined;
+    }
+    if (Buffer.isBuffer(segment)) {
+      this.#advance(segment.length, segment.length);
+      return { bytes: segment };
+    }
+    const start = segment.start + this.#offset;
+    const bytes = await this.source.read(start, segment.end, size, reuse);
+    if (bytes.length === 0) {
+      if (this.#left !== Infinity) {
+        throw new TruncatedContentError(this.#left);
+      }
+      this.#left = 0;
+      return undefined;
+    }
+    this.#advance(bytes.length, segment.end - segment.start);
+    return { bytes, interval: { start, end: start + bytes.length } };
+  }
+
+  #advance(count: number, length: number): void {
+    this.#left -= count;
+    this.#offset += count;
+    if (this.#offset === length) {
+      this.#segment++;
+      this.#offset = 0;
+    }
+  }
+}

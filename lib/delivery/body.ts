@@ -1,0 +1,110 @@
+import { type ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { BodyReader, type ByteSource, type Chunk } from './body-reader.js';
+import { logFailure } from './delivery-failure.js';
+import { type BodyLayout } from './multipart-byteranges.js';
+import { firstChunk, isPlainResponse, pump } from './pump.js';
+
+/** Bytes per read where the body is an ordinary stream, as Node's own file stream has it. */
+const ORDINARY_CHUNK = 64 * 1024;
+
+/** Whoever keeps account of a body. */
+export interface BodyObserver {
+  /** The chunk is being written; not called where nobody tells when it was. */
+  writing(chunk: Chunk): void;
+  /** The kernel took the chunk; of an ordinary stream, its reader did. */
+  wrote(chunk: Chunk): void;
+  /** Called once, with what made the body fail after its headers may have been sent. */
+  fail(error: unknown): void;
+}
+
+/**
+ * The body of an answer as Nest's adapters and Fastify expect it: a Readable.
+ *
+ * Piped into a plain `ServerResponse` it takes over: it reads into one buffer, writes it, waits until the
+ * kernel took it, reads again. What costs CPU in an ordinary file stream is that every chunk is a fresh
+ * allocation, which drives the garbage collector into full collections. Piped anywhere else, or read in
+ * any other way, it is an ordinary stream whose chunks belong to the reader.
+ */
+export class DeliveryBody extends Readable {
+  readonly reader: BodyReader;
+
+  constructor(
+    layout: BodyLayout,
+    source: ByteSource,
+    readonly observer: BodyObserver,
+  ) {
+    super({ highWaterMark: ORDINARY_CHUNK });
+    this.reader = new BodyReader(layout, source);
+  }
+
+  /**
+   * Reads the first chunk.
+   *
+   * @param length of the body, bytes
+   * @param response where it will go as far as can be seen
+   */
+  prime(length: number, response: ServerResponse): Promise<void> {
+    return this.reader.prime(firstChunk(length), isPlainResponse(response));
+  }
+
+  override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
+    if (options?.end !== false && isPlainResponse(destination)) {
+      void pump(this, destination);
+      return destination;
+    }
+    try {
+      // Of an empty body, Node says the length when it ends
+      if (!this.reader.isEmpty) {
+        sendHeaders(destination);
+      }
+    } catch (error) {
+      this.fail(error);
+      return destination;
+    }
+    return super.pipe(destination, options);
+  }
+
+  override _read(): void {
+    const { reader, observer } = this;
+    reader.source.giveAway?.();
+    void reader
+      .next(ORDINARY_CHUNK, false)
+      .then((chunk) => {
+        if (!this.destroyed) {
+          this.push(chunk?.bytes ?? null);
+          if (chunk) {
+            observer.wrote(chunk);
+          }
+        }
+      })
+      .catch((error: unknown) => this.fail(error));
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    // What was sent is sent: an error here would reach nobody where the client has left, and end the process
+    void this.reader
+      .close()
+      .catch(logFailure)
+      .then(() => callback(error));
+  }
+
+  /** The body cannot go on; a client must not take what it has for the whole. */
+  fail(error: unknown): void {
+    if (!this.destroyed) {
+      this.observer.fail(error);
+      this.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+}
+
+/**
+ * Sends the headers now, where the caller can catch what Node or a listener thinks of them: thrown at the first write
+ * of a stream, it would reach nobody and end the process.
+ */
+function sendHeaders(destination: NodeJS.WritableStream): void {
+  const { headersSent, flushHeaders } = destination as Partial<ServerResponse>;
+  if (headersSent === false) {
+    flushHeaders?.call(destination);
+  }
+}
