@@ -1,7 +1,7 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { watchNote } from './delivery/watch-note.js';
-import { claimantNote } from './events/claimant.js';
+import { claimantNote, transportNote } from './events/claimant.js';
 import { GuardServices } from './guard-services.js';
 import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/http-exchange.js';
 import { scrubRequest } from './http/scrub-request.js';
@@ -45,6 +45,7 @@ export class DownloadAuthGuard implements CanActivate {
     const tokens = this.takeTokens(exchange, policy);
     this.requireSecureConnection(exchange, policy);
     const presented = decidingToken(tokens, claimsToNeedSignIn);
+    transportNote.set(exchange.request, presented.transport);
     const unverified = parseCompactJws(presented.token);
     const isLink = claimsToBeLink(unverified ? unverified.header.typ : typeOf(presented.token));
     if (!unverified) throw new DownloadRefusal(isLink ? 'LINK_INVALID' : 'TOKEN_INVALID');
@@ -97,12 +98,13 @@ export class DownloadAuthGuard implements CanActivate {
     context: ExecutionContext,
   ): Promise<DownloadGrant> {
     const { request } = exchange;
-    const { linkOpener, linkAdmission } = this.services;
+    const { linkOpener, linkAdmission, addresses } = this.services;
     const claims = await linkOpener.verify(unverified);
     const { sub: subject, res: resource, jti: linkId } = claims;
     claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
     const signedIn = claims.bnd?.sub ? await this.signedIn(tokens, presented, request) : undefined;
-    linkOpener.check(claims, request, context, { address: request.ip, subject: signedIn?.sub });
+    const address = claims.bnd?.net ? addresses.of(exchange) : undefined;
+    linkOpener.check(claims, request, context, { address, subject: signedIn?.sub });
     watchNote.set(request, await linkAdmission.admit(claims, exchange));
     const user = await this.validated(this.options.links.validate, claims, request);
     request.user = signedIn ? await this.validated(this.options.validate, signedIn, request) : user;

@@ -9,6 +9,7 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { DownloadEvents } from './events/download-events.js';
 import { GuardServices } from './guard-services.js';
+import { ClientAddresses } from './http/client-addresses.js';
 import { LeaseKeeper } from './leases/lease-keeper.js';
 import { LinkAdmission } from './links/link-admission.js';
 import { DownloadLinks } from './links/download-links.js';
@@ -69,6 +70,7 @@ const internals: Provider[] = [
       new LeaseKeeper(leases, clock, events),
     inject: [RESOLVED_OPTIONS, DownloadEvents],
   },
+  { provide: ClientAddresses, useFactory: () => new ClientAddresses() },
   {
     provide: GuardServices,
     useFactory: (
@@ -78,14 +80,21 @@ const internals: Provider[] = [
       routes: RouteRegistry,
       keeper: LeaseKeeper,
       events: DownloadEvents,
+      addresses: ClientAddresses,
       host: HttpAdapterHost,
     ) =>
       new GuardServices(
         new AccessTokens(options, signatures),
         new LinkOpener(options, tokens, routes),
-        new LinkAdmission(options, keeper, (...field) => void host.httpAdapter.appendHeader(...field)),
+        new LinkAdmission(
+          options,
+          keeper,
+          addresses,
+          (...field) => void host.httpAdapter.appendHeader(...field),
+        ),
         new QueryWarning(),
         events,
+        addresses,
       ),
     inject: [
       RESOLVED_OPTIONS,
@@ -94,6 +103,7 @@ const internals: Provider[] = [
       RouteRegistry,
       LeaseKeeper,
       DownloadEvents,
+      ClientAddresses,
       HttpAdapterHost,
     ],
   },

@@ -1,3 +1,4 @@
+import type { ClientAddresses } from './http/client-addresses.js';
 import type { DownloadEventSink } from './events/download-event.js';
 import type { LinkAdmission } from './links/link-admission.js';
 import type { LinkOpener } from './links/link-opener.js';
@@ -12,5 +13,6 @@ export class GuardServices {
     readonly linkAdmission: LinkAdmission,
     readonly queryWarning: QueryWarning,
     readonly events: DownloadEventSink,
+    readonly addresses: ClientAddresses,
   ) {}
 }

@@ -1,3 +1,4 @@
+import type { Transport } from '../http/http-exchange.js';
 import { type RefusalCode } from '../refusals/download-refusal.js';
 
 /** What every event may say. Never the token, nor the lease cookie. */
@@ -66,11 +67,21 @@ export interface AbortedEvent extends AboutAnswer {
   readonly code?: RefusalCode;
 }
 
-/** A request was answered with a refusal. */
+/**
+ * A request was answered with a refusal. What says who asked (`linkId`, `subject`, `resource`) comes from a token whose
+ * signature was found good; everything else is what the client sent.
+ */
 export interface RefusedEvent extends About {
   readonly type: 'refused';
   readonly code: RefusalCode;
   readonly status: number;
+  readonly path: string;
+  readonly method: string;
+  /** Where the deciding token came from; undefined where there was none, or several that contradict each other. */
+  readonly transport?: Transport;
+  /** As the framework resolves it behind the proxies that it trusts. */
+  readonly address?: string;
+  readonly userAgent?: string;
 }
 
 /** Links were revoked: the one named, or all of the resource, the subject, or everybody. */

@@ -1,6 +1,9 @@
-import type { ExecutionContext } from '@nestjs/common';
+import type { ArgumentsHost, ExecutionContext } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+
+/** Where the token of a request came from. */
+export type Transport = 'header' | 'query' | 'cookie' | 'form';
 
 /** The members of a request that Express and Fastify share, as far as this package reads them. */
 export interface FrameworkRequest {
@@ -18,6 +21,10 @@ export interface FrameworkRequest {
   protocol?: string;
   /** The client address behind trusted proxies. */
   ip?: string;
+  /** Fastify: all addresses up to the first that is not trusted, where it trusts a proxy. Express has it always. */
+  ips?: string[];
+  /** Express: the application and its settings. */
+  app?: { get(setting: string): unknown };
   /** Fastify: the request of node:http. */
   raw?: RawRequest;
   user?: unknown;
@@ -46,7 +53,11 @@ export function exchangeOf(context: ExecutionContext): HttpExchange {
         'Mark a method that carries @Get().',
     );
   }
-  const http = context.switchToHttp();
+  return exchangeOfHost(context.switchToHttp());
+}
+
+/** As {@link exchangeOf}, for exception filters, which have no execution context. */
+export function exchangeOfHost(http: ReturnType<ArgumentsHost['switchToHttp']>): HttpExchange {
   const request = http.getRequest<FrameworkRequest>();
   const response = http.getResponse<{ raw?: ServerResponse }>();
   return {

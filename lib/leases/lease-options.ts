@@ -2,6 +2,7 @@ import { type ClientDescription } from './client-key.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { type Duration, durationInSeconds } from '../options/duration.js';
 import { checkTypes } from '../options/option-types.js';
+import type { AnyRequest } from '../options/download-auth-options.js';
 import { type LeaseStore, type LeaseTerms } from './lease-store.js';
 
 /** Seconds after a link's end for which a download of it may go on, at the most. */
@@ -48,6 +49,13 @@ export interface LeaseOptions {
    * Default: the address (of IPv6 the first 64 bits) and the User-Agent.
    */
   readonly clientKey?: (client: ClientDescription) => string | undefined;
+  /**
+   * Whether a request for a limited link comes from a bot, such as the link preview of a chat. A bot gets 403
+   * `BOT_REFUSED`, and no download is counted; HEAD and unlimited links are not asked about. Default: the bot says so
+   * in its User-Agent; programs that download for people (curl, wget, aria2 and their like) are none. `false` serves
+   * and counts bots like anybody else.
+   */
+  readonly isBot?: false | ((request: AnyRequest) => boolean);
 }
 
 /** What holds where an option is left out. */
@@ -84,7 +92,7 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
   if (typeof options !== 'object' || options === null) {
     throw new DownloadAuthConfigurationError('leases: give an object of options, such as { store }.');
   }
-  const known = new Set(['store', 'clientKey', ...Object.keys(LEASE_DEFAULTS)]);
+  const known = new Set(['store', 'clientKey', 'isBot', ...Object.keys(LEASE_DEFAULTS)]);
   for (const name of Object.keys(options)) {
     if (!known.has(name)) {
       throw new DownloadAuthConfigurationError(
@@ -93,6 +101,11 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
     }
   }
   checkTypes(options, { strict: 'boolean', failClosed: 'boolean', clientKey: 'function' }, 'leases.');
+  if (options.isBot !== undefined && options.isBot !== false && typeof options.isBot !== 'function') {
+    throw new DownloadAuthConfigurationError(
+      'leases.isBot: write a function of the request that returns true for a bot, or false to count bots like anybody else.',
+    );
+  }
   checkStore(options.store);
   resumeWithinInSeconds(options.resumeWithin ?? LEASE_DEFAULTS.resumeWithin, 'leases.resumeWithin');
   const duration = (name: DurationName) =>

@@ -1,14 +1,18 @@
+import type { ClientAddresses } from '../http/client-addresses.js';
 import { cookieOf } from '../http/cookies.js';
 import { type HttpExchange, isSecure, requestPath } from '../http/http-exchange.js';
-import { isPrefetch } from '../leases/prefetch.js';
+import { isPrefetch, isSelfNamedBot } from '../leases/unattended.js';
 import { leaseCookieName, serializeLeaseCookie } from '../leases/lease-cookie.js';
 import type { LeaseKeeper } from '../leases/lease-keeper.js';
 import type { LeaseClient, LeasedLink } from '../leases/lease-link.js';
 import type { DeliveryWatch } from '../delivery/delivery-watch.js';
+import type { LeaseOptions } from '../leases/lease-options.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { LinkClaims } from './link-claims.js';
 
 interface LinkAdmissionOptions {
   readonly links: { readonly maxAge: number | undefined; readonly publicUrl: string };
+  readonly leases: Pick<LeaseOptions, 'isBot'> | undefined;
 }
 
 /** Writes a header field of a response, on either adapter. */
@@ -21,6 +25,7 @@ export class LinkAdmission {
   constructor(
     private readonly options: LinkAdmissionOptions,
     private readonly keeper: Pick<LeaseKeeper, 'admit'>,
+    private readonly addresses: ClientAddresses,
     private readonly appendHeader: HeaderAppender,
   ) {
     this.publicPath = options.links.publicUrl && new URL(options.links.publicUrl).pathname.replace(/\/$/, '');
@@ -28,10 +33,21 @@ export class LinkAdmission {
 
   /**
    * @returns the watch that counts what is delivered
-   * @throws DownloadRefusal `LINK_EXPIRED`, `LINK_REVOKED`, `LINK_USED_UP`, `PREFETCH_REFUSED`, `STORE_UNAVAILABLE`
+   * @throws DownloadRefusal `LINK_EXPIRED`, `LINK_REVOKED`, `LINK_USED_UP`, `PREFETCH_REFUSED`, `BOT_REFUSED`,
+   *   `STORE_UNAVAILABLE`
    */
-  admit(claims: LinkClaims, exchange: HttpExchange): Promise<DeliveryWatch> {
-    return this.keeper.admit(leasedLink(claims, this.options.links.maxAge), this.client(claims, exchange));
+  async admit(claims: LinkClaims, exchange: HttpExchange): Promise<DeliveryWatch> {
+    const link = leasedLink(claims, this.options.links.maxAge);
+    const watch = await this.keeper.admit(link, this.client(claims, exchange));
+    if (link.maxDownloads !== undefined && exchange.request.method !== 'HEAD' && this.isBot(exchange)) {
+      throw new DownloadRefusal('BOT_REFUSED');
+    }
+    return watch;
+  }
+
+  private isBot({ request }: HttpExchange): boolean {
+    const isBot = this.options.leases?.isBot ?? isSelfNamedBot;
+    return isBot !== false && isBot(request);
   }
 
   private client(claims: LinkClaims, exchange: HttpExchange): LeaseClient {
@@ -39,7 +55,7 @@ export class LinkAdmission {
     const { headers } = request;
     const secure = isSecure(exchange);
     return {
-      address: request.ip,
+      address: this.addresses.of(exchange),
       userAgent: headers['user-agent'],
       leaseCookie: cookieOf(exchange, leaseCookieName(claims.jti)),
       path: this.publicPath + requestPath(exchange),

@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import type { DownloadRefusal, RefusalCode } from './download-refusal.js';
+import type { DownloadRefusal } from './download-refusal.js';
 
 /** The header fields of the page: nothing may run in it, nothing is loaded by it. */
 export const REFUSAL_PAGE_HEADERS = {
@@ -9,25 +9,9 @@ export const REFUSAL_PAGE_HEADERS = {
   'Referrer-Policy': 'no-referrer',
 } as const;
 
-const ADVICE: Partial<Record<RefusalCode, string>> = {
-  TOKEN_MISSING: 'Go back to the application, sign in, and start the download from there.',
-  TOKEN_INVALID: 'Go back to the application, sign in again, and start the download from there.',
-  TOKEN_EXPIRED: 'Go back to the application, sign in again, and start the download from there.',
-  TOKEN_CUT_OFF: 'Go back to the application, sign in again, and start the download from there.',
-  LINK_INVALID: 'It may have been cut short when it was copied. Ask for a new one where you got it.',
-  LINK_SCOPE: 'It may have been changed when it was copied. Ask for a new one where you got it.',
-  LINK_EXPIRED: 'Links work for a limited time only. Ask for a new one where you got it.',
-  LINK_REVOKED: 'Whoever made it has withdrawn it. Ask for a new one where you got it.',
-  LINK_USED_UP: 'It was good for a limited number of downloads. Ask for a new one where you got it.',
-  LINK_NOT_YET_VALID: 'Try it again later.',
-  KEY_UNAVAILABLE: 'Try again in a few seconds.',
-  STORE_UNAVAILABLE: 'Try again in a few seconds.',
-};
-
 /** The page of a refusal, in plain words; the code stands at its foot for whoever is asked for help. */
 export function refusalPage(refusal: DownloadRefusal): string {
   const status = refusal.getStatus();
-  const advice = ADVICE[refusal.code] ?? 'Go back to the application and start the download from there.';
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -44,7 +28,7 @@ export function refusalPage(refusal: DownloadRefusal): string {
 </style>
 <main>
   <h1>${escapeHtml(refusal.message)}</h1>
-  <p>${escapeHtml(advice)}</p>
+  <p>${escapeHtml(refusal.advice)}</p>
   <small>${status} ${STATUS_CODES[status] ?? ''} · ${refusal.code}</small>
 </main>
 </html>

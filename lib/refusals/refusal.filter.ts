@@ -2,8 +2,10 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, Inject, Logger } from 
 import { HttpAdapterHost } from '@nestjs/core';
 import Negotiator from 'negotiator';
 import type { IncomingHttpHeaders } from 'node:http';
-import { claimantNote } from '../events/claimant.js';
+import { claimantNote, transportNote } from '../events/claimant.js';
 import { DownloadEvents } from '../events/download-events.js';
+import { exchangeOfHost, type HttpExchange, requestPath } from '../http/http-exchange.js';
+import { redactUrl } from '../http/redact-url.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
 import { DownloadRefusal } from './download-refusal.js';
 import { REFUSAL_PAGE_HEADERS, refusalPage } from './refusal-page.js';
@@ -22,9 +24,10 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
   catch(refusal: DownloadRefusal, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const response: unknown = http.getResponse();
-    const request = http.getRequest<{ headers: IncomingHttpHeaders }>();
+    const exchange = exchangeOfHost(http);
+    const { request } = exchange;
     const { httpAdapter } = this.adapterHost;
-    this.tell(refusal, request);
+    this.tell(refusal, exchange);
     if (httpAdapter.isHeadersSent(response)) return;
     const page = isNavigation(request.headers) ? this.pageOf(refusal) : undefined;
     const headers = { ...refusal.headers, ...(page !== undefined && REFUSAL_PAGE_HEADERS) };
@@ -32,14 +35,21 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
     httpAdapter.reply(response, page ?? refusal.getResponse(), refusal.getStatus());
   }
 
-  private tell(refusal: DownloadRefusal, request: object): void {
-    const { clock } = this.options;
+  private tell(refusal: DownloadRefusal, exchange: HttpExchange): void {
+    if (!this.events.observed) return;
+    const { clock, tokenName } = this.options;
+    const { request } = exchange;
     this.events.emit({
       type: 'refused',
       at: clock(),
       ...claimantNote.get(request),
       code: refusal.code,
       status: refusal.getStatus(),
+      path: redactUrl(requestPath(exchange), tokenName),
+      method: request.method,
+      transport: transportNote.get(request),
+      address: request.ip,
+      userAgent: request.headers['user-agent'],
     });
   }
 

@@ -1,9 +1,9 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { Transport } from '../http/http-exchange.js';
 import { RequestNote } from '../http/request-note.js';
 import type { TokenClaims } from '../options/download-auth-options.js';
 
-/** Where the token of a request came from. */
-export type Transport = 'header' | 'query' | 'cookie' | 'form';
+export type { Transport };
 
 /** What a link token says beside its claims. */
 export interface GrantedLink {

@@ -5,7 +5,14 @@ import { type DownloadEvent } from '../../lib/events/download-event.js';
 import { DownloadEvents } from '../../lib/events/download-events.js';
 
 const opened: DownloadEvent = { type: 'opened', at: 1, linkId: 'link-1', status: 200, length: 10 };
-const refused: DownloadEvent = { type: 'refused', at: 2, code: 'LINK_EXPIRED', status: 410 };
+const refused: DownloadEvent = {
+  type: 'refused',
+  at: 2,
+  code: 'LINK_EXPIRED',
+  status: 410,
+  path: '/',
+  method: 'GET',
+};
 
 let events: DownloadEvents;
 let logged: unknown[];

@@ -37,8 +37,9 @@ describe.each(ADAPTERS)('a connection without TLS on %s', (adapter) => {
       adapter,
       controllers: [FilesController],
       options: { secret: SECRET, ...options },
-      fastify: { trustProxy: trusted },
-      configure: (app: any) => (adapter === 'express' ? app.set('trust proxy', trusted) : undefined),
+      fastify: { trustProxy: trusted && 'loopback' },
+      configure: (app: any) =>
+        adapter === 'express' ? app.set('trust proxy', trusted && 'loopback') : undefined,
     });
   };
   const ask = (path: string, headers: object = {}) =>

@@ -7,7 +7,7 @@ import {
   newLeaseCookieValue,
   serializeLeaseCookie,
 } from '../../lib/leases/lease-cookie.js';
-import { isPrefetch } from '../../lib/leases/prefetch.js';
+import { isPrefetch } from '../../lib/leases/unattended.js';
 
 describe('addressWithin', () => {
   it.each([

@@ -73,7 +73,17 @@ describe.each(ADAPTERS)('events, on %s', (adapter) => {
     const refused = await app.fetch(link, { headers: { 'user-agent': 'other' } });
     expect(refused.status).toBe(410);
     expect(of('refused')).toEqual([
-      { type: 'refused', at: clock(), ...about, code: 'LINK_USED_UP', status: 410 },
+      {
+        type: 'refused',
+        at: clock(),
+        ...about,
+        code: 'LINK_USED_UP',
+        status: 410,
+        method: 'GET',
+        transport: 'query',
+        address: '127.0.0.1',
+        userAgent: 'other',
+      },
     ]);
 
     await app.links.revoke({ link: link.id });
@@ -128,18 +138,39 @@ describe.each(ADAPTERS)('events, on %s', (adapter) => {
   it('tell of every refusal, with what is known of who was refused', async () => {
     const foreign = app.link('held', { subject: 'ada' });
     const token = accessToken({ exp: Math.floor(Date.now() / 1000) - 1 });
+    const ended = app.link('held', { expiresIn: 10 });
+    const later = app.link('held', { notBefore: new Date(clock() + 60_000) });
+    const elsewhere = app.link('held', { bindTo: { addresses: '192.0.2.0/24' } });
+    const forged = `${foreign.token.slice(0, -8)}AAAAAAAA`;
+    clock.advance(20_000);
     await app.fetch('/files/file');
     await app.fetch('/files/file', { headers: bearer(token) });
     await app.fetch(`/files/file?ss-tok=${foreign.token}`);
-    await app.fetch(`/files/file?ss-tok=${foreign.token.slice(0, -8)}AAAAAAAA`);
+    await app.fetch(`/files/file?ss-tok=${forged}`, { headers: { 'user-agent': 'guesser' } });
+    await app.fetch('/files/file', { headers: { cookie: `ss-tok=${forged}` } });
+    await app.fetch('/files/file?ss-tok=a&ss-tok=b', { method: 'HEAD' });
+    await app.fetch(ended);
+    await app.fetch(later);
+    await app.fetch(elsewhere);
+    const from = { method: 'GET', address: '127.0.0.1' };
+    const file = { ...from, path: '/files/file' };
+    const held = { ...from, path: '/files/held', transport: 'query' };
     expect(of('refused')).toMatchObject([
-      { code: 'TOKEN_MISSING', status: 401 },
-      { code: 'TOKEN_EXPIRED', status: 401 },
-      { code: 'LINK_SCOPE', status: 403, linkId: foreign.id, subject: 'ada', path: '/files/file' },
-      { code: 'LINK_INVALID', status: 403 },
+      { code: 'TOKEN_MISSING', status: 401, ...file, transport: undefined },
+      { code: 'TOKEN_EXPIRED', status: 401, ...file, transport: 'header' },
+      { code: 'LINK_SCOPE', status: 403, ...file, transport: 'query', linkId: foreign.id, subject: 'ada' },
+      { code: 'LINK_INVALID', status: 403, ...file, transport: 'query', userAgent: 'guesser' },
+      { code: 'LINK_INVALID', status: 403, ...file, transport: 'cookie' },
+      { code: 'TOKEN_AMBIGUOUS', status: 400, ...file, method: 'HEAD', transport: undefined },
+      { code: 'LINK_EXPIRED', status: 410, ...held, linkId: ended.id },
+      { code: 'LINK_NOT_YET_VALID', status: 403, ...held, linkId: later.id },
+      { code: 'LINK_ADDRESS', status: 403, ...held, linkId: elsewhere.id },
     ]);
     // who made it up is not to be believed
-    expect(of('refused').at(-1)).not.toHaveProperty('linkId');
+    for (const event of of('refused').filter(({ code }) => code === 'LINK_INVALID')) {
+      expect(event).not.toHaveProperty('linkId');
+      expect(event).not.toHaveProperty('subject');
+    }
     for (const secret of [token, foreign.token]) expectNoTrace(JSON.stringify(app.events), secret);
   });
 

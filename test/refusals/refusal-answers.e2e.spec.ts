@@ -1,4 +1,4 @@
-import { Controller, Get, Post } from '@nestjs/common';
+import { Controller, Get, Param, Post } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   type DownloadAuthOptions,
@@ -23,6 +23,12 @@ class FilesController {
     throw new DownloadRefusal('ACCESS_DENIED', { message: EVIL });
   }
 
+  @Get('refused/:code')
+  @StreamDownload()
+  refused(@Param('code') code: RefusalCode): never {
+    throw new DownloadRefusal(code);
+  }
+
   @Post('42')
   @StreamDownload()
   post(): string {
@@ -35,6 +41,31 @@ class FilesController {
     return 'the file';
   }
 }
+
+/** Status, challenge and `Retry-After` of every code; a code that is missing here does not compile. */
+const CODES: Record<RefusalCode, [number, string?, string?]> = {
+  TOKEN_MISSING: [401, 'Bearer'],
+  TOKEN_INVALID: [401, 'invalid_token'],
+  TOKEN_EXPIRED: [401, 'invalid_token'],
+  TOKEN_NOT_YET_VALID: [401, 'invalid_token'],
+  TOKEN_CUT_OFF: [401, 'invalid_token'],
+  TOKEN_AMBIGUOUS: [400, 'invalid_request'],
+  ACCESS_DENIED: [403],
+  INSECURE_CONNECTION: [403],
+  LINK_INVALID: [403],
+  LINK_SCOPE: [403],
+  LINK_SUBJECT: [403],
+  LINK_ADDRESS: [403],
+  LINK_NOT_YET_VALID: [403, undefined, '60'],
+  LINK_EXPIRED: [410],
+  LINK_REVOKED: [410],
+  LINK_USED_UP: [410],
+  PREFETCH_REFUSED: [503, undefined, '1'],
+  BOT_REFUSED: [403],
+  KEY_UNAVAILABLE: [503, undefined, '5'],
+  STORE_UNAVAILABLE: [503, undefined, '5'],
+};
+const EVERY_CODE = Object.keys(CODES) as RefusalCode[];
 
 describe.each(ADAPTERS)('the answer to a refused request on %s', (adapter) => {
   let app: TestApp;
@@ -73,7 +104,7 @@ describe.each(ADAPTERS)('the answer to a refused request on %s', (adapter) => {
       });
       expect(answer.headers['content-security-policy']).toMatch(/default-src 'none'.*sandbox/);
       expect(answer.headers).not.toHaveProperty('location');
-      expect(answer.text).toContain('Sign in to download this file.');
+      expect(answer.text).toContain(new DownloadRefusal('TOKEN_MISSING').message);
       expect(answer.text).toContain('401 Unauthorized · TOKEN_MISSING');
       expect(answer.text).not.toMatch(/<script|<a |<form|<img|http-equiv/i);
     });
@@ -100,6 +131,16 @@ describe.each(ADAPTERS)('the answer to a refused request on %s', (adapter) => {
       const answer = await ask({ accept: CHROME }, '/files/42', 'HEAD');
       expect([answer.status, answer.text]).toEqual([401, '']);
       expect(answer.headers['www-authenticate']).toBe('Bearer');
+    });
+
+    test.each(EVERY_CODE)('a page for %s that says what happened and what to do now', async (code) => {
+      const headers = { accept: CHROME, authorization: `Bearer ${accessToken()}` };
+      const answer = await ask(headers, `/files/refused/${code}`);
+      const { message, advice } = new DownloadRefusal(code);
+      expect(answer.status).toBe(CODES[code][0]);
+      const text = answer.text.replaceAll('&#34;', '"').replaceAll('&#39;', "'");
+      expect(text).toContain(`<h1>${message}</h1>`);
+      expect(text).toContain(`<p>${advice}</p>`);
     });
 
     test('the page shows a message of the application as text', async () => {
@@ -161,27 +202,8 @@ describe.each(ADAPTERS)('the answer to a refused request on %s', (adapter) => {
 }); // prettier-ignore
 
 describe('DownloadRefusal', () => {
-  const CODES: [RefusalCode, number, string | undefined, string | undefined][] = [
-    ['TOKEN_MISSING', 401, 'Bearer', undefined],
-    ['TOKEN_INVALID', 401, 'invalid_token', undefined],
-    ['TOKEN_EXPIRED', 401, 'invalid_token', undefined],
-    ['TOKEN_NOT_YET_VALID', 401, 'invalid_token', undefined],
-    ['TOKEN_CUT_OFF', 401, 'invalid_token', undefined],
-    ['TOKEN_AMBIGUOUS', 400, 'invalid_request', undefined],
-    ['ACCESS_DENIED', 403, undefined, undefined],
-    ['INSECURE_CONNECTION', 403, undefined, undefined],
-    ['LINK_INVALID', 403, undefined, undefined],
-    ['LINK_SCOPE', 403, undefined, undefined],
-    ['LINK_NOT_YET_VALID', 403, undefined, '60'],
-    ['LINK_EXPIRED', 410, undefined, undefined],
-    ['LINK_REVOKED', 410, undefined, undefined],
-    ['LINK_USED_UP', 410, undefined, undefined],
-    ['PREFETCH_REFUSED', 503, undefined, '1'],
-    ['KEY_UNAVAILABLE', 503, undefined, '5'],
-    ['STORE_UNAVAILABLE', 503, undefined, '5'],
-  ];
-
-  test.each(CODES)('%s is a %i', (code, status, challenge, retryAfter) => {
+  test.each(EVERY_CODE)('%s has its status and header fields', (code) => {
+    const [status, challenge, retryAfter] = CODES[code];
     const refusal = new DownloadRefusal(code);
     expect(refusal.getStatus()).toBe(status);
     expect(refusal.getResponse()).toMatchObject({ statusCode: status, code, message: refusal.message });
@@ -189,6 +211,13 @@ describe('DownloadRefusal', () => {
     if (challenge === undefined) expect(refusal.headers).not.toHaveProperty('WWW-Authenticate');
     else expect(refusal.headers['WWW-Authenticate']).toContain(challenge);
     expect(refusal.headers['Retry-After']).toBe(retryAfter);
+  });
+
+  test('has a sentence and an advice of its own for every code', () => {
+    const refusals = EVERY_CODE.map((code) => new DownloadRefusal(code));
+    expect(new Set(refusals.map(({ message }) => message)).size).toBe(EVERY_CODE.length);
+    const advice = refusals.map((refusal) => refusal.advice);
+    expect(advice.filter((text, index) => advice.indexOf(text) !== index)).toEqual([]);
   });
 
   test('waits whole seconds, at least one', () => {

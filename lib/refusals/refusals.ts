@@ -1,0 +1,133 @@
+/** What is said and sent when a download is refused. */
+export interface RefusalDefinition {
+  readonly status: number;
+  /** One sentence for the person who reads the answer. Never names a claim, a key or a token. */
+  readonly message: string;
+  /** What that person can do now: the second sentence of the page. */
+  readonly advice: string;
+  /** The `error` of the RFC 6750 §3.1 challenge, where the answer carries one. */
+  readonly challenge?: 'invalid_token' | 'invalid_request' | 'none';
+  /** Seconds for `Retry-After` (RFC 9110 §10.2.3), where the caller gives none. */
+  readonly retryAfter?: number;
+}
+
+/** Every refusal, by its code. To change what one of them says, change it here and nowhere else. */
+export const REFUSALS = {
+  TOKEN_MISSING: {
+    status: 401,
+    message: 'Sign in to download this file.',
+    advice: 'Go back to the application, sign in, and start the download from there.',
+    challenge: 'none',
+  },
+  TOKEN_INVALID: {
+    status: 401,
+    message: 'The access token is not valid.',
+    advice: 'Go back to the application, sign in again, and start the download from there.',
+    challenge: 'invalid_token',
+  },
+  TOKEN_EXPIRED: {
+    status: 401,
+    message: 'The access token has expired.',
+    advice: 'You have been signed out after some time. Sign in again and start the download once more.',
+    challenge: 'invalid_token',
+  },
+  TOKEN_NOT_YET_VALID: {
+    status: 401,
+    message: 'The access token is not valid yet.',
+    advice: 'Wait a minute and try again. If it goes on, tell the people who run the application.',
+    challenge: 'invalid_token',
+  },
+  TOKEN_CUT_OFF: {
+    status: 401,
+    message: 'The access token was issued before tokens of its age were withdrawn.',
+    advice: 'Everybody has to sign in again, you too. Then start the download once more.',
+    challenge: 'invalid_token',
+  },
+  TOKEN_AMBIGUOUS: {
+    status: 400,
+    message: 'The request carries more than one token.',
+    advice:
+      'Open the link as you got it, unchanged. If you did, sign out of the application and sign in again.',
+    challenge: 'invalid_request',
+  },
+  ACCESS_DENIED: {
+    status: 403,
+    message: 'You may not download this file.',
+    advice: 'Ask the owner of the file for access. If you have two accounts, sign in with the other one.',
+  },
+  INSECURE_CONNECTION: {
+    status: 403,
+    message:
+      'Downloads need a secure connection (HTTPS). Behind a proxy that ends TLS, let the application trust it ' +
+      '("trust proxy" on Express, trustProxy on Fastify).',
+    advice:
+      'Write https:// instead of http:// at the start of the address. If that is what you have, tell ' +
+      'the people who run the application what this page says.',
+  },
+  LINK_INVALID: {
+    status: 403,
+    message: 'This download link is not genuine.',
+    advice:
+      'It may have been cut short when it was copied. Copy all of it, or ask for a new one where you got it.',
+  },
+  LINK_SCOPE: {
+    status: 403,
+    message: 'This download link was made for something else.',
+    advice:
+      'Its address may have been changed on the way. Open it unchanged, or ask for a new one where you got it.',
+  },
+  LINK_SUBJECT: {
+    status: 403,
+    message: 'This download link was made for another user.',
+    advice: 'Sign in as the person it was made for and open it again, or ask for a link of your own.',
+  },
+  LINK_ADDRESS: {
+    status: 403,
+    message: 'This download link cannot be used from this network.',
+    advice: 'Connect to the network it was made for, such as that of your office, and open it again.',
+  },
+  LINK_NOT_YET_VALID: {
+    status: 403,
+    message: 'This download link is not valid yet.',
+    advice: 'It was made for a later time. Try it again then.',
+    retryAfter: 60,
+  },
+  LINK_EXPIRED: {
+    status: 410,
+    message: 'This download link has expired.',
+    advice: 'Links work for a limited time only. Ask for a new one where you got it.',
+  },
+  LINK_REVOKED: {
+    status: 410,
+    message: 'This download link has been revoked.',
+    advice: 'Whoever made it has withdrawn it. Ask them why, or for a new one.',
+  },
+  LINK_USED_UP: {
+    status: 410,
+    message: 'This download link has been used up.',
+    advice: 'It was good for a limited number of downloads. Ask for a new one where you got it.',
+  },
+  PREFETCH_REFUSED: {
+    status: 503,
+    message: 'This download link counts its uses and is not opened ahead of time.',
+    advice: 'Your browser tried to load it in advance, which did not count. Open it now.',
+    retryAfter: 1,
+  },
+  BOT_REFUSED: {
+    status: 403,
+    message: 'This download link counts its uses and is not opened for previews or crawlers.',
+    advice: 'Nothing was counted. Open it in a browser or with a download program.',
+  },
+  KEY_UNAVAILABLE: {
+    status: 503,
+    message: 'The access token cannot be checked at the moment.',
+    advice: 'Nothing is wrong with your sign-in. Try again in a few seconds.',
+    retryAfter: 5,
+  },
+  STORE_UNAVAILABLE: {
+    status: 503,
+    message: 'This download link cannot be checked at the moment.',
+    advice: 'Nothing is wrong with the link, and nothing was counted. Try again in a few seconds.',
+    retryAfter: 5,
+  },
+} as const satisfies Record<string, RefusalDefinition>;
