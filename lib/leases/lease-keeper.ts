@@ -56,9 +56,10 @@ export class LeaseKeeper {
 
   /** To be called once, before the first request. Rejects for what a programmer has to mend. */
   async start(): Promise<void> {
-    await this.context.store.open(this.context.clock());
+    const { store, clock, options } = this.context;
+    await store.open(clock(), { timeout: options.storeTimeout });
     this.health.start(() => this.revokedBefore({ linkId: '', resource: '' }));
-    this.unsubscribe = this.context.store.subscribe({
+    this.unsubscribe = store.subscribe({
       revoked: (revocation) => this.context.running.revoked(revocation),
       missed: () => void this.recheck(),
     });

@@ -14,8 +14,11 @@ export interface LeaseStore {
    * Called once before anything else. Establishes from when on the store remembers, if it does not
    * know yet. Rejects only for what a programmer has to mend (a missing package, an unusable file);
    * a server that cannot be reached yet is no reason.
+   *
+   * @param waits how long its callers wait for an answer: a call that has not begun to take effect by then should
+   *   reject without any
    */
-  open(now: number): Promise<void>;
+  open(now: number, waits?: StoreTimeout): Promise<void>;
 
   /** What the store knows of a link. Changes nothing. */
   inspect(query: LinkQuery): Promise<LinkState>;
@@ -43,6 +46,11 @@ export interface LeaseStore {
 
   /** Gives back what the store itself opened: connections, files, timers. */
   close(): Promise<void>;
+}
+
+/** Milliseconds for which the callers of a store wait for an answer. */
+export interface StoreTimeout {
+  readonly timeout: number;
 }
 
 /** Durations and bounds of a lease; the same for every node that shares a store. */
@@ -214,6 +222,11 @@ export interface LeaseUsage {
 /** Is told of revocations, on whichever node they were made. */
 export interface RevocationListener {
   revoked(revocation: Revocation): void;
-  /** Revocations may have been missed: whatever runs has to be looked up again. */
+  /**
+   * Revocations may have been missed, and none will be from now on: whatever runs has to be looked up again. Called
+   * when a subscription stands, again after each interruption.
+   */
   missed(): void;
+  /** No revocation will be heard of until {@link missed} is called. May be called again while that lasts. */
+  interrupted?(reason: unknown): void;
 }

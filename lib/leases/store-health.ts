@@ -31,13 +31,14 @@ export class StoreHealth {
   private outage?: Outage;
   private timer?: NodeJS.Timeout;
   private probe?: () => Promise<unknown>;
+  private stopped = false;
 
   constructor(private readonly options: StoreHealthOptions) {}
 
   /** The same store, with every call watched, whoever makes it and whatever becomes of its error. */
   watch(store: LeaseStore): LeaseStore {
     return {
-      open: (now) => store.open(now),
+      open: (now, waits) => store.open(now, waits),
       inspect: (query) => this.observe(() => store.inspect(query)),
       acquire: (request) => this.observe(() => store.acquire(request)),
       extend: (report) => this.observe(() => store.extend(report)),
@@ -54,7 +55,9 @@ export class StoreHealth {
     this.probe = probe;
   }
 
+  /** What fails from now on is no outage: the application ends. */
   stop(): void {
+    this.stopped = true;
     this.probe = undefined;
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -81,6 +84,9 @@ export class StoreHealth {
   }
 
   private failed(error: unknown): void {
+    if (this.stopped) {
+      return;
+    }
     const { clock, events, failClosed } = this.options;
     const reason = errorReason(error);
     if (!this.outage) {
@@ -92,7 +98,7 @@ export class StoreHealth {
     const others = failClosed
       ? 'So are all other links (leases.failClosed).'
       : 'Other links are served, the revoked ones too (leases.failClosed refuses them).';
-    const message = `The lease store fails: ${reason}. Limited and revocable links are refused with 503. ${others}`;
+    const message = `The lease store fails (${reason}). Limited and revocable links are refused with 503. ${others}`;
     const logged = this.throttled.error('store', message);
     this.outage.logged ||= logged;
     this.askAgain();

@@ -1,11 +1,10 @@
 import { statSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
-import { type Database, nodeSqlite } from '../../lib/leases/sqlite/node-sqlite.js';
 import { acquisition, HOUR, query, START } from '../../lib/leases/testing/fixtures.js';
 import { describeLeaseStore } from '../../lib/leases/testing/index.js';
 import { COUNTS_DESCRIPTORS, openDescriptors } from '../delivery/support/files.js';
-import { createSqlite, hasSqlite, temporaryFile } from './support/sqlite.js';
+import { createSqlite, hasSqlite, openDatabase, temporaryFile } from './support/sqlite.js';
 
 it.skipIf(hasSqlite)('says at the start what to do where Node has no SQLite', async () => {
   const store = new SqliteLeaseStore({ file: 'never-made.db' });
@@ -36,7 +35,7 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
   }
 
   function rows(path: string, table: string): number {
-    const db: Database = new (nodeSqlite().DatabaseSync)(path);
+    const db = openDatabase(path);
     const count = db.prepare(`SELECT count(*) AS count FROM ${table}`).get()!.count;
     db.close();
     return Number(count);
@@ -83,7 +82,7 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
     await expect(opened(noDatabase)).rejects.toThrow(/not a database/);
 
     const later = file();
-    const db: Database = new (nodeSqlite().DatabaseSync)(later);
+    const db = openDatabase(later);
     db.exec('PRAGMA user_version = 2');
     db.close();
     await expect(opened(later)).rejects.toThrow(/another version of nestjs-download-auth/);
@@ -94,7 +93,7 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
   it('waits for another process that writes, without blocking this one', async () => {
     const path = file();
     const store = await opened(path);
-    const db: Database = new (nodeSqlite().DatabaseSync)(path);
+    const db = openDatabase(path);
     cleanUps.push(() => db.close());
     db.exec('BEGIN IMMEDIATE');
     const answer = store.acquire(acquisition());

@@ -1,71 +1,98 @@
 import { type RevocationListener } from '../lease-store.js';
 import { type Revocation, revocationNames } from '../revocation.js';
-import { type Database, type Statement } from './node-sqlite.js';
+import { type Row, type Statement } from './sqlite-connection.js';
 
 /** Milliseconds between looks for what other processes revoked. */
 const LOOK_EVERY = 200;
 
-/** The revocations of the file, in the order in which they were made. */
-export class RevocationRows {
-  private readonly find: Statement;
-  private readonly put: Statement;
-  private readonly after: Statement;
-  private readonly last: Statement;
-  private readonly sweep: Statement;
+const FIND = 'SELECT issued_before FROM revocations WHERE kind = ? AND name = ?';
+// Replacing gives the row a new number, which is what tells the other processes.
+const PUT = `REPLACE INTO revocations (kind, name, issued_before, keep_until)
+  SELECT ?1, ?2, max(?3, ifnull(max(issued_before), 0)), max(?4, ifnull(max(keep_until), 0))
+  FROM revocations WHERE kind = ?1 AND name = ?2`;
+const SWEEP = 'DELETE FROM revocations WHERE keep_until <= ?';
+const AFTER = 'SELECT * FROM revocations WHERE seq > ? ORDER BY seq';
+const LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'revocations'";
+
+/** Finds the revocations that concern a link; each answers one row at the most. */
+export function findRevocations(link: { linkId: string; resource: string; subject?: string }): Statement[] {
+  return revocationNames(link).map((name) => ({ sql: FIND, values: name }));
+}
+
+/** The moment before which the link must not have been issued; 0 for none. */
+export function revokedBefore(found: readonly Row[][]): number {
+  return Math.max(0, ...found.map(([row]) => Number(row?.issued_before ?? 0)));
+}
+
+export function addRevocation({ kind, name, issuedBefore, keepUntil }: Revocation, now: number): Statement[] {
+  return [
+    { sql: SWEEP, values: [now] },
+    { sql: PUT, values: [kind, name, issuedBefore, keepUntil] },
+  ];
+}
+
+/** Tells about revocations of the file, by any process, in the order in which they were made. */
+export class RevocationPolling {
   private readonly listeners = new Set<RevocationListener>();
   private timer?: NodeJS.Timeout;
-  private seen = 0;
+  /** The last revocation that was told; undefined until the first look, which tells none. */
+  private seen?: number;
+  private failing = false;
 
-  constructor(db: Database) {
-    this.find = db.prepare('SELECT issued_before FROM revocations WHERE kind = ? AND name = ?');
-    // Replacing gives the row a new number, which is what tells the other processes.
-    this.put = db.prepare(
-      `REPLACE INTO revocations (kind, name, issued_before, keep_until)
-       SELECT ?1, ?2, max(?3, ifnull(max(issued_before), 0)), max(?4, ifnull(max(keep_until), 0))
-       FROM revocations WHERE kind = ?1 AND name = ?2`,
-    );
-    this.after = db.prepare('SELECT * FROM revocations WHERE seq > ? ORDER BY seq');
-    this.last = db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'revocations'");
-    this.sweep = db.prepare('DELETE FROM revocations WHERE keep_until <= ?');
-  }
-
-  before(link: { linkId: string; resource: string; subject?: string }): number {
-    let latest = 0;
-    for (const [kind, name] of revocationNames(link)) {
-      latest = Math.max(latest, Number(this.find.get(kind, name)?.issued_before ?? 0));
-    }
-    return latest;
-  }
-
-  add({ kind, name, issuedBefore, keepUntil }: Revocation, now: number): void {
-    this.sweep.run(now);
-    this.put.run(kind, name, issuedBefore, keepUntil);
-  }
+  /** @param read of the file that is open at the moment */
+  constructor(private readonly read: (statements: Statement[]) => Promise<Row[][]>) {}
 
   subscribe(listener: RevocationListener): () => void {
-    if (this.listeners.size === 0) {
-      this.seen = Number(this.last.get()?.seq ?? 0);
-      this.timer = setInterval(() => this.look(), LOOK_EVERY).unref();
-    }
     this.listeners.add(listener);
+    if (this.listeners.size === 1) {
+      void this.look().then(() => this.lookLater());
+    }
     return () => {
       this.listeners.delete(listener);
       if (this.listeners.size === 0) {
-        clearInterval(this.timer);
+        clearTimeout(this.timer);
       }
     };
   }
 
+  /** Another file is open: its revocations have other numbers. */
+  startOver(): void {
+    this.seen = undefined;
+  }
+
   /** Tells the listeners what is new. */
-  look(): void {
-    let rows;
+  async look(): Promise<void> {
+    const { seen } = this;
     try {
-      rows = this.after.all(this.seen);
-    } catch {
-      // Locked or unreadable at the moment: what is new is still new at the next look.
+      const [rows] = await this.read([seen === undefined ? { sql: LAST } : { sql: AFTER, values: [seen] }]);
+      this.tell(rows!, seen === undefined);
+    } catch (error) {
+      this.failing = true;
+      this.listeners.forEach((listener) => listener.interrupted?.(error));
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    this.listeners.clear();
+  }
+
+  private tell(rows: Row[], first: boolean): void {
+    if (first !== (this.seen === undefined)) {
+      // Another look was faster.
       return;
     }
-    for (const row of rows) {
+    if (first) {
+      this.seen = Number(rows[0]?.seq ?? 0);
+    }
+    if (first || this.failing) {
+      this.failing = false;
+      this.listeners.forEach((listener) => listener.missed());
+    }
+    for (const row of first ? [] : rows) {
+      if (Number(row.seq) <= this.seen!) {
+        continue;
+      }
       this.seen = Number(row.seq);
       const revocation = {
         kind: row.kind as Revocation['kind'],
@@ -77,8 +104,9 @@ export class RevocationRows {
     }
   }
 
-  close(): void {
-    clearInterval(this.timer);
-    this.listeners.clear();
+  private lookLater(): void {
+    if (this.listeners.size > 0) {
+      this.timer = setTimeout(() => void this.look().then(() => this.lookLater()), LOOK_EVERY).unref();
+    }
   }
 }

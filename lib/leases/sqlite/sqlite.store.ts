@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { bytesLeft, extendLease, joinLease, openLease, releaseLease } from '../lease.js';
 import {
   type AcquireAnswer,
@@ -13,17 +14,18 @@ import {
   type RevocationListener,
 } from '../lease-store.js';
 import { type Revocation } from '../revocation.js';
+import { errorReason } from '../../shared/error-reason.js';
+import { ThrottledLogger } from '../../shared/throttled-logger.js';
 import { LeaseRows } from './lease-rows.js';
-import { type Database } from './node-sqlite.js';
-import { RevocationRows } from './revocation-rows.js';
-import { createTables } from './schema.js';
-import {
-  beImpatient,
-  openConnection,
-  patiently,
-  type SqliteDurability,
-  transaction,
-} from './sqlite-connection.js';
+import { addRevocation, findRevocations, RevocationPolling, revokedBefore } from './revocation-rows.js';
+import { prepareFile } from './schema.js';
+import { SqliteConnection, type SqliteDurability, Transaction } from './sqlite-connection.js';
+
+/** How long a call is tried where the caller does not say how long it waits, ms. */
+const PATIENCE = 5000;
+
+/** How long after a failure to open the file it is tried again, ms. */
+const REOPEN_AFTER = 1000;
 
 /** Where a {@link SqliteLeaseStore} keeps its file, and what the file survives. */
 export interface SqliteLeaseStoreOptions {
@@ -42,48 +44,49 @@ export interface SqliteLeaseStoreOptions {
  * Needs Node 22.13 or later, and no package.
  */
 export class SqliteLeaseStore implements LeaseStore {
-  private opened?: { db: Database; leases: LeaseRows; revocations: RevocationRows; since: number };
+  private opened?: { connection: SqliteConnection; since: number };
+  private opening?: Promise<void>;
+  private closed = true;
+  private patience = PATIENCE;
+  private readonly logger = new ThrottledLogger('DownloadAuth');
+  private readonly revocations = new RevocationPolling((statements) => this.connection.read(statements));
 
   constructor(private readonly options: SqliteLeaseStoreOptions) {}
 
   /** @throws Error saying what to do where Node has no `node:sqlite`, or the file cannot be used */
-  async open(now: number): Promise<void> {
-    const { file, durability = 'process' } = this.options;
-    if (this.opened) {
-      return;
-    }
-    const db = await patiently(() => openConnection(file, durability));
-    try {
-      const since = await patiently(() => transaction(db, () => prepareFile(db, file, now)));
-      beImpatient(db);
-      this.opened = { db, leases: new LeaseRows(db), revocations: new RevocationRows(db), since };
-    } catch (error) {
-      db.close();
-      throw error;
+  async open(now: number, { timeout = PATIENCE }: { timeout?: number } = {}): Promise<void> {
+    if (this.closed) {
+      this.closed = false;
+      this.patience = timeout;
+      try {
+        await this.openFile(now);
+      } catch (error) {
+        this.closed = true;
+        throw error;
+      }
     }
   }
 
-  inspect(query: LinkQuery): Promise<LinkState> {
+  async inspect(query: LinkQuery): Promise<LinkState> {
     const { now, linkId, lease, client, leased, terms } = query;
-    return patiently(() => {
-      const { leases, revocations, since } = this.file;
-      return {
-        revokedBefore: revocations.before(query),
-        since,
-        used: leased ? leases.used(linkId) : 0,
-        joinable: leased && leases.joinable(linkId, lease, client, now, terms) !== undefined,
-      };
-    });
+    const { connection, since } = this.file(now);
+    const rows = new LeaseRows(new Transaction(connection));
+    const [found, used, joinable] = await Promise.all([
+      connection.read(findRevocations(query)),
+      leased ? rows.used(linkId) : 0,
+      leased && rows.joinable(linkId, lease, client, now, terms),
+    ]);
+    return { revokedBefore: revokedBefore(found), since, used, joinable: !!joinable };
   }
 
-  acquire(request: AcquireRequest): Promise<AcquireAnswer> {
-    return this.write((leases) => {
+  async acquire(request: AcquireRequest): Promise<AcquireAnswer> {
+    return this.write<AcquireAnswer>(request.now, async (leases) => {
       const { linkId, now } = request;
-      const used = leases.used(linkId);
-      const repeated = leases.lease(linkId, request.lease);
+      const used = await leases.used(linkId);
+      const repeated = await leases.lease(linkId, request.lease);
       const found = repeated
         ? { id: request.lease, lease: repeated }
-        : leases.joinable(linkId, request.presented, request.client, now, request.terms);
+        : await leases.joinable(linkId, request.presented, request.client, now, request.terms);
       if (found && (!request.sameVersion || found.lease.version === request.version)) {
         const granted = joinLease(found.lease, request);
         leases.put(linkId, found.id, found.lease, now + request.keep);
@@ -109,9 +112,9 @@ export class SqliteLeaseStore implements LeaseStore {
     });
   }
 
-  extend(report: ExtendRequest): Promise<ExtendAnswer> {
-    return this.write((leases) => {
-      const lease = leases.lease(report.linkId, report.lease);
+  async extend(report: ExtendRequest): Promise<ExtendAnswer> {
+    return this.write<ExtendAnswer>(report.now, async (leases) => {
+      const lease = await leases.lease(report.linkId, report.lease);
       const granted = lease && extendLease(lease, report);
       if (!lease || granted === undefined) {
         return { found: false, granted: 0 };
@@ -121,9 +124,9 @@ export class SqliteLeaseStore implements LeaseStore {
     });
   }
 
-  release(report: ReleaseRequest): Promise<ReleaseAnswer> {
-    return this.write((leases) => {
-      const lease = leases.lease(report.linkId, report.lease);
+  async release(report: ReleaseRequest): Promise<ReleaseAnswer> {
+    return this.write<ReleaseAnswer>(report.now, async (leases) => {
+      const lease = await leases.lease(report.linkId, report.lease);
       const ended = lease && releaseLease(lease, report);
       if (!lease || !ended) {
         return { found: false, completed: false, givenBack: false };
@@ -137,44 +140,82 @@ export class SqliteLeaseStore implements LeaseStore {
     });
   }
 
-  usage(linkId: string): Promise<LinkUsage> {
-    return this.write((leases) => leases.usage(linkId));
+  async usage(linkId: string): Promise<LinkUsage> {
+    return new LeaseRows(new Transaction(this.connection)).usage(linkId);
   }
 
   async revoke(revocation: Revocation, now: number): Promise<void> {
-    await this.write(() => this.file.revocations.add(revocation, now));
-    this.file.revocations.look();
+    await this.write(now, (_, tx) => {
+      addRevocation(revocation, now).forEach(({ sql, values = [] }) => tx.write(sql, ...values));
+      return Promise.resolve();
+    });
+    await this.revocations.look();
   }
 
   subscribe(listener: RevocationListener): () => void {
-    return this.file.revocations.subscribe(listener);
+    return this.revocations.subscribe(listener);
   }
 
-  close(): Promise<void> {
-    this.opened?.revocations.close();
-    this.opened?.db.close();
+  async close(): Promise<void> {
+    this.closed = true;
+    this.revocations.close();
+    await this.opening?.catch(() => {});
+    await this.opened?.connection.close();
     this.opened = undefined;
-    return Promise.resolve();
   }
 
-  private write<T>(change: (leases: LeaseRows) => T): Promise<T> {
-    return patiently(() => transaction(this.file.db, () => change(this.file.leases)));
+  private write<T>(now: number, change: (leases: LeaseRows, tx: Transaction) => Promise<T>): Promise<T> {
+    const giveUp = performance.now() + this.patience;
+    return this.file(now).connection.transaction((tx) => change(new LeaseRows(tx), tx), giveUp);
   }
 
-  private get file() {
-    if (!this.opened) {
+  private async openFile(now: number): Promise<void> {
+    const { file, durability = 'process' } = this.options;
+    const connection = await SqliteConnection.open(file, durability);
+    try {
+      const giveUp = performance.now() + PATIENCE;
+      const since = await connection.transaction((tx) => prepareFile(tx, file, now), giveUp);
+      this.opened = { connection, since };
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  /** A file that was removed or replaced is left; what the new one does not remember, it refuses. */
+  private reopen(now: number, failure: Error): void {
+    const { file } = this.options;
+    this.logger.error(
+      'file',
+      `${failure.message}. It is opened again; links that the file does not know of are refused from now on.`,
+    );
+    const left = this.opened;
+    this.opening ??= (async () => {
+      await left?.connection.close();
+      await this.openFile(now);
+      this.revocations.startOver();
+    })()
+      .catch((error: unknown) => {
+        this.logger.error('file', `${file} cannot be opened again: ${errorReason(error)}`);
+        return sleep(REOPEN_AFTER, undefined, { ref: false });
+      })
+      .finally(() => (this.opening = undefined));
+  }
+
+  private get connection(): SqliteConnection {
+    return this.file().connection;
+  }
+
+  /** @throws Error where the file is not open, or not any more */
+  private file(now?: number): { connection: SqliteConnection; since: number } {
+    if (this.closed || !this.opened) {
       throw new Error('The SQLite lease store is not open: open() comes first, and close() last.');
     }
-    return this.opened;
+    const { failure } = this.opened.connection;
+    if (!failure) {
+      return this.opened;
+    }
+    this.reopen(now ?? Date.now(), failure);
+    throw failure;
   }
-}
-
-/** Makes the tables of a new file. Answers since when the file remembers. */
-function prepareFile(db: Database, file: string, now: number): number {
-  createTables(db, file);
-  const known = db.prepare('SELECT min(since) AS since FROM store').get()?.since ?? null;
-  if (known === null) {
-    db.prepare('INSERT INTO store (since) VALUES (?)').run(now);
-  }
-  return Number(known ?? now);
 }
