@@ -7,14 +7,14 @@ import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/htt
 import { scrubRequest } from './http/scrub-request.js';
 import { unleasedWatch } from './leases/unleased-watch.js';
 import { claimsToBeLink, claimsToNeedSignIn, describeLink } from './links/link-claims.js';
-import type { TokenClaims } from './options/download-auth-options.js';
 import { PerRoute } from './options/per-route.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';
 import { type RoutePolicy, routePolicy } from './options/route-policy.js';
 import { routeOptions } from './options/stream-download.metadata.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
-import { parseCompactJws, typeOf, type UnverifiedToken } from './tokens/compact-jws.js';
-import { type DownloadGrant, grantNote, grantOf } from './tokens/download-grant.js';
+import { invalidToken } from './tokens/access-tokens.js';
+import { parseCompactJws, type TokenClaims, typeOf, type UnverifiedToken } from './tokens/compact-jws.js';
+import { type DownloadGrant, grantNote, grantOf } from './tokens/grant.js';
 import { decidingToken, type PresentedToken, readTokens } from './tokens/token-reader.js';
 
 /**
@@ -48,7 +48,11 @@ export class DownloadAuthGuard implements CanActivate {
     transportNote.set(exchange.request, presented.transport);
     const unverified = parseCompactJws(presented.token);
     const isLink = claimsToBeLink(unverified ? unverified.header.typ : typeOf(presented.token));
-    if (!unverified) throw new DownloadRefusal(isLink ? 'LINK_INVALID' : 'TOKEN_INVALID');
+    if (!unverified) {
+      throw isLink
+        ? new DownloadRefusal('LINK_INVALID')
+        : invalidToken('It is not a JWT in compact serialization.');
+    }
     const grant = isLink
       ? await this.openLink(unverified, presented, tokens, exchange, context)
       : await this.authenticate(unverified, presented, exchange, policy);
@@ -140,8 +144,10 @@ export class DownloadAuthGuard implements CanActivate {
   }
 
   private acceptInQuery(policy: RoutePolicy): void {
-    if (policy.transports.query === 'links') throw new DownloadRefusal('TOKEN_INVALID');
-    this.services.queryWarning.give();
+    if (policy.transports.query === 'links') {
+      throw invalidToken("It came in the query, where transports.query is 'links'.");
+    }
+    this.services.accessTokens.warnAboutQuery();
   }
 
   private policyOf(context: ExecutionContext): RoutePolicy {

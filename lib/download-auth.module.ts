@@ -26,10 +26,7 @@ import {
 import { RouteCheck } from './route-check.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { DownloadCookie } from './tokens/download-cookie.js';
-import { SignatureVerifier } from './tokens/jwt.strategy.js';
-import { QueryWarning } from './tokens/query-warning.js';
-import { RememberingVerifier } from './tokens/remembering-verifier.js';
-import { VerifiedTokens } from './tokens/verified-tokens.js';
+import { RememberingVerifier, SignatureVerifier, VerifiedTokens } from './tokens/signatures.js';
 
 interface ModuleExtras {
   /**
@@ -92,7 +89,6 @@ const internals: Provider[] = [
           addresses,
           (...field) => void host.httpAdapter.appendHeader(...field),
         ),
-        new QueryWarning(),
         events,
         addresses,
       ),

@@ -18,7 +18,7 @@ import { DownloadAuthConfigurationError } from './options/configuration-error.js
 import { PerRoute } from './options/per-route.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';
 import { routeOptions } from './options/stream-download.metadata.js';
-import { grantOf } from './tokens/download-grant.js';
+import { grantOf } from './tokens/grant.js';
 
 /**
  * Delivers what a handler marked `@StreamDownload()` returns: a `StreamableFile` or a `Download`. Anything else passes,

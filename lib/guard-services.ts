@@ -3,7 +3,6 @@ import type { DownloadEventSink } from './events/download-event.js';
 import type { LinkAdmission } from './links/link-admission.js';
 import type { LinkOpener } from './links/link-opener.js';
 import type { AccessTokens } from './tokens/access-tokens.js';
-import type { QueryWarning } from './tokens/query-warning.js';
 
 /** What the guard of one module instance works with; guards are made anew in every module that has downloads. */
 export class GuardServices {
@@ -11,7 +10,6 @@ export class GuardServices {
     readonly accessTokens: AccessTokens,
     readonly linkOpener: LinkOpener,
     readonly linkAdmission: LinkAdmission,
-    readonly queryWarning: QueryWarning,
     readonly events: DownloadEventSink,
     readonly addresses: ClientAddresses,
   ) {}

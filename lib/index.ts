@@ -29,6 +29,7 @@ export type { LeaseOptions } from './leases/lease-options.js';
 export type { LeaseStore, LinkUsage } from './leases/lease-store.js';
 export { MemoryLeaseStore, type MemoryLeaseStoreOptions } from './leases/memory/memory.store.js';
 export { DownloadInterceptor } from './download.interceptor.js';
+export type { AnyRequest } from './http/http-exchange.js';
 export { redactUrl } from './http/redact-url.js';
 export type {
   CreateLinkOptions,
@@ -45,26 +46,18 @@ export type { QueryParams } from './links/link-resource.js';
 export type { RouteParams } from './links/route-template.js';
 export { DownloadAuthConfigurationError } from './options/configuration-error.js';
 export type {
-  AnyRequest,
   CookieOptions,
   DownloadAuthOptions,
-  KeyMaterial,
-  KeyRingEntry,
   LinkOptions,
   RefusalPage,
-  SecretOrKeyProvider,
-  SignatureAlgorithm,
   StreamDownloadOptions,
-  TokenClaims,
   TransportOptions,
 } from './options/download-auth-options.js';
 export type { Duration } from './options/duration.js';
 export { DownloadRefusal, type RefusalCode, type RefusalDetails } from './refusals/download-refusal.js';
+export type { AcceptOptions } from './tokens/access-tokens.js';
+export type { TokenClaims } from './tokens/compact-jws.js';
+export type { KeyMaterial, SignatureAlgorithm } from './tokens/key-material.js';
+export type { KeyRingEntry, SecretOrKeyProvider } from './tokens/keys.js';
 export { DownloadCookie } from './tokens/download-cookie.js';
-export {
-  type DownloadGrant,
-  Grant,
-  type GrantedLink,
-  grantOf,
-  type Transport,
-} from './tokens/download-grant.js';
+export { type DownloadGrant, Grant, type GrantedLink, grantOf, type Transport } from './tokens/grant.js';

@@ -2,6 +2,10 @@ import type { ArgumentsHost, ExecutionContext } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 
+/** The request as the framework gives it: Express' `Request`, Fastify's `FastifyRequest`. Annotate it as yours. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- only `any` lets the application name its own type
+export type AnyRequest = any;
+
 /** Where the token of a request came from. */
 export type Transport = 'header' | 'query' | 'cookie' | 'form';
 

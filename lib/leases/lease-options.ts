@@ -2,7 +2,7 @@ import { type ClientDescription } from './client-key.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { type Duration, durationInSeconds } from '../options/duration.js';
 import { checkTypes } from '../options/option-types.js';
-import type { AnyRequest } from '../options/download-auth-options.js';
+import type { AnyRequest } from '../http/http-exchange.js';
 import { type LeaseStore, type LeaseTerms } from './lease-store.js';
 
 /** Seconds after a link's end for which a download of it may go on, at the most. */

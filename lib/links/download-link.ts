@@ -1,6 +1,6 @@
 import type { Duration } from '../options/duration.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
-import type { GrantedLink } from '../tokens/download-grant.js';
+import type { GrantedLink } from '../tokens/grant.js';
 import type { LinkBindingOptions } from './link-binding.js';
 import type { LinkLimitOptions } from './link-limits.js';
 import type { QueryParams } from './link-resource.js';

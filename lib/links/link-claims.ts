@@ -1,8 +1,7 @@
-import type { TokenClaims } from '../options/download-auth-options.js';
-import { parseCompactJws } from '../tokens/compact-jws.js';
+import { parseCompactJws, type TokenClaims } from '../tokens/compact-jws.js';
 import type { LinkBinding } from './link-binding.js';
 import type { LinkLimits } from './link-limits.js';
-import type { GrantedLink } from '../tokens/download-grant.js';
+import type { GrantedLink } from '../tokens/grant.js';
 
 /** The `typ` of link tokens (RFC 7515 §4.1.9), which tells them from access tokens (RFC 8725 §3.11). */
 export const LINK_TYPE = 'dl+jwt';

@@ -1,7 +1,8 @@
 import { createSecretKey, hash, hkdfSync, type KeyObject } from 'node:crypto';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import type { DownloadAuthOptions, KeyMaterial, KeyRingEntry } from '../options/download-auth-options.js';
-import { asPrivate, isKeyObject } from '../tokens/verification-key.js';
+import type { DownloadAuthOptions } from '../options/download-auth-options.js';
+import { asPrivate, isKeyObject, type KeyMaterial, refuseKeyAsSecret } from '../tokens/key-material.js';
+import type { KeyRingEntry } from '../tokens/keys.js';
 
 /** A key that signs and verifies link tokens, with the `kid` they carry. */
 export interface LinkKey {
@@ -20,20 +21,34 @@ const MINIMUM_SECRET_BYTES = 32;
  *
  * Each is derived for this one purpose (HKDF-SHA-256, RFC 5869) from `links.secret`, or else from the secrets and
  * private keys of the access tokens: so a guard that verifies with the application's own secret never finds
- * a link token genuine.
+ * a link token genuine. A secret that is given twice, as one with a `kid` and one without, is one key of links:
+ * it verifies until the later of the two is retired.
  *
- * @throws DownloadAuthConfigurationError for a `links.secret` under 32 bytes
+ * @throws DownloadAuthConfigurationError for a `links.secret` under 32 bytes, or one that is a public key
  */
 export function createLinkKeys(options: DownloadAuthOptions): readonly LinkKey[] {
+  const keys = new Map<string, LinkKey>();
+  for (const key of derivedKeys(options)) {
+    const { retiredAt = key.retiredAt } = keys.get(key.kid) ?? {};
+    keys.set(key.kid, { ...key, retiredAt: Math.max(retiredAt, key.retiredAt) });
+  }
+  return [...keys.values()];
+}
+
+function derivedKeys(options: DownloadAuthOptions): LinkKey[] {
   const own = options.links?.secret;
   if (own !== undefined) {
     const secrets = Array.isArray(own) ? (own as (string | Buffer)[]) : [own as string | Buffer];
-    if (secrets.length === 0) throw tooShort(0);
+    if (secrets.length === 0) {
+      throw tooShort(0);
+    }
     return secrets.map((secret) => deriveLinkKey(checkedSecret(secret)));
   }
   const sources: readonly KeyRingEntry[] = options.keys ?? [options];
   return sources.flatMap(({ secret, privateKey, retiredAt }) => {
-    if (secret !== undefined) return [deriveLinkKey(secretBytes(secret), retiredAt)];
+    if (secret !== undefined) {
+      return [deriveLinkKey(secretBytes(secret), retiredAt)];
+    }
     return privateKey !== undefined ? [deriveLinkKey(privateBytes(privateKey), retiredAt)] : [];
   });
 }
@@ -55,7 +70,10 @@ function privateBytes(privateKey: KeyMaterial): Buffer {
 function checkedSecret(secret: unknown): Buffer {
   const bytes =
     typeof secret === 'string' || Buffer.isBuffer(secret) ? Buffer.from(secret as string) : Buffer.alloc(0);
-  if (bytes.length < MINIMUM_SECRET_BYTES) throw tooShort(bytes.length);
+  if (bytes.length < MINIMUM_SECRET_BYTES) {
+    throw tooShort(bytes.length);
+  }
+  refuseKeyAsSecret(bytes, 'links.secret');
   return bytes;
 }
 

@@ -1,9 +1,8 @@
 import jwt from 'jsonwebtoken';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import type { TokenClaims } from '../options/download-auth-options.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
-import type { UnverifiedToken } from '../tokens/compact-jws.js';
-import type { RememberingVerifier } from '../tokens/remembering-verifier.js';
+import type { TokenClaims, UnverifiedToken } from '../tokens/compact-jws.js';
+import type { RememberingVerifier } from '../tokens/signatures.js';
 import { isLinkClaims, LINK_TYPE, type LinkClaims } from './link-claims.js';
 import type { LinkKey } from './link-keys.js';
 

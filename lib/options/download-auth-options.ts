@@ -1,62 +1,12 @@
-import type { KeyObject } from 'node:crypto';
 import type { DeliveryOptions } from '../delivery/delivery-options.js';
 import type { LeaseOptions } from '../leases/lease-options.js';
+import type { AnyRequest } from '../http/http-exchange.js';
 import type { DownloadRefusal } from '../refusals/download-refusal.js';
+import type { AcceptOptions } from '../tokens/access-tokens.js';
+import type { TokenClaims } from '../tokens/compact-jws.js';
+import type { KeyMaterial, SignatureAlgorithm } from '../tokens/key-material.js';
+import type { KeyRingEntry, SecretOrKeyProvider } from '../tokens/keys.js';
 import type { Duration } from './duration.js';
-
-/** The signature algorithms a key may be pinned to (RFC 7518 §3.1). */
-export type SignatureAlgorithm =
-  | 'HS256' | 'HS384' | 'HS512'
-  | 'RS256' | 'RS384' | 'RS512'
-  | 'PS256' | 'PS384' | 'PS512'
-  | 'ES256' | 'ES384' | 'ES512'; // prettier-ignore
-
-/** The request as the framework gives it: Express' `Request`, Fastify's `FastifyRequest`. Annotate it as yours. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- only `any` lets the application name its own type
-export type AnyRequest = any;
-
-/** PEM text, its bytes, or a `KeyObject` of node:crypto. */
-export type KeyMaterial = string | Buffer | KeyObject;
-
-/** The claims of a token whose signature was found good (RFC 7519 §4). */
-export interface TokenClaims {
-  iss?: string;
-  sub?: string;
-  aud?: string | string[];
-  exp?: number;
-  nbf?: number;
-  iat?: number;
-  jti?: string;
-  [claim: string]: unknown;
-}
-
-/**
- * Looks up the key of one token; the very shape of passport-jwt's option of that name, so that
- * jwks-rsa's `passportJwtSecret()` fits as it is. `done(error)` answers 503 `KEY_UNAVAILABLE`,
- * unless the error says that there is no such key; `done(null, undefined)` refuses the token.
- * An async function may answer with the key instead of calling `done`.
- */
-export type SecretOrKeyProvider = (
-  request: AnyRequest,
-  rawJwtToken: unknown,
-  done: (error: unknown, secretOrKey?: KeyMaterial) => void,
-) => void | Promise<KeyMaterial | undefined | void>;
-
-/** One key of a key ring. Give either `secret`, or `publicKey` and/or `privateKey`. */
-export interface KeyRingEntry {
-  /**
-   * The `kid` (RFC 7515 §4.1.4) by which tokens name this key. One entry may go without: it verifies
-   * the tokens that name no key, such as those issued before the ring was introduced.
-   */
-  kid?: string;
-  secret?: KeyMaterial;
-  publicKey?: KeyMaterial;
-  privateKey?: KeyMaterial;
-  /** Default: `['HS256']` for a secret; for a public key what its type implies. */
-  algorithms?: readonly SignatureAlgorithm[];
-  /** From this moment on the key verifies nothing any more. */
-  retiredAt?: Date;
-}
 
 /** Which places a token is read from (RFC 6750 §2), in this order; the first that holds one decides. */
 export interface TransportOptions {
@@ -134,15 +84,22 @@ export interface DownloadAuthOptions {
 
   /** The `iss` an access token must have; any of several. Default: not checked. */
   issuer?: string | readonly string[];
-  /** An `aud` an access token must have; any of several. Default: not checked. */
+  /**
+   * An `aud` an access token must have; any of several. Default: not checked, with a warning in the log where a
+   * token has one (RFC 7519 §4.1.3).
+   */
   audience?: string | readonly string[];
+  /** Which tokens of the key are access tokens, where the application issues others with it. */
+  accept?: AcceptOptions;
   /** Whether an access token must have an `exp`. Default `true`. */
   requireExpiration?: boolean;
-  /** How far clocks may differ, for `exp` and `nbf`. Default 0 seconds. */
+  /** How far clocks may differ, for `exp`, `nbf` and `iat`. Default 0 seconds, at most 10 minutes. */
   clockTolerance?: Duration;
+  /** Refuses access tokens whose `iat` is longer ago than this, in the future, or missing. Default: none. */
+  maxTokenAge?: Duration;
   /**
-   * Refuses access tokens whose `iat` is before this moment or missing, after a leak or a password change;
-   * a function decides for each token and may return nothing. Default: none.
+   * Refuses access tokens whose `iat` is before this moment, missing, or in the future, after a leak or a password
+   * change; a function decides for each token and may return nothing. Default: none.
    */
   notIssuedBefore?: Date | ((claims: TokenClaims) => Date | undefined | Promise<Date | undefined>);
   /**

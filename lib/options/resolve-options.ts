@@ -1,8 +1,9 @@
 import { createLinkKeys, type LinkKey } from '../links/link-keys.js';
 import { DEFAULT_TOKEN_NAME } from '../http/redact-url.js';
 import type { LeaseOptions } from '../leases/lease-options.js';
-import type { AccessClaimsPolicy } from '../tokens/access-claims.js';
-import { createKeySource, type KeySource } from '../tokens/key-source.js';
+import type { AccessPolicy } from '../tokens/access-tokens.js';
+import { createKeySource, type KeySource } from '../tokens/keys.js';
+import { resolveAccessPolicy } from '../tokens/token-options.js';
 import { type ResolvedDelivery, resolveDelivery } from '../delivery/delivery-options.js';
 import { DownloadAuthConfigurationError } from './configuration-error.js';
 import type {
@@ -17,7 +18,6 @@ import { checkTypes } from './option-types.js';
 import { resolveCookie } from './resolve-cookie.js';
 import { resolveTransports } from './resolve-transports.js';
 import { refuseUnknown } from './unknown-option.js';
-import { isValidDate } from './valid-date.js';
 
 /** Injection token of the checked options. */
 export const RESOLVED_OPTIONS = Symbol('nestjs-download-auth:options');
@@ -27,14 +27,13 @@ export const MAX_LINK_LIFETIME = 7 * 24 * 60 * 60;
 
 const DEFAULT_LINK_LIFETIME = '5m';
 const DEFAULT_CACHE_SIZE = 1000;
-const MAX_CLOCK_TOLERANCE = 10 * 60;
 /** RFC 6265 §4.1.1 cookie names (RFC 9110 tokens), less what needs encoding in a query string. */
 const TOKEN_NAME = /^[A-Za-z0-9_.~-]+$/;
 
 const KNOWN = {
   options: [
     'secret', 'publicKey', 'privateKey', 'keys', 'secretOrKeyProvider', 'algorithms', 'issuer', 'audience',
-    'requireExpiration', 'clockTolerance', 'notIssuedBefore', 'validate', 'tokenName', 'transports', 'cookie', 'links', 'delivery', 'leases',
+    'accept', 'requireExpiration', 'clockTolerance', 'maxTokenAge', 'notIssuedBefore', 'validate', 'tokenName', 'transports', 'cookie', 'links', 'delivery', 'leases',
     'requireSecureConnection', 'verifiedTokenCacheSize', 'refusalPage', 'clock',
   ],
   links: ['secret', 'expiresIn', 'maxAge', 'publicUrl', 'ignoreQuery', 'validate'],
@@ -52,8 +51,7 @@ const TYPES = {
 export interface ResolvedOptions {
   readonly keySource: KeySource;
   readonly linkKeys: readonly LinkKey[];
-  readonly accessClaims: AccessClaimsPolicy;
-  readonly notIssuedBefore: DownloadAuthOptions['notIssuedBefore'];
+  readonly accessPolicy: AccessPolicy;
   readonly validate: DownloadAuthOptions['validate'];
   readonly tokenName: string;
   readonly transports: Required<TransportOptions>;
@@ -96,13 +94,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
   return {
     keySource: createKeySource(options, clock),
     linkKeys: createLinkKeys(options),
-    accessClaims: {
-      issuers: listOf(options.issuer, 'issuer'),
-      audiences: listOf(options.audience, 'audience'),
-      requireExpiration: options.requireExpiration ?? true,
-      clockTolerance: clockTolerance(options.clockTolerance),
-    },
-    notIssuedBefore: checkedMoment(options.notIssuedBefore),
+    accessPolicy: resolveAccessPolicy(options),
     validate: options.validate,
     tokenName: checkedName(options.tokenName ?? DEFAULT_TOKEN_NAME),
     transports: resolveTransports(options.transports, {
@@ -172,37 +164,6 @@ function checkedPublicUrl(publicUrl: string | undefined): string {
     );
   }
   return publicUrl.replace(/\/+$/, '');
-}
-
-function listOf(value: string | readonly string[] | undefined, option: string): readonly string[] {
-  if (value === undefined) return [];
-  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-  if (list.length === 0 || list.some((one) => typeof one !== 'string' || one === '')) {
-    throw new DownloadAuthConfigurationError(
-      `${option}: give a string or a list of strings, or leave it out to not check it.`,
-    );
-  }
-  return list as readonly string[];
-}
-
-function clockTolerance(value: DownloadAuthOptions['clockTolerance']): number {
-  const seconds = durationInSeconds(value ?? 0, 'clockTolerance');
-  if (seconds > MAX_CLOCK_TOLERANCE) {
-    throw new DownloadAuthConfigurationError(
-      "clockTolerance: more than 10 minutes is no tolerance. It is seconds, or '30s'.",
-    );
-  }
-  return seconds;
-}
-
-function checkedMoment(
-  value: DownloadAuthOptions['notIssuedBefore'],
-): DownloadAuthOptions['notIssuedBefore'] {
-  if (value === undefined || typeof value === 'function') return value;
-  if (isValidDate(value)) return value;
-  throw new DownloadAuthConfigurationError(
-    "notIssuedBefore: give a valid Date, such as new Date('2026-01-31T00:00:00Z').",
-  );
 }
 
 function checkedName(name: string): string {

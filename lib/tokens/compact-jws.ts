@@ -1,8 +1,19 @@
 import { isUtf8 } from 'node:buffer';
-import type { TokenClaims } from '../options/download-auth-options.js';
 
 /** Characters a token may have at most; Node's own limit for all headers together is 16 KiB. */
 export const MAX_TOKEN_LENGTH = 16 * 1024;
+
+/** The claims of a token whose signature was found good (RFC 7519 §4). */
+export interface TokenClaims {
+  iss?: string;
+  sub?: string;
+  aud?: string | string[];
+  exp?: number;
+  nbf?: number;
+  iat?: number;
+  jti?: string;
+  [claim: string]: unknown;
+}
 
 export interface JoseHeader {
   readonly alg: string;

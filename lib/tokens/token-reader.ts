@@ -3,7 +3,7 @@ import { type HttpExchange, isRetrieval, type RawRequest, urlencodedForm } from 
 import { isTokenName } from '../http/redact-url.js';
 import type { TransportOptions } from '../options/download-auth-options.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
-import type { Transport } from './download-grant.js';
+import type { Transport } from './grant.js';
 
 /** A token as a request presents it, unverified. */
 export interface PresentedToken {

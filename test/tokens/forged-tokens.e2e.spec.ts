@@ -209,7 +209,7 @@ function good(): Record<string, unknown> {
 /** A good token in whose signature both of the letters stand that base64 spells differently. */
 function tokenWithDashes(): string {
   for (let attempt = 0; attempt < 10_000; attempt++) {
-    const token = forge({ alg: 'HS256', typ: 'JOSE' }, { ...good(), jti: `token ${attempt}` }, SECRET);
+    const token = forge({ alg: 'HS256', kid: 'a' }, { ...good(), jti: `token ${attempt}` }, SECRET);
     const [header, payload, signature] = token.split('.') as [string, string, string];
     const haveSpareBits = [header, payload].every((segment) => segment.length % 4 !== 0);
     if (haveSpareBits && /-.*_|_.*-/.test(signature)) return token;
@@ -219,10 +219,10 @@ function tokenWithDashes(): string {
 
 /** A good token of exactly so many characters. */
 function ofLength(length: number): string {
-  for (const typ of ['J', 'JW', 'JWT', 'JOSE']) {
+  for (const kid of ['', 'k', 'ki', 'kid']) {
     const enough = Math.floor((length - 200) * 0.75);
     for (let filling = enough; filling < enough + 200; filling++) {
-      const token = forge({ alg: 'HS256', typ }, { ...good(), x: 'x'.repeat(filling) }, SECRET);
+      const token = forge({ alg: 'HS256', kid }, { ...good(), x: 'x'.repeat(filling) }, SECRET);
       if (token.length === length) return token;
     }
   }

@@ -2,9 +2,8 @@ import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
 import { AccessTokens } from '../../lib/tokens/access-tokens.js';
 import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
-import { SignatureVerifier } from '../../lib/tokens/jwt.strategy.js';
-import { RememberingVerifier } from '../../lib/tokens/remembering-verifier.js';
-import { VerifiedTokens } from '../../lib/tokens/verified-tokens.js';
+import { RememberingVerifier, SignatureVerifier, VerifiedTokens } from '../../lib/tokens/signatures.js';
+import { resolveAccessPolicy } from '../../lib/tokens/token-options.js';
 import { type JwsVector, type JwsVectorGroup, jwsVectors } from '../support/jws-vectors.js';
 
 const SUPPORTED = /^(HS|RS|PS|ES)(256|384|512)$/;
@@ -70,8 +69,7 @@ async function authenticate(jws: string, group: JwsVectorGroup, key: KeyObject, 
   const tokens = new AccessTokens(
     {
       keySource: { find: () => ({ key, algorithms: [group.alg as 'HS256'] }) },
-      accessClaims: { issuers: [], audiences: [], requireExpiration: false, clockTolerance: 0 },
-      notIssuedBefore: undefined,
+      accessPolicy: resolveAccessPolicy({ requireExpiration: false, notIssuedBefore: undefined }),
       clock: () => now,
     },
     new RememberingVerifier(signatures, new VerifiedTokens(10, () => now)),

@@ -175,6 +175,71 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       expectRefusal(await app.request(url), 403, 'LINK_INVALID', url.split('=')[1]);
     }); // prettier-ignore
 
+    test.each([
+      [
+        'first',
+        (retiredAt: Date) => [
+          { kid: '2026', secret: SECRET },
+          { secret: SECRET, retiredAt },
+        ],
+      ],
+      [
+        'last',
+        (retiredAt: Date) => [
+          { secret: SECRET, retiredAt },
+          { kid: '2026', secret: SECRET },
+        ],
+      ],
+      [
+        'twice, in bytes too',
+        (retiredAt: Date) => [
+          { secret: Buffer.from(SECRET), retiredAt },
+          { kid: '2026', secret: SECRET },
+          { kid: '2025', secret: SECRET, retiredAt },
+        ],
+      ],
+    ])(
+      'may have one secret with and without kid, the one that stays %s: its links outlive the other',
+      async (_name, keys) => {
+        await start({ keys: keys(new Date(now + 1000)) });
+        const links = app.get(DownloadLinks);
+        const mint = () => links.create(HelloController, 'get', { params: { id: 'a' } }).url;
+        const early = mint();
+        const [named, nameless] = [
+          token({ alg: 'HS256', kid: '2026' }, SECRET),
+          token({ alg: 'HS256' }, SECRET),
+        ];
+        expect((await present(nameless)).status).toBe(200);
+        now += 1000;
+        expect((await app.request(early)).status).toBe(200);
+        expect((await app.request(mint())).status).toBe(200);
+        expect((await present(named)).status).toBe(200);
+        expectRefusal(await present(nameless), 401, 'TOKEN_INVALID', nameless);
+      },
+    );
+
+    test('whose two entries of one secret are both retired opens its links until the later one is', async () => {
+      const [soon, later] = [new Date(now + 1000), new Date(now + 2000)];
+      await start({
+        keys: [
+          { kid: 'b', secret: OTHER },
+          { secret: SECRET, retiredAt: later },
+          { kid: 'a', secret: SECRET, retiredAt: soon },
+        ],
+      });
+      const other = await startApp({
+        adapter,
+        controllers: [HelloController],
+        options: { secret: SECRET, clock: () => now },
+      });
+      const { url } = other.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } });
+      await other.close();
+      now += 1000;
+      expect((await app.request(url)).status).toBe(200);
+      now += 1000;
+      expectRefusal(await app.request(url), 403, 'LINK_INVALID');
+    });
+
     test('signs links with its first key that is not retired', async () => {
       await start({
         keys: [{ kid: 'old', secret: OTHER, retiredAt: new Date(now + 1000) }, { kid: 'new', secret: SECRET }],

@@ -2,7 +2,7 @@ import { Controller, Get, Module } from '@nestjs/common';
 import passport from 'passport';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DownloadAuthModule, DownloadLinks, StreamDownload } from '../../lib/index.js';
-import { SignatureVerifier } from '../../lib/tokens/jwt.strategy.js';
+import { SignatureVerifier } from '../../lib/tokens/signatures.js';
 import { forge, inAnHour, keys } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { expectRefusal } from '../support/refusal.js';

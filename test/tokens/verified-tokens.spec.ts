@@ -2,8 +2,8 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { AccessTokens } from '../../lib/tokens/access-tokens.js';
 import { parseCompactJws, type UnverifiedToken } from '../../lib/tokens/compact-jws.js';
-import { RememberingVerifier } from '../../lib/tokens/remembering-verifier.js';
-import { VerifiedTokens } from '../../lib/tokens/verified-tokens.js';
+import { RememberingVerifier, VerifiedTokens } from '../../lib/tokens/signatures.js';
+import { resolveAccessPolicy } from '../../lib/tokens/token-options.js';
 import { forge, keys } from '../support/forge.js';
 
 const NOW = 1_800_000_000;
@@ -73,8 +73,7 @@ describe('an access token that was verified before', () => {
   const tokens = new AccessTokens(
     {
       keySource: { find: () => ({ key, algorithms: ['RS256'] }) },
-      accessClaims: { issuers: [], audiences: [], requireExpiration: true, clockTolerance: 0 },
-      notIssuedBefore: () => cutOff,
+      accessPolicy: resolveAccessPolicy({ requireExpiration: true, notIssuedBefore: () => cutOff }),
       clock: () => now,
     },
     new RememberingVerifier(

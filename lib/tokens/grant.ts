@@ -1,7 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Transport } from '../http/http-exchange.js';
 import { RequestNote } from '../http/request-note.js';
-import type { TokenClaims } from '../options/download-auth-options.js';
+import type { TokenClaims } from './compact-jws.js';
 
 export type { Transport };
 

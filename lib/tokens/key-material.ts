@@ -1,12 +1,32 @@
-import { type KeyObject, createPrivateKey, createPublicKey, createSecretKey } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  type KeyObject,
+  type PrivateKeyInput,
+  X509Certificate,
+} from 'node:crypto';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import type { KeyMaterial, SignatureAlgorithm } from '../options/download-auth-options.js';
+
+/** The signature algorithms a key may be pinned to (RFC 7518 §3.1). */
+export type SignatureAlgorithm =
+  | 'HS256' | 'HS384' | 'HS512'
+  | 'RS256' | 'RS384' | 'RS512'
+  | 'PS256' | 'PS384' | 'PS512'
+  | 'ES256' | 'ES384' | 'ES512'; // prettier-ignore
+
+/** PEM text, its bytes, or a `KeyObject` of node:crypto. */
+export type KeyMaterial = string | Buffer | KeyObject;
 
 /** A key that verifies access tokens, and the algorithms it is pinned to. */
 export interface VerificationKey {
   readonly key: KeyObject;
   readonly algorithms: readonly SignatureAlgorithm[];
 }
+
+export const ALGORITHMS: readonly SignatureAlgorithm[] = [
+  'HS256', 'HS384', 'HS512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512',
+]; // prettier-ignore
 
 /** Bytes a secret needs at the least: the output of the hash it is used with (RFC 7518 §3.2). */
 const SECRET_BYTES: Partial<Record<SignatureAlgorithm, number>> = { HS256: 32, HS384: 48, HS512: 64 };
@@ -17,11 +37,34 @@ const EC_ALGORITHMS: Record<string, SignatureAlgorithm> = {
   secp521r1: 'ES512',
 };
 const RSA_ALGORITHMS: readonly SignatureAlgorithm[] = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
-const PEM = /-----BEGIN [A-Z ]+-----/;
+
+const PEM = /-----BEGIN [A-Z0-9 ]+-----/;
+/** The text files of OpenSSH, and of RFC 4716. */
+const SSH = /^(?:ssh-|ecdsa-sha2-|sk-(?:ssh|ecdsa)-)|^---- BEGIN SSH2 /;
+const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
+const HEX = /^(?:[0-9a-f]{2})+$/i;
+/** The tag of the SEQUENCE with which every key and certificate in DER begins. */
+const DER_SEQUENCE = 0x30;
+
+/** @throws DownloadAuthConfigurationError for anything but a list of algorithms */
+export function checkAlgorithms(algorithms: unknown, option: string): void {
+  if (algorithms === undefined) {
+    return;
+  }
+  if (!Array.isArray(algorithms) || algorithms.length === 0) {
+    throw new DownloadAuthConfigurationError(`${option}: give a list such as ['HS256'], or leave it out.`);
+  }
+  const unknown: unknown = algorithms.find((name) => !ALGORITHMS.includes(name as SignatureAlgorithm));
+  if (unknown !== undefined) {
+    throw new DownloadAuthConfigurationError(
+      `${option}: ${JSON.stringify(unknown)} is none of ${ALGORITHMS.join(', ')}.`,
+    );
+  }
+}
 
 /**
  * Prepares a secret once: a `KeyObject` verifies some forty times faster than the string it came from.
- * @throws DownloadAuthConfigurationError for a secret that is empty, short, or really a public key
+ * @throws DownloadAuthConfigurationError for a secret that is empty, short, or really a public or private key
  */
 export function secretKey(
   secret: KeyMaterial,
@@ -78,7 +121,9 @@ export function publicKey(
 export function asPrivate(material: KeyMaterial): KeyObject {
   try {
     const key = isKeyObject(material) ? material : createPrivateKey(material);
-    if (key.type === 'private') return key;
+    if (key.type === 'private') {
+      return key;
+    }
   } catch {
     // the reason of node:crypto may quote the input
   }
@@ -97,29 +142,103 @@ export function isPem(material: string | Buffer): boolean {
   return PEM.test(material.toString('latin1'));
 }
 
-function asSecret(secret: KeyMaterial, option: string): KeyObject {
-  const isText = typeof secret === 'string' || Buffer.isBuffer(secret);
-  if (isText && isPem(secret)) {
+/**
+ * Anybody can read a public key, and so could sign HS tokens where it is the secret (RFC 8725 §2.1).
+ * @throws DownloadAuthConfigurationError for a key pair's key in whatever form
+ */
+export function refuseKeyAsSecret(secret: Buffer, option: string): void {
+  const form = asymmetricForm(secret);
+  if (form !== undefined) {
     throw new DownloadAuthConfigurationError(
-      `${option}: this is a PEM key, not a secret. Write publicKey (or privateKey) instead of ${option}.`,
+      `${option}: this is ${form}, not a secret. ` +
+        `Write publicKey (or privateKey) instead of ${option}, with the key as PEM or KeyObject.`,
     );
   }
+}
+
+/** In which form bytes hold a public key, a private key or a certificate; `undefined` where they hold none. */
+function asymmetricForm(bytes: Buffer, decodings = 2): string | undefined {
+  const text = bytes.toString('latin1').trim();
+  if (PEM.test(text)) {
+    return 'a PEM key';
+  }
+  // the binary form starts with the length of the name of its type (RFC 4253 §6.6)
+  if (SSH.test(text) || SSH.test(bytes.toString('latin1', 4, 40))) {
+    return 'an OpenSSH key';
+  }
+  if (text.startsWith('<') && text.includes('<RSAKeyValue>')) {
+    return 'an XML key';
+  }
+  if (isJwk(text)) {
+    return 'a JWK';
+  }
+  if (bytes[0] === DER_SEQUENCE && isDer(bytes)) {
+    return 'a key or a certificate in DER';
+  }
+  return decodings > 0 ? encodedForm(text, decodings - 1) : undefined;
+}
+
+function encodedForm(text: string, decodings: number): string | undefined {
+  // a PEM without its first and last line may have lost its newlines to an environment variable
+  const packed = text.replace(/\s+|\\[nr]/g, '');
+  const form =
+    (BASE64.test(packed) && asymmetricForm(Buffer.from(packed, 'base64'), decodings)) ||
+    (HEX.test(packed) && asymmetricForm(Buffer.from(packed, 'hex'), decodings));
+  return form ? `${form}, encoded` : undefined;
+}
+
+function isJwk(text: string): boolean {
+  if (!/^[[{]/.test(text)) {
+    return false;
+  }
+  try {
+    const value = JSON.parse(text) as { kty?: unknown; keys?: unknown; x5c?: unknown };
+    return (value.kty !== undefined && value.kty !== 'oct') || [value.keys, value.x5c].some(Array.isArray);
+  } catch {
+    return false;
+  }
+}
+
+function isDer(key: Buffer): boolean {
+  const readers = [
+    () => createPublicKey({ key, format: 'der', type: 'spki' }),
+    () => createPublicKey({ key, format: 'der', type: 'pkcs1' }),
+    () => new X509Certificate(key),
+    ...(['pkcs8', 'pkcs1', 'sec1'] as const).map(
+      (type) => () => createPrivateKey({ key, format: 'der', type } satisfies PrivateKeyInput),
+    ),
+  ];
+  return readers.some((read) => {
+    try {
+      return Boolean(read());
+    } catch {
+      return false;
+    }
+  });
+}
+
+function asSecret(secret: KeyMaterial, option: string): KeyObject {
+  const isText = typeof secret === 'string' || Buffer.isBuffer(secret);
   const key = isText ? createSecretKey(Buffer.from(secret as string)) : secret;
   if (!isKeyObject(key) || key.type !== 'secret') {
     throw new DownloadAuthConfigurationError(`${option}: give a string, a Buffer or a secret KeyObject.`);
   }
+  refuseKeyAsSecret(key.export(), option);
   return key;
 }
 
 function asPublic(material: KeyMaterial, option: string): KeyObject {
   try {
     const key = isKeyObject(material) ? material : createPublicKey(material);
-    if (key.type === 'public') return key;
+    if (key.type === 'public') {
+      return key;
+    }
   } catch {
     // the reason of node:crypto may quote the input
   }
   throw new DownloadAuthConfigurationError(
-    `${option}: not readable as a public key. Give a PEM (BEGIN PUBLIC KEY) or a public KeyObject; for a shared secret write secret.`,
+    `${option}: not readable as a public key. Give a PEM (BEGIN PUBLIC KEY) or a public KeyObject; ` +
+      'for a shared secret write secret.',
   );
 }
 
@@ -136,7 +255,9 @@ function fittingAlgorithms(key: KeyObject, option: string): readonly SignatureAl
       return key.asymmetricKeyType === 'rsa' ? RSA_ALGORITHMS : RSA_ALGORITHMS.slice(3);
     case 'ec': {
       const algorithm = EC_ALGORITHMS[details.namedCurve ?? ''];
-      if (algorithm) return [algorithm];
+      if (algorithm) {
+        return [algorithm];
+      }
     }
   }
   throw new DownloadAuthConfigurationError(
