@@ -5,6 +5,7 @@ import { DeliveredFile } from './delivered-file.js';
 import { type DeliveryContext } from './delivery-context.js';
 import { toHttpException } from './delivery-failure.js';
 import { removeFileFields, writeFields } from './delivery-headers.js';
+import { type ResolvedDelivery } from './delivery-options.js';
 import { planDelivery, type DeliveryPlan } from './delivery-plan.js';
 import { DeliveryRun } from './delivery-run.js';
 import { type PlannedDelivery } from './delivery-watch.js';
@@ -88,7 +89,7 @@ async function carryOut(
   const layout = delegation ? plainLayout([]) : layOut(plan, representation, type, boundary);
   const run = new DeliveryRun(port, plan.status, layout, context.watch ?? {});
   try {
-    const body = await openBody(representation, layout, run, port);
+    const body = await openBody(representation, layout, run, context.options, port);
     writeFields(port, { plan, representation, layout, boundary, delegation, context, now: Date.now() });
     const hasType = plan.status !== 304 && plan.status !== 412 && plan.status !== 416;
     return new DeliveredFile(body, hasType ? type : undefined);
@@ -117,6 +118,7 @@ async function openBody(
   representation: Representation,
   layout: BodyLayout,
   run: DeliveryRun,
+  { stallTimeout }: ResolvedDelivery,
   port: ResponsePort,
 ): Promise<DeliveryBody | undefined> {
   if (layout.length === 0) {
@@ -141,7 +143,11 @@ async function openBody(
       throw error;
     }
   }
-  return isGone ? undefined : body;
+  if (isGone) {
+    return undefined;
+  }
+  run.watchStall(stallTimeout);
+  return body;
 }
 
 function toPlanned(

@@ -2,6 +2,7 @@ import { isDispositionType, type DispositionType } from './content-disposition.j
 import { isFieldValue } from './field-value.js';
 import { checkOffload, type OffloadOptions } from './offload.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { type Duration, durationInSeconds } from '../options/duration.js';
 
 /**
  * How downloads are answered. Every member is optional and may be set for the module and for one route.
@@ -37,10 +38,17 @@ export interface DeliveryOptions {
   readonly maxRanges?: number;
   /** Let the proxy in front send files; false: this process does. Default false. */
   readonly offload?: OffloadOptions | false;
+  /**
+   * How long a client may take no byte although some are waiting for it, before its connection is destroyed and what
+   * it holds is freed; false or 0: for ever. The kernel buffers some megabytes for a client, so one that is merely slow
+   * seems to stand still for a while. A client that comes back goes on with a range. Default 60 seconds, as nginx'
+   * `send_timeout`.
+   */
+  readonly stallTimeout?: Duration | false;
 }
 
-/** {@link DeliveryOptions} with every default filled in. */
-export type ResolvedDelivery = Required<DeliveryOptions>;
+/** {@link DeliveryOptions} with every default filled in, and `stallTimeout` in seconds, 0 for never. */
+export type ResolvedDelivery = Required<DeliveryOptions> & { readonly stallTimeout: number };
 
 /** What holds where nothing else was said. */
 export const DEFAULT_DELIVERY: ResolvedDelivery = Object.freeze({
@@ -55,12 +63,20 @@ export const DEFAULT_DELIVERY: ResolvedDelivery = Object.freeze({
   ranges: true,
   maxRanges: 16,
   offload: false,
+  stallTimeout: 60,
 });
 
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const CORP = ['same-origin', 'same-site', 'cross-origin'];
 
 const isField = (value: unknown) => value === false || isFieldValue(value);
+const isDuration = (value: unknown) => {
+  try {
+    return durationInSeconds(value as Duration, 'stallTimeout') >= 0;
+  } catch {
+    return false;
+  }
+};
 const isBoolean = (value: unknown) => typeof value === 'boolean';
 
 /** For every option: whether a value will do, and what to write instead of one that will not. */
@@ -88,6 +104,10 @@ const CHECKS: Record<keyof DeliveryOptions, readonly [(value: unknown) => boolea
     (value) => value === false || checkOffload(value) === undefined,
     "write { type: 'x-accel-redirect', root: '/srv/files', prefix: '/protected/' } or { type: 'x-sendfile', root: '/srv/files' }, or false",
   ],
+  stallTimeout: [
+    (value) => value === false || isDuration(value),
+    "write a number of seconds (60), a string with its unit ('2m'), or false",
+  ],
 };
 
 /**
@@ -107,11 +127,15 @@ export function resolveDelivery(...partials: readonly (DeliveryOptions | undefin
     for (const [name, value] of Object.entries(partial ?? {})) {
       if (value !== undefined) {
         checkOption(name, value);
-        resolved[name] = value;
+        resolved[name] = name === 'stallTimeout' ? stallSeconds(value as Duration | false) : value;
       }
     }
   }
   return resolved as unknown as ResolvedDelivery;
+}
+
+function stallSeconds(value: Duration | false): number {
+  return value === false ? 0 : durationInSeconds(value, 'stallTimeout');
 }
 
 function checkOption(name: string, value: unknown): void {

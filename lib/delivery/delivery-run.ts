@@ -5,6 +5,7 @@ import { type ByteInterval, type DeliveryWatch } from './delivery-watch.js';
 import { type BodyLayout } from './multipart-byteranges.js';
 import { onResponseClose } from './response-close.js';
 import { type ResponsePort } from './response-port.js';
+import { watchStall } from './stall.js';
 
 /**
  * One delivery from its decision to its end: tells the observer how it ended, exactly once, and lets it be
@@ -15,6 +16,7 @@ export class DeliveryRun implements BodyObserver {
   readonly gone: Promise<void>;
   readonly #abort = () => this.port.destroy();
   #error: unknown;
+  #reason: 'stalled' | undefined;
   #ended = false;
   /** Bytes of the representation that were sent; framing does not count. */
   #bytes = 0;
@@ -37,6 +39,15 @@ export class DeliveryRun implements BodyObserver {
     if (watch.signal?.aborted) {
       this.#abort();
     }
+  }
+
+  /** Destroys the connection of a client that stops reading. */
+  watchStall(seconds: number): void {
+    const stalled = () => {
+      this.#reason = 'stalled';
+      this.port.destroy();
+    };
+    watchStall(this.port.raw, seconds, () => this.#bytes, stalled);
   }
 
   writing({ interval }: Chunk): void {
@@ -84,6 +95,7 @@ export class DeliveryRun implements BodyObserver {
         completed,
         bytes: this.#bytes,
         unconfirmed: this.#writing && [this.#writing],
+        reason: this.#reason,
         error: this.#error,
       });
     } catch (error) {

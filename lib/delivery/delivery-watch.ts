@@ -37,6 +37,8 @@ export interface DeliveryOutcome {
    * took. Absent where none were.
    */
   readonly unconfirmed?: readonly ByteInterval[];
+  /** The client took no byte for as long as `stallTimeout` says. */
+  readonly reason?: 'stalled';
   readonly error?: unknown;
 }
 

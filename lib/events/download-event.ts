@@ -65,6 +65,8 @@ export interface AbortedEvent extends AboutAnswer {
   readonly duration: number;
   /** Why it was cut, where this side cut it; undefined where the client went away. */
   readonly code?: RefusalCode;
+  /** `'stalled'`: the client took no byte for as long as `delivery.stallTimeout` says. */
+  readonly reason?: 'stalled';
 }
 
 /**

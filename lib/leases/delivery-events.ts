@@ -53,7 +53,8 @@ export function deliveryEvents(
   };
   return {
     completed: (outcome) => events.emit({ type: 'completed', ...ended(outcome) }),
-    aborted: (outcome, code) => events.emit({ type: 'aborted', ...ended(outcome), code }),
+    aborted: (outcome, code) =>
+      events.emit({ type: 'aborted', ...ended(outcome), code, reason: outcome.reason }),
   };
 }
 

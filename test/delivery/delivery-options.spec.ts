@@ -32,6 +32,9 @@ describe('delivery options', () => {
     [{ offload: { type: 'x-sendfile', root: '/srv', prefix: '/p/' } }, /x-sendfile/],
     [{ offload: true }, /offload/],
     [{ ranges: () => true }, /a function/],
+    [{ stallTimeout: '60' }, /stallTimeout.*'2m'/],
+    [{ stallTimeout: -1 }, /stallTimeout.*'2m'/],
+    [{ stallTimeout: true }, /stallTimeout.*false/],
   ])('%j are refused, with advice', (options, message) => {
     expect(() => resolveDelivery(options as never)).toThrow(TypeError);
     expect(() => resolveDelivery(options as never)).toThrow(message);
