@@ -14,6 +14,7 @@ import { LeaseKeeper } from './leases/lease-keeper.js';
 import { LinkAdmission } from './links/link-admission.js';
 import { DownloadLinks } from './links/download-links.js';
 import { LinkOpener } from './links/link-opener.js';
+import { TargetLocator } from './links/link-target.js';
 import { LinkTokens } from './links/link-tokens.js';
 import { RouteRegistry } from './links/route-registry.js';
 import type { DownloadAuthOptions } from './options/download-auth-options.js';
@@ -102,6 +103,11 @@ const internals: Provider[] = [
       ClientAddresses,
       HttpAdapterHost,
     ],
+  },
+  {
+    provide: TargetLocator,
+    useFactory: (options: ResolvedOptions, routes: RouteRegistry) => new TargetLocator(options, routes),
+    inject: [RESOLVED_OPTIONS, RouteRegistry],
   },
   RouteRegistry,
   RouteCheck,

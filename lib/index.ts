@@ -37,8 +37,11 @@ export type {
   HandlerName,
   LinkInspection,
   LinkRevocation,
-  LinkTarget,
+  OptionsOfRoute,
+  RouteName,
 } from './links/download-link.js';
+export type { LinkTarget } from './links/link-target.js';
+export type { ToldRouteOptions } from './links/told-route.js';
 export { DownloadLinks } from './links/download-links.js';
 export type { LinkBindingOptions } from './links/link-binding.js';
 export type { LinkLimitOptions } from './links/link-limits.js';

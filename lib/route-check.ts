@@ -1,11 +1,15 @@
-import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { PATH_METADATA } from '@nestjs/common/constants.js';
 import { MetadataScanner, ModulesContainer, Reflector } from '@nestjs/core';
 import { DownloadAuthGuard } from './download-auth.guard.js';
+import { RouteRegistry } from './links/route-registry.js';
 import { DownloadAuthConfigurationError } from './options/configuration-error.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';
 import { routePolicy } from './options/route-policy.js';
-import { routeOptions, STREAM_DOWNLOAD } from './options/stream-download.metadata.js';
+import { routeName, routeOptions, STREAM_DOWNLOAD } from './options/stream-download.metadata.js';
+
+/** Names of classes from bundlers that minify are this short; `App` is not a controller that serves files. */
+const MINIFIED_LENGTH = 3;
 
 /**
  * Lays the options of every marked route over those of the module when the application starts: a decorator alone
@@ -13,13 +17,18 @@ import { routeOptions, STREAM_DOWNLOAD } from './options/stream-download.metadat
  */
 @Injectable()
 export class RouteCheck implements OnModuleInit {
+  private hasWarned = false;
+
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(Reflector) private readonly reflector: Reflector,
+    @Inject(RouteRegistry) private readonly routes: RouteRegistry,
   ) {}
 
   onModuleInit(): void {
+    this.checkNames();
+    this.checkToldRoutes();
     for (const { controllers, injectables } of this.modules.values()) {
       const isOurs = [...injectables.values()].some(
         ({ instance }) => instance instanceof DownloadAuthGuard && instance.isFor(this.options),
@@ -32,11 +41,17 @@ export class RouteCheck implements OnModuleInit {
   }
 
   private check(controller: new () => object): void {
+    if (routeName(controller) !== undefined) {
+      throw new DownloadAuthConfigurationError(
+        `${controller.name}: @StreamDownload({ name }) names one route. Write it on a method.`,
+      );
+    }
     const prototype = controller.prototype as Record<string, () => unknown>;
     for (const name of new MetadataScanner().getAllMethodNames(prototype)) {
       const handler = prototype[name] as () => unknown;
       const isMarked = [controller, handler].some((target) => Reflect.hasMetadata(STREAM_DOWNLOAD, target));
       if (!isMarked || !Reflect.hasMetadata(PATH_METADATA, handler)) continue;
+      this.warnOfMinifiedNames(controller, handler);
       try {
         routePolicy(this.options, routeOptions(this.reflector, controller, handler));
       } catch (error) {
@@ -45,5 +60,45 @@ export class RouteCheck implements OnModuleInit {
           : error;
       }
     }
+  }
+
+  private checkNames(): void {
+    const labels = new Map<string, string>();
+    for (const { name, label } of this.routes.list) {
+      if (name === undefined) continue;
+      const other = labels.get(name);
+      if (other !== undefined) {
+        throw new DownloadAuthConfigurationError(
+          `@StreamDownload({ name: '${name}' }) is on ${other} and on ${label}. Give each route a name of its own.`,
+        );
+      }
+      labels.set(name, label);
+    }
+  }
+
+  /** A path that another process is told and that is not the route's makes links that open nothing. */
+  private checkToldRoutes(): void {
+    if (!this.routes.router) return;
+    for (const [name, { route: told }] of this.options.links.routes) {
+      const route = this.routes.byName(name);
+      const [path] = told.patterns as readonly [string];
+      if (route && (!route.patterns.includes(path) || route.method !== told.method)) {
+        throw new DownloadAuthConfigurationError(
+          `links.routes.${name}: ${route.label} is served at ${route.method} ${route.patterns.join(', ')}, not at ` +
+            `${told.method} ${path}. Write { path: '${route.patterns[0]}', method: '${route.method}' }.`,
+        );
+      }
+    }
+  }
+
+  /** A minifier gives classes other names in every build: the links of one are none to the next. */
+  private warnOfMinifiedNames(controller: { readonly name: string }, handler: object): void {
+    if (this.hasWarned || controller.name.length > MINIFIED_LENGTH || routeName(handler) !== undefined)
+      return;
+    this.hasWarned = true;
+    new Logger('DownloadAuth').warn(
+      `The controller class '${controller.name}' looks minified. Its name is part of links, which the next build would ` +
+        "refuse: name its routes, @StreamDownload({ name: 'file' }), or keep class names.",
+    );
   }
 }

@@ -31,6 +31,10 @@ export interface FrameworkRequest {
   app?: { get(setting: string): unknown };
   /** Fastify: the request of node:http. */
   raw?: RawRequest;
+  /** Express: the route that the router found. */
+  route?: { path?: string };
+  /** Fastify: the route that the router found. */
+  routeOptions?: { url?: string };
   user?: unknown;
 }
 
@@ -75,6 +79,11 @@ export function exchangeOfHost(http: ReturnType<ArgumentsHost['switchToHttp']>):
 /** Whether the request came over TLS, as the framework sees it behind the proxies it was told to trust. */
 export function isSecure({ request }: HttpExchange): boolean {
   return request.protocol === 'https' || request.secure === true;
+}
+
+/** The path of the route that a request was routed to, as the router has it: `/files/:id`. */
+export function routePattern({ routeOptions, route }: FrameworkRequest): string {
+  return routeOptions?.url ?? route?.path ?? '';
 }
 
 /** Whether the request only reads: GET or HEAD (RFC 9110 §9.2.1). */

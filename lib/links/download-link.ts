@@ -3,7 +3,7 @@ import type { RefusalCode } from '../refusals/download-refusal.js';
 import type { GrantedLink } from '../tokens/grant.js';
 import type { LinkBindingOptions } from './link-binding.js';
 import type { LinkLimitOptions } from './link-limits.js';
-import type { QueryParams } from './link-resource.js';
+import type { LinkTarget } from './link-target.js';
 import type { RouteParams } from './route-template.js';
 
 /** The names of a controller's methods. */
@@ -12,15 +12,34 @@ export type HandlerName<Controller> = {
 }[keyof Controller] &
   string;
 
-/** What a link opens, beside the handler. */
-export interface LinkTarget {
-  /** The parameters of the route, decoded. Default: none. */
-  params?: RouteParams;
-  /** The query parameters, decoded, in the shape in which the handler receives them. Default: none. */
-  query?: QueryParams;
-  /** The host parameters, for a controller bound to a host such as `:tenant.example.com`. Default: none. */
-  hosts?: Readonly<Record<string, string>>;
-}
+/**
+ * The names of routes and their parameters, for `links.create('file', …)`. Empty, any name goes; declare yours to have
+ * the compiler check them:
+ *
+ * @example
+ * ```ts
+ * declare module 'nestjs-download-auth' {
+ *   interface DownloadRoutes {
+ *     file: { id: string };
+ *   }
+ * }
+ * ```
+ */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- applications add its members
+export interface DownloadRoutes {}
+
+// eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- not once members are added
+export type RouteName = keyof DownloadRoutes extends never ? string : keyof DownloadRoutes & string;
+
+type ParamsOf<Name> = Name extends keyof DownloadRoutes
+  ? { params: DownloadRoutes[Name] }
+  : { params?: RouteParams };
+
+/** The last argument of a call that names a route; it may be left out where the route has no parameters. */
+export type OptionsOfRoute<Name, Options extends LinkTarget> =
+  object extends ParamsOf<Name>
+    ? [options?: Omit<Options, 'params'> & ParamsOf<Name>]
+    : [options: Omit<Options, 'params'> & ParamsOf<Name>];
 
 /** What a link opens, for how long, for whom, and how often: {@link DownloadLinks.create}. An unknown member throws. */
 export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions {

@@ -1,8 +1,6 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
-import { type AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 import { randomBytes } from 'node:crypto';
 import { DownloadEvents } from '../events/download-events.js';
-import { isTokenName } from '../http/redact-url.js';
 import { LeaseKeeper } from '../leases/lease-keeper.js';
 import type { LinkUsage } from '../leases/lease-store.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
@@ -17,22 +15,30 @@ import type {
   HandlerName,
   LinkInspection,
   LinkRevocation,
-  LinkTarget,
+  OptionsOfRoute,
+  RouteName,
 } from './download-link.js';
 import { bindingOf } from './link-binding.js';
 import { limitsOf } from './link-limits.js';
 import { claimsToBeLink, describeLink, LINK_AUDIENCE, type LinkClaims } from './link-claims.js';
-import { resourceDigest } from './link-resource.js';
+import { queryString } from './link-query.js';
+import { type LinkTarget, type LocatedTarget, TargetLocator } from './link-target.js';
 import { checkedClaims, momentOf, optionalClaims, secondsOf } from './link-terms.js';
 import { checkLinkTimes, LinkTokens } from './link-tokens.js';
-import { receivedQuery, withQuery } from './link-url.js';
-import { RouteRegistry } from './route-registry.js';
-import { fillRoute, type RouteSyntax } from './route-template.js';
 
 const CREATE_OPTIONS = [
-  'params', 'query', 'hosts', 'expiresIn', 'expiresAt', 'notBefore', 'subject', 'filename', 'disposition', 'bindTo',
+  'params', 'query', 'hosts', 'path', 'expiresIn', 'expiresAt', 'notBefore', 'subject', 'filename', 'disposition', 'bindTo',
   'claims', 'maxDownloads', 'strict', 'resumeWithin', 'byteBudget', 'revocable',
 ] as const satisfies readonly (keyof CreateLinkOptions)[]; // prettier-ignore
+
+const TARGET_OPTIONS = ['params', 'query', 'hosts', 'path'] as const satisfies readonly (keyof LinkTarget)[];
+
+/** A handler by its class and method, or by the name of its route. */
+type RouteCall<Options> = [Type, string, Options?] | [string, Options?];
+
+function optionsOf<Options extends object>(call: RouteCall<Options>): Options | Record<string, never> {
+  return (typeof call[0] === 'string' ? (call[1] as Options | undefined) : call[2]) ?? {};
+}
 
 /** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
 @Injectable()
@@ -40,8 +46,7 @@ export class DownloadLinks {
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(LinkTokens) private readonly tokens: LinkTokens,
-    @Inject(RouteRegistry) private readonly routes: RouteRegistry,
-    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+    @Inject(TargetLocator) private readonly targets: TargetLocator,
     @Inject(LeaseKeeper) private readonly keeper: LeaseKeeper,
     @Inject(DownloadEvents) private readonly events: DownloadEvents,
   ) {}
@@ -50,22 +55,32 @@ export class DownloadLinks {
    * Mints a link to one handler with one set of parameters. Whoever holds it may download: check before that
    * the person who asks may.
    *
-   * @param handler the name of the method, checked by the compiler
-   * @throws DownloadAuthConfigurationError for an unknown handler, option or parameter, a missing parameter, a life of
-   *   more than 7 days or none at all, a reserved claim, an application without HTTP
+   * The handler is given by its controller and the name of the method, which the compiler checks, or by the name of its
+   * route: `@StreamDownload({ name })`, or `links.routes` where another process serves it.
+   *
+   * @throws DownloadAuthConfigurationError for an unknown handler, option or parameter, a missing parameter, values that
+   *   router or query parser would not hand over as they are given, a life of more than 7 days or none at all, a reserved
+   *   claim, an application that is not initialised yet
    * @example
    * ```ts
    * const { url } = links.create(FilesController, 'download', { params: { id }, expiresIn: '5m', subject: user.id });
+   * const { url } = links.create('file', { params: { id } });
    * ```
    */
   create<Controller>(
     controller: Type<Controller>,
     handler: HandlerName<Controller>,
-    options: CreateLinkOptions = {},
-  ): DownloadLink {
+    options?: CreateLinkOptions,
+  ): DownloadLink;
+  create<Name extends RouteName>(
+    route: Name,
+    ...options: OptionsOfRoute<Name, CreateLinkOptions>
+  ): DownloadLink;
+  create(...call: RouteCall<CreateLinkOptions>): DownloadLink {
+    const options = optionsOf(call);
     refuseUnknown(options, CREATE_OPTIONS, 'links.create');
     const now = this.options.clock() / 1000;
-    const { route, path, resource } = this.locate(controller, handler, options);
+    const { method, path, resource } = this.locate(call);
     const limits = limitsOf(options);
     const exp = this.expiry(options, now);
     this.keeper.checkLife(
@@ -104,9 +119,9 @@ export class DownloadLinks {
       maxDownloads: options.maxDownloads,
     });
     const query =
-      route.method === 'GET' ? { ...options.query, [this.options.tokenName]: token } : { ...options.query };
+      method === 'GET' ? { ...options.query, [this.options.tokenName]: token } : { ...options.query };
     return {
-      url: this.options.links.publicUrl + withQuery(path, query),
+      url: this.options.links.publicUrl + path + queryString(query),
       token,
       id: claims.jti,
       expiresAt,
@@ -120,9 +135,12 @@ export class DownloadLinks {
   resource<Controller>(
     controller: Type<Controller>,
     handler: HandlerName<Controller>,
-    target: LinkTarget = {},
-  ): string {
-    return this.locate(controller, handler, target).resource;
+    target?: LinkTarget,
+  ): string;
+  resource<Name extends RouteName>(route: Name, ...target: OptionsOfRoute<Name, LinkTarget>): string;
+  resource(...call: RouteCall<LinkTarget>): string {
+    refuseUnknown(optionsOf(call), TARGET_OPTIONS, 'links.resource');
+    return this.locate(call).resource;
   }
 
   /**
@@ -177,33 +195,10 @@ export class DownloadLinks {
     return this.keeper.usage(id);
   }
 
-  private locate<Controller>(controller: Type<Controller>, handler: string, target: LinkTarget) {
-    const route = this.routes.byName(controller, handler);
-    const hosts = target.hosts ?? {};
-    if (route.hasHostParameters && Object.keys(hosts).length === 0) {
-      throw new DownloadAuthConfigurationError(
-        `${controller.name} is bound to a host with parameters. Give them too: hosts: { tenant: 'acme' }.`,
-      );
-    }
-    if (Object.keys(target.query ?? {}).some((name) => isTokenName(name, this.options.tokenName))) {
-      throw new DownloadAuthConfigurationError(
-        `query: ${this.options.tokenName} is the token's own parameter.`,
-      );
-    }
-    const { path, received } = fillRoute(route.path, target.params ?? {}, this.syntax());
-    const query = receivedQuery(target.query ?? {}, this.options.links.ignoreQuery);
-    return { route, path, resource: resourceDigest({ route, params: received, query, hosts }) };
-  }
-
-  private syntax(): RouteSyntax {
-    const adapter = this.adapterHost.httpAdapter as AbstractHttpAdapter | null | undefined;
-    if (!adapter) {
-      throw new DownloadAuthConfigurationError(
-        'Links are made by an application that serves their routes, and this one has no HTTP. ' +
-          'Write NestFactory.create() in place of createApplicationContext() or createMicroservice(); it need not listen.',
-      );
-    }
-    return adapter.getType() === 'fastify' ? 'fastify' : 'express';
+  private locate(call: RouteCall<LinkTarget>): LocatedTarget {
+    const target = optionsOf(call);
+    if (typeof call[0] === 'string') return this.targets.byName(call[0], target);
+    return this.targets.byHandler(call[0], call[1] as string, target);
   }
 
   private expiry({ expiresIn, expiresAt }: CreateLinkOptions, now: number): number {

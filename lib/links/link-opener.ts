@@ -45,7 +45,7 @@ export class LinkOpener {
   }
 
   private isScopeOf(claims: LinkClaims, request: FrameworkRequest, context: ExecutionContext): boolean {
-    const route = this.routes.byHandler(context.getClass(), context.getHandler());
+    const route = this.routes.identify(context.getClass(), context.getHandler());
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     if (method !== route.method) return false;
     return claims.res === resourceDigest(requestedResource(route, request, this.options.links.ignoreQuery));

@@ -1,6 +1,7 @@
 import type { DeliveryOptions } from '../delivery/delivery-options.js';
 import type { LeaseOptions } from '../leases/lease-options.js';
 import type { AnyRequest } from '../http/http-exchange.js';
+import type { ToldRouteOptions } from '../links/told-route.js';
 import type { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { AcceptOptions } from '../tokens/access-tokens.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
@@ -51,6 +52,11 @@ export interface LinkOptions {
   publicUrl?: string;
   /** Names of query parameters that a link is not bound to, such as `utm_source`. Default: none. */
   ignoreQuery?: readonly string[];
+  /**
+   * Where named routes (`@StreamDownload({ name })`) are served, for a process that makes links and does not serve them
+   * itself, such as a queue worker: `{ file: '/api/files/:id' }`. Default: none.
+   */
+  routes?: Readonly<Record<string, string | ToldRouteOptions>>;
   /**
    * Called with the claims of every link that is opened; its answer becomes `request.user`, and a falsy
    * one refuses with 403 `ACCESS_DENIED`. Default: the claims themselves become `request.user`.
@@ -134,6 +140,11 @@ export interface DownloadAuthOptions {
 
 /** What one route may decide for itself; unset members keep the module's choice. */
 export interface StreamDownloadOptions {
+  /**
+   * The name of the route in `links.create('name', …)`; of a handler only, unique in the application. It stands for
+   * class and method in the links, which then survive renaming and minifying.
+   */
+  name?: string;
   transports?: TransportOptions;
   requireSecureConnection?: boolean;
   delivery?: DeliveryOptions;

@@ -1,4 +1,5 @@
 import { createLinkKeys, type LinkKey } from '../links/link-keys.js';
+import { resolveToldRoutes, type ToldRoute } from '../links/told-route.js';
 import { DEFAULT_TOKEN_NAME } from '../http/redact-url.js';
 import type { LeaseOptions } from '../leases/lease-options.js';
 import type { AccessPolicy } from '../tokens/access-tokens.js';
@@ -36,7 +37,7 @@ const KNOWN = {
     'accept', 'requireExpiration', 'clockTolerance', 'maxTokenAge', 'notIssuedBefore', 'validate', 'tokenName', 'transports', 'cookie', 'links', 'delivery', 'leases',
     'requireSecureConnection', 'verifiedTokenCacheSize', 'refusalPage', 'clock',
   ],
-  links: ['secret', 'expiresIn', 'maxAge', 'publicUrl', 'ignoreQuery', 'validate'],
+  links: ['secret', 'expiresIn', 'maxAge', 'publicUrl', 'ignoreQuery', 'routes', 'validate'],
 }; // prettier-ignore
 
 const TYPES = {
@@ -71,6 +72,7 @@ export interface ResolvedLinkOptions {
   /** Without a slash at its end; empty where none is configured. */
   readonly publicUrl: string;
   readonly ignoreQuery: ReadonlySet<string>;
+  readonly routes: ReadonlyMap<string, ToldRoute>;
   readonly validate: LinkOptions['validate'];
 }
 
@@ -128,6 +130,7 @@ function resolveLinks(links: LinkOptions): ResolvedLinkOptions {
     maxAge: checkedMaxAge(links.maxAge),
     publicUrl: checkedPublicUrl(links.publicUrl),
     ignoreQuery: new Set(checkedNames(links.ignoreQuery)),
+    routes: resolveToldRoutes(links.routes),
     validate: links.validate,
   };
 }

@@ -1,4 +1,5 @@
 import { resolveDelivery } from '../delivery/delivery-options.js';
+import { DownloadAuthConfigurationError } from './configuration-error.js';
 import type { StreamDownloadOptions } from './download-auth-options.js';
 import { checkTypes } from './option-types.js';
 import { resolveTransports } from './resolve-transports.js';
@@ -9,7 +10,11 @@ import { refuseUnknown } from './unknown-option.js';
  * @throws DownloadAuthConfigurationError that says what to write instead
  */
 export function checkRouteOptions(options: StreamDownloadOptions): void {
-  refuseUnknown(options, ['transports', 'requireSecureConnection', 'delivery'], '@StreamDownload()');
+  refuseUnknown(options, ['name', 'transports', 'requireSecureConnection', 'delivery'], '@StreamDownload()');
+  const { name } = options as { name?: unknown };
+  if (name !== undefined && (typeof name !== 'string' || name === '')) {
+    throw new DownloadAuthConfigurationError("@StreamDownload() name: give a text, such as 'file'.");
+  }
   checkTypes(options, { requireSecureConnection: 'boolean' }, '@StreamDownload() ');
   resolveTransports(options.transports, { header: true, query: true, cookie: true, form: true });
   resolveDelivery(options.delivery);

@@ -15,4 +15,9 @@ export function routeOptions(
   return { controller: of(controller), handler: of(handler) };
 }
 
+/** The name that the decorator of a handler gives its route. */
+export function routeName(handler: object): string | undefined {
+  return (Reflect.getMetadata(STREAM_DOWNLOAD, handler) as StreamDownloadOptions | undefined)?.name;
+}
+
 type MetadataTarget = Parameters<Reflector['get']>[1];

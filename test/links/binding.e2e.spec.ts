@@ -1,6 +1,7 @@
 import {
   All,
   Controller,
+  type ControllerOptions,
   Get,
   Head,
   Param,
@@ -9,6 +10,7 @@ import {
   Req,
   type Type,
   Version,
+  VERSION_NEUTRAL,
   VersioningType,
 } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -104,7 +106,10 @@ class FirstController extends BaseController {}
 class SecondController extends BaseController {}
 
 /** Two classes of one name, as when every tenant or version has a file of its own. */
-function namesake(options: { host?: string; version?: string }): Type<{ get(): string }> {
+function namesake(options: {
+  host?: string;
+  version?: ControllerOptions['version'];
+}): Type<{ get(): string }> {
   @Controller({ path: 'same', ...options })
   class SameController {
     @Get(':id')
@@ -229,12 +234,17 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       expectRefusal(await app.request(`/files/42?ss-tok=${token}`), 403, 'LINK_SCOPE', token);
     });
 
-    test('every path of a handler is the same resource', async () => {
-      const { url, token } = links.create(FilesController, 'paths', { params: { id: '1' } });
+    test('one path of a handler is another resource than the next', async () => {
+      const params = { id: '1' };
+      const { url, token } = links.create(FilesController, 'paths', { params });
       expect(url).toMatch(/^\/files\/one\/1\?/);
       expect((await app.request(url)).text).toBe('1');
-      expect((await app.request(`/files/two/1?ss-tok=${token}`)).text).toBe('1');
-      expectRefusal(await app.request(`/files/two/2?ss-tok=${token}`), 403, 'LINK_SCOPE', token);
+      expectRefusal(await app.request(`/files/two/1?ss-tok=${token}`), 403, 'LINK_SCOPE', token);
+      for (const path of ['two/:id', '/files/two/:id']) {
+        const second = links.create(FilesController, 'paths', { params, path });
+        expect(second.url).toMatch(/^\/files\/two\/1\?/);
+        expect((await app.request(second.url)).text).toBe('1');
+      }
     });
 
     test('a handler that two controllers inherit is a resource of each', async () => {
@@ -326,7 +336,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
 
   describe('between classes of one name', () => {
     const hosts = [namesake({ host: 'a.example' }), namesake({ host: 'b.example' })] as const;
-    const versions = [namesake({ version: '1' }), namesake({ version: '2' })] as const;
+    const versions = [namesake({ version: [VERSION_NEUTRAL, '1'] }), namesake({ version: '2' })] as const;
 
     // Fastify takes one route of a method and path, whatever its host
     test.runIf(adapter === 'express')('on two hosts: opens its own', async () => {
@@ -343,7 +353,8 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
         configure: (app) => app.enableVersioning({ type: VersioningType.HEADER, header: 'x-version' }),
       });
       const { url, token } = links.create(versions[0], 'get', { params: { id: '1' } });
-      expect((await app.request(url, { headers: { 'x-version': '1' } })).json).toEqual({ version: '1' });
+      expect((await app.request(url)).json).toEqual({ version: [null, '1'] });
+      expect((await app.request(url, { headers: { 'x-version': '1' } })).json).toEqual({ version: [null, '1'] });
       expectRefusal(await app.request(url, { headers: { 'x-version': '2' } }), 403, 'LINK_SCOPE', token);
       await app.close();
     });
@@ -351,7 +362,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
     test('of two versions of one method: opens its own', async () => {
       @Controller('v')
       class VersionedController {
-        @Version('1')
+        @Version(['1', VERSION_NEUTRAL])
         @Get(':id')
         @StreamDownload()
         one(): string {
@@ -370,7 +381,9 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
         configure: (app) => app.enableVersioning({ type: VersioningType.HEADER, header: 'x-version' }),
       });
       const { url, token } = links.create(VersionedController, 'one', { params: { id: '1' } });
+      expect((await app.request(url)).text).toBe('one');
       expect((await app.request(url, { headers: { 'x-version': '1' } })).text).toBe('one');
+      expect(() => links.create(VersionedController, 'two', { params: { id: '1' } })).toThrow(/two serves version 2 only.*VERSION_NEUTRAL/);
       expectRefusal(await app.request(url, { headers: { 'x-version': '2' } }), 403, 'LINK_SCOPE', token);
       await app.close();
     });

@@ -3,7 +3,12 @@ import { AuthGuard, PassportStrategy } from '@nestjs/passport';
 import jwt from 'jsonwebtoken';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type DownloadAuthOptions, DownloadLinks, StreamDownload } from '../../lib/index.js';
+import {
+  type CreateLinkOptions,
+  type DownloadAuthOptions,
+  DownloadLinks,
+  StreamDownload,
+} from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { forge, inAnHour } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
@@ -24,7 +29,7 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     app = await startApp({ adapter, controllers: [HelloController], options: { secret: SECRET, clock: () => now, ...options } });
     links = app.get(DownloadLinks);
   };
-  const mint = (options: Omit<Parameters<DownloadLinks['create']>[2] & object, 'params'> = {}) => links.create(HelloController, 'get', { params: { id: 'a' }, ...options });
+  const mint = (options: Omit<CreateLinkOptions, 'params'> = {}) => links.create(HelloController, 'get', { params: { id: 'a' }, ...options });
 
   test.each<[string, Partial<DownloadAuthOptions>, object, number]>([
     ['5 minutes by default', {}, {}, 300],

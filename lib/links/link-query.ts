@@ -2,45 +2,43 @@ import { DownloadAuthConfigurationError } from '../options/configuration-error.j
 import type { QueryParams } from './link-resource.js';
 
 /**
- * Query parameters as a query parser will give them to the handler: texts, and lists of at least two. Members
+ * Query parameters as every query parser gives them to the handler: texts, and lists of at least two. Members
  * that are `undefined` or empty lists are left out; objects stay, for applications whose parser makes them.
  */
-export function receivedQuery(query: QueryParams, ignored: ReadonlySet<string>): Record<string, unknown> {
-  const received: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(query)) {
-    const asReceived = receivedValue(name, value);
-    if (asReceived !== undefined && !ignored.has(name)) received[name] = asReceived;
-  }
-  return received;
+export function normalizedQuery(query: QueryParams): QueryParams {
+  const entries = Object.entries(query).map(([name, value]) => [name, normalizedValue(name, value)] as const);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 }
 
-/** The path with a query string (WHATWG URL, application/x-www-form-urlencoded). */
-export function withQuery(path: string, query: QueryParams): string {
+/** The query string with its question mark (WHATWG URL, application/x-www-form-urlencoded); empty for no query. */
+export function queryString(query: QueryParams): string {
   const pairs = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) append(pairs, name, value);
-  return pairs.size > 0 ? `${path}?${pairs.toString()}` : path;
+  return pairs.size > 0 ? `?${pairs.toString()}` : '';
 }
 
-function receivedValue(name: string, value: unknown): unknown {
+function normalizedValue(name: string, value: unknown): unknown {
   if (value === undefined) return undefined;
   if (Array.isArray(value)) {
-    const values = value.map((one) => receivedValue(name, one));
+    const values = value.map((one) => normalizedValue(name, one)).filter((one) => one !== undefined);
     return values.length > 1 ? values : values[0];
   }
   if (isPlainObject(value)) {
-    return Object.fromEntries(
-      Object.entries(value).map(([key, one]) => [key, receivedValue(`${name}.${key}`, one)]),
-    );
+    const entries = Object.entries(value).map(([key, one]) => [key, normalizedValue(`${name}.${key}`, one)]);
+    return Object.fromEntries(entries) as unknown;
   }
   return textOf(name, value);
 }
 
 function append(pairs: URLSearchParams, name: string, value: unknown): void {
   if (value === undefined) return;
-  if (Array.isArray(value)) value.forEach((one) => append(pairs, name, one));
-  else if (isPlainObject(value))
+  if (Array.isArray(value)) {
+    value.forEach((one) => append(pairs, name, one));
+  } else if (isPlainObject(value)) {
     Object.entries(value).forEach(([key, one]) => append(pairs, `${name}[${key}]`, one));
-  else pairs.append(name, textOf(name, value));
+  } else {
+    pairs.append(name, textOf(name, value));
+  }
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {
@@ -49,7 +47,9 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 
 function textOf(name: string, value: unknown): string {
   if (typeof value === 'boolean' || Number.isFinite(value)) return String(value);
-  if (typeof value === 'string' && value.isWellFormed()) return value;
+  if (typeof value === 'string' && value.isWellFormed()) {
+    return value;
+  }
   throw new DownloadAuthConfigurationError(
     `query.${name}: give a string, a number, a boolean or a list of them; dates as .toISOString().`,
   );
