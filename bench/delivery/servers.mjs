@@ -57,10 +57,16 @@ async function startNest(name, folder) {
     recipe,
   };
   class Files {
+    hello() {
+      return 'hello';
+    }
+
     file(file, response, request) {
       return handlers[kind](join(folder, file), request, response);
     }
   }
+  // First: routes are matched in the order of the methods
+  Get('hello')(Files.prototype, 'hello', Object.getOwnPropertyDescriptor(Files.prototype, 'hello'));
   const descriptor = Object.getOwnPropertyDescriptor(Files.prototype, 'file');
   Get(':file')(Files.prototype, 'file', descriptor);
   Param('file')(Files.prototype, 'file', 0);
