@@ -1,6 +1,8 @@
 import { type DownloadEventSink } from '../events/download-event.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
+import { errorReason } from '../shared/error-reason.js';
+import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { Admission } from './admission.js';
 import { SharedBudgets } from './byte-credit.js';
 import { clientKey } from './client-key.js';
@@ -17,8 +19,11 @@ import { Settlements } from './settlements.js';
 import { StoreCalls } from './store-calls.js';
 import { StoreHealth } from './store-health.js';
 
-/** Milliseconds until downloads that could not be looked up again are tried once more. */
+/** How often running downloads are looked up while revocations cannot be heard of, ms. */
 const RECHECK_AFTER = 1000;
+
+/** How far the clocks of two machines differ without a word, ms. */
+const CLOCKS_DIFFER = 2000;
 
 /** Milliseconds in which a connection that was broken off says so. */
 const LAST_ENDS_WITHIN = 2000;
@@ -32,6 +37,8 @@ export class LeaseKeeper {
   private readonly health: StoreHealth;
   private unsubscribe?: () => void;
   private recheckTimer?: NodeJS.Timeout;
+  private hearing = true;
+  private readonly logger = new ThrottledLogger('DownloadAuth', 30_000);
 
   /**
    * @param clock milliseconds since the epoch
@@ -61,7 +68,8 @@ export class LeaseKeeper {
     this.health.start(() => this.revokedBefore({ linkId: '', resource: '' }));
     this.unsubscribe = store.subscribe({
       revoked: (revocation) => this.context.running.revoked(revocation),
-      missed: () => void this.recheck(),
+      missed: () => this.heard(),
+      interrupted: (reason) => this.notHeard(reason),
     });
   }
 
@@ -78,6 +86,7 @@ export class LeaseKeeper {
     clearTimeout(this.recheckTimer);
     this.health.stop();
     this.unsubscribe?.();
+    this.unsubscribe = undefined;
     await this.context.calls.optional(() => this.settled());
     this.context.settlements.close();
     await this.context.store.close();
@@ -103,6 +112,9 @@ export class LeaseKeeper {
       request.needsStore || expired
         ? await this.context.calls.required(look)
         : await this.context.calls.optional(look);
+    if (state) {
+      this.checkClock(state, now);
+    }
     const refusal = state && refusalOf(request, state, expired);
     if (refusal) {
       throw new DownloadRefusal(...refusal);
@@ -200,14 +212,47 @@ export class LeaseKeeper {
     return (await store.inspect(query)).revokedBefore;
   }
 
+  /** New links are refused then as if they were old, which nothing else explains. */
+  private checkClock({ since }: LinkState, now: number): void {
+    if (since > now + CLOCKS_DIFFER) {
+      const [known, here] = [since, now].map((moment) => new Date(moment).toISOString());
+      this.logger.error(
+        'clock',
+        `The lease store remembers since ${known}, but here it is ${here}: this clock was set back, or differs from ` +
+          'the one that made the store. Limited and revocable links issued until then are refused with 410.',
+      );
+    }
+  }
+
+  /** The subscription stands, but something may have been missed before it did. */
+  private heard(): void {
+    this.hearing = true;
+    void this.recheck();
+  }
+
+  /** No revocation of another node is heard of: what runs is looked up again and again meanwhile. */
+  private notHeard(reason: unknown): void {
+    this.logger.error(
+      'revocations',
+      `Revocations by other processes are not heard of (${errorReason(reason)}). ` +
+        'Running downloads are looked up every second instead.',
+    );
+    if (this.hearing) {
+      this.hearing = false;
+      void this.recheck();
+    }
+  }
+
   private async recheck(): Promise<void> {
     const { running, calls } = this.context;
     const isRevoked = async (keys: Revocable) =>
       keys.issuedAt < (await calls.required(() => this.revokedBefore(keys)));
-    try {
-      await running.recheck(isRevoked);
-    } catch {
-      clearTimeout(this.recheckTimer);
+    const done = await running.recheck(isRevoked).then(
+      () => true,
+      () => false,
+    );
+    clearTimeout(this.recheckTimer);
+    if (this.unsubscribe && !(done && this.hearing)) {
       this.recheckTimer = setTimeout(() => void this.recheck(), RECHECK_AFTER).unref();
     }
   }

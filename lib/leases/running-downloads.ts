@@ -6,6 +6,9 @@ export interface RunningDownload {
   cut(): void;
 }
 
+/** How many links are looked up at a time. */
+const LOOKS_AT_ONCE = 32;
+
 /** The downloads that run on this node, to be cut when their link is revoked. */
 export class RunningDownloads {
   private readonly running = new Set<RunningDownload>();
@@ -61,14 +64,19 @@ export class RunningDownloads {
   /** Cuts those that `isRevoked` says are revoked; for when notices may have been missed. */
   async recheck(isRevoked: (keys: Revocable) => Promise<boolean>): Promise<void> {
     this.notices += 1;
-    const answers = new Map<string, Promise<boolean>>();
-    for (const download of [...this.running]) {
+    const links = new Map<string, RunningDownload[]>();
+    for (const download of this.running) {
       const { linkId } = download.keys;
-      const answer = answers.get(linkId) ?? isRevoked(download.keys);
-      answers.set(linkId, answer);
-      if (await answer) {
-        download.cut();
-      }
+      links.set(linkId, [...(links.get(linkId) ?? []), download]);
+    }
+    const waiting = [...links.values()];
+    while (waiting.length > 0) {
+      const looks = waiting.splice(0, LOOKS_AT_ONCE).map(async (downloads) => {
+        if (await isRevoked(downloads[0]!.keys)) {
+          downloads.forEach((download) => download.cut());
+        }
+      });
+      await Promise.all(looks);
     }
   }
 

@@ -28,7 +28,8 @@ describe('the subscription through node-redis', () => {
     };
     const client = { on: () => {}, duplicate: () => subscriber } as unknown as NodeRedisClient;
     const ready = vi.fn();
-    const end = new NodeRedisDriver(client, false).subscribe('channel', () => {}, ready);
+    const driver = new NodeRedisDriver(client, false);
+    const end = driver.subscribe('channel', { message: () => {}, ready, lost: () => {} });
     return { subscriber, ready, end };
   }
 

@@ -1,5 +1,6 @@
+import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type DownloadEvent } from '../../lib/index.js';
+import { Download, type DownloadEvent } from '../../lib/index.js';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
 import { hasRedis, RedisServer } from '../leases/support/redis-server.js';
 import { undo } from '../leases/support/shared-stores.js';
@@ -74,6 +75,19 @@ describe.skipIf(!hasRedis).each(ADAPTERS)('an application whose Redis server fai
     expect(logger.text + JSON.stringify(app.events)).not.toContain(PASSWORD);
   });
 
+  it('serves the first limited link after the server came back empty', async () => {
+    const { server, app } = await start();
+    await server.empty();
+    await server.run({ password: PASSWORD });
+    const client = new Redis(server.port, { password: PASSWORD });
+    cleanUps.push(() => client.disconnect());
+    while ((await client.get('download-auth:{revoked}:since')) === null) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    app.contents.file = () => Download.buffer(Buffer.from('content'));
+    expect((await app.fetch(app.link('file', { maxDownloads: 1 }))).status).toBe(200);
+  });
+
   it('refuses links without a limit, too, where failClosed is set', async () => {
     const { server, logger, app } = await start({ failClosed: true });
     const [other, status] = [app.link('file'), await revoked(app)];
@@ -89,3 +103,24 @@ describe.skipIf(!hasRedis).each(ADAPTERS)('an application whose Redis server fai
     expect(await status()).toBe(410);
   });
 });
+
+it.each(ADAPTERS)(
+  'an application on %s whose clock was set back says why it refuses new links',
+  async (adapter) => {
+    const logger = new MemoryLogger();
+    let now = Date.now();
+    const app = await startLimitedApp(adapter, {
+      logger,
+      options: { clock: () => now },
+      contents: { file: () => Download.buffer(Buffer.from('content')) },
+    });
+    cleanUps.push(() => app.close());
+    expect((await app.fetch(app.link('file', { maxDownloads: 1 }))).status).toBe(200);
+    expect(logger.text).not.toContain('this clock was set back');
+    now -= 3_600_000;
+    for (let i = 0; i < 3; i++) {
+      expect((await app.fetch(app.link('file', { maxDownloads: 1 }))).code).toBe('LINK_USED_UP');
+    }
+    expect(logger.lines.filter((line) => line.includes('this clock was set back'))).toHaveLength(1);
+  },
+);

@@ -1,4 +1,12 @@
-import { type RedisDriver, runScript, tolerateErrors } from './redis-driver.js';
+import { ThrottledLogger } from '../../shared/throttled-logger.js';
+import {
+  type ChannelListener,
+  type RedisDriver,
+  reportErrors,
+  reportSilence,
+  runScript,
+  watchConnection,
+} from './redis-driver.js';
 import { type Script } from './redis-scripts.js';
 
 interface ScriptCall {
@@ -16,11 +24,12 @@ export interface NodeRedisClient {
   readonly isOpen?: boolean;
 }
 
-interface Subscriber {
-  on(event: string, listener: () => void): unknown;
+interface Connection extends NodeRedisClient {
+  on(event: string, listener: (reason: unknown) => void): unknown;
   connect(): Promise<unknown>;
-  readonly isOpen?: boolean;
+  ping(): Promise<unknown>;
   subscribe(channel: string, listener: (text: string) => void): Promise<unknown>;
+  readonly isReady?: boolean;
   destroy?(): void;
   disconnect?(): Promise<void>;
 }
@@ -29,11 +38,16 @@ interface Subscriber {
 const RETRY_EVERY = 500;
 
 export class NodeRedisDriver implements RedisDriver {
+  private readonly logger = new ThrottledLogger('DownloadAuth');
+  private client: Connection;
+  private unwatch: () => void;
+
   constructor(
-    private readonly client: NodeRedisClient,
+    client: NodeRedisClient,
     private readonly owned: boolean,
   ) {
-    tolerateErrors(client);
+    this.client = client as Connection;
+    this.unwatch = this.watch();
   }
 
   run({ sha, text }: Script, key: string, ...args: string[]): Promise<unknown> {
@@ -52,13 +66,45 @@ export class NodeRedisDriver implements RedisDriver {
     return { ...((await this.client.hGetAll(key)) as Record<string, string>) };
   }
 
-  subscribe(channel: string, message: (text: string) => void, ready: () => void): () => void {
-    const subscriber = this.client.duplicate() as Subscriber;
+  subscribe(channel: string, listener: ChannelListener): () => void {
+    let ended = false;
+    let end = () => {};
+    const listen = () => {
+      const replace = () => {
+        end();
+        listen();
+      };
+      end = this.listen(channel, listener, () => !ended && replace());
+    };
+    listen();
+    return () => {
+      ended = true;
+      end();
+    };
+  }
+
+  close(): Promise<void> {
+    this.unwatch();
+    if (this.owned) {
+      disconnect(this.client);
+    }
+    return Promise.resolve();
+  }
+
+  /** Subscribes on one connection, for as long as it is not silent. */
+  private listen(channel: string, listener: ChannelListener, silent: () => void): () => void {
+    const subscriber = this.client.duplicate() as Connection;
     let closed = false;
     let subscribed = false;
-    tolerateErrors(subscriber);
+    const lost = (reason: unknown) => {
+      if (!closed) {
+        listener.lost(reason);
+      }
+    };
+    reportErrors(subscriber, this.logger);
+    subscriber.on('error', lost);
     // A client of this package takes its subscriptions up again by itself before it is `ready`.
-    subscriber.on('ready', () => subscribed && ready());
+    subscriber.on('ready', () => subscribed && listener.ready());
     const start = async () => {
       if (!subscriber.isOpen) {
         await subscriber.connect();
@@ -67,36 +113,61 @@ export class NodeRedisDriver implements RedisDriver {
         disconnect(subscriber);
         return;
       }
-      await subscriber.subscribe(channel, message);
+      await subscriber.subscribe(channel, (text) => listener.message(text));
       subscribed = true;
-      ready();
+      listener.ready();
     };
     let retry: NodeJS.Timeout | undefined;
     const attempt = () => {
-      start().catch(() => {
+      start().catch((error: unknown) => {
         if (!closed) {
+          listener.lost(error);
           retry = setTimeout(attempt, RETRY_EVERY).unref();
         }
       });
     };
     attempt();
+    const unwatch = watchConnection({
+      isReady: () => subscriber.isReady === true,
+      ping: () => subscriber.ping(),
+      silent: () => {
+        reportSilence(true, this.logger);
+        lost(new Error('the connection for revocations went silent'));
+        silent();
+      },
+    });
     return () => {
       closed = true;
+      unwatch();
       clearTimeout(retry);
       disconnect(subscriber);
     };
   }
 
-  close(): Promise<void> {
-    if (this.owned) {
-      disconnect(this.client as unknown as Subscriber);
-    }
-    return Promise.resolve();
+  /** A cluster has a connection to each node, and replaces them itself: it is never `isReady`. */
+  private watch(): () => void {
+    const { client, owned } = this;
+    reportErrors(client, this.logger);
+    return watchConnection({
+      isReady: () => client.isReady === true,
+      ping: () => client.ping(),
+      silent: () => {
+        reportSilence(owned, this.logger);
+        if (owned) {
+          this.unwatch();
+          disconnect(client);
+          this.client = client.duplicate() as Connection;
+          this.unwatch = this.watch();
+          // It goes on trying by itself, and its errors are reported.
+          this.client.connect().catch(() => {});
+        }
+      },
+    });
   }
 }
 
 /** `destroy` since version 5, `disconnect` before; both complain about a connection that is gone. */
-function disconnect(client: Subscriber): void {
+function disconnect(client: Connection): void {
   try {
     if (client.destroy) {
       client.destroy();

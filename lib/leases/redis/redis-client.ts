@@ -9,6 +9,9 @@ export type RedisClient = IoredisClient | NodeRedisClient;
 /** Milliseconds; a server that cannot be reached is for the caller to hear of, not to wait for. */
 const CONNECT_TIMEOUT = 2000;
 
+/** Milliseconds for a connection that is given up to end in order. */
+const DISCONNECT_TIMEOUT = 100;
+
 /** @throws DownloadAuthConfigurationError for what is a client of neither package */
 export function driverFor(client: RedisClient, owned = false): RedisDriver {
   if (typeof (client as NodeRedisClient).evalSha === 'function') {
@@ -33,6 +36,7 @@ export async function connect(url: string): Promise<RedisDriver> {
   if (ioredis) {
     const client = new ioredis.Redis(url, {
       connectTimeout: CONNECT_TIMEOUT,
+      disconnectTimeout: DISCONNECT_TIMEOUT,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,

@@ -45,6 +45,8 @@ export class RedisLeaseStore implements LeaseStore {
   private driver?: RedisDriver;
   private readonly prefix: string;
   private readonly clock: 'server' | 'caller';
+  /** The latest moment that a caller named. */
+  private latest = 0;
 
   /** @throws DownloadAuthConfigurationError unless given either a client or a url */
   constructor(private readonly options: RedisLeaseStoreOptions) {
@@ -59,6 +61,7 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   async open(now: number): Promise<void> {
+    this.latest = now;
     this.driver ??= await connect(this.options.url!);
     const patience = sleep(OPEN_TIMEOUT, undefined, { ref: false });
     await Promise.race([this.untilRemembering(now, performance.now() + OPEN_TIMEOUT), patience]);
@@ -66,6 +69,7 @@ export class RedisLeaseStore implements LeaseStore {
 
   async inspect(query: LinkQuery): Promise<LinkState> {
     const { now, linkId, lease, client, leased, terms } = query;
+    this.latest = Math.max(this.latest, now);
     const names = revocationNames(query).map(([kind, name]) => this.revocationKey(kind, name));
     // Both are under way before either is answered: one round trip.
     const [values, state] = await Promise.all([
@@ -123,7 +127,16 @@ export class RedisLeaseStore implements LeaseStore {
       const revocation = parseRevocation(text);
       return revocation ? listener.revoked(revocation) : listener.missed();
     };
-    return this.redis.subscribe(this.channel, message, () => listener.missed());
+    const ready = () => {
+      // A server that came back empty remembers from now on, and not only from the first look-up on.
+      this.remember(this.latest).catch(() => {});
+      listener.missed();
+    };
+    return this.redis.subscribe(this.channel, {
+      message,
+      ready,
+      lost: (reason) => listener.interrupted?.(reason),
+    });
   }
 
   async close(): Promise<void> {
