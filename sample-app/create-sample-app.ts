@@ -3,6 +3,7 @@ import type { AbstractHttpAdapter } from '@nestjs/core';
 import { NestFactory } from '@nestjs/core';
 import type { INestApplication, LogLevel } from '@nestjs/common';
 import { AppModule } from './app.module.js';
+import { sameOriginOnly } from './http/same-origin.js';
 import type { HttpAdapterName, SampleSettings } from './settings/sample-settings.js';
 
 /**
@@ -19,6 +20,7 @@ export async function createSampleApp(
     abortOnError: false,
     forceCloseConnections: true,
   });
+  app.use(sameOriginOnly(settings.hostNames));
   return app.enableShutdownHooks();
 }
 

@@ -4,20 +4,32 @@ import {
   Controller,
   Header,
   HttpCode,
+  HttpException,
+  Ip,
   Post,
   Res,
   UnauthorizedException,
   UseGuards,
 } from '@nestjs/common';
 import { DownloadCookie } from 'nestjs-download-auth';
+import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 import { bodyFields } from '../http/body-fields.js';
 import { type AccessToken, AccessTokenService } from './access-token.service.js';
 import { BearerGuard } from './bearer.guard.js';
 import { DEMO_USERS } from './demo-users.js';
 import { Session, type SessionInfo } from './session.decorator.js';
 
+interface HeaderWriter {
+  header(name: string, value: string): unknown;
+}
+
+/** How many wrong passwords one address may try in a minute. */
+const FAILURES_A_MINUTE = 10;
+
 @Controller('auth')
 export class AuthController {
+  private readonly failures = new RateLimiterMemory({ points: FAILURES_A_MINUTE, duration: 60 });
+
   constructor(
     private readonly tokens: AccessTokenService,
     private readonly cookie: DownloadCookie,
@@ -26,14 +38,24 @@ export class AuthController {
   @Post('login')
   @HttpCode(200)
   @Header('Cache-Control', 'no-store')
-  login(@Body() body: unknown): AccessToken {
+  async login(
+    @Body() body: unknown,
+    @Ip() address: string,
+    @Res({ passthrough: true }) response: HeaderWriter,
+  ): Promise<AccessToken> {
     const { username, password } = bodyFields(body, ['username', 'password']);
     if (typeof username !== 'string' || typeof password !== 'string') {
       throw new BadRequestException('Send username and password, both as text.');
     }
+    // Charged before the password is looked at, so that many attempts at once find no gap
+    await this.failures.consume(address).catch(({ msBeforeNext }: RateLimiterRes) => {
+      response.header('Retry-After', String(Math.ceil(msBeforeNext / 1000)));
+      throw new HttpException('Too many failed attempts to sign in. Try again in a minute.', 429);
+    });
     if (DEMO_USERS.get(username) !== password) {
       throw new UnauthorizedException('This name and password do not belong together.');
     }
+    await this.failures.reward(address);
     return this.tokens.issue(username);
   }
 

@@ -6,8 +6,9 @@ import type { LibraryFile } from './file-library.service.js';
 /** The claim of a link that says how fast it is served, in bytes a second. */
 const PACE = 'pace';
 
-/** Pieces a second. */
+/** Pieces a second, and the most bytes that a piece has, however fast a link wants to be. */
 const BEAT = 10;
+const LARGEST_PIECE = 64 * 1024;
 
 /**
  * Claims of a link for {@link slowly}. On one computer a large file takes no time; to watch a download, resume it or
@@ -39,7 +40,7 @@ async function* read(path: string, start: number, end: number, bytesPerSecond: n
   const file = createReadStream(path, {
     start,
     end: end - 1,
-    highWaterMark: Math.ceil(bytesPerSecond / BEAT),
+    highWaterMark: Math.min(Math.ceil(bytesPerSecond / BEAT), LARGEST_PIECE),
     signal,
   });
   for await (const piece of file as AsyncIterable<Buffer>) {

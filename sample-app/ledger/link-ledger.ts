@@ -7,7 +7,8 @@ export interface LinkEntry {
   readonly owner: string;
   /** The `id` of the file that it opens. */
   readonly file: string;
-  readonly url: string;
+  /** Its URL, encrypted: see `LinkSeal`. */
+  readonly sealedUrl: string;
   readonly maxDownloads?: number;
   readonly createdAt: number;
   readonly expiresAt: number;

@@ -29,8 +29,8 @@ export interface Progress {
   readonly downloads: number;
 }
 
-export function summaryOf(record: LinkRecord, usage: LinkUsage): LinkSummary {
-  const { id, file, url, createdAt, expiresAt, revokedAt, maxDownloads, happenings } = record;
+export function summaryOf(record: LinkRecord, url: string, usage: LinkUsage): LinkSummary {
+  const { id, file, createdAt, expiresAt, revokedAt, maxDownloads, happenings } = record;
   return {
     id,
     file,

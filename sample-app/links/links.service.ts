@@ -4,6 +4,7 @@ import { FileLibrary } from '../files/file-library.service.js';
 import { FilesController } from '../files/files.controller.js';
 import { paceClaims } from '../files/slow-motion.js';
 import { LinkLedger } from '../ledger/link-ledger.js';
+import { LinkSeal } from './link-seal.js';
 import type { LinkRequest } from './link-request.js';
 import { type LinkSummary, summaryOf } from './link-summary.js';
 
@@ -14,6 +15,7 @@ export class LinksService {
     private readonly downloadLinks: DownloadLinks,
     private readonly library: FileLibrary,
     private readonly ledger: LinkLedger,
+    private readonly seal: LinkSeal,
   ) {}
 
   /**
@@ -27,7 +29,7 @@ export class LinksService {
       id: link.id,
       owner,
       file: file.id,
-      url: link.url,
+      sealedUrl: this.seal.seal(link.url),
       maxDownloads: request.maxDownloads,
       createdAt: Date.now(),
       expiresAt: link.expiresAt.getTime(),
@@ -47,7 +49,10 @@ export class LinksService {
   /** One link of one person; `undefined` also for a link of somebody else. */
   async summary(owner: string, id: string): Promise<LinkSummary | undefined> {
     const record = await this.ledger.find(id);
-    return record?.owner === owner ? summaryOf(record, await this.downloadLinks.usage(id)) : undefined;
+    const url = record?.owner === owner ? this.seal.open(record.sealedUrl) : undefined;
+    return record && url !== undefined
+      ? summaryOf(record, url, await this.downloadLinks.usage(id))
+      : undefined;
   }
 
   /**

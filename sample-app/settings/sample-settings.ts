@@ -12,6 +12,8 @@ export abstract class SampleSettings {
   abstract readonly jwtSecret: string;
   abstract readonly adapter: HttpAdapterName;
   abstract readonly storage: Storage;
+  /** Names under which the application may be asked, beside `localhost` and IP addresses. */
+  abstract readonly hostNames: readonly string[];
 }
 
 /** What the environment says; `filesDir` is missing where the samples are to be used. */
@@ -22,6 +24,7 @@ export interface EnvironmentSettings {
   readonly jwtSecret: string;
   readonly adapter: HttpAdapterName;
   readonly storage: Storage;
+  readonly hostNames: readonly string[];
   /** Sentences for the person who starts the application. */
   readonly warnings: readonly string[];
 }
@@ -32,7 +35,7 @@ export class SettingsError extends Error {
 }
 
 /**
- * Reads PORT, HOST, FILES_DIR, JWT_SECRET, HTTP_ADAPTER and REDIS_URL or SQLITE_FILE; what is unset or blank gets its default.
+ * Reads PORT, HOST, PUBLIC_URL, FILES_DIR, JWT_SECRET, HTTP_ADAPTER and REDIS_URL or SQLITE_FILE; what is unset or blank gets its default.
  * @throws SettingsError for a value that cannot work
  */
 export function readSettings(environment: NodeJS.ProcessEnv): EnvironmentSettings {
@@ -57,8 +60,17 @@ export function readSettings(environment: NodeJS.ProcessEnv): EnvironmentSetting
     jwtSecret,
     adapter: adapterOf(read('HTTP_ADAPTER') ?? 'express'),
     storage,
+    hostNames: hostNamesOf(read('HOST'), read('PUBLIC_URL')),
     warnings,
   };
+}
+
+function hostNamesOf(host: string | undefined, publicUrl: string | undefined): string[] {
+  if (publicUrl !== undefined && (!URL.canParse(publicUrl) || !/^https?:/i.test(publicUrl))) {
+    throw new SettingsError('PUBLIC_URL: this is no address. Write one such as https://files.example.');
+  }
+  const names = [host?.toLowerCase(), publicUrl && new URL(publicUrl).hostname];
+  return names.filter((name) => name !== undefined);
 }
 
 function portOf(text: string): number {

@@ -1,3 +1,4 @@
+import { chmodSync, closeSync, openSync } from 'node:fs';
 import type { LeaseStore } from 'nestjs-download-auth';
 import type { LinkLedger } from '../ledger/link-ledger.js';
 
@@ -16,6 +17,7 @@ export async function leaseStoreFor(storage: Storage): Promise<LeaseStore> {
     }
     case 'sqlite': {
       const { SqliteLeaseStore } = await import('nestjs-download-auth/sqlite');
+      keepPrivate(storage.file);
       return new SqliteLeaseStore({ file: storage.file });
     }
     case 'memory': {
@@ -34,11 +36,22 @@ export async function ledgerFor(storage: Storage): Promise<LinkLedger> {
     }
     case 'sqlite': {
       const { SqliteLedger } = await import('../ledger/sqlite.ledger.js');
+      keepPrivate(storage.file);
       return new SqliteLedger(storage.file);
     }
     case 'memory': {
       const { MemoryLedger } = await import('../ledger/memory.ledger.js');
       return new MemoryLedger();
     }
+  }
+}
+
+/** Only the user who runs the application reads the file; SQLite gives the files that it puts beside it the same mode. */
+function keepPrivate(file: string): void {
+  try {
+    closeSync(openSync(file, 'a', 0o600));
+    chmodSync(file, 0o600);
+  } catch {
+    // opening it says what is wrong, and what to do
   }
 }

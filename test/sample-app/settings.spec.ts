@@ -10,6 +10,7 @@ describe('the settings of the sample application', () => {
       filesDir: undefined,
       adapter: 'express',
       storage: { kind: 'memory' },
+      hostNames: [],
       warnings: [expect.stringContaining('JWT_SECRET is not set')],
     });
     expect(settings.jwtSecret.length).toBeGreaterThanOrEqual(32);
@@ -19,6 +20,7 @@ describe('the settings of the sample application', () => {
   test('come from the environment', () => {
     const environment = {
       HOST: '0.0.0.0',
+      PUBLIC_URL: 'https://Files.example:8443/',
       PORT: '8080',
       FILES_DIR: '/srv/files',
       JWT_SECRET: 'from the environment',
@@ -32,6 +34,7 @@ describe('the settings of the sample application', () => {
       jwtSecret: 'from the environment',
       adapter: 'fastify',
       storage: { kind: 'redis', url: 'redis://127.0.0.1:6379' },
+      hostNames: ['0.0.0.0', 'files.example'],
       warnings: [],
     });
   });
@@ -51,6 +54,8 @@ describe('the settings of the sample application', () => {
     { PORT: '80.5' },
     { PORT: '1e3' },
     { HTTP_ADAPTER: 'koa' },
+    { PUBLIC_URL: 'files.example' },
+    { PUBLIC_URL: 'javascript:alert(1)' },
     { REDIS_URL: 'localhost' },
     { REDIS_URL: 'http://127.0.0.1:6379' },
     { REDIS_URL: 'redis://' },

@@ -23,7 +23,7 @@ export async function startSample(
   storage: Storage = { kind: 'memory' },
 ): Promise<RunningSample> {
   const jwtSecret = 'a secret for the tests of the sample application';
-  const settings = { adapter, filesDir, jwtSecret, storage };
+  const settings = { adapter, filesDir, jwtSecret, storage, hostNames: ['files.example'] };
   const app = await createSampleApp(settings, false);
   await app.listen(0, '127.0.0.1');
   const { port } = (app.getHttpServer() as { address(): AddressInfo }).address();
