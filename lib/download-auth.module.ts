@@ -1,12 +1,15 @@
 import {
+  type BeforeApplicationShutdown,
   ConfigurableModuleBuilder,
   type DynamicModule,
+  Inject,
   Module,
   type OnApplicationShutdown,
   type OnModuleInit,
   type Provider,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { RunningDeliveries } from './delivery/running-deliveries.js';
 import { DownloadEvents } from './events/download-events.js';
 import { GuardServices } from './guard-services.js';
 import { ClientAddresses } from './http/client-addresses.js';
@@ -111,6 +114,7 @@ const internals: Provider[] = [
   },
   RouteRegistry,
   RouteCheck,
+  RunningDeliveries,
 ];
 
 /**
@@ -125,13 +129,22 @@ const internals: Provider[] = [
  */
 @Module({
   providers: [...internals, DownloadLinks, DownloadCookie, DownloadEvents],
-  exports: [RESOLVED_OPTIONS, GuardServices, DownloadLinks, DownloadCookie, DownloadEvents],
+  exports: [
+    RESOLVED_OPTIONS,
+    GuardServices,
+    RunningDeliveries,
+    DownloadLinks,
+    DownloadCookie,
+    DownloadEvents,
+  ],
 })
 export class DownloadAuthModule
   extends ConfigurableModuleClass
-  implements OnModuleInit, OnApplicationShutdown
+  implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown
 {
   constructor(
+    @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
+    private readonly deliveries: RunningDeliveries,
     private readonly signatures: SignatureVerifier,
     private readonly keeper: LeaseKeeper,
     private readonly events: DownloadEvents,
@@ -167,6 +180,11 @@ export class DownloadAuthModule
 
   async onModuleInit(): Promise<void> {
     await this.keeper.start();
+  }
+
+  /** The server closes next, which waits for every connection: so this does not wait, but bounds that. */
+  beforeApplicationShutdown(): void {
+    this.deliveries.endWithin(this.options.shutdownTimeout * 1000);
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -6,9 +6,11 @@ import {
   type NestInterceptor,
   StreamableFile,
 } from '@nestjs/common';
+import { type ServerResponse } from 'node:http';
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { mergeMap, type Observable } from 'rxjs';
 import { watchNote } from './delivery/watch-note.js';
+import { RunningDeliveries } from './delivery/running-deliveries.js';
 import { deliver } from './delivery/deliver.js';
 import { DeliveredFile } from './delivery/delivered-file.js';
 import { type ResolvedDelivery, resolveDelivery } from './delivery/delivery-options.js';
@@ -32,6 +34,7 @@ export class DownloadInterceptor implements NestInterceptor {
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(Reflector) private readonly reflector: Reflector,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+    @Inject(RunningDeliveries) private readonly running: RunningDeliveries,
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
@@ -55,6 +58,7 @@ export class DownloadInterceptor implements NestInterceptor {
       if (link?.maxDownloads !== undefined) throw uncountable();
       return result;
     }
+    this.running.add((response as { raw?: ServerResponse }).raw ?? (response as ServerResponse));
     return deliver(result, {
       request,
       response,

@@ -132,6 +132,11 @@ export interface DownloadAuthOptions {
   requireSecureConnection?: boolean;
   /** How many verified tokens are remembered, so that their signature is checked once. 0 turns it off. Default 1000. */
   verifiedTokenCacheSize?: number;
+  /**
+   * How long downloads may go on after the application was told to end (`app.close()`, SIGTERM with shutdown hooks);
+   * then they are broken off, and clients resume them elsewhere. Default 10 seconds.
+   */
+  shutdownTimeout?: Duration;
   /** Replaces the page a person sees; `false` always answers JSON. */
   refusalPage?: RefusalPage | false;
   /** Milliseconds since 1970, as `Date.now`, which is the default. */

@@ -26,6 +26,7 @@ export const RESOLVED_OPTIONS = Symbol('nestjs-download-auth:options');
 /** Seconds a link may live at the most: 7 days. */
 export const MAX_LINK_LIFETIME = 7 * 24 * 60 * 60;
 
+const DEFAULT_SHUTDOWN_TIMEOUT = '10s';
 const DEFAULT_LINK_LIFETIME = '5m';
 const DEFAULT_CACHE_SIZE = 1000;
 /** RFC 6265 §4.1.1 cookie names (RFC 9110 tokens), less what needs encoding in a query string. */
@@ -35,7 +36,7 @@ const KNOWN = {
   options: [
     'secret', 'publicKey', 'privateKey', 'keys', 'secretOrKeyProvider', 'algorithms', 'issuer', 'audience',
     'accept', 'requireExpiration', 'clockTolerance', 'maxTokenAge', 'notIssuedBefore', 'validate', 'tokenName', 'transports', 'cookie', 'links', 'delivery', 'leases',
-    'requireSecureConnection', 'verifiedTokenCacheSize', 'refusalPage', 'clock',
+    'requireSecureConnection', 'verifiedTokenCacheSize', 'shutdownTimeout', 'refusalPage', 'clock',
   ],
   links: ['secret', 'expiresIn', 'maxAge', 'publicUrl', 'ignoreQuery', 'routes', 'validate'],
 }; // prettier-ignore
@@ -62,6 +63,8 @@ export interface ResolvedOptions {
   readonly leases: LeaseOptions | undefined;
   readonly requireSecureConnection: boolean;
   readonly verifiedTokenCacheSize: number;
+  /** Seconds. */
+  readonly shutdownTimeout: number;
   readonly refusalPage: RefusalPage | false | undefined;
   readonly clock: () => number;
 }
@@ -111,6 +114,10 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     leases: options.leases,
     requireSecureConnection: options.requireSecureConnection ?? process.env.NODE_ENV === 'production',
     verifiedTokenCacheSize: checkedSize(options.verifiedTokenCacheSize ?? DEFAULT_CACHE_SIZE),
+    shutdownTimeout: durationInSeconds(
+      options.shutdownTimeout ?? DEFAULT_SHUTDOWN_TIMEOUT,
+      'shutdownTimeout',
+    ),
     refusalPage: checkedPage(options.refusalPage),
     clock,
   };

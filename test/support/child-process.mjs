@@ -1,11 +1,11 @@
 // What the processes of tests and benches begin with. Their arguments: the folder of the compiled library, and as JSON
 // the store (`sqlite` or `redis` with its options, or neither), and of an application the HTTP `adapter` and how long to
-// wait for the store (`storeTimeout`).
+// wait for the store (`storeTimeout`) and for downloads at its end (`shutdownTimeout`), and `nest`, options of Nest.
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [folder, json] = process.argv.slice(2);
-const { sqlite, redis, adapter, storeTimeout } = JSON.parse(json);
+const { sqlite, redis, adapter, storeTimeout, shutdownTimeout, nest = {} } = JSON.parse(json);
 
 /** Imports a file of the compiled library. */
 export const load = (path) => import(pathToFileURL(join(folder, path)).href);
@@ -40,13 +40,15 @@ export async function serve(answer) {
       DownloadAuthModule.forRoot({
         secret: 'a secret that all processes of the test share',
         leases: { store, ...(storeTimeout && { storeTimeout }) },
+        ...(shutdownTimeout && { shutdownTimeout }),
       }),
     ],
     controllers: [FilesController],
   })(AppModule);
 
   const server = adapter === 'express' ? new ExpressAdapter() : new FastifyAdapter();
-  const app = await NestFactory.create(AppModule, server, { logger: false });
+  const app = await NestFactory.create(AppModule, server, { logger: false, ...nest });
+  app.enableShutdownHooks();
   await app.listen(0, '127.0.0.1');
   return { FilesController, links: app.get(DownloadLinks), port: app.getHttpServer().address().port };
 }

@@ -11,11 +11,13 @@ async function* half({ start, end, signal }) {
   await new Promise((resolve) => signal.addEventListener('abort', resolve));
 }
 
-const { FilesController, links, port } = await serve((name) =>
-  name === 'held'
-    ? Download.source({ length: BYTES.length, etag: 'held', open: half })
-    : Download.buffer(BYTES),
-);
+const contents = {
+  held: () => Download.source({ length: BYTES.length, etag: 'held', open: half }),
+  /** More than the sockets hold of a client that does not read. */
+  large: () => Download.buffer(Buffer.alloc(50_000_000)),
+};
+
+const { FilesController, links, port } = await serve((name) => contents[name]?.() ?? Download.buffer(BYTES));
 
 const actions = {
   mint: ({ name, options }) => links.create(FilesController, 'file', { params: { name }, ...options }),
