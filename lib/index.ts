@@ -26,7 +26,23 @@ export type {
 } from './events/download-event.js';
 export { DownloadEvents } from './events/download-events.js';
 export type { LeaseOptions } from './leases/lease-options.js';
-export type { LeaseStore, LinkUsage } from './leases/lease-store.js';
+export type { Lease, LeaseUsage } from './leases/lease.js';
+export type {
+  LeaseChange,
+  LeaseCommit,
+  LeaseList,
+  LeaseListQuery,
+  LeaseQuery,
+  LeaseRecord,
+  LeaseStore,
+  LinkNames,
+  LinkRecord,
+  LinkState,
+  RevocationListener,
+  StoreTimeout,
+} from './leases/lease-store.js';
+export type { LinkUsage, UsagePage } from './leases/link-usage.js';
+export type { Revocation } from './leases/revocation.js';
 export { MemoryLeaseStore, type MemoryLeaseStoreOptions } from './leases/memory/memory.store.js';
 export { DownloadInterceptor } from './download.interceptor.js';
 export type { AnyRequest } from './http/http-exchange.js';

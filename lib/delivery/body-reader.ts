@@ -31,6 +31,9 @@ export interface Chunk {
   readonly interval?: ByteInterval;
 }
 
+/** How many of the next bytes may be sent; 0 where the connection is about to be broken. */
+export type Grant = (bytes: number) => number | Promise<number>;
+
 /** What a body that ends before its announced length fails with. */
 export class TruncatedContentError extends Error {
   /** @param missing bytes that were announced and not there */
@@ -46,12 +49,15 @@ export class BodyReader {
   #offset = 0;
   #left: number;
   #hasRead = false;
+  /** Bytes that were read and may not be sent yet. */
+  #held: Uint8Array | undefined;
   #primed: Chunk | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(
     private readonly layout: BodyLayout,
     readonly source: ByteSource,
+    private readonly grant?: Grant,
   ) {
     this.#left = layout.length;
   }
@@ -101,7 +107,8 @@ export class BodyReader {
       return { bytes: segment };
     }
     const start = segment.start + this.#offset;
-    const bytes = await this.source.read(start, segment.end, size, reuse);
+    const read = this.#held ?? (await this.source.read(start, segment.end, size, reuse));
+    const bytes = this.grant ? await this.#granted(read, this.grant) : read;
     if (bytes.length === 0) {
       if (this.#left !== Infinity) {
         throw new TruncatedContentError(this.#left);
@@ -111,6 +118,23 @@ export class BodyReader {
     }
     this.#advance(bytes.length, segment.end - segment.start);
     return { bytes, interval: { start, end: start + bytes.length } };
+  }
+
+  /** What of the bytes may be sent; does not settle where nothing may, as the connection is broken then. */
+  async #granted(bytes: Uint8Array, grant: Grant): Promise<Uint8Array> {
+    this.#held = undefined;
+    if (bytes.length === 0) {
+      return bytes;
+    }
+    const answer = grant(bytes.length);
+    const granted = typeof answer === 'number' ? answer : await answer;
+    if (granted === 0) {
+      return new Promise<never>(() => {});
+    }
+    if (granted < bytes.length) {
+      this.#held = bytes.subarray(granted);
+    }
+    return bytes.subarray(0, granted);
   }
 
   #advance(count: number, length: number): void {

@@ -1,6 +1,6 @@
 import { type ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { BodyReader, type ByteSource, type Chunk } from './body-reader.js';
+import { BodyReader, type ByteSource, type Chunk, type Grant } from './body-reader.js';
 import { logFailure } from './delivery-failure.js';
 import { type BodyLayout } from './multipart-byteranges.js';
 import { firstChunk, isPlainResponse, pump } from './pump.js';
@@ -10,6 +10,8 @@ const ORDINARY_CHUNK = 64 * 1024;
 
 /** Whoever keeps account of a body. */
 export interface BodyObserver {
+  /** As {@link DeliveryWatch.grant}; absent where every byte may be sent. */
+  readonly grant?: Grant;
   /** The chunk is being written; not called where nobody tells when it was. */
   writing(chunk: Chunk): void;
   /** The kernel took the chunk; of an ordinary stream, its reader did. */
@@ -35,7 +37,7 @@ export class DeliveryBody extends Readable {
     readonly observer: BodyObserver,
   ) {
     super({ highWaterMark: ORDINARY_CHUNK });
-    this.reader = new BodyReader(layout, source);
+    this.reader = new BodyReader(layout, source, observer.grant);
   }
 
   /**

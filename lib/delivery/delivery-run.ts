@@ -12,6 +12,7 @@ import { watchStall } from './stall.js';
  * stopped.
  */
 export class DeliveryRun implements BodyObserver {
+  readonly grant: BodyObserver['grant'];
   /** Settles when the client has left or has everything; never rejects. */
   readonly gone: Promise<void>;
   readonly #abort = () => this.port.destroy();
@@ -29,6 +30,7 @@ export class DeliveryRun implements BodyObserver {
     private readonly layout: BodyLayout,
     private readonly watch: DeliveryWatch,
   ) {
+    this.grant = watch.grant?.bind(watch);
     this.gone = new Promise((resolve) => {
       onResponseClose(port.raw, () => {
         this.#end();

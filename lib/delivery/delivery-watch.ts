@@ -50,6 +50,11 @@ export interface DeliveryWatch {
    */
   planned?(plan: PlannedDelivery): void | Promise<void>;
   /**
+   * Asked before bytes of the representation are written: how many of the next `bytes` may be. Fewer than asked are
+   * asked for again; 0 ends the body, for which the observer aborts {@link signal}.
+   */
+  grant?(bytes: number): number | Promise<number>;
+  /**
    * Called as bytes of the representation were taken by the kernel; where the response is wrapped or
    * HTTP/2, as they were handed to the response.
    */

@@ -8,6 +8,7 @@ import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.
 import { deliveryEvents, type DeliveryEvents, sendsBody } from './delivery-events.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
 import { LeaseRequest } from './lease-request.js';
+import { type Look } from './link-knowledge.js';
 
 /**
  * A request that may use its link, and the watch over its delivery: opens or joins a lease when
@@ -26,6 +27,7 @@ export class Admission implements DeliveryWatch {
     private readonly context: KeeperContext,
     private readonly request: AdmittedRequest,
     private readonly generation: number,
+    private readonly seen?: Look,
   ) {}
 
   get signal(): AbortSignal {
@@ -53,7 +55,9 @@ export class Admission implements DeliveryWatch {
     try {
       await this.recheck();
       if (this.request.leased) {
-        this.lease = await LeaseRequest.acquire(this.context, this.request, plan, (code) => this.cut(code));
+        this.lease = await LeaseRequest.acquire(this.context, this.request, plan, this.seen, (code) =>
+          this.cut(code),
+        );
       } else if (this.context.clock() >= this.request.link.expiresAt) {
         throw new DownloadRefusal('LINK_EXPIRED');
       }
@@ -67,6 +71,10 @@ export class Admission implements DeliveryWatch {
     const { id: linkId, subject, resource, maxDownloads } = link;
     const about = { linkId, subject, resource, path: client.path, maxDownloads };
     this.events = deliveryEvents(this.context, about, plan, this.lease?.answer);
+  }
+
+  grant(bytes: number): number | Promise<number> {
+    return this.lease ? this.lease.grant(bytes) : bytes;
   }
 
   sent(start: number, end: number): void {
@@ -105,13 +113,13 @@ export class Admission implements DeliveryWatch {
 
   /** The handler may have taken its time since the link was looked up. */
   private async recheck(): Promise<void> {
-    const { running, store, calls, clock, options } = this.context;
+    const { running, book, calls } = this.context;
     if (running.generation === this.generation) {
       return;
     }
     const { keys, needsStore, needsRecord } = this.request;
-    const look = () => store.inspect({ ...keys, now: clock(), leased: false, terms: options.terms });
-    const state = needsStore ? await calls.required(look) : await calls.optional(look);
+    const look = () => book.look(keys);
+    const state = (needsStore ? await calls.required(look) : await calls.optional(look))?.state;
     if (state && keys.issuedAt < state.revokedBefore) {
       throw new DownloadRefusal('LINK_REVOKED');
     }

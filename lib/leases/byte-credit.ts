@@ -11,108 +11,61 @@ export function firstCredit(total: number): number {
 }
 
 /**
- * What the requests of one lease that run on this node know together of its byte budget: while
- * one of them waits for the store's answer it may send on, but all of them not more than is left.
- */
-export class SharedBudget {
-  /** Bytes charged to nobody yet, by the latest answer; Infinity without a budget. */
-  left = Infinity;
-  /** Bytes sent beyond what was granted. */
-  overdrawn = 0;
-
-  get spent(): boolean {
-    return this.overdrawn >= this.left;
-  }
-}
-
-/** The budgets of the leases that are in use on this node. */
-export class SharedBudgets {
-  private readonly byLease = new Map<string, { budget: SharedBudget; users: number }>();
-
-  join(lease: string): SharedBudget {
-    const known = this.byLease.get(lease) ?? { budget: new SharedBudget(), users: 0 };
-    known.users += 1;
-    this.byLease.set(lease, known);
-    return known.budget;
-  }
-
-  leave(lease: string): void {
-    const known = this.byLease.get(lease);
-    if (known && --known.users === 0) {
-      this.byLease.delete(lease);
-    }
-  }
-}
-
-/**
- * The right of one running request to send bytes, charged to the byte budget of its lease in steps
- * ahead of the sending. So the budget holds across nodes and through a crash without a call to the
- * store for each write; and since a step is at most a quarter of what was sent (and at least
- * 1 MiB), requests that are given up half way hold little of the budget back from others.
+ * The right of one running request to send bytes, charged to the byte budget of its lease in steps ahead of the
+ * sending: the budget holds across nodes and through a crash without a call to the store for each write. Since a step
+ * is at most a quarter of what was sent (and at least 1 MiB), requests that are given up half way hold little of the
+ * budget back from others. Nothing is written that was not granted.
  */
 export class ByteCredit {
-  private bytes = 0;
+  /** Bytes taken: written, or being written. */
+  taken = 0;
   private granted = 0;
-  private overdrawn = 0;
   private refused = false;
 
   /**
    * @param total bytes the request will send; Infinity if unknown
    * @param granted bytes it may send without asking
-   * @param left bytes that it could be granted beyond these
    */
   constructor(
     private readonly total: number,
     granted: number,
-    left?: number,
-    private readonly budget = new SharedBudget(),
   ) {
-    this.answered(granted, firstCredit(total), left);
+    this.answered(granted, firstCredit(total));
   }
 
-  get sent(): number {
-    return this.bytes;
+  /** Takes up to `bytes` of what is granted. */
+  take(bytes: number): number {
+    const taken = Math.max(0, Math.min(bytes, this.granted - this.taken));
+    this.taken += taken;
+    return taken;
   }
 
   /** Bytes to ask for, those granted included, whenever something is reported anyway. */
   get target(): number {
-    const step = Math.min(LARGEST_STEP, Math.max(SMALLEST_STEP, Math.ceil(this.bytes / 4)));
-    return Math.min(this.total, Math.max(this.granted, this.bytes + step));
+    const step = Math.min(LARGEST_STEP, Math.max(SMALLEST_STEP, Math.ceil(this.taken / 4)));
+    return Math.min(this.total, Math.max(this.granted, this.taken + step));
   }
 
   /** Half the step is used up: ask before the rest is. */
   get low(): boolean {
-    return !this.refused && this.target - this.granted > (this.target - this.bytes) / 2;
+    return !this.refused && this.target - this.granted > (this.target - this.taken) / 2;
   }
 
-  /** All is sent that was granted or, while the answer is under way, could be; and there was more to send. */
-  get exhausted(): boolean {
-    return this.bytes >= this.granted && this.bytes < this.total && (this.refused || this.budget.spent);
+  /** All that is granted is taken, and there was more to send. */
+  get isSpent(): boolean {
+    return this.taken >= this.granted && this.taken < this.total;
   }
 
-  spend(bytes: number): void {
-    this.bytes += bytes;
-    this.overdraw();
-  }
-
-  /** Takes in the store's answer to having asked for `asked` bytes. */
-  answered(granted: number, asked: number, left = Infinity): void {
+  /** Takes in the answer to having asked for `asked` bytes. */
+  answered(granted: number, asked: number): void {
     this.granted = Math.max(this.granted, granted);
     this.refused = granted < asked;
-    this.budget.left = left;
-    this.overdraw();
   }
 
-  /** The request has ended: what it overdrew is no longer there for others. */
-  close(): void {
-    this.budget.left -= this.overdrawn;
-    this.budget.overdrawn -= this.overdrawn;
-    this.overdrawn = 0;
-  }
-
-  private overdraw(): void {
-    const overdrawn = Math.max(0, this.bytes - this.granted);
-    this.budget.overdrawn += overdrawn - this.overdrawn;
-    this.overdrawn = overdrawn;
+  /** As {@link answered}, where nobody answers: goes on with what was left when somebody last did. */
+  draw(left: number): number {
+    const drawn = Math.max(0, Math.min(left, this.target - this.granted));
+    this.granted += drawn;
+    return drawn;
   }
 }

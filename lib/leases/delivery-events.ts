@@ -2,7 +2,6 @@ import { type DeliveryOutcome, type PlannedDelivery } from '../delivery/delivery
 import { type Claimant } from '../events/claimant.js';
 import { type DownloadEventSink } from '../events/download-event.js';
 import { type RefusalCode } from '../refusals/download-refusal.js';
-import { type AcquireAnswer } from './lease-store.js';
 
 export interface DeliveryEvents {
   completed(outcome: DeliveryOutcome): void;
@@ -22,7 +21,7 @@ export function deliveryEvents(
   context: { events?: DownloadEventSink; clock: () => number },
   subject: DeliverySubject,
   plan: PlannedDelivery,
-  lease?: AcquireAnswer,
+  lease?: { readonly kind: 'opened' | 'joined'; readonly used: number },
 ): DeliveryEvents | undefined {
   const { events, clock } = context;
   if (!events?.observed) {
@@ -38,8 +37,7 @@ export function deliveryEvents(
     status: plan.status,
   };
   const from = plan.intervals[0]?.start ?? 0;
-  const used = lease && 'used' in lease ? lease.used : undefined;
-  const counted = { used, maxDownloads: subject.maxDownloads };
+  const counted = { used: lease?.used, maxDownloads: subject.maxDownloads };
   // Without a lease nobody knows what came before; starting behind the first byte is the best sign.
   const resumed = lease ? lease.kind === 'joined' : from > 0;
   if (resumed) {

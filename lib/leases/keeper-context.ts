@@ -1,7 +1,7 @@
-import { type SharedBudgets } from './byte-credit.js';
 import { type DownloadEventSink } from '../events/download-event.js';
 import { type LeaseClient, type LeasedLink } from './lease-link.js';
 import { type ResolvedLeaseOptions } from './lease-options.js';
+import { type LeaseBook } from './lease-book.js';
 import { type LeaseStore } from './lease-store.js';
 import { type Revocable } from './revocation.js';
 import { type RunningDownloads } from './running-downloads.js';
@@ -11,13 +11,13 @@ import { type StoreCalls } from './store-calls.js';
 /** What every admission of a keeper works with. */
 export interface KeeperContext {
   readonly store: LeaseStore;
+  readonly book: LeaseBook;
   readonly options: ResolvedLeaseOptions;
   readonly clock: () => number;
   readonly events?: DownloadEventSink;
   readonly calls: StoreCalls;
   readonly settlements: Settlements;
   readonly running: RunningDownloads;
-  readonly budgets: SharedBudgets;
 }
 
 /** What there is to know of a request when it is admitted. */

@@ -4,13 +4,16 @@ import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { Admission } from './admission.js';
-import { SharedBudgets } from './byte-credit.js';
 import { clientKey } from './client-key.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
 import { leaseOfCookie } from './lease-cookie.js';
 import { type LeaseClient, type LeasedLink, linkKeys } from './lease-link.js';
 import { type LeaseOptions, resolveLeaseOptions } from './lease-options.js';
-import { type LinkState, type LinkUsage } from './lease-store.js';
+import { mayJoin } from './lease.js';
+import { LeaseBook, needsOf } from './lease-book.js';
+import { type LinkState } from './lease-store.js';
+import { type Look } from './link-knowledge.js';
+import { type LinkUsage, usagePage, type UsagePage } from './link-usage.js';
 import { MemoryLeaseStore } from './memory/memory.store.js';
 import { type Revocable } from './revocation.js';
 import { revocationOf, type RevocationTarget } from './revocation-target.js';
@@ -46,18 +49,19 @@ export class LeaseKeeper {
    */
   constructor(options: LeaseOptions = {}, clock: () => number = Date.now, events?: DownloadEventSink) {
     const resolved = resolveLeaseOptions(options);
-    const { storeTimeout, failClosed } = resolved;
+    const { storeTimeout, failClosed, terms } = resolved;
     this.health = new StoreHealth({ storeTimeout, failClosed, clock, events });
     const store = this.health.watch(resolved.store ?? new MemoryLeaseStore());
+    const book = new LeaseBook(store, clock, terms, storeTimeout);
     this.context = {
       store,
+      book,
       options: resolved,
       clock,
       events,
       calls: new StoreCalls(storeTimeout, clock),
-      settlements: new Settlements(store),
+      settlements: new Settlements(book),
       running: new RunningDownloads(),
-      budgets: new SharedBudgets(),
     };
   }
 
@@ -107,22 +111,22 @@ export class LeaseKeeper {
       throw new DownloadRefusal('LINK_EXPIRED');
     }
     const { generation } = this.context.running;
-    const look = () => this.inspect(request, now);
-    const state =
+    const look = () => this.look(request);
+    const seen =
       request.needsStore || expired
         ? await this.context.calls.required(look)
         : await this.context.calls.optional(look);
-    if (state) {
-      this.checkClock(state, now);
+    if (seen) {
+      this.checkClock(seen.state, now);
     }
-    const refusal = state && refusalOf(request, state, expired);
+    const refusal = seen && this.refusalOf(request, seen.state, expired);
     if (refusal) {
       throw new DownloadRefusal(...refusal);
     }
     if (client.prefetch && link.maxDownloads !== undefined) {
       throw new DownloadRefusal('PREFETCH_REFUSED');
     }
-    return new Admission(this.context, request, generation);
+    return new Admission(this.context, request, generation, request.leased ? seen : undefined);
   }
 
   /**
@@ -170,9 +174,15 @@ export class LeaseKeeper {
     return this.context.settlements.flush();
   }
 
-  /** How a link has been used so far, on all nodes. @throws DownloadRefusal STORE_UNAVAILABLE */
-  usage(linkId: string): Promise<LinkUsage> {
-    return this.context.calls.required(() => this.context.store.usage(linkId));
+  /**
+   * How a link has been used so far, on all nodes.
+   *
+   * @throws DownloadRefusal STORE_UNAVAILABLE
+   * @throws DownloadAuthConfigurationError for a page that cannot be meant
+   */
+  async usage(linkId: string, page: UsagePage = {}): Promise<LinkUsage> {
+    const { context } = this;
+    return usagePage(page, (query) => context.calls.required(() => context.store.list({ linkId, ...query })));
   }
 
   /** Downloads that run on this node. */
@@ -199,17 +209,13 @@ export class LeaseKeeper {
     };
   }
 
-  private inspect(request: AdmittedRequest, now: number): Promise<LinkState> {
-    const { linkId, resource, subject } = request.keys;
-    const { lease, clientKey: client, leased } = request;
-    const { terms } = this.context.options;
-    return this.context.store.inspect({ now, linkId, resource, subject, lease, client, leased, terms });
+  private look({ keys, leased, lease, clientKey }: AdmittedRequest): Promise<Look> {
+    const needs = leased ? needsOf({ presented: lease, client: clientKey }) : undefined;
+    return this.context.book.look(keys, needs);
   }
 
   private async revokedBefore(keys: Omit<Revocable, 'issuedAt'>): Promise<number> {
-    const { store, clock, options } = this.context;
-    const query = { ...keys, now: clock(), leased: false, terms: options.terms };
-    return (await store.inspect(query)).revokedBefore;
+    return (await this.context.book.look(keys)).state.revokedBefore;
   }
 
   /** New links are refused then as if they were old, which nothing else explains. */
@@ -256,28 +262,29 @@ export class LeaseKeeper {
       this.recheckTimer = setTimeout(() => void this.recheck(), RECHECK_AFTER).unref();
     }
   }
-}
 
-function refusalOf(
-  request: AdmittedRequest,
-  state: LinkState,
-  expired: boolean,
-): [RefusalCode, { message: string }?] | undefined {
-  const { link } = request;
-  if (link.issuedAt < state.revokedBefore) {
-    return ['LINK_REVOKED'];
+  private refusalOf(
+    { link, needsRecord, lease, clientKey }: AdmittedRequest,
+    state: LinkState,
+    expired: boolean,
+  ): [RefusalCode, { message: string }?] | undefined {
+    if (link.issuedAt < state.revokedBefore) {
+      return ['LINK_REVOKED'];
+    }
+    if (link.issuedAt < state.since && needsRecord) {
+      // 410 and not 503: the store will not remember later either.
+      return link.maxDownloads === undefined ? ['LINK_REVOKED', FORGOTTEN] : ['LINK_USED_UP', FORGOTTEN];
+    }
+    const used = state.link?.used ?? 0;
+    const known = { now: state.now, used, leases: state.leases };
+    if (mayJoin(known, { presented: lease, client: clientKey }, this.context.options.terms)) {
+      return undefined;
+    }
+    if (expired) {
+      return ['LINK_EXPIRED'];
+    }
+    return link.maxDownloads !== undefined && used >= link.maxDownloads ? ['LINK_USED_UP'] : undefined;
   }
-  if (link.issuedAt < state.since && request.needsRecord) {
-    // 410 and not 503: the store will not remember later either.
-    return link.maxDownloads === undefined ? ['LINK_REVOKED', FORGOTTEN] : ['LINK_USED_UP', FORGOTTEN];
-  }
-  if (state.joinable) {
-    return undefined;
-  }
-  if (expired) {
-    return ['LINK_EXPIRED'];
-  }
-  return link.maxDownloads !== undefined && state.used >= link.maxDownloads ? ['LINK_USED_UP'] : undefined;
 }
 
 const FORGOTTEN = {

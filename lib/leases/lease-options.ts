@@ -3,10 +3,14 @@ import { DownloadAuthConfigurationError } from '../options/configuration-error.j
 import { type Duration, durationInSeconds } from '../options/duration.js';
 import { checkTypes } from '../options/option-types.js';
 import type { AnyRequest } from '../http/http-exchange.js';
-import { type LeaseStore, type LeaseTerms } from './lease-store.js';
+import { type LeaseTerms } from './lease.js';
+import { type LeaseStore } from './lease-store.js';
 
 /** Seconds after a link's end for which a download of it may go on, at the most. */
 const MAX_RESUME_WITHIN = 24 * 60 * 60;
+
+/** No store can keep an infinite number. */
+const LARGEST_NUMBER = 1_000_000;
 
 /** How the downloads of limited links are counted. Durations are a number of seconds or a string with its unit. */
 export interface LeaseOptions {
@@ -20,7 +24,7 @@ export interface LeaseOptions {
   readonly byteBudget?: number;
   /** How long nothing may be sent until nobody can resume the download any more. Default 1 hour. */
   readonly idle?: Duration;
-  /** How long a download may take in all; a running one is cut when it next asks for budget. Default 24 hours. */
+  /** How long a download may take in all; a running one is cut then. Default 24 hours. */
   readonly life?: Duration;
   /**
    * How long a complete download may still be resumed: what the kernel took may not have reached
@@ -29,6 +33,11 @@ export interface LeaseOptions {
   readonly grace?: Duration;
   /** How many requests one download may take where the length is not known, and no budget follows from it. Default 3. */
   readonly attempts?: number;
+  /**
+   * How many requests may run under one download at a time, so that a client cannot open a descriptor for each of
+   * thousands. A further one is refused with 503 `LINK_BUSY`. Download managers use up to 16. Default 32.
+   */
+  readonly connections?: number;
   /** How long after its link's expiry a download may go on, where the link does not say; at most 24 hours. Default 0: not at all. */
   readonly resumeWithin?: Duration;
   /** Whether only the lease cookie makes a request part of a download, where the link does not say. Default false. */
@@ -65,6 +74,7 @@ export const LEASE_DEFAULTS = {
   life: '24h',
   grace: '10s',
   attempts: 3,
+  connections: 32,
   resumeWithin: 0,
   strict: false,
   maxLinkLife: '8d',
@@ -113,12 +123,13 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
   return {
     store: options.store,
     clientKey: options.clientKey,
-    byteBudget: atLeastOne('leases.byteBudget', options.byteBudget ?? LEASE_DEFAULTS.byteBudget),
+    byteBudget: atLeastOne('byteBudget', options.byteBudget ?? LEASE_DEFAULTS.byteBudget),
     terms: {
       idle: duration('idle'),
       life: duration('life'),
       grace: duration('grace'),
-      attempts: atLeastOne('leases.attempts', options.attempts ?? LEASE_DEFAULTS.attempts),
+      attempts: atLeastOne('attempts', options.attempts ?? LEASE_DEFAULTS.attempts),
+      connections: atLeastOne('connections', options.connections ?? LEASE_DEFAULTS.connections),
     },
     resumeWithin: duration('resumeWithin'),
     strict: options.strict ?? LEASE_DEFAULTS.strict,
@@ -142,7 +153,7 @@ type DurationName =
   'idle' | 'life' | 'grace' | 'resumeWithin' | 'maxLinkLife' | 'storeTimeout' | 'reportEvery';
 
 const STORE_METHODS = [
-  'open', 'inspect', 'acquire', 'extend', 'release', 'usage', 'revoke', 'subscribe', 'close',
+  'open', 'read', 'commit', 'list', 'revoke', 'subscribe', 'close',
 ] as const satisfies readonly (keyof LeaseStore)[]; // prettier-ignore
 
 function checkStore(store: LeaseStore | undefined): void {
@@ -153,9 +164,10 @@ function checkStore(store: LeaseStore | undefined): void {
 }
 
 function atLeastOne(name: string, value: number): number {
-  if (typeof value !== 'number' || !(value >= 1)) {
+  if (typeof value !== 'number' || !(value >= 1 && value <= LARGEST_NUMBER)) {
+    const given = typeof value === 'number' ? String(value) : JSON.stringify(value);
     throw new DownloadAuthConfigurationError(
-      `${name} is ${JSON.stringify(value)}; write a number that is at least 1.`,
+      `leases.${name} is ${given}; write a number that is at least 1, and at most ${LARGEST_NUMBER}.`,
     );
   }
   return value;

@@ -1,90 +1,112 @@
 import { type ByteInterval, type DeliveryOutcome, type PlannedDelivery } from '../delivery/delivery-watch.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit, firstCredit } from './byte-credit.js';
+import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
 import { fingerprint } from './fingerprint.js';
 import { bytesIn, type IntervalSet, NO_INTERVALS, union, withInterval } from './interval-set.js';
+import { bytesLeft, type Entering, type Entry } from './lease.js';
+import { type Booking, type EndingAnswer, type ProgressAnswer } from './lease-book.js';
 import { leaseCookieName, leaseOfCookie, newLeaseCookieValue } from './lease-cookie.js';
-import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
-import { uniqueName } from './random.js';
-import { type AcquireAnswer, type AcquireRequest, type ExtendRequest } from './lease-store.js';
+import { type Look } from './link-knowledge.js';
+import { randomText, uniqueName } from './random.js';
+import { type Settlement } from './settlements.js';
 
-/**
- * Milliseconds for which records are kept beyond the moment they are last needed, so that machines
- * whose clocks differ by less never see a link afresh.
- */
-export const RECORD_MARGIN = 10 * 60 * 1000;
+export type Granted = Extract<Entry, { granted: number }>;
 
-export type GrantedAnswer = Extract<AcquireAnswer, { granted: number }>;
+/** The longest that a timer of Node runs. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** One request under a lease: what it sent, what it may still send, and what the store knows of it. */
 export class LeaseRequest {
   private readonly credit: ByteCredit;
+  /** The lease that it runs under now, and the bytes it had taken under those before. */
+  private lease: string;
+  private before = 0;
+  private sentBytes = 0;
   private unreported: IntervalSet = NO_INTERVALS;
   /** Reported, but not yet answered: told again at the end, as an interval may be told twice. */
   private unanswered: IntervalSet = NO_INTERVALS;
   private reportedAt: number;
-  private reporting = false;
+  private reporting?: Promise<void>;
   private failing = false;
+  private exhausted = false;
   private over = false;
+  /** Bytes of the budget that nobody was granted, by the latest answer. */
+  private left: number;
+  private lifeTimer?: NodeJS.Timeout;
 
   private constructor(
     private readonly context: KeeperContext,
-    private readonly linkId: string,
+    private readonly booking: Booking,
     private readonly name: string,
-    total: number,
-    readonly answer: GrantedAnswer,
+    private readonly total: number,
+    private readonly maxDownloads: number | undefined,
+    readonly answer: Granted,
     private readonly cut: (code: RefusalCode) => void,
   ) {
-    const budget = context.budgets.join(answer.lease);
-    this.credit = new ByteCredit(total, answer.granted, answer.left, budget);
+    this.lease = answer.id;
+    this.credit = new ByteCredit(total, answer.granted);
+    this.left = bytesLeft(answer.lease) ?? Infinity;
     this.reportedAt = context.clock();
+    context.book.stay(booking.linkId);
+    this.endAt(answer.lease.openedAt + context.options.terms.life);
   }
 
   /**
-   * Joins or opens the lease under which `plan` may be carried out. Undefined for a link that is
-   * not limited while the store does not answer.
+   * Joins or opens the lease under which `plan` may be carried out. Undefined for a link that is not limited while the
+   * store does not answer.
    *
-   * @param cut called when the lease's bytes are used up
-   * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP, STORE_UNAVAILABLE
+   * @param seen what the guard found out about the link
+   * @param cut called when the lease's bytes or its time are used up
+   * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP, LINK_BUSY, STORE_UNAVAILABLE
    */
   static async acquire(
     context: KeeperContext,
     admitted: AdmittedRequest,
     plan: PlannedDelivery,
+    seen: Look | undefined,
     cut: (code: RefusalCode) => void,
   ): Promise<LeaseRequest | undefined> {
     const cookie = newLeaseCookieValue();
-    const request = acquireRequest(context, admitted, plan, cookie);
+    const { link } = admitted;
+    const request = entering(context, admitted, plan, cookie);
     const mayResume = plan.status === 206 && (plan.ifRangeMatched || plan.etag !== undefined);
     if (!request.mayOpen && !mayResume) {
       throw new DownloadRefusal('LINK_EXPIRED');
     }
-    const answer = await acquireFrom(context, request, admitted.needsStore || !request.mayOpen);
-    if (!answer) {
+    const booking = bookingOf(context, admitted);
+    const entry = await enterBook(context, booking, request, seen, admitted.needsStore || !request.mayOpen);
+    if (!entry) {
       return undefined;
     }
-    if (!('granted' in answer)) {
-      throw new DownloadRefusal(answer.kind === 'used-up' ? 'LINK_USED_UP' : 'LINK_EXPIRED');
+    if (!('granted' in entry)) {
+      throw new DownloadRefusal(REFUSED[entry.kind]);
     }
-    if (answer.kind === 'opened') {
-      admitted.client.setCookie?.({
-        name: leaseCookieName(admitted.link.id),
-        value: cookie,
-        httpOnly: true,
-        sameSite: 'lax',
-        path: admitted.client.path ?? '/',
-        maxAge: Math.ceil(context.options.terms.life / 1000),
-      });
+    const total = bytesOf(plan);
+    const leased = new LeaseRequest(context, booking, request.request, total, link.maxDownloads, entry, cut);
+    if (entry.kind === 'opened') {
+      setCookie(context, admitted, cookie);
     }
-    return new LeaseRequest(context, admitted.link.id, request.request, bytesOf(plan), answer, cut);
+    return leased;
+  }
+
+  /** How many of the next bytes may be written; 0 where the download is cut. */
+  grant(bytes: number): number | Promise<number> {
+    const { credit } = this;
+    const taken = this.over ? 0 : credit.take(bytes);
+    if (taken === 0 && bytes > 0) {
+      return this.waitFor(bytes);
+    }
+    if (credit.low && !this.reporting && !this.failing) {
+      void this.report();
+    }
+    return taken;
   }
 
   sent(start: number, end: number): void {
     this.unreported = withInterval(this.unreported, start, end);
-    this.credit.spend(end - start);
-    if (this.credit.exhausted) {
-      this.cut('LINK_USED_UP');
-    } else if (!this.reporting && this.hasToReport()) {
+    this.sentBytes += end - start;
+    if (!this.reporting && !this.over && this.isTimeToReport) {
       void this.report();
     }
   }
@@ -95,77 +117,158 @@ export class LeaseRequest {
       return;
     }
     this.over = true;
-    const { context, linkId, name, answer, credit } = this;
-    credit.close();
+    clearTimeout(this.lifeTimer);
+    const { context, booking, reporting } = this;
+    const told = ({ completed }: EndingAnswer) => done?.(completed);
+    if (reporting) {
+      // What is under way may change the lease that the request runs under
+      const later = reporting.then(() => this.ending(outcome));
+      context.settlements.settleLater(later, told);
+    } else {
+      context.settlements.settle(this.ending(outcome), told);
+    }
+    context.book.leave(booking.linkId);
+  }
+
+  private ending(outcome: DeliveryOutcome): Settlement {
+    const { booking, name: request, lease } = this;
     const unconfirmed = intervalSet(outcome.unconfirmed);
-    context.budgets.leave(answer.lease);
-    context.settlements.settle(
-      {
-        now: context.clock(),
-        linkId,
-        lease: answer.lease,
-        request: name,
-        sent: credit.sent + bytesIn(unconfirmed),
-        covered: union(this.unanswered, this.unreported),
-        unconfirmed: unconfirmed.length > 0 ? unconfirmed : undefined,
-        whole: outcome.completed,
-        keep: keepFor(context),
-      },
-      ({ completed }) => done?.(completed),
-    );
+    const report = {
+      request,
+      sent: Math.max(0, this.sentBytes + bytesIn(unconfirmed) - this.before),
+      covered: union(this.unanswered, this.unreported),
+      unconfirmed: unconfirmed.length > 0 ? unconfirmed : undefined,
+      whole: outcome.completed,
+    };
+    return { booking, lease, report };
   }
 
-  private hasToReport(): boolean {
-    const { clock, options } = this.context;
-    return (this.credit.low && !this.failing) || clock() - this.reportedAt >= options.reportEvery;
+  private async waitFor(bytes: number): Promise<number> {
+    while (!this.over && !this.exhausted) {
+      if (this.failing && !this.isTimeToReport) {
+        this.drawOn();
+      } else {
+        await (this.reporting ?? this.report());
+      }
+      const taken = this.over ? 0 : this.credit.take(bytes);
+      if (taken > 0) {
+        return taken;
+      }
+    }
+    if (!this.over) {
+      this.cut('LINK_USED_UP');
+    }
+    return 0;
   }
 
-  private async report(): Promise<void> {
+  private report(): Promise<void> {
+    return (this.reporting ??= this.ask().finally(() => (this.reporting = undefined)));
+  }
+
+  private async ask(): Promise<void> {
     const { credit } = this;
+    const { book, calls } = this.context;
     const total = credit.target;
-    this.reporting = true;
     this.reportedAt = this.context.clock();
     this.unanswered = union(this.unanswered, this.unreported);
     this.unreported = NO_INTERVALS;
     try {
-      const { found, granted, left } = await this.context.store.extend(this.extension(total));
-      this.unanswered = NO_INTERVALS;
+      const report = {
+        request: this.name,
+        total: total - this.before,
+        sent: Math.max(0, this.sentBytes - this.before),
+        covered: this.unanswered,
+      };
+      const answer = await calls.required(() => book.progress(this.booking, this.lease, report));
       this.failing = false;
-      // A store that lost its memory has no say any more: the request ends at its plan in any case.
-      credit.answered(found ? granted : Infinity, total, left);
+      this.unanswered = NO_INTERVALS;
+      this.takeIn(answer, total);
+      if (answer.found && credit.isSpent) {
+        await this.goOn();
+      }
     } catch {
       // A download that was counted goes on while the store is away; what it sent is told later.
       this.failing = true;
-    } finally {
-      this.reporting = false;
-    }
-    if (credit.exhausted && !this.over) {
-      this.cut('LINK_USED_UP');
+      this.drawOn();
     }
   }
 
-  private extension(total: number): ExtendRequest {
-    const { context, linkId, name: request, answer, credit, unanswered: covered } = this;
-    const { terms } = context.options;
-    const [now, keep] = [this.reportedAt, keepFor(context)];
-    return { now, linkId, lease: answer.lease, request, total, sent: credit.sent, covered, terms, keep };
+  private get isTimeToReport(): boolean {
+    const { clock, options } = this.context;
+    return clock() - this.reportedAt >= options.reportEvery;
+  }
+
+  /** Goes on, while the store does not answer, with what was left of the budget when it last did. */
+  private drawOn(): void {
+    if (this.credit.isSpent) {
+      this.left -= this.credit.draw(this.left);
+      this.exhausted = this.credit.isSpent;
+    }
+  }
+
+  private takeIn({ found, granted, left }: ProgressAnswer, total: number): void {
+    // A store that lost its memory has no say any more: the request ends at its plan in any case.
+    this.credit.answered(found ? granted + this.before : Infinity, total);
+    this.left = left ?? Infinity;
+  }
+
+  /** The lease has nothing left: charges a further one, where the link has one. */
+  private async goOn(): Promise<void> {
+    const { credit, context } = this;
+    const { taken } = credit;
+    const ahead = this.total - taken;
+    const bytes = Math.min(ahead, credit.target - taken);
+    const { booking, lease: from } = this;
+    const report = {
+      request: this.name,
+      lease: randomText(18),
+      maxDownloads: this.maxDownloads,
+      sent: taken - this.before,
+      covered: this.unanswered,
+      bytes,
+      planned: ahead === Infinity ? 0 : ahead,
+      terms: context.options.terms,
+    };
+    const undo = () => giveBack(context, booking, report.lease, this.name);
+    const call = () => context.book.goOn(booking, from, report);
+    const answer = await context.calls.required(call, undo).catch((error: unknown) => {
+      undo();
+      throw error;
+    });
+    if (!answer.found || answer.lease === undefined || answer.granted === 0) {
+      this.exhausted = true;
+      return;
+    }
+    this.lease = answer.lease;
+    this.before = taken;
+    this.takeIn(answer, taken + bytes);
+    this.endAt(context.book.now() + context.options.terms.life);
+  }
+
+  /** Cuts the download when the life of its lease is over. */
+  private endAt(moment: number): void {
+    clearTimeout(this.lifeTimer);
+    const left = moment - this.context.book.now();
+    if (left <= 0) {
+      this.cut('LINK_USED_UP');
+      return;
+    }
+    this.lifeTimer = setTimeout(() => this.endAt(moment), Math.min(left, LONGEST_TIMER)).unref();
   }
 }
 
-function acquireRequest(
+const REFUSED = { 'used-up': 'LINK_USED_UP', closed: 'LINK_EXPIRED', busy: 'LINK_BUSY' } as const;
+
+function entering(
   { clock, options }: KeeperContext,
-  { link, lease, clientKey, resumeWithin }: AdmittedRequest,
+  { link, lease, clientKey }: AdmittedRequest,
   plan: PlannedDelivery,
   cookie: string,
-): AcquireRequest {
-  const now = clock();
+): Entering {
   const { length } = plan;
-  const budget =
-    link.byteBudget ?? (length === undefined ? undefined : Math.ceil(length * options.byteBudget));
-  const mayOpen = now < link.expiresAt;
+  const total = bytesOf(plan);
+  const mayOpen = clock() < link.expiresAt;
   return {
-    now,
-    linkId: link.id,
     lease: leaseOfCookie(link.id, cookie)!,
     request: uniqueName(),
     presented: lease,
@@ -176,40 +279,57 @@ function acquireRequest(
     version: plan.etag === undefined ? undefined : fingerprint(plan.etag),
     length,
     from: plan.intervals[0]?.start,
-    budget,
-    bytes: firstCredit(bytesOf(plan)),
+    budget: link.byteBudget ?? (length === undefined ? undefined : Math.ceil(length * options.byteBudget)),
+    bytes: firstCredit(total),
+    planned: total === Infinity ? 0 : total,
     terms: options.terms,
-    keep: Math.max(link.expiresAt + resumeWithin - now, options.terms.idle) + RECORD_MARGIN,
   };
 }
 
-/** Undoes what comes too late to be used, and what may have been done unheard. */
-async function acquireFrom(
-  context: KeeperContext,
-  request: AcquireRequest,
-  required: boolean,
-): Promise<AcquireAnswer | undefined> {
-  const undo = (lease: string) => {
-    const { linkId, request: name, now, keep } = request;
-    context.settlements.settle({
-      now,
-      linkId,
-      lease,
-      request: name,
-      sent: 0,
-      covered: [],
-      whole: false,
-      keep,
-    });
+function bookingOf({ clock, options }: KeeperContext, { link, resumeWithin }: AdmittedRequest): Booking {
+  return {
+    linkId: link.id,
+    keep: Math.max(link.expiresAt + resumeWithin - clock(), options.terms.idle),
+    limited: link.maxDownloads !== undefined,
   };
-  const call = () => context.store.acquire(request);
-  const late = (answer: AcquireAnswer) => 'lease' in answer && undo(answer.lease);
+}
+
+function setCookie({ clock, options }: KeeperContext, request: AdmittedRequest, value: string): void {
+  const { link, client, resumeWithin } = request;
+  const usable = Math.min(options.terms.life, link.expiresAt + resumeWithin - clock());
+  client.setCookie?.({
+    name: leaseCookieName(link.id),
+    value,
+    httpOnly: true,
+    sameSite: 'lax',
+    path: client.path ?? '/',
+    maxAge: Math.max(1, Math.ceil(usable / 1000)),
+  });
+}
+
+/** Undoes what comes too late to be used, and what may have been done unheard. */
+async function enterBook(
+  context: KeeperContext,
+  booking: Booking,
+  request: Entering,
+  seen: Look | undefined,
+  required: boolean,
+): Promise<Entry | undefined> {
+  const undo = (lease: string) => giveBack(context, booking, lease, request.request);
+  const call = () => context.book.enter(booking, request, seen);
+  const late = (entry: Entry) => 'id' in entry && undo(entry.id);
   try {
     return required ? await context.calls.required(call, late) : await context.calls.optional(call, late);
   } catch (error) {
     undo(request.lease);
     throw error;
   }
+}
+
+/** Ends a request that sent nothing, if the store has it. */
+function giveBack(context: KeeperContext, booking: Booking, lease: string, request: string): void {
+  const report = { request, sent: 0, covered: [], whole: false };
+  context.settlements.settle({ booking, lease, report });
 }
 
 function bytesOf(plan: PlannedDelivery): number {
@@ -220,8 +340,4 @@ function bytesOf(plan: PlannedDelivery): number {
 
 function intervalSet(intervals: readonly ByteInterval[] = []): IntervalSet {
   return intervals.reduce((set, { start, end }) => withInterval(set, start, end), NO_INTERVALS);
-}
-
-function keepFor({ options }: KeeperContext): number {
-  return options.terms.idle + RECORD_MARGIN;
 }

@@ -1,44 +1,38 @@
-import { type IntervalSet } from './interval-set.js';
+import { type Lease } from './lease.js';
 import { type Revocation } from './revocation.js';
 
 /**
  * Where the uses of limited links are counted and revocations are kept.
  *
- * Every method is one atomic operation of the store: no caller ever reads, decides and writes.
- * Every moment is passed in, as milliseconds since the epoch; a store that several machines share
- * may prefer its own clock to the caller's, and says so. A store that does not answer rejects; it
- * never guesses. The suite in `nestjs-download-auth/testing` says what each method has to do.
+ * A store knows no policy. It keeps records, each with a version, and changes them on condition that they still are
+ * what was read: all changes of a commit or none. What a record means is decided elsewhere (`lease.ts`), so a store is
+ * little more than a conditional write. Moments are milliseconds since the epoch. A store that does not answer
+ * rejects; it never guesses. The suite in `nestjs-download-auth/testing` says what each method has to do.
  */
 export interface LeaseStore {
   /**
-   * Called once before anything else. Establishes from when on the store remembers, if it does not
-   * know yet. Rejects only for what a programmer has to mend (a missing package, an unusable file);
-   * a server that cannot be reached yet is no reason.
+   * Called once before anything else. Establishes from when on the store remembers, if it does not know yet. Rejects
+   * only for what a programmer has to mend (a missing package, an unusable file); a server that cannot be reached yet
+   * is no reason.
    *
    * @param waits how long its callers wait for an answer: a call that has not begun to take effect by then should
    *   reject without any
    */
   open(now: number, waits?: StoreTimeout): Promise<void>;
 
-  /** What the store knows of a link. Changes nothing. */
-  inspect(query: LinkQuery): Promise<LinkState>;
-
-  /** Joins an open lease of the link, or opens a new one, or says why neither may be. */
-  acquire(request: AcquireRequest): Promise<AcquireAnswer>;
-
-  /** Reports what a running request sent, and asks for the right to send more. */
-  extend(report: ExtendRequest): Promise<ExtendAnswer>;
+  /** The records of a link that are asked for, and whether it was revoked. Changes nothing. */
+  read(query: LeaseQuery): Promise<LinkState>;
 
   /**
-   * Ends a request: what it did not send goes back to the byte budget, and the lease goes back to
-   * the link if nothing was sent under it at all. Repeating it changes nothing.
+   * Writes changes, if every record they concern still has the version that was read. Answers whether they were
+   * written; where not, nothing was. Two commits of one link never interleave.
    */
-  release(report: ReleaseRequest): Promise<ReleaseAnswer>;
+  commit(commit: LeaseCommit): Promise<boolean>;
 
-  /** The leases of a link that are still known, for display. Changes nothing. */
-  usage(linkId: string): Promise<LinkUsage>;
+  /** The leases of a link that are still known, the latest first, a page at a time. Changes nothing. */
+  list(query: LeaseListQuery): Promise<LeaseList>;
 
-  /** Remembers a revocation and tells every subscriber of every process about it. */
+  /** Remembers a revocation and tells every subscriber of every process about it. Never takes an earlier one back. */
   revoke(revocation: Revocation, now: number): Promise<void>;
 
   /** Tells about revocations made anywhere, within a second. Returns the function that stops it. */
@@ -53,170 +47,99 @@ export interface StoreTimeout {
   readonly timeout: number;
 }
 
-/** Durations and bounds of a lease; the same for every node that shares a store. */
-export interface LeaseTerms {
-  /** Milliseconds without a byte sent after which nobody may join any more. */
-  readonly idle: number;
-  /** Milliseconds after its opening at which a lease is over, whatever it is doing. */
-  readonly life: number;
-  /** Milliseconds after its last byte was sent for which a complete lease may still be joined. */
-  readonly grace: number;
-  /** How many requests one lease serves where the length of the representation is not known. */
-  readonly attempts: number;
+/** The names by which a link may have been revoked. Resource and subject are fingerprints. */
+export interface LinkNames {
+  readonly linkId: string;
+  readonly resource: string;
+  readonly subject?: string;
 }
 
-/** What is asked about a link: by the guard, before anything is known of what will be sent. */
-export interface LinkQuery {
+/** What is asked about a link. */
+export interface LeaseQuery extends LinkNames {
+  /** The moment by the caller's clock. */
   readonly now: number;
-  readonly linkId: string;
-  /** Fingerprint of what the link opens, under which it may have been revoked. */
-  readonly resource: string;
-  /** Fingerprint of whom the link was made for. */
-  readonly subject?: string;
-  /** The lease that the request's cookie belongs to. */
-  readonly lease?: string;
-  /** The client's key, unless only the cookie counts. */
-  readonly client?: string;
   /** Whether leases are of interest; without, only revocations are looked up. */
   readonly leased: boolean;
-  readonly terms: LeaseTerms;
+  /** Leases to read, by their id. */
+  readonly leases: readonly string[];
+  /** Also the leases written under one of these keys: of each key the latest {@link LEASES_OF_KEY} that are known. */
+  readonly keys: readonly string[];
 }
+
+/** How many leases of one key {@link LeaseStore.read} answers at most. */
+export const LEASES_OF_KEY = 8;
 
 /** What a store knows of a link. */
 export interface LinkState {
-  /** The link is revoked if it was issued before this moment; 0 where nothing was revoked. */
-  readonly revokedBefore: number;
+  /** The moment by the clock that counts: the store's own, or the caller's. */
+  readonly now: number;
   /** The store knows nothing of what happened to links before this moment. */
   readonly since: number;
-  /** Leases that were opened and not given back. */
-  readonly used: number;
-  /** There is an open lease that this client may join. */
-  readonly joinable: boolean;
+  /** The link is revoked if it was issued before this moment; 0 where nothing was revoked. */
+  readonly revokedBefore: number;
+  /** Undefined where the link is not known. */
+  readonly link?: LinkRecord;
+  /** Those that are known of what was asked for, the latest first; each once. */
+  readonly leases: readonly LeaseRecord[];
 }
 
-/** A request that is about to send bytes, and what it needs to know of the leases it may join. */
-export interface AcquireRequest {
+/** How often a link was used. Its version changes whenever a lease is added or removed. */
+export interface LinkRecord {
+  readonly version: number;
+  /** Leases that were opened and not given back. */
+  readonly used: number;
+}
+
+/** One lease as it was written. */
+export interface LeaseRecord {
+  readonly id: string;
+  readonly version: number;
+  readonly keys: readonly string[];
+  /** To be kept as it is: plain JSON. */
+  readonly lease: Lease;
+}
+
+/** Changes to the records of one link. */
+export interface LeaseCommit {
   readonly now: number;
   readonly linkId: string;
-  /** The lease to open if there is none to join: new, and derived from an unguessable value. */
-  readonly lease: string;
-  /** Names this request; repeating the call with the same name and lease changes nothing. */
-  readonly request: string;
-  /** The lease that the request's cookie belongs to. */
-  readonly presented?: string;
-  /** The client's key, unless only the cookie counts. */
-  readonly client?: string;
-  /** How many leases the link has; unlimited if absent. */
-  readonly maxDownloads?: number;
-  /** False once the link has expired: then an open lease may be joined, and none opened. */
-  readonly mayOpen: boolean;
-  /** The lease may be joined only if it was opened for this {@link version}. */
-  readonly sameVersion?: boolean;
-  /** What is being downloaded, for instance its entity tag. */
-  readonly version?: string;
-  /** Length of the representation in bytes, where it is known. */
-  readonly length?: number;
+  /** The link's records must be kept until this moment, or longer where an earlier commit said so. */
+  readonly keepUntil: number;
+  /** Absent where the link's own record stays as it is. With `used: 0` and no lease left, the link may be forgotten. */
+  readonly link?: LinkRecord & { readonly was: number | undefined };
+  readonly leases: readonly LeaseChange[];
   /**
-   * The first byte that is asked for. Where it lies within what an earlier request left
-   * {@link ReleaseRequest.unconfirmed}, the client has what comes before it.
+   * When a lease is added, the store forgets some of the oldest: those that are over (`until`) while there are more
+   * than `enough`, and any while there are more than `most`. A few at a time, so that no commit takes long.
    */
-  readonly from?: number;
-  /** Bytes that all requests of the lease may send together; unlimited if absent. */
-  readonly budget?: number;
-  /** Bytes for which to charge the budget now, before they are sent. */
-  readonly bytes: number;
-  readonly terms: LeaseTerms;
-  /** Milliseconds from now for which the link's record must be kept. */
-  readonly keep: number;
+  readonly enough: number;
+  readonly most: number;
 }
 
-/** Whether the request may send, under which lease, and how much. */
-export type AcquireAnswer =
-  | {
-      readonly kind: 'opened' | 'joined';
-      readonly lease: string;
-      /** Bytes this request may send before it has to ask again; less than asked where the budget ends. */
-      readonly granted: number;
-      /** Bytes of the budget that are charged to nobody yet; undefined where there is no budget. */
-      readonly left?: number;
-      /** Leases that were opened and not given back, this one included. */
-      readonly used: number;
-    }
-  | {
-      /** `used-up`: no lease to join and none left. `closed`: none to join, and `mayOpen` was false. */
-      readonly kind: 'used-up' | 'closed';
-    };
+/** What becomes of one lease. */
+export interface LeaseChange extends Omit<LeaseRecord, 'lease'> {
+  /** The version that was read; undefined where the lease must not be there yet. */
+  readonly was: number | undefined;
+  /** Undefined: it is removed. */
+  readonly lease?: Lease;
+  /** From this moment on the lease matters only for display. */
+  readonly until: number;
+}
 
-/** The progress of a running request. */
-export interface ExtendRequest {
-  readonly now: number;
+/** Which leases of a link are listed. */
+export interface LeaseListQuery {
   readonly linkId: string;
-  readonly lease: string;
-  readonly request: string;
-  /** Bytes the request wants to be allowed in all, those already granted included. */
-  readonly total: number;
-  /** Bytes it has sent so far. */
-  readonly sent: number;
-  /** What it sent since it last reported. */
-  readonly covered: IntervalSet;
-  readonly terms: LeaseTerms;
-  readonly keep: number;
+  readonly limit: number;
+  /** Where the last page ended: {@link LeaseList.next}. */
+  readonly after?: string;
 }
 
-/** What a running request may go on to send. */
-export interface ExtendAnswer {
-  /** False where the store no longer knows the request. */
-  readonly found: boolean;
-  /** Bytes the request may send in all. */
-  readonly granted: number;
-  /** Bytes of the budget that are charged to nobody yet; undefined where there is no budget. */
-  readonly left?: number;
-}
-
-/** The end of a request. */
-export interface ReleaseRequest {
-  readonly now: number;
-  readonly linkId: string;
-  readonly lease: string;
-  readonly request: string;
-  /** Bytes it has sent in all, the unconfirmed ones included. */
-  readonly sent: number;
-  readonly covered: IntervalSet;
-  /** Bytes that were being written when the connection broke, so that the client has some of them, all or none. */
-  readonly unconfirmed?: IntervalSet;
-  /** Every byte was sent: what tells of completion where the length is not known. */
-  readonly whole: boolean;
-  readonly keep: number;
-}
-
-/** What the end of a request came to. */
-export interface ReleaseAnswer {
-  readonly found: boolean;
-  /** By this report the lease became complete. */
-  readonly completed: boolean;
-  /** Nothing was sent under the lease, so the link has it back. */
-  readonly givenBack: boolean;
-}
-
-/** How often a link has been used, on all nodes: the answer of `DownloadLinks.usage()`. */
-export interface LinkUsage {
-  /** Leases that were opened and not given back. */
+/** A page of the leases of a link. */
+export interface LeaseList {
   readonly used: number;
-  readonly leases: readonly LeaseUsage[];
-}
-
-/** One download of a link. Moments are milliseconds since the epoch. */
-export interface LeaseUsage {
-  readonly openedAt: number;
-  /** When it last sent something. */
-  readonly seenAt: number;
-  readonly completedAt?: number;
-  /** Length of the representation in bytes, where it is known. */
-  readonly length?: number;
-  /** How many different bytes of the representation were sent. */
-  readonly covered: number;
-  /** Requests running under it. */
-  readonly running: number;
+  readonly leases: readonly Lease[];
+  /** Present where there may be more. */
+  readonly next?: string;
 }
 
 /** Is told of revocations, on whichever node they were made. */

@@ -1,37 +1,329 @@
-import {
-  type AcquireRequest,
-  type ExtendRequest,
-  type LeaseTerms,
-  type LeaseUsage,
-  type ReleaseRequest,
-} from './lease-store.js';
 import { bytesIn, coversAll, type IntervalSet, NO_INTERVALS, partBefore, union } from './interval-set.js';
 
 /**
- * One use of a limited link. The functions beside it are its state machine (docs/leases.md), pure
- * but for the lease they are given: the memory and SQLite stores run them as they are, Redis runs
- * the same in Lua, and one suite holds all three to it.
+ * One use of a limited link. The functions below are its state machine (docs/leases.md): they take plain records,
+ * change none of them, and answer what is to be written, with the reason.
  */
 export interface Lease {
-  client?: string;
-  openedAt: number;
+  readonly openedAt: number;
   /** When it was last joined, or last sent something. */
-  seenAt: number;
-  version?: string;
-  length?: number;
-  budget?: number;
+  readonly seenAt: number;
+  /** The lease whose cookie opens this one too, where a download went on under a further lease. */
+  readonly root?: string;
+  readonly version?: string;
+  readonly length?: number;
+  readonly budget?: number;
   /** Bytes charged: sent by requests that ended, granted to those that run. */
-  charged: number;
+  readonly charged: number;
   /** Requests it has served. */
-  served: number;
+  readonly served: number;
   /** Something was sent under it, so it can no longer be given back. */
-  used: boolean;
-  covered: IntervalSet;
+  readonly used: boolean;
+  readonly covered: IntervalSet;
   /** What was being written when connections broke; a resume tells how much of it arrived. Absent in most leases. */
-  unconfirmed?: IntervalSet;
-  completedAt?: number;
-  /** The requests that run, and the bytes granted to each; a list, as it hardly ever has a second entry. */
-  running?: [request: string, granted: number][];
+  readonly unconfirmed?: IntervalSet;
+  readonly completedAt?: number;
+  /** The requests that run; absent where none does. */
+  readonly running?: readonly RunningRequest[];
+}
+
+/** A tuple, as a million leases are kept in memory and written as JSON. */
+export type RunningRequest = readonly [
+  request: string,
+  /** Bytes it may send, charged to the budget. */
+  granted: number,
+  /** Bytes it means to send in all; 0 where that is not known. */
+  planned: number,
+  /** It opened the lease or carries its cookie, so what it planned is kept for it. */
+  own: boolean,
+];
+
+/** Durations and bounds of a lease; the same for every node that shares a store. */
+export interface LeaseTerms {
+  /** Milliseconds without a byte sent after which nobody may join any more. */
+  readonly idle: number;
+  /** Milliseconds after its opening at which a lease is over, whatever it is doing. */
+  readonly life: number;
+  /** Milliseconds after its last byte was sent for which a complete lease may still be joined. */
+  readonly grace: number;
+  /** How many requests one lease serves where the length of the representation is not known. */
+  readonly attempts: number;
+  /** How many requests may run under one lease at a time. */
+  readonly connections: number;
+}
+
+/** A lease and the names by which it is found. */
+export interface NamedLease {
+  readonly id: string;
+  readonly keys: readonly string[];
+  readonly lease: Lease;
+}
+
+/** What is known of a link when a request is to be decided. */
+export interface KnownLink {
+  readonly now: number;
+  /** Leases that were opened and not given back. */
+  readonly used: number;
+  /** Those the request might belong to, the latest first. */
+  readonly leases: readonly NamedLease[];
+}
+
+/** What tells whether a request belongs to a lease. */
+export interface Belonging {
+  /** The lease that the request's cookie belongs to. */
+  readonly presented?: string;
+  /** The client's key, unless only the cookie counts. */
+  readonly client?: string;
+}
+
+/** A request that is about to send bytes. */
+export interface Entering extends Belonging {
+  /** The lease to open if there is none to join: new, and derived from an unguessable value. */
+  readonly lease: string;
+  /** Names this request; deciding again for the same name changes nothing. */
+  readonly request: string;
+  /** How many leases the link has; unlimited if absent. */
+  readonly maxDownloads?: number;
+  /** False once the link has expired: then an open lease may be joined, and none opened. */
+  readonly mayOpen: boolean;
+  /** The lease may be joined only if it was opened for this {@link version}. */
+  readonly sameVersion?: boolean;
+  /** What is being downloaded, for instance its entity tag. */
+  readonly version?: string;
+  /** Length of the representation in bytes, where it is known. */
+  readonly length?: number;
+  /**
+   * The first byte that is asked for. Where it lies within what an earlier request left unconfirmed, the client has
+   * what comes before it.
+   */
+  readonly from?: number;
+  /** Bytes that all requests of the lease may send together; unlimited if absent. */
+  readonly budget?: number;
+  /** Bytes for which to charge the budget now, before they are sent. */
+  readonly bytes: number;
+  /** Bytes that the request means to send in all; 0 where that is not known. */
+  readonly planned: number;
+  readonly terms: LeaseTerms;
+}
+
+/** Whether the request may send, under which lease, how much, and why. */
+export type Entry =
+  | {
+      readonly kind: 'opened' | 'joined';
+      readonly reason: EntryReason;
+      readonly id: string;
+      readonly keys: readonly string[];
+      readonly lease: Lease;
+      /** Bytes this request may send before it has to ask again; less than asked where the budget ends. */
+      readonly granted: number;
+      /** Leases that were opened and not given back, this one included. */
+      readonly used: number;
+    }
+  | {
+      /**
+       * `used-up`: no lease to join and none left. `closed`: none to join, and `mayOpen` was false. `busy`: its lease
+       * already runs as many requests as it may.
+       */
+      readonly kind: 'used-up' | 'closed' | 'busy';
+    };
+
+export type EntryReason =
+  /** It was decided before; only its answer was lost. */
+  | 'repeated'
+  /** Its cookie names the lease. */
+  | 'cookie'
+  /** It comes from the client of the lease, whose budget can carry it. */
+  | 'client'
+  /** As `client`, but the budget cannot carry it to its end, and no further lease can be opened. */
+  | 'client-last'
+  /** It belongs to no lease that could carry it. */
+  | 'first';
+
+/** Decides whether a request joins a lease, opens one, or may not send. */
+export function enter(known: KnownLink, request: Entering): Entry {
+  const { now, used, leases } = known;
+  const { presented, client, terms } = request;
+  const repeated = leases.find(({ lease }) => runningOf(lease, request.request) !== undefined);
+  if (repeated) {
+    const { id, keys, lease } = repeated;
+    const granted = runningOf(lease, request.request)![1];
+    return {
+      kind: id === request.lease ? 'opened' : 'joined',
+      reason: 'repeated',
+      id,
+      keys,
+      lease,
+      granted,
+      used,
+    };
+  }
+  const open = leases.filter(
+    ({ lease }) => isOpen(lease, now, terms) && (!request.sameVersion || lease.version === request.version),
+  );
+  const hasRoom = ({ lease }: NamedLease) => (lease.running?.length ?? 0) < terms.connections;
+  const own = open.filter((found) => isPresented(found, presented));
+  if (own.length > 0) {
+    const found = own.find(hasRoom);
+    return found ? join(known, found, request, 'cookie') : { kind: 'busy' };
+  }
+  const ofClient = open.filter(({ keys }) => client !== undefined && keys.includes(client));
+  const carrying = ofClient.find((found) => hasRoom(found) && canCarry(found.lease, request.planned));
+  if (carrying) {
+    return join(known, carrying, request, 'client');
+  }
+  if (request.mayOpen && isLeft(used, request.maxDownloads)) {
+    return opened(known, request);
+  }
+  const last = ofClient.find((found) => hasRoom(found) && spare(found.lease) > 0);
+  if (last) {
+    return join(known, last, request, 'client-last');
+  }
+  if (ofClient.some((found) => !hasRoom(found))) {
+    return { kind: 'busy' };
+  }
+  return { kind: request.mayOpen ? 'used-up' : 'closed' };
+}
+
+/** Whether there is a lease that the request may join, before anything is known of what it will send. */
+export function mayJoin(
+  { now, leases }: KnownLink,
+  { presented, client }: Belonging,
+  terms: LeaseTerms,
+): boolean {
+  return leases.some(
+    (found) =>
+      (isPresented(found, presented) || (client !== undefined && found.keys.includes(client))) &&
+      isOpen(found.lease, now, terms),
+  );
+}
+
+/** The progress of a running request. */
+export interface Progress {
+  readonly request: string;
+  /** Bytes the request wants to be allowed in all, those already granted included. */
+  readonly total: number;
+  /** Bytes it has sent so far. */
+  readonly sent: number;
+  /** What it sent since it last reported. */
+  readonly covered: IntervalSet;
+}
+
+/** Takes in what a request has sent, and charges the budget for more; undefined if it is not running. */
+export function progress(
+  lease: Lease,
+  report: Progress,
+  now: number,
+  terms: LeaseTerms,
+): { lease: Lease; granted: number } | undefined {
+  const running = runningOf(lease, report.request);
+  if (!running) {
+    return undefined;
+  }
+  const noted = note(lease, report, now);
+  const isOver = now >= lease.openedAt + terms.life;
+  return isOver ? { lease: noted, granted: running[1] } : charge(noted, running, report.total - running[1]);
+}
+
+/** The end of a request. */
+export interface Ending {
+  readonly request: string;
+  /** Bytes it has sent in all, the unconfirmed ones included. */
+  readonly sent: number;
+  readonly covered: IntervalSet;
+  /** Bytes that were being written when the connection broke, so that the client has some of them, all or none. */
+  readonly unconfirmed?: IntervalSet;
+  /** Every byte was sent: what tells of completion where the length is not known. */
+  readonly whole: boolean;
+}
+
+/**
+ * Ends a request: what it did not send goes back to the byte budget, and the lease goes back to the link if nothing
+ * was sent under it at all. Undefined if it is not running.
+ */
+export function end(
+  lease: Lease,
+  report: Ending,
+  now: number,
+): { lease: Lease; completed: boolean; givenBack: boolean } | undefined {
+  const running = runningOf(lease, report.request);
+  if (!running) {
+    return undefined;
+  }
+  const noted = note(lease, report, now);
+  const whole = lease.length === undefined ? report.whole : coversAll(noted.covered, lease.length);
+  const completed = whole && lease.completedAt === undefined;
+  const ended: Lease = {
+    ...noted,
+    charged: lease.charged + report.sent - running[1],
+    unconfirmed: report.unconfirmed
+      ? union(lease.unconfirmed ?? NO_INTERVALS, report.unconfirmed)
+      : lease.unconfirmed,
+    running: without(lease.running, report.request),
+    completedAt: completed ? now : lease.completedAt,
+    covered: completed && lease.length === undefined ? NO_INTERVALS : noted.covered,
+  };
+  return { lease: ended, completed, givenBack: !ended.used && ended.running === undefined };
+}
+
+/** A running request whose lease has nothing left, and what it needs of a further one. */
+export interface GoingOn {
+  readonly request: string;
+  /** The lease to open: new. */
+  readonly lease: string;
+  readonly maxDownloads?: number;
+  /** Bytes that were granted and written, or are being written. */
+  readonly sent: number;
+  readonly covered: IntervalSet;
+  /** Bytes to charge to the further lease now. */
+  readonly bytes: number;
+  /** Bytes the request still means to send; 0 where that is not known. */
+  readonly planned: number;
+  readonly terms: LeaseTerms;
+}
+
+/**
+ * Moves a running request to a further lease of its link, which goes on where the first one ended. Undefined if the
+ * request is not running, the life of its lease is over, or the link has no lease left.
+ */
+export function goOn(
+  known: Pick<KnownLink, 'now' | 'used'>,
+  from: NamedLease,
+  report: GoingOn,
+): { from: Lease; to: NamedLease; granted: number } | undefined {
+  const { lease, keys } = from;
+  const running = runningOf(lease, report.request);
+  const isOver = known.now >= lease.openedAt + report.terms.life;
+  if (!running || isOver || !isLeft(known.used, report.maxDownloads)) {
+    return undefined;
+  }
+  const noted = note(lease, report, known.now);
+  const root = lease.root ?? from.id;
+  const { lease: to, granted } = charge(
+    {
+      openedAt: known.now,
+      seenAt: known.now,
+      root,
+      version: lease.version,
+      length: lease.length,
+      budget: lease.budget,
+      charged: 0,
+      served: 1,
+      used: false,
+      covered: noted.covered,
+      unconfirmed: lease.unconfirmed,
+    },
+    [report.request, 0, report.planned, running[3]],
+    report.bytes,
+  );
+  return {
+    from: {
+      ...noted,
+      charged: lease.charged + report.sent - running[1],
+      running: without(lease.running, report.request),
+    },
+    to: { id: report.lease, keys: [...new Set([...keys, root])], lease: to },
+    granted,
+  };
 }
 
 /** Whether a further request may join. */
@@ -45,40 +337,16 @@ export function isOpen(lease: Lease, now: number, terms: LeaseTerms): boolean {
   );
 }
 
-export function openLease(request: AcquireRequest): Lease {
-  return {
-    client: request.client,
-    openedAt: request.now,
-    seenAt: request.now,
-    version: request.version,
-    length: request.length,
-    budget: request.budget,
-    charged: 0,
-    served: 0,
-    used: false,
-    covered: NO_INTERVALS,
-    completedAt: undefined,
-    running: undefined,
-  };
-}
-
-/** Lets a request into the lease; answers the bytes it may send. */
-export function joinLease(lease: Lease, request: AcquireRequest): number {
-  const granted = grantedTo(lease, request.request);
-  if (granted !== undefined) {
-    return granted;
+/** The moment from which on nobody will join the lease any more, as far as can be told now. */
+export function overAt(lease: Lease, terms: LeaseTerms): number {
+  const end = lease.openedAt + terms.life;
+  if (lease.running) {
+    return end;
   }
-  if (lease.version !== request.version && lease.completedAt === undefined) {
-    // The file was replaced under way: what was sent of the old one completes nothing.
-    lease.version = request.version;
-    lease.length = request.length;
-    lease.covered = NO_INTERVALS;
-    lease.unconfirmed = undefined;
-  }
-  lease.covered = union(lease.covered, partBefore(lease.unconfirmed, request.from));
-  lease.seenAt = Math.max(lease.seenAt, request.now);
-  lease.served += 1;
-  return charge(lease, request.request, request.bytes);
+  return Math.min(
+    end,
+    lease.completedAt === undefined ? lease.seenAt + terms.idle : lease.completedAt + terms.grace,
+  );
 }
 
 /** Bytes that may still be charged; undefined without a budget. */
@@ -86,40 +354,18 @@ export function bytesLeft(lease: Lease): number | undefined {
   return lease.budget === undefined ? undefined : Math.max(0, lease.budget - lease.charged);
 }
 
-/** Answers the bytes the request may send in all, or undefined if it is not running. */
-export function extendLease(lease: Lease, report: ExtendRequest): number | undefined {
-  const granted = grantedTo(lease, report.request);
-  if (granted === undefined) {
-    return undefined;
-  }
-  note(lease, report);
-  const over = report.now >= lease.openedAt + report.terms.life;
-  return over ? granted : charge(lease, report.request, report.total - granted);
-}
-
-/** Ends a request; undefined if it is not running. */
-export function releaseLease(
-  lease: Lease,
-  report: ReleaseRequest,
-): { completed: boolean; givenBack: boolean } | undefined {
-  const granted = grantedTo(lease, report.request);
-  if (granted === undefined) {
-    return undefined;
-  }
-  note(lease, report);
-  if (report.unconfirmed) {
-    lease.unconfirmed = union(lease.unconfirmed ?? NO_INTERVALS, report.unconfirmed);
-  }
-  lease.charged += report.sent - granted;
-  const others = lease.running!.filter(([request]) => request !== report.request);
-  lease.running = others.length > 0 ? others : undefined;
-  const whole = lease.length === undefined ? report.whole : coversAll(lease.covered, lease.length);
-  const completed = whole && lease.completedAt === undefined;
-  if (completed) {
-    lease.completedAt = report.now;
-    lease.covered = lease.length === undefined ? NO_INTERVALS : [0, lease.length];
-  }
-  return { completed, givenBack: !lease.used && lease.running === undefined };
+/** One download of a link, as `DownloadLinks.usage()` answers it. Moments are milliseconds since the epoch. */
+export interface LeaseUsage {
+  readonly openedAt: number;
+  /** When it last sent something. */
+  readonly seenAt: number;
+  readonly completedAt?: number;
+  /** Length of the representation in bytes, where it is known. */
+  readonly length?: number;
+  /** How many different bytes of the representation were sent. */
+  readonly covered: number;
+  /** Requests running under it. */
+  readonly running: number;
 }
 
 export function leaseUsage(lease: Lease): LeaseUsage {
@@ -133,26 +379,98 @@ export function leaseUsage(lease: Lease): LeaseUsage {
   };
 }
 
-function note(lease: Lease, report: { now: number; sent: number; covered: IntervalSet }): void {
-  if (report.sent > 0) {
-    lease.used = true;
-    lease.seenAt = Math.max(lease.seenAt, report.now);
-  }
-  lease.covered = union(lease.covered, report.covered);
+function opened({ now, used }: KnownLink, request: Entering): Entry {
+  const lease: Lease = {
+    openedAt: now,
+    seenAt: now,
+    version: request.version,
+    length: request.length,
+    budget: request.budget,
+    charged: 0,
+    served: 1,
+    used: false,
+    covered: NO_INTERVALS,
+  };
+  const keys = request.client === undefined ? [] : [request.client];
+  const charged = charge(lease, [request.request, 0, request.planned, true], request.bytes);
+  return { kind: 'opened', reason: 'first', id: request.lease, keys, used: used + 1, ...charged };
 }
 
-/** Charges up to `bytes` more, as far as the budget goes. */
-function charge(lease: Lease, request: string, bytes: number): number {
-  const granted = Math.max(0, Math.min(bytes, bytesLeft(lease) ?? bytes));
-  lease.charged += granted;
-  const entry = lease.running?.find(([name]) => name === request);
-  if (entry) {
-    return (entry[1] += granted);
+function join({ now, used }: KnownLink, found: NamedLease, request: Entering, reason: EntryReason): Entry {
+  let { lease } = found;
+  if (lease.version !== request.version && lease.completedAt === undefined) {
+    // The file was replaced under way: what was sent of the old one completes nothing.
+    const { version, length } = request;
+    lease = { ...lease, version, length, covered: NO_INTERVALS, unconfirmed: undefined };
   }
-  lease.running = [...(lease.running ?? []), [request, granted]];
-  return granted;
+  const arrived = partBefore(lease.unconfirmed, request.from);
+  const joined = {
+    ...lease,
+    covered: union(lease.covered, arrived),
+    seenAt: Math.max(lease.seenAt, now),
+    served: lease.served + 1,
+  };
+  const running: RunningRequest = [request.request, 0, request.planned, reason === 'cookie'];
+  const charged = charge(joined, running, request.bytes);
+  return { kind: 'joined', reason, id: found.id, keys: found.keys, used, ...charged };
 }
 
-function grantedTo(lease: Lease, request: string): number | undefined {
-  return lease.running?.find(([name]) => name === request)?.[1];
+/** Charges up to `bytes` more to the budget, for a request that runs or begins to. */
+function charge(
+  lease: Lease,
+  [request, already, planned, own]: RunningRequest,
+  bytes: number,
+): { lease: Lease; granted: number } {
+  const available = own ? (bytesLeft(lease) ?? Infinity) : spare(lease);
+  const more = Math.max(0, Math.min(bytes, available));
+  const granted = already + more;
+  const entry: RunningRequest = [request, granted, planned, own];
+  const running = lease.running?.some(([name]) => name === request)
+    ? lease.running.map((one) => (one[0] === request ? entry : one))
+    : [...(lease.running ?? []), entry];
+  return { lease: { ...lease, charged: lease.charged + more, running }, granted };
+}
+
+/** Whether the budget suffices for a further request, when all that run send what they planned. */
+function canCarry(lease: Lease, planned: number): boolean {
+  return unplanned(lease, () => true) >= Math.max(1, planned);
+}
+
+/** What a request without the lease's cookie may take: never what those planned that have it. */
+function spare(lease: Lease): number {
+  return unplanned(lease, ([, , , own]) => own);
+}
+
+function unplanned(lease: Lease, counts: (running: RunningRequest) => boolean): number {
+  let left = bytesLeft(lease) ?? Infinity;
+  for (const running of lease.running ?? []) {
+    if (counts(running)) {
+      left -= Math.max(0, running[2] - running[1]);
+    }
+  }
+  return left;
+}
+
+function note(lease: Lease, report: { sent: number; covered: IntervalSet }, now: number): Lease {
+  const covered = union(lease.covered, report.covered);
+  return report.sent > 0
+    ? { ...lease, covered, used: true, seenAt: Math.max(lease.seenAt, now) }
+    : { ...lease, covered };
+}
+
+function isLeft(used: number, maxDownloads: number | undefined): boolean {
+  return maxDownloads === undefined || used < maxDownloads;
+}
+
+function isPresented({ id, lease }: NamedLease, presented: string | undefined): boolean {
+  return presented !== undefined && (id === presented || lease.root === presented);
+}
+
+function runningOf(lease: Lease, request: string): RunningRequest | undefined {
+  return lease.running?.find(([name]) => name === request);
+}
+
+function without(running: Lease['running'], request: string): Lease['running'] {
+  const others = running?.filter(([name]) => name !== request);
+  return others?.length ? others : undefined;
 }

@@ -1,5 +1,6 @@
 import { ThrottledLogger } from '../shared/throttled-logger.js';
-import { type LeaseStore, type ReleaseAnswer, type ReleaseRequest } from './lease-store.js';
+import { type Ending } from './lease.js';
+import { type Booking, type EndingAnswer, type LeaseBook } from './lease-book.js';
 
 /** Milliseconds between attempts while the store does not answer. */
 const RETRY_EVERY = 1000;
@@ -10,23 +11,38 @@ const RETRY_EVERY = 1000;
  */
 const MOST = 10_000;
 
+/** A request that has ended, and under which lease it ran. */
+export interface Settlement {
+  readonly booking: Booking;
+  readonly lease: string;
+  readonly report: Ending;
+}
+
 /** Ends requests in the store, for as long as it takes the store to hear of it. */
 export class Settlements {
-  private waiting: { report: ReleaseRequest; done?: (answer: ReleaseAnswer) => void }[] = [];
+  private waiting: { ending: Settlement; done?: (answer: EndingAnswer) => void }[] = [];
   private inFlight = new Set<Promise<void>>();
   private timer?: NodeJS.Timeout;
   private closed = false;
   private readonly logger = new ThrottledLogger('DownloadAuth');
 
-  constructor(private readonly store: LeaseStore) {}
+  constructor(private readonly book: Pick<LeaseBook, 'end'>) {}
 
   /** Never throws; `done` is called once the store has answered. */
-  settle(report: ReleaseRequest, done?: (answer: ReleaseAnswer) => void): void {
+  settle(ending: Settlement, done?: (answer: EndingAnswer) => void): void {
     if (this.inFlight.size >= MOST) {
-      this.postpone(report, done);
+      this.postpone(ending, done);
       return;
     }
-    const attempt = this.attempt(report, done).finally(() => this.inFlight.delete(attempt));
+    const attempt = this.attempt(ending, done).finally(() => this.inFlight.delete(attempt));
+    this.inFlight.add(attempt);
+  }
+
+  /** As {@link settle}, of a request whose last report is still under way. */
+  settleLater(ending: Promise<Settlement>, done?: (answer: EndingAnswer) => void): void {
+    const attempt = ending
+      .then((known) => this.attempt(known, done))
+      .finally(() => this.inFlight.delete(attempt));
     this.inFlight.add(attempt);
   }
 
@@ -36,7 +52,7 @@ export class Settlements {
     this.timer = undefined;
     const again = this.waiting;
     this.waiting = [];
-    again.forEach(({ report, done }) => this.settle(report, done));
+    again.forEach(({ ending, done }) => this.settle(ending, done));
     await Promise.all(this.inFlight);
     return this.waiting.length;
   }
@@ -51,22 +67,22 @@ export class Settlements {
     this.waiting = [];
   }
 
-  private async attempt(report: ReleaseRequest, done?: (answer: ReleaseAnswer) => void): Promise<void> {
-    let answer: ReleaseAnswer;
+  private async attempt(ending: Settlement, done?: (answer: EndingAnswer) => void): Promise<void> {
+    let answer: EndingAnswer;
     try {
-      answer = await this.store.release(report);
+      answer = await this.book.end(ending.booking, ending.lease, ending.report);
     } catch {
-      this.postpone(report, done);
+      this.postpone(ending, done);
       return;
     }
     done?.(answer);
   }
 
-  private postpone(report: ReleaseRequest, done?: (answer: ReleaseAnswer) => void): void {
+  private postpone(ending: Settlement, done?: (answer: EndingAnswer) => void): void {
     if (this.closed) {
       return;
     }
-    this.waiting.push({ report, done });
+    this.waiting.push({ ending, done });
     if (this.waiting.length > MOST) {
       this.waiting.shift();
       this.lost(1);

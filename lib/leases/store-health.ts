@@ -39,11 +39,9 @@ export class StoreHealth {
   watch(store: LeaseStore): LeaseStore {
     return {
       open: (now, waits) => store.open(now, waits),
-      inspect: (query) => this.observe(() => store.inspect(query)),
-      acquire: (request) => this.observe(() => store.acquire(request)),
-      extend: (report) => this.observe(() => store.extend(report)),
-      release: (report) => this.observe(() => store.release(report)),
-      usage: (linkId) => this.observe(() => store.usage(linkId)),
+      read: (query) => this.observe(() => store.read(query)),
+      commit: (commit) => this.observe(() => store.commit(commit)),
+      list: (query) => this.observe(() => store.list(query)),
       revoke: (revocation, now) => this.observe(() => store.revoke(revocation, now)),
       subscribe: (listener) => store.subscribe(listener),
       close: () => store.close(),

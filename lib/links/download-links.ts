@@ -2,7 +2,7 @@ import { Inject, Injectable, type Type } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
 import { DownloadEvents } from '../events/download-events.js';
 import { LeaseKeeper } from '../leases/lease-keeper.js';
-import type { LinkUsage } from '../leases/lease-store.js';
+import type { LinkUsage, UsagePage } from '../leases/link-usage.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { durationInSeconds } from '../options/duration.js';
 import { MAX_LINK_LIFETIME, RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
@@ -190,9 +190,15 @@ export class DownloadLinks {
     });
   }
 
-  /** How often a limited link has been used so far, on all nodes. @throws DownloadRefusal `STORE_UNAVAILABLE` */
-  usage(id: string): Promise<LinkUsage> {
-    return this.keeper.usage(id);
+  /**
+   * How often a limited link has been used so far, on all nodes, and its latest downloads.
+   *
+   * @param page which of its downloads, the latest first; 100 by default
+   * @throws DownloadRefusal `STORE_UNAVAILABLE`
+   * @throws DownloadAuthConfigurationError for a page that cannot be meant
+   */
+  usage(id: string, page?: UsagePage): Promise<LinkUsage> {
+    return this.keeper.usage(id, page);
   }
 
   private locate(call: RouteCall<LinkTarget>): LocatedTarget {

@@ -107,6 +107,12 @@ export const REFUSALS = {
     message: 'This download link has been used up.',
     advice: 'It was good for a limited number of downloads. Ask for a new one where you got it.',
   },
+  LINK_BUSY: {
+    status: 503,
+    message: 'Too many connections use this download link at once.',
+    advice: 'Wait until one of the downloads that run has ended, then try again.',
+    retryAfter: 5,
+  },
   PREFETCH_REFUSED: {
     status: 503,
     message: 'This download link counts its uses and is not opened ahead of time.',

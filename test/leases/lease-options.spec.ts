@@ -5,7 +5,7 @@ describe('lease options', () => {
   it('have defaults', () => {
     expect(resolveLeaseOptions()).toEqual({
       byteBudget: 2,
-      terms: { idle: 3_600_000, life: 86_400_000, grace: 10_000, attempts: 3 },
+      terms: { idle: 3_600_000, life: 86_400_000, grace: 10_000, attempts: 3, connections: 32 },
       resumeWithin: 0,
       strict: false,
       failClosed: false,
@@ -25,6 +25,12 @@ describe('lease options', () => {
     [{ life: -1 }, /leases\.life: -1/],
     [{ grace: NaN }, /leases\.grace/],
     [{ byteBudget: 0.5 }, /leases\.byteBudget is 0\.5; write a number that is at least 1/],
+    [{ byteBudget: Infinity }, /leases\.byteBudget is Infinity; write a number/],
+    [{ byteBudget: NaN }, /leases\.byteBudget is NaN/],
+    [{ byteBudget: '2' }, /leases\.byteBudget is "2"/],
+    [{ attempts: Infinity }, /leases\.attempts is Infinity/],
+    [{ connections: 0 }, /leases\.connections is 0/],
+    [{ connections: Infinity }, /leases\.connections is Infinity/],
     [{ attempts: 0 }, /leases\.attempts/],
     [{ strict: 'false' }, /leases\.strict: write true or false/],
     [{ clientKey: 'ip' }, /leases\.clientKey: give a function/],

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { WHENEVER_ISSUED } from '../../lib/leases/revocation.js';
-import { acquisition, ending, HOUR, query, START } from '../../lib/leases/testing/fixtures.js';
+import { type LeaseCommit } from '../../lib/leases/lease-store.js';
+import { added, commitOf, HOUR, query, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 import { describeLeaseStore } from '../../lib/leases/testing/index.js';
 
 describe('memory store', () => {
@@ -20,14 +21,24 @@ describe('memory store', () => {
   }
 
   it('remembers nothing before it was opened', async () => {
-    const state = await new MemoryLeaseStore().inspect(query());
+    const state = await new MemoryLeaseStore().read(query());
     expect(state.since).toBe(Infinity);
   });
+
+  const open = (store: MemoryLeaseStore, linkId: string, i = 0, changes: Partial<LeaseCommit> = {}) =>
+    store.commit(
+      commitOf([added(`lease-${i}`)], {
+        linkId,
+        link: { was: i || undefined, version: i + 1, used: i + 1 },
+        ...changes,
+      }),
+    );
 
   it('forgets links that have expired, without being asked to', async () => {
     const store = await opened();
     for (let i = 0; i < 10_000; i++) {
-      await store.acquire(acquisition({ linkId: `link-${i}`, now: START + i * 1000, keep: HOUR }));
+      const now = START + i * SECOND;
+      await open(store, `link-${i}`, 0, { now, keepUntil: now + HOUR });
     }
     expect(store.size).toBeLessThan(2 * 3600);
   });
@@ -35,37 +46,35 @@ describe('memory store', () => {
   it('refuses a further link when it is full, rather than forget one that counts', async () => {
     const store = await opened({ capacity: 100 });
     for (let i = 0; i < 100; i++) {
-      await store.acquire(acquisition({ linkId: `link-${i}` }));
+      await open(store, `link-${i}`);
     }
-    await expect(store.acquire(acquisition({ linkId: 'further' }))).rejects.toThrow(/full/);
-    expect(await store.acquire(acquisition({ linkId: 'link-7' }))).toEqual({ kind: 'used-up' });
-    await expect(store.acquire(acquisition({ linkId: 'link-7', maxDownloads: 2 }))).rejects.toThrow(/full/);
-    expect((await store.inspect(query({ linkId: 'link-7' }))).used).toBe(1);
-    const later = await store.acquire(acquisition({ linkId: 'further', now: START + HOUR }));
-    expect(later.kind).toBe('opened');
+    await expect(open(store, 'further')).rejects.toThrow(/full/);
+    expect((await store.read(query({ linkId: 'link-7' }))).link).toEqual({ version: 1, used: 1 });
+    const later = { now: START + HOUR, keepUntil: START + 2 * HOUR };
+    expect(await open(store, 'further', 0, later)).toBe(true);
     expect(store.size).toBeLessThan(100);
   });
 
-  it('has room again for what was given back', async () => {
-    const store = await opened({ capacity: 2 });
-    const [first, second] = [acquisition({ maxDownloads: 5 }), acquisition({ maxDownloads: 5 })];
-    await store.acquire(first);
-    await store.acquire(second);
-    await expect(store.acquire(acquisition({ maxDownloads: 5 }))).rejects.toThrow(/full/);
-    await store.release(ending(second, { sent: 0, covered: [] }));
-    expect(store.size).toBe(1);
-    await store.release(ending(first, { sent: 0, covered: [] }));
-    expect(store.size).toBe(0);
+  it('has room for other links however many leases one has', async () => {
+    const store = await opened({ capacity: 320 });
+    for (let i = 0; i < 1000; i++) {
+      await open(store, 'busy', i, { most: Infinity });
+    }
+    expect((await store.read(query({ linkId: 'busy' }))).link?.used).toBe(1000);
+    for (let i = 0; i < 280; i++) {
+      expect(await open(store, `link-${i}`)).toBe(true);
+    }
   });
 
-  it('forgets the leases that are over of a link without a limit', async () => {
-    const store = await opened();
-    for (let i = 0; i < 20_000; i++) {
-      const request = acquisition({ maxDownloads: undefined, now: START + i * 1000, keep: 100 * HOUR });
-      await store.acquire(request);
-      await store.release(ending(request));
-    }
-    expect(store.size).toBeLessThan(200);
+  it('has room again for what was given back', async () => {
+    const store = await opened({ capacity: 1 });
+    await open(store, 'link-1');
+    await expect(open(store, 'link-2')).rejects.toThrow(/full/);
+    const removal = { id: 'lease-0', was: 1, version: 2, keys: [], until: 0 };
+    const commit = commitOf([removal], { linkId: 'link-1', link: { was: 1, version: 2, used: 0 } });
+    expect(await store.commit(commit)).toBe(true);
+    expect(store.size).toBe(0);
+    expect(await open(store, 'link-2')).toBe(true);
   });
 
   it('forgets revocations of links that have expired, and none before', async () => {
@@ -80,7 +89,7 @@ describe('memory store', () => {
     }
     await expect(revoke(10, START + 1)).rejects.toThrow(/full/);
     for (let i = 0; i < 10; i++) {
-      const state = await store.inspect(query({ linkId: `link-${i}` }));
+      const state = await store.read(query({ linkId: `link-${i}` }));
       expect(state.revokedBefore).toBe(WHENEVER_ISSUED);
     }
     await revoke(10, START + HOUR);

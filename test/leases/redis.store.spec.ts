@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { driverFor } from '../../lib/leases/redis/redis-client.js';
 import { RedisLeaseStore, type RedisLeaseStoreOptions } from '../../lib/leases/redis/index.js';
 import { WHENEVER_ISSUED } from '../../lib/leases/revocation.js';
-import { acquisition, ending, HOUR, LINK, query, START } from '../../lib/leases/testing/fixtures.js';
+import { added, commitOf, HOUR, LINK, query, START } from '../../lib/leases/testing/fixtures.js';
 import { describeLeaseStore, type StoreUnderTest } from '../../lib/leases/testing/index.js';
 import { hasRedis, RedisServer } from './support/redis-server.js';
 
@@ -84,23 +84,18 @@ describe.skipIf(!hasRedis)('Redis store', () => {
 
   it('goes by the clock of the server, whatever the callers think', async () => {
     const store = await opened({ clock: 'server' });
-    const { since } = await store.inspect(query());
+    const { since, now } = await store.read(query());
     expect(Math.abs(since - Date.now())).toBeLessThan(5000);
-    const request = acquisition({ client: 'ada', now: START, bytes: 1 });
-    await store.acquire(request);
-    const years = { client: 'ada', now: START + 1e12, bytes: 1 };
-    expect((await store.acquire(acquisition(years))).kind).toBe('joined');
-    const [lease] = (await store.usage(LINK)).leases;
-    expect(Math.abs(lease!.openedAt - Date.now())).toBeLessThan(5000);
+    expect(Math.abs(now - Date.now())).toBeLessThan(5000);
   });
 
   it('lets every key but one expire, and none too early', async () => {
     const client = ioredis();
     const store = await opened({ client, prefix: 'expiry:' });
-    const first = acquisition({ keep: HOUR, maxDownloads: 2 });
-    await store.acquire(first);
-    await store.acquire(acquisition({ keep: 5, maxDownloads: 2 }));
-    await store.release(ending(first, { keep: 5 }));
+    const first = added('lease-1');
+    await store.commit(commitOf([first], { keepUntil: START + HOUR }));
+    const sooner = { ...first, was: 1, version: 2 };
+    await store.commit(commitOf([sooner], { keepUntil: START + 5, link: undefined }));
     await store.revoke(
       { kind: 'link', name: LINK, issuedBefore: WHENEVER_ISSUED, keepUntil: START + 2 * HOUR },
       START,
@@ -120,47 +115,46 @@ describe.skipIf(!hasRedis)('Redis store', () => {
   it('leaves nothing of a link whose leases were all given back', async () => {
     const client = ioredis();
     const store = await opened({ client, prefix: 'nothing:' });
-    const first = acquisition({ client: 'ada' });
-    await store.acquire(first);
-    await store.release(ending(first, { sent: 0, covered: [] }));
+    await store.commit(commitOf([added('lease-1', { keys: ['ada'] })]));
+    const removal = { id: 'lease-1', was: 1, version: 2, keys: ['ada'], until: 0 };
+    await store.commit(commitOf([removal], { link: { was: 1, version: 2, used: 0 } }));
     expect(await client.keys('nothing:*')).toEqual(['nothing:{revoked}:since']);
   });
 
-  it('forgets the leases that are over of a link without a limit', async () => {
+  it('keeps few fields of a link without a limit, and forgets a few at a time', async () => {
     const client = ioredis();
     const store = await opened({ client, prefix: 'small:' });
     for (let i = 0; i < 1000; i++) {
-      const request = acquisition({ maxDownloads: undefined, now: START + i * 60_000, keep: 100 * HOUR });
-      await store.acquire(request);
-      await store.release(ending(request));
+      const link = { was: i || undefined, version: i + 1, used: i + 1 };
+      await store.commit(commitOf([added(`lease-${i}`, { keys: [`client-${i}`] })], { link, most: 100 }));
     }
-    expect(await client.hlen('small:link:{link-1}')).toBeLessThan(400);
+    expect(await client.hlen('small:link:{link-1}')).toBeLessThanOrEqual(3 * 100 + 1);
   });
 
   it('goes on when the server has forgotten its scripts', async () => {
     const client = ioredis();
     const store = await opened({ client });
-    await store.acquire(acquisition({ maxDownloads: 5 }));
+    await store.commit(commitOf([added('lease-1')]));
     await client.script('FLUSH');
-    expect((await store.acquire(acquisition({ maxDownloads: 5 }))).kind).toBe('opened');
+    expect((await store.read(query())).link).toEqual({ version: 1, used: 1 });
   });
 
   it('knows that it lost its memory when the server comes back empty', async () => {
     const client = ioredis();
     const store = await opened({ client });
-    await store.acquire(acquisition());
+    await store.commit(commitOf([added('lease-1')]));
     await client.flushall();
-    const state = await store.inspect(query({ now: START + HOUR }));
-    expect(state).toMatchObject({ since: START + HOUR, used: 0 });
-    expect((await store.inspect(query({ now: START + 2 * HOUR }))).since).toBe(START + HOUR);
+    const state = await store.read(query({ now: START + HOUR }));
+    expect(state).toMatchObject({ since: START + HOUR, link: undefined });
+    expect((await store.read(query({ now: START + 2 * HOUR }))).since).toBe(START + HOUR);
   });
 
   it('opens within seconds though the server is away, and rejects calls meanwhile', async () => {
     const store = new RedisLeaseStore({ url: 'redis://127.0.0.1:1' });
     cleanUps.push(() => store.close());
     await store.open(Date.now());
-    await expect(store.inspect(query())).rejects.toThrow();
-    await expect(store.acquire(acquisition())).rejects.toThrow();
+    await expect(store.read(query())).rejects.toThrow();
+    await expect(store.commit(commitOf([]))).rejects.toThrow();
   });
 
   it.each(['', 'nonsense', 'null', '{}', '{"kind":"link"}'])(
@@ -186,7 +180,7 @@ describe.skipIf(!hasRedis)('Redis store', () => {
   );
 
   it('is an error to use before it is opened', async () => {
-    await expect(new RedisLeaseStore({ url: server.url }).acquire(acquisition())).rejects.toThrow(/not open/);
+    await expect(new RedisLeaseStore({ url: server.url }).commit(commitOf([]))).rejects.toThrow(/not open/);
   });
 
   it('takes clients of both packages for what they are', () => {

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type LeaseStore, type ReleaseRequest } from '../../lib/leases/lease-store.js';
+import { type LeaseBook } from '../../lib/leases/lease-book.js';
 import { Settlements } from '../../lib/leases/settlements.js';
-import { acquisition, ending } from '../../lib/leases/testing/fixtures.js';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => vi.useRealTimers());
@@ -11,16 +10,17 @@ describe('what is told to a store that never answers', () => {
     const told = new Set<string>();
     let answer = () => {};
     const answering = new Promise<void>((resolve) => (answer = resolve));
-    const release = vi.fn(async ({ request }: ReleaseRequest) => {
+    const end = vi.fn<LeaseBook['end']>(async (_booking, _lease, { request }) => {
       await answering;
       told.add(request);
       return { found: true, completed: false, givenBack: false };
     });
-    const settlements = new Settlements({ release } as Partial<LeaseStore> as LeaseStore);
+    const settlements = new Settlements({ end });
     for (let i = 0; i < 10_500; i++) {
-      settlements.settle(ending(acquisition()));
+      const report = { request: `request-${i}`, sent: 0, covered: [], whole: false };
+      settlements.settle({ booking: { linkId: 'link-1', keep: 0, limited: true }, lease: 'lease-1', report });
     }
-    expect(release).toHaveBeenCalledTimes(10_000);
+    expect(end).toHaveBeenCalledTimes(10_000);
     answer();
     await vi.waitFor(() => expect(told.size).toBe(10_000));
     expect(await settlements.flush()).toBe(0);

@@ -1,7 +1,8 @@
 import { statSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
-import { acquisition, HOUR, query, START } from '../../lib/leases/testing/fixtures.js';
+import { type LeaseCommit } from '../../lib/leases/lease-store.js';
+import { added, commitOf, HOUR, query, START } from '../../lib/leases/testing/fixtures.js';
 import { describeLeaseStore } from '../../lib/leases/testing/index.js';
 import { COUNTS_DESCRIPTORS, openDescriptors } from '../delivery/support/files.js';
 import { createSqlite, hasSqlite, openDatabase, temporaryFile } from './support/sqlite.js';
@@ -44,16 +45,14 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
   it('remembers what was counted, and since when, after a restart', async () => {
     const path = file();
     const first = await opened(path);
-    const request = acquisition({ client: 'ada' });
-    await first.acquire(request);
+    await first.commit(commitOf([added('lease-1', { keys: ['ada'] })]));
     await first.close();
     const second = await opened(path, START + HOUR / 2);
-    expect(await second.inspect(query({ client: 'ada' }))).toMatchObject({
+    expect(await second.read(query({ keys: ['ada'] }))).toMatchObject({
       since: START,
-      used: 1,
-      joinable: true,
+      link: { version: 1, used: 1 },
+      leases: [{ id: 'lease-1' }],
     });
-    expect(await second.acquire(acquisition())).toEqual({ kind: 'used-up' });
   });
 
   it.runIf(COUNTS_DESCRIPTORS)('leaves no descriptor of a file that it cannot use', async () => {
@@ -66,14 +65,31 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
   it('forgets what has expired, and nothing else', async () => {
     const path = file();
     const store = await opened(path);
-    await store.acquire(acquisition({ linkId: 'kept', keep: 1000 * HOUR }));
+    const open = (linkId: string, changes: Partial<LeaseCommit>) =>
+      store.commit(commitOf([added('lease-1', { keys: ['ada'] })], { linkId, ...changes }));
+    await open('kept', { keepUntil: START + 1000 * HOUR });
     for (let i = 0; i < 2000; i++) {
       const now = START + i * 60_000;
-      await store.acquire(acquisition({ linkId: `link-${i}`, now, keep: HOUR }));
+      await open(`link-${i}`, { now, keepUntil: now + HOUR });
     }
-    expect(rows(path, 'links')).toBeLessThan(100);
-    expect(rows(path, 'leases')).toBeLessThan(1500);
-    expect(await store.acquire(acquisition({ linkId: 'kept' }))).toEqual({ kind: 'used-up' });
+    for (const table of ['links', 'leases', 'lease_keys']) {
+      expect(rows(path, table)).toBeLessThan(100);
+    }
+    expect((await store.read(query({ linkId: 'kept' }))).link?.used).toBe(1);
+  });
+
+  it('forgets little by little what a busy link leaves behind', async () => {
+    const path = file();
+    const store = await opened(path);
+    for (let i = 0; i < 100; i++) {
+      const link = { was: i || undefined, version: i + 1, used: i + 1 };
+      await store.commit(commitOf([added(`lease-${i}`)], { link, keepUntil: START + 1 }));
+    }
+    for (let i = 0; i < 20; i++) {
+      const now = START + HOUR;
+      await store.commit(commitOf([added('lease-1')], { linkId: `other-${i}`, now, keepUntil: now + HOUR }));
+    }
+    expect([rows(path, 'links'), rows(path, 'leases')]).toEqual([20, 20]);
   });
 
   it('refuses a file that it cannot read, or that a later version wrote', async () => {
@@ -83,7 +99,7 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
 
     const later = file();
     const db = openDatabase(later);
-    db.exec('PRAGMA user_version = 2');
+    db.exec('PRAGMA user_version = 3');
     db.close();
     await expect(opened(later)).rejects.toThrow(/another version of nestjs-download-auth/);
     await expect(opened(':memory:')).rejects.toThrow(/write-ahead log/);
@@ -96,17 +112,17 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
     const db = openDatabase(path);
     cleanUps.push(() => db.close());
     db.exec('BEGIN IMMEDIATE');
-    const answer = store.acquire(acquisition());
+    const answer = store.commit(commitOf([added('lease-1')]));
     // The event loop turns meanwhile, or this timer would never let the answer come.
     setTimeout(() => db.exec('COMMIT'), 50);
-    expect((await answer).kind).toBe('opened');
+    expect(await answer).toBe(true);
   });
 
   it('is an error to use before it is opened and after it is closed', async () => {
     const path = file();
-    await expect(new SqliteLeaseStore({ file: path }).acquire(acquisition())).rejects.toThrow(/not open/);
+    await expect(new SqliteLeaseStore({ file: path }).commit(commitOf([]))).rejects.toThrow(/not open/);
     const store = await opened(path);
     await store.close();
-    await expect(store.acquire(acquisition())).rejects.toThrow(/not open/);
+    await expect(store.commit(commitOf([]))).rejects.toThrow(/not open/);
   });
 });

@@ -171,7 +171,7 @@ describe('a store that does not answer', () => {
 describe('a store of somebody else', () => {
   it('that throws where it should reject is one that does not answer, and leaves no timer', async () => {
     const broken = Object.assign(new MemoryLeaseStore(), {
-      inspect: () => {
+      read: () => {
         throw new Error('not a promise');
       },
     });
@@ -196,6 +196,7 @@ describe('a download that runs when the application ends', () => {
     if (milliseconds < 2000) answer.admission.ended({ status: 200, completed: false, bytes: 0 });
     else await vi.advanceTimersByTimeAsync(1);
     await ended;
+    answer.admission.ended({ status: 200, completed: false, bytes: 0 });
     await keeper.settled();
     expect(vi.getTimerCount()).toBe(0);
   });

@@ -60,6 +60,7 @@ const CODES: Record<RefusalCode, [number, string?, string?]> = {
   LINK_EXPIRED: [410],
   LINK_REVOKED: [410],
   LINK_USED_UP: [410],
+  LINK_BUSY: [503, undefined, '5'],
   PREFETCH_REFUSED: [503, undefined, '1'],
   BOT_REFUSED: [403],
   KEY_UNAVAILABLE: [503, undefined, '5'],

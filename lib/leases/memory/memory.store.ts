@@ -1,51 +1,51 @@
-import { bytesLeft, extendLease, joinLease, leaseUsage, openLease, releaseLease } from '../lease.js';
 import {
-  type AcquireAnswer,
-  type AcquireRequest,
-  type ExtendAnswer,
-  type ExtendRequest,
+  type LeaseCommit,
+  type LeaseList,
+  type LeaseListQuery,
+  type LeaseQuery,
   type LeaseStore,
-  type LinkQuery,
   type LinkState,
-  type LinkUsage,
-  type ReleaseAnswer,
-  type ReleaseRequest,
   type RevocationListener,
 } from '../lease-store.js';
 import { type Revocation } from '../revocation.js';
-import { LinkRecord } from './link-record.js';
+import { MemoryLink } from './memory-link.js';
 import { MemoryRevocations } from './memory-revocations.js';
 import { SweptMap } from './swept-map.js';
 
 /** Bounds of a {@link MemoryLeaseStore}. */
 export interface MemoryLeaseStoreOptions {
   /**
-   * How many links may be remembered, a link with several leases counting once for each. When as
-   * many are in use a further one is refused (503), since to forget one would let it be used twice.
-   * Default 1,000,000, which takes some 630 MB.
+   * How many links may be remembered, a link with several leases counting once for each. When as many are in use a
+   * further one is refused (503), since to forget one would let it be used twice. Default 1,000,000, which takes some
+   * 800 MB.
    */
   readonly capacity?: number;
   /** How many revocations may be remembered; over it, revoking throws. Default 1,000,000. */
   readonly revocations?: number;
 }
 
+/** The leases of one link take at most this part of the store; beyond, its oldest are forgotten, and still counted. */
+const SHARE_OF_LINK = 1 / 16;
+
 /**
- * The store of a single process. It forgets when the process ends; so links issued before it was
- * opened, whose uses it cannot know, are refused if they are limited.
+ * The store of a single process. It forgets when the process ends; so links issued before it was opened, whose uses it
+ * cannot know, are refused if they are limited.
  */
 export class MemoryLeaseStore implements LeaseStore {
-  private readonly links: SweptMap<LinkRecord>;
+  private readonly links: SweptMap<MemoryLink>;
   private readonly revocations: MemoryRevocations;
   private readonly listeners = new Set<RevocationListener>();
+  private readonly mostOfLink: number;
   private since = Infinity;
 
   constructor(options: MemoryLeaseStoreOptions = {}) {
     const { capacity = 1_000_000, revocations = 1_000_000 } = options;
     this.links = new SweptMap(
       capacity,
-      (record, now) => record.keepUntil <= now,
-      (record) => record.size,
+      (link, now) => link.keepUntil <= now,
+      (link) => link.size,
     );
+    this.mostOfLink = Math.max(1, Math.floor(capacity * SHARE_OF_LINK));
     this.revocations = new MemoryRevocations(revocations);
   }
 
@@ -59,74 +59,44 @@ export class MemoryLeaseStore implements LeaseStore {
     return Promise.resolve();
   }
 
-  inspect(query: LinkQuery): Promise<LinkState> {
-    const record = query.leased ? this.links.get(query.linkId) : undefined;
+  read(query: LeaseQuery): Promise<LinkState> {
+    const link = query.leased ? this.links.get(query.linkId) : undefined;
     return Promise.resolve({
-      revokedBefore: this.revocations.before(query),
+      now: query.now,
       since: this.since,
-      used: record?.used ?? 0,
-      joinable: record?.joinable(query.lease, query.client, query.now, query.terms) !== undefined,
+      revokedBefore: this.revocations.before(query),
+      link: link && { version: link.version, used: link.used },
+      leases: link?.find(query.leases, query.keys) ?? [],
     });
   }
 
-  // The methods are `async` so that what they throw is a rejection, as it is with every other store.
-  async acquire(request: AcquireRequest): Promise<AcquireAnswer> {
-    const known = this.links.get(request.linkId);
-    const repeated = known?.get(request.lease);
-    const found = repeated
-      ? { id: request.lease, lease: repeated }
-      : known?.joinable(request.presented, request.client, request.now, request.terms);
-    if (known && found && (!request.sameVersion || found.lease.version === request.version)) {
-      this.keep(known, request);
-      const granted = joinLease(found.lease, request);
-      return Promise.resolve({
-        kind: repeated ? 'opened' : 'joined',
-        lease: found.id,
-        granted,
-        left: bytesLeft(found.lease),
-        used: known.used,
-      });
+  // `async`, so that what it throws is a rejection, as it is with every other store
+  // eslint-disable-next-line @typescript-eslint/require-await
+  async commit(commit: LeaseCommit): Promise<boolean> {
+    const { linkId, now, link: change } = commit;
+    const known = this.links.get(linkId);
+    if ((change && change.was !== known?.version) || !(known ?? new MemoryLink()).holds(commit.leases)) {
+      return false;
     }
-    if (!request.mayOpen) {
-      return Promise.resolve({ kind: 'closed' });
+    if (!known) {
+      if (change?.used) {
+        const link = new MemoryLink();
+        link.write(commit, this.mostOfLink);
+        this.links.set(linkId, link, now);
+      }
+      return true;
     }
-    if (request.maxDownloads !== undefined && (known?.used ?? 0) >= request.maxDownloads) {
-      return Promise.resolve({ kind: 'used-up' });
+    const grows = commit.leases.some(({ was, lease }) => was === undefined && lease !== undefined);
+    this.links.update(known, now, () => known.write(commit, this.mostOfLink), grows);
+    if (known.isEmpty) {
+      this.links.delete(linkId);
     }
-    return Promise.resolve(this.openNew(known, request));
+    return true;
   }
 
-  extend(report: ExtendRequest): Promise<ExtendAnswer> {
-    const record = this.links.get(report.linkId);
-    const lease = record?.get(report.lease);
-    const granted = lease && extendLease(lease, report);
-    if (record && granted !== undefined) {
-      this.keep(record, report);
-    }
-    return Promise.resolve(
-      lease && granted !== undefined
-        ? { found: true, granted, left: bytesLeft(lease) }
-        : { found: false, granted: 0 },
-    );
-  }
-
-  release(report: ReleaseRequest): Promise<ReleaseAnswer> {
-    const record = this.links.get(report.linkId);
-    const lease = record?.get(report.lease);
-    const ended = lease && releaseLease(lease, report);
-    if (!record || !ended) {
-      return Promise.resolve({ found: false, completed: false, givenBack: false });
-    }
-    this.keep(record, report);
-    if (ended.givenBack) {
-      this.giveBack(record, report);
-    }
-    return Promise.resolve({ found: true, ...ended });
-  }
-
-  usage(linkId: string): Promise<LinkUsage> {
-    const record = this.links.get(linkId);
-    return Promise.resolve({ used: record?.used ?? 0, leases: record?.values().map(leaseUsage) ?? [] });
+  list({ linkId, limit, after }: LeaseListQuery): Promise<LeaseList> {
+    const link = this.links.get(linkId);
+    return Promise.resolve({ used: link?.used ?? 0, ...(link?.page(limit, after) ?? { leases: [] }) });
   }
 
   async revoke(revocation: Revocation, now: number): Promise<void> {
@@ -145,40 +115,4 @@ export class MemoryLeaseStore implements LeaseStore {
   close(): Promise<void> {
     return Promise.resolve();
   }
-
-  private openNew(known: LinkRecord | undefined, request: AcquireRequest): AcquireAnswer {
-    const lease = openLease(request);
-    const record = known ?? new LinkRecord();
-    const id = flat(request.lease);
-    lease.client = flat(lease.client);
-    lease.version = flat(lease.version);
-    const add = () => record.add(id, lease, request.now, request.terms);
-    this.keep(record, request);
-    if (known) {
-      this.links.update(record, request.now, add, true);
-    } else {
-      add();
-      this.links.set(flat(request.linkId), record, request.now);
-    }
-    record.used += 1;
-    const granted = joinLease(lease, request);
-    return { kind: 'opened', lease: request.lease, granted, left: bytesLeft(lease), used: record.used };
-  }
-
-  private giveBack(record: LinkRecord, report: ReleaseRequest): void {
-    this.links.update(record, report.now, () => record.remove(report.lease));
-    record.used -= 1;
-    if (record.used === 0) {
-      this.links.delete(report.linkId);
-    }
-  }
-
-  private keep(record: LinkRecord, request: { now: number; keep: number }): void {
-    record.keepUntil = Math.max(record.keepUntil, request.now + request.keep);
-  }
-}
-
-/** A copy of its own: V8 keeps the whole of a string from which a part was taken. */
-function flat<T extends string | undefined>(text: T): T {
-  return (text === undefined ? text : Buffer.from(text).toString()) as T;
 }

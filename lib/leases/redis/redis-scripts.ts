@@ -1,131 +1,180 @@
 import { createHash } from 'node:crypto';
-import { JOIN, STATE_MACHINE } from './redis-state-machine.js';
+import { LEASES_OF_KEY } from '../lease-store.js';
 
 export interface Script {
   readonly text: string;
   readonly sha: string;
 }
 
-function script(...parts: string[]): Script {
-  const text = parts.join('\n');
+function script(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }
 
-/** Answers an `AcquireAnswer` as JSON. */
-export const ACQUIRE = script(
-  STATE_MACHINE,
-  JOIN,
-  `
-local function answer(kind, id, granted, left)
-  return cjson.encode({ kind = kind, lease = id, granted = granted, left = left, used = used() })
+/*
+ * KEYS[1] of the first three is the hash of a link (docs/leases.md):
+ *   link      "version used count first next"
+ *   l:ID      "version seq until keys state": keys separated by commas, state as JSON
+ *   k:KEY     "ID ID …", the latest first
+ *   q:SEQ     ID, in the order in which leases were added
+ */
+
+/** Fields of the link's own record as numbers; zeros where there is none. */
+const LINK = `
+local record = KEYS[1]
+local link = redis.call('HGET', record, 'link')
+local version, used, count, first, next_seq = string.match(link or '', '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+count, first, next_seq = tonumber(count or 0), tonumber(first or 1), tonumber(next_seq or 1)
+`;
+
+/** ARGV: whose clock counts, how many ids follow, ids, keys. Answers [now, link, id, lease, id, lease, …]. */
+export const READ = script(`${LINK}
+local now = ''
+if ARGV[1] == 'server' then
+  local time = redis.call('TIME')
+  now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+end
+local answer = { now, link and (version .. ' ' .. used) or '' }
+local seen = {}
+local function add(id)
+  local lease = not seen[id] and redis.call('HGET', record, 'l:' .. id)
+  if lease then
+    seen[id] = true
+    table.insert(answer, id)
+    table.insert(answer, lease)
+  end
+end
+local ids = tonumber(ARGV[2])
+for i = 3 + ids, #ARGV do
+  for id in string.gmatch(redis.call('HGET', record, 'k:' .. ARGV[i]) or '', '%S+') do
+    add(id)
+  end
+end
+for i = 3, 2 + ids do
+  add(ARGV[i])
+end
+return answer
+`);
+
+/** Fields of each change in the arguments of {@link COMMIT}. */
+export const CHANGE_FIELDS = 6;
+
+/**
+ * ARGV: milliseconds to keep the link, now, enough, most, the link's version that was read ('' for none, '-' where it
+ * does not matter), its new version, its new count of uses; then of each lease: id, version that was read ('' for
+ * none), new version, until, keys, state ('' to remove it). Answers 1, or 0 where nothing was written.
+ */
+export const COMMIT = script(`${LINK}
+local keep, now, enough, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if ARGV[5] ~= '-' and ARGV[5] ~= (version or '') then
+  return 0
+end
+local seqs = {}
+for i = 8, #ARGV, ${CHANGE_FIELDS} do
+  local was, seq = string.match(redis.call('HGET', record, 'l:' .. ARGV[i]) or '', '^(%S+) (%S+)')
+  if (was or '') ~= ARGV[i + 1] then
+    return 0
+  end
+  seqs[i] = seq
 end
 
-local repeated = load(q.lease)
-local id, lease
-if repeated then
-  id, lease = q.lease, repeated
-else
-  id, lease = joinable(q.presented, q.client, q.terms)
-end
-if lease and (not q.sameVersion or lease.version == q.version) then
-  local granted = join(lease)
-  save(id, lease)
-  return answer(repeated and 'opened' or 'joined', id, granted, bytes_left(lease))
-end
-if not q.mayOpen then
-  return cjson.encode({ kind = 'closed' })
-end
-if q.maxDownloads and used() >= q.maxDownloads then
-  return cjson.encode({ kind = 'used-up' })
-end
-prune()
-lease = {
-  client = q.client, openedAt = now, seenAt = now, version = q.version, length = q.length,
-  budget = q.budget, charged = 0, served = 0, used = false, covered = {}, running = {},
-}
-if q.client then
-  -- Should this lease be given back, the client's earlier one is its latest again.
-  lease.previous = redis.call('HGET', record, 'client:' .. q.client) or nil
-  redis.call('HSET', record, 'client:' .. q.client, q.lease)
-end
-local granted = join(lease)
-redis.call('HINCRBY', record, 'used', 1)
-save(q.lease, lease)
-return answer('opened', q.lease, granted, bytes_left(lease))
-`,
-);
-
-/** Answers an `ExtendAnswer` as JSON. */
-export const EXTEND = script(
-  STATE_MACHINE,
-  `
-local lease = load(q.lease)
-local granted = lease and lease.running[q.request]
-if not granted then
-  return cjson.encode({ found = false, granted = 0 })
-end
-note(lease)
-if now < lease.openedAt + q.terms.life then
-  granted = charge(lease, q.total - granted)
-end
-save(q.lease, lease)
-return cjson.encode({ found = true, granted = granted, left = bytes_left(lease) })
-`,
-);
-
-/** Answers a `ReleaseAnswer` as JSON. */
-export const RELEASE = script(
-  STATE_MACHINE,
-  `
-local lease = load(q.lease)
-local granted = lease and lease.running[q.request]
-if not granted then
-  return cjson.encode({ found = false, completed = false, givenBack = false })
-end
-note(lease)
-local unconfirmed = q.unconfirmed or {}
-for i = 1, #unconfirmed, 2 do
-  lease.unconfirmed = with_interval(lease.unconfirmed or {}, unconfirmed[i], unconfirmed[i + 1])
-end
-lease.charged = lease.charged + q.sent - granted
-lease.running[q.request] = nil
-local whole = q.whole
-if lease.length then
-  whole = #lease.covered >= 2 and lease.covered[1] <= 0 and lease.covered[2] >= lease.length
-end
-local completed = whole and not lease.completedAt
-if completed then
-  lease.completedAt = now
-  lease.covered = lease.length and { 0, lease.length } or {}
-end
-local given_back = not lease.used and next(lease.running) == nil
-save(q.lease, lease)
-if given_back then
-  redis.call('HDEL', record, 'lease:' .. q.lease)
-  local field = lease.client and 'client:' .. lease.client
-  if field and redis.call('HGET', record, field) == q.lease then
-    if lease.previous then
-      redis.call('HSET', record, field, lease.previous)
+local function each_key(keys, change)
+  for key in string.gmatch(keys, '[^,]+') do
+    local field, ids = 'k:' .. key, {}
+    for id in string.gmatch(redis.call('HGET', record, field) or '', '%S+') do
+      table.insert(ids, id)
+    end
+    ids = change(ids)
+    if #ids > 0 then
+      redis.call('HSET', record, field, table.concat(ids, ' '))
     else
       redis.call('HDEL', record, field)
     end
   end
-  if redis.call('HINCRBY', record, 'used', -1) <= 0 then
-    redis.call('DEL', record)
+end
+
+local function drop(id, seq, keys)
+  each_key(keys, function (ids)
+    local others = {}
+    for _, other in ipairs(ids) do
+      if other ~= id then
+        table.insert(others, other)
+      end
+    end
+    return others
+  end)
+  redis.call('HDEL', record, 'l:' .. id, 'q:' .. seq)
+  count = count - 1
+end
+
+-- A few at a time: to look through all would stop the server for everybody
+local function forget_oldest()
+  for _ = 1, 8 do
+    local id = first < next_seq and redis.call('HGET', record, 'q:' .. first)
+    if first >= next_seq or (id and count <= enough and count < most) then
+      return
+    end
+    if id then
+      local ends, keys = string.match(redis.call('HGET', record, 'l:' .. id), '^%S+ %S+ (%S+) (%S*)')
+      if count < most and tonumber(ends) > now then
+        return
+      end
+      drop(id, first, keys)
+    end
+    first = first + 1
   end
 end
-return cjson.encode({ found = true, completed = completed, givenBack = given_back })
-`,
-);
 
-/** Answers `{ used, joinable }` as JSON, and changes nothing. */
-export const INSPECT = script(
-  STATE_MACHINE,
-  `
-local id = joinable(q.lease, q.client, q.terms)
-return cjson.encode({ used = used(), joinable = id ~= nil })
-`,
-);
+for i = 8, #ARGV, ${CHANGE_FIELDS} do
+  local id, was, new, ends, keys, state = unpack(ARGV, i, i + ${CHANGE_FIELDS - 1})
+  if state == '' then
+    drop(id, seqs[i], keys)
+  else
+    local seq = seqs[i]
+    if was == '' then
+      forget_oldest()
+      seq = next_seq
+      next_seq = next_seq + 1
+      count = count + 1
+      redis.call('HSET', record, 'q:' .. seq, id)
+      each_key(keys, function (ids)
+        table.insert(ids, 1, id)
+        ids[${LEASES_OF_KEY + 1}] = nil
+        return ids
+      end)
+    end
+    redis.call('HSET', record, 'l:' .. id, table.concat({ new, seq, ends, keys, state }, ' '))
+  end
+end
+if ARGV[5] ~= '-' then
+  if ARGV[7] == '0' and count == 0 then
+    redis.call('DEL', record)
+    return 1
+  end
+  redis.call('HSET', record, 'link', table.concat({ ARGV[6], ARGV[7], count, first, next_seq }, ' '))
+end
+if redis.call('PTTL', record) < keep then
+  redis.call('PEXPIRE', record, keep)
+end
+return 1
+`);
+
+/** ARGV: how many, before which number ('' for the latest). Answers [used, next or '', lease, lease, …]. */
+export const LIST = script(`${LINK}
+local answer = { used or '0', '' }
+local seq = (tonumber(ARGV[2]) or next_seq) - 1
+local last = math.max(first, seq - 1000 - tonumber(ARGV[1]))
+while seq >= last and #answer - 2 < tonumber(ARGV[1]) do
+  local id = redis.call('HGET', record, 'q:' .. seq)
+  if id then
+    table.insert(answer, redis.call('HGET', record, 'l:' .. id))
+  end
+  seq = seq - 1
+end
+if seq >= first then
+  answer[2] = tostring(seq + 1)
+end
+return answer
+`);
 
 /** KEYS[1]: the revocation; ARGV: the moment, milliseconds to keep it, the channel, what to say there. */
 export const REVOKE = script(`

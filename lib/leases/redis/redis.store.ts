@@ -1,22 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Lease, leaseUsage } from '../lease.js';
+import { type Lease } from '../lease.js';
 import {
-  type AcquireAnswer,
-  type AcquireRequest,
-  type ExtendAnswer,
-  type ExtendRequest,
+  type LeaseCommit,
+  type LeaseList,
+  type LeaseListQuery,
+  type LeaseQuery,
+  type LeaseRecord,
   type LeaseStore,
-  type LinkQuery,
+  type LinkRecord,
   type LinkState,
-  type LinkUsage,
-  type ReleaseAnswer,
-  type ReleaseRequest,
   type RevocationListener,
 } from '../lease-store.js';
 import { parseRevocation, type Revocation, revocationNames } from '../revocation.js';
 import { connect, driverFor, type RedisClient } from './redis-client.js';
 import { type RedisDriver } from './redis-driver.js';
-import { ACQUIRE, EXTEND, INSPECT, RELEASE, REMEMBER, REVOKE, type Script } from './redis-scripts.js';
+import { COMMIT, LIST, READ, REMEMBER, REVOKE } from './redis-scripts.js';
 import { DownloadAuthConfigurationError } from '../../options/configuration-error.js';
 
 /** Milliseconds for which opening waits for the server, so that no link is issued before it remembers. */
@@ -67,44 +65,47 @@ export class RedisLeaseStore implements LeaseStore {
     await Promise.race([this.untilRemembering(now, performance.now() + OPEN_TIMEOUT), patience]);
   }
 
-  async inspect(query: LinkQuery): Promise<LinkState> {
-    const { now, linkId, lease, client, leased, terms } = query;
+  async read(query: LeaseQuery): Promise<LinkState> {
+    const { now, linkId, leased, leases, keys } = query;
     this.latest = Math.max(this.latest, now);
     const names = revocationNames(query).map(([kind, name]) => this.revocationKey(kind, name));
     // Both are under way before either is answered: one round trip.
-    const [values, state] = await Promise.all([
+    const [values, answer] = await Promise.all([
       this.redis.getAll([this.sinceKey, ...names]),
       leased
-        ? this.run<Pick<LinkState, 'used' | 'joinable'>>(INSPECT, { now, linkId, lease, client, terms })
-        : NEVER_USED,
+        ? this.redis.run(READ, this.recordKey(linkId), this.clock, String(leases.length), ...leases, ...keys)
+        : NOTHING,
     ]);
     const [since, ...moments] = values;
+    const [serverNow, link, ...found] = answer as string[];
     return {
-      revokedBefore: Math.max(0, ...moments.map(Number)),
+      now: serverNow ? Number(serverNow) : now,
       since: since === null ? await this.remember(now) : Number(since),
-      used: state.used,
-      joinable: state.joinable,
+      revokedBefore: Math.max(0, ...moments.map(Number)),
+      link: parseLink(link!),
+      leases: found.flatMap((id, i) => (i % 2 === 0 ? [parseLease(id, found[i + 1]!)] : [])),
     };
   }
 
-  acquire(request: AcquireRequest): Promise<AcquireAnswer> {
-    return this.run(ACQUIRE, request);
+  async commit({ linkId, now, keepUntil, enough, most, link, leases }: LeaseCommit): Promise<boolean> {
+    const keep = Math.max(1, Math.ceil(keepUntil - now));
+    const about = [keep, now, enough, Math.min(most, Number.MAX_SAFE_INTEGER)].map(String);
+    const own = link ? [text(link.was), String(link.version), String(link.used)] : ['-', '', ''];
+    const changes = leases.flatMap(({ id, was, version, until, keys, lease }) => [
+      ...[id, text(was), String(version), String(until), keys.join(',')],
+      lease ? JSON.stringify(lease) : '',
+    ]);
+    return (await this.redis.run(COMMIT, this.recordKey(linkId), ...about, ...own, ...changes)) === 1;
   }
 
-  extend(report: ExtendRequest): Promise<ExtendAnswer> {
-    return this.run(EXTEND, report);
-  }
-
-  release(report: ReleaseRequest): Promise<ReleaseAnswer> {
-    return this.run(RELEASE, report);
-  }
-
-  async usage(linkId: string): Promise<LinkUsage> {
-    const fields = await this.redis.hash(this.recordKey(linkId));
-    const leases = Object.entries(fields)
-      .filter(([name]) => name.startsWith('lease:'))
-      .map(([, text]) => leaseUsage(parseLease(text)));
-    return { used: Number(fields.used ?? 0), leases };
+  async list({ linkId, limit, after = '' }: LeaseListQuery): Promise<LeaseList> {
+    const answer = await this.redis.run(LIST, this.recordKey(linkId), String(limit), after);
+    const [used, next, ...leases] = answer as string[];
+    return {
+      used: Number(used),
+      leases: leases.map((lease) => parseLease('', lease).lease),
+      next: next === '' ? undefined : next,
+    };
   }
 
   async revoke(revocation: Revocation, now: number): Promise<void> {
@@ -142,16 +143,6 @@ export class RedisLeaseStore implements LeaseStore {
   async close(): Promise<void> {
     await this.driver?.close();
     this.driver = this.options.client && this.driver;
-  }
-
-  private async run<T>(
-    script: Script,
-    request: AcquireRequest | ExtendRequest | ReleaseRequest | LeaseQuery,
-  ): Promise<T> {
-    const key = this.recordKey(request.linkId);
-    return JSON.parse(
-      (await this.redis.run(script, key, JSON.stringify(request), this.clock)) as string,
-    ) as T;
   }
 
   private async remember(now: number): Promise<number> {
@@ -196,14 +187,25 @@ export class RedisLeaseStore implements LeaseStore {
   }
 }
 
-/** A question after leases, without what only revocations need. */
-type LeaseQuery = Pick<LinkQuery, 'now' | 'linkId' | 'lease' | 'client' | 'terms'>;
+/** No record: what {@link READ} would answer. */
+const NOTHING = ['', ''];
 
-const NEVER_USED = { used: 0, joinable: false };
+function text(version: number | undefined): string {
+  return version === undefined ? '' : String(version);
+}
 
-/** Lua looks requests up by name, and writes an empty list as an empty object. */
-function parseLease(text: string): Lease {
-  const lease = JSON.parse(text) as Omit<Lease, 'running'> & { running: Record<string, number> };
-  const covered = Array.isArray(lease.covered) ? (lease.covered as number[]) : [];
-  return { ...lease, covered, running: Object.entries(lease.running) };
+function parseLink(link: string): LinkRecord | undefined {
+  const [version, used] = link.split(' ');
+  return link === '' ? undefined : { version: Number(version), used: Number(used) };
+}
+
+function parseLease(id: string, stored: string): LeaseRecord {
+  const state = stored.indexOf('{');
+  const [version, , , keys] = stored.slice(0, state).split(' ');
+  return {
+    id,
+    version: Number(version),
+    keys: keys ? keys.split(',') : [],
+    lease: JSON.parse(stored.slice(state)) as Lease,
+  };
 }

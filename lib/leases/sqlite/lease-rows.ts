@@ -1,89 +1,126 @@
-import { isOpen, type Lease, leaseUsage } from '../lease.js';
-import { type LeaseTerms, type LinkUsage } from '../lease-store.js';
-import { type Transaction } from './sqlite-connection.js';
+import { type Lease } from '../lease.js';
+import { type LeaseCommit, type LeaseList, type LeaseListQuery, type LeaseQuery } from '../lease-store.js';
+import { type LeaseRecord, LEASES_OF_KEY, type LinkRecord } from '../lease-store.js';
+import { type Check, type Row, type Statement, type Value } from './sqlite-connection.js';
 
-/** Rows of each table that one transaction may sweep. */
-const SWEPT = 8;
+/** Links, and leases of a link, that one commit forgets at most. */
+const FORGOTTEN_LINKS = 4;
+const FORGOTTEN_LEASES = 16;
 
-const USED = 'SELECT used FROM links WHERE link = ?';
-const LEASE = 'SELECT state FROM leases WHERE link = ? AND lease = ?';
-const OF_CLIENT =
-  'SELECT lease, state FROM leases WHERE link = ? AND client = ? ORDER BY opened_at DESC LIMIT 1';
-const ALL = 'SELECT state FROM leases WHERE link = ?';
-const PUT_LINK = `INSERT INTO links (link, used, keep_until) VALUES (?, ?, ?)
-  ON CONFLICT (link) DO UPDATE SET used = used + excluded.used, keep_until = max(keep_until, excluded.keep_until)`;
-const ADD_LEASE =
-  'INSERT INTO leases (link, lease, client, opened_at, keep_until, state) VALUES (?, ?, ?, ?, ?, ?)';
-const PUT_LEASE = 'UPDATE leases SET state = ? WHERE link = ? AND lease = ?';
+const LINK = 'SELECT version, used FROM links WHERE link = ?';
+const LINK_VERSION = 'SELECT version FROM links WHERE link = ?';
+const LEASE_VERSION = 'SELECT version FROM leases WHERE link = ? AND lease = ?';
+const LEASE = 'SELECT lease, version, keys, state FROM leases WHERE link = ? AND lease = ?';
+const UNDER_KEY = `SELECT l.lease, l.version, l.keys, l.state
+  FROM lease_keys k JOIN leases l ON l.link = k.link AND l.lease = k.lease
+  WHERE k.link = ? AND k.key = ? ORDER BY k.seq DESC LIMIT ${LEASES_OF_KEY}`;
+const PAGE = 'SELECT seq, state FROM leases WHERE link = ? AND seq < ? ORDER BY seq DESC LIMIT ?';
+
+const PUT_LINK = `INSERT INTO links (link, version, used, keep_until) VALUES (?, ?, ?, ?)
+  ON CONFLICT (link) DO UPDATE SET
+    version = excluded.version, used = excluded.used, keep_until = max(keep_until, excluded.keep_until)`;
+const KEEP_LINK = 'UPDATE links SET keep_until = max(keep_until, ?2) WHERE link = ?1';
+const DROP_UNUSED_LINK = 'DELETE FROM links WHERE link = ? AND used = 0 AND leases = 0';
+const ADD_LEASE = `INSERT INTO leases (link, lease, seq, version, keys, until, state)
+  SELECT ?1, ?2, 1 + ifnull(max(seq), 0), ?3, ?4, ?5, ?6 FROM leases WHERE link = ?1`;
+const ADD_KEY = `INSERT INTO lease_keys (link, lease, key, seq)
+  SELECT link, lease, ?3, seq FROM leases WHERE link = ?1 AND lease = ?2`;
+const PUT_LEASE = 'UPDATE leases SET version = ?, until = ?, state = ? WHERE link = ? AND lease = ?';
 const DROP_LEASE = 'DELETE FROM leases WHERE link = ? AND lease = ?';
-const DROP_LINK = 'DELETE FROM links WHERE link = ? AND used = 0';
+
+/** The oldest leases of a link, as many as there are beyond a number. */
+const oldest = (most: string) =>
+  `SELECT lease, until FROM leases WHERE link = ?1 ORDER BY seq
+   LIMIT max(0, min(${FORGOTTEN_LEASES}, (SELECT leases FROM links WHERE link = ?1) - ${most}))`;
+const FORGET = `DELETE FROM leases WHERE link = ?1 AND lease IN (SELECT lease FROM (${oldest('?2')}))`;
+const FORGET_OVER = `DELETE FROM leases
+  WHERE link = ?1 AND lease IN (SELECT lease FROM (${oldest('?2')}) WHERE until <= ?3)`;
+
+const EXPIRED = `SELECT link FROM links WHERE keep_until <= ?1 ORDER BY keep_until LIMIT ${FORGOTTEN_LINKS}`;
 const SWEEPS = [
-  ['links', 'link'],
-  ['leases', 'link, lease'],
-].map(
-  ([table, key]) =>
-    `DELETE FROM ${table} WHERE (${key}) IN (SELECT ${key} FROM ${table} WHERE keep_until <= ? LIMIT ${SWEPT})`,
-);
+  `DELETE FROM leases WHERE (link, lease) IN
+    (SELECT link, lease FROM leases WHERE link IN (${EXPIRED}) LIMIT ${FORGOTTEN_LEASES})`,
+  `DELETE FROM links WHERE leases = 0 AND link IN (${EXPIRED})`,
+];
 
-/** The links and leases of the file, within one transaction. */
-export class LeaseRows {
-  constructor(private readonly tx: Pick<Transaction, 'read' | 'write'>) {}
+/** What {@link found} makes sense of. */
+export function readStatements({ linkId, leases, keys }: LeaseQuery): Statement[] {
+  return [
+    { sql: LINK, values: [linkId] },
+    ...keys.map((key) => ({ sql: UNDER_KEY, values: [linkId, key] })),
+    ...leases.map((lease) => ({ sql: LEASE, values: [linkId, lease] })),
+  ];
+}
 
-  async used(link: string): Promise<number> {
-    const [row] = await this.tx.read(USED, link);
-    return Number(row?.used ?? 0);
+export function found([link, ...leases]: readonly Row[][]): { link?: LinkRecord; leases: LeaseRecord[] } {
+  const byId = new Map(leases.flat().map((row) => [String(row.lease), recordOf(row)]));
+  const row = link?.[0];
+  return {
+    link: row && { version: Number(row.version), used: Number(row.used) },
+    leases: [...byId.values()],
+  };
+}
+
+/** What must be so, and what is to be written then. */
+export function commitStatements(commit: LeaseCommit): { checks: Check[]; writes: Statement[] } {
+  const { linkId, link, leases, now, enough } = commit;
+  const keepUntil = Math.ceil(commit.keepUntil);
+  const most = Math.min(commit.most, Number.MAX_SAFE_INTEGER);
+  const checks = leases.map(({ id, was }) => check(LEASE_VERSION, [linkId, id], was));
+  const writes: Statement[] = [];
+  const write = (sql: string, ...values: Value[]) => writes.push({ sql, values });
+  if (link) {
+    checks.push(check(LINK_VERSION, [linkId], link.was));
+    write(PUT_LINK, linkId, link.version, link.used, keepUntil);
+  } else {
+    write(KEEP_LINK, linkId, keepUntil);
   }
-
-  async lease(link: string, id: string | undefined): Promise<Lease | undefined> {
-    const [row] = id === undefined ? [] : await this.tx.read(LEASE, link, id);
-    return row && (JSON.parse(String(row.state)) as Lease);
-  }
-
-  async joinable(
-    link: string,
-    id: string | undefined,
-    client: string | undefined,
-    now: number,
-    terms: LeaseTerms,
-  ): Promise<{ id: string; lease: Lease } | undefined> {
-    const named = await this.lease(link, id);
-    if (id !== undefined && named && isOpen(named, now, terms)) {
-      return { id, lease: named };
+  for (const { id, was, version, keys, lease, until } of leases) {
+    if (!lease) {
+      write(DROP_LEASE, linkId, id);
+    } else if (was === undefined) {
+      write(ADD_LEASE, linkId, id, version, keys.join(' '), Math.ceil(until), JSON.stringify(lease));
+      keys.forEach((key) => write(ADD_KEY, linkId, id, key));
+    } else {
+      write(PUT_LEASE, version, Math.ceil(until), JSON.stringify(lease), linkId, id);
     }
-    const [row] = client === undefined ? [] : await this.tx.read(OF_CLIENT, link, client);
-    const lease = row && (JSON.parse(String(row.state)) as Lease);
-    return lease && isOpen(lease, now, terms) ? { id: String(row.lease), lease } : undefined;
   }
+  if (leases.some(({ was }) => was === undefined)) {
+    write(FORGET, linkId, most);
+    write(FORGET_OVER, linkId, enough, now);
+    SWEEPS.forEach((sql) => write(sql, now));
+  }
+  if (link?.used === 0) {
+    write(DROP_UNUSED_LINK, linkId);
+  }
+  return { checks, writes };
+}
 
-  /** Writes a new lease and counts it. */
-  add(link: string, id: string, lease: Lease, keepUntil: number, terms: LeaseTerms): void {
-    const { client = null, openedAt } = lease;
-    // The lease is of no interest once its life is over; that it was used, until the link has expired.
-    const over = openedAt + terms.life;
-    this.tx.write(PUT_LINK, link, 1, keepUntil);
-    this.tx.write(ADD_LEASE, link, id, client, openedAt, over, JSON.stringify(lease));
-  }
+export function pageStatements({ linkId, limit, after }: LeaseListQuery): Statement[] {
+  const before = after === undefined ? Number.MAX_SAFE_INTEGER : Number(after);
+  return [
+    { sql: LINK, values: [linkId] },
+    { sql: PAGE, values: [linkId, before, limit] },
+  ];
+}
 
-  /** Writes what has become of a lease. */
-  put(link: string, id: string, lease: Lease, keepUntil: number): void {
-    this.tx.write(PUT_LINK, link, 0, keepUntil);
-    this.tx.write(PUT_LEASE, JSON.stringify(lease), link, id);
-  }
+export function page([link, rows = []]: readonly Row[][], limit: number): LeaseList {
+  return {
+    used: Number(link?.[0]?.used ?? 0),
+    leases: rows.map(({ state }) => JSON.parse(String(state)) as Lease),
+    next: rows.length === limit ? String(rows.at(-1)!.seq) : undefined,
+  };
+}
 
-  giveBack(link: string, id: string, keepUntil: number): void {
-    this.tx.write(DROP_LEASE, link, id);
-    this.tx.write(PUT_LINK, link, -1, keepUntil);
-    this.tx.write(DROP_LINK, link);
-  }
+function check(sql: string, values: Value[], version: number | undefined): Check {
+  return { statement: { sql, values }, rows: version === undefined ? [] : [{ version }] };
+}
 
-  async usage(link: string): Promise<LinkUsage> {
-    const rows = await this.tx.read(ALL, link);
-    const leases = rows.map((row) => JSON.parse(String(row.state)) as Lease);
-    return { used: await this.used(link), leases: leases.map(leaseUsage) };
-  }
-
-  /** Forgets some of what has expired. */
-  sweep(now: number): void {
-    SWEEPS.forEach((sql) => this.tx.write(sql, now));
-  }
+function recordOf({ lease, version, keys, state }: Row): LeaseRecord {
+  return {
+    id: String(lease),
+    version: Number(version),
+    keys: keys ? String(keys).split(' ') : [],
+    lease: JSON.parse(String(state)) as Lease,
+  };
 }

@@ -1,7 +1,7 @@
 import { type Transaction } from './sqlite-connection.js';
 
 /** Written to `user_version`; a file of another version is refused. */
-const VERSION = 1;
+const VERSION = 2;
 
 // STRICT, since SQLite would take a text for a number otherwise. Moments are milliseconds since the epoch.
 const TABLES = [
@@ -10,21 +10,38 @@ const TABLES = [
 ) STRICT`,
   `CREATE TABLE IF NOT EXISTS links (
   link TEXT PRIMARY KEY,
+  version INTEGER NOT NULL,
   used INTEGER NOT NULL,
+  leases INTEGER NOT NULL DEFAULT 0,
   keep_until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID`,
   `CREATE INDEX IF NOT EXISTS links_by_age ON links (keep_until)`,
   `CREATE TABLE IF NOT EXISTS leases (
   link TEXT NOT NULL,
   lease TEXT NOT NULL,
-  client TEXT,
-  opened_at INTEGER NOT NULL,
-  keep_until INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  keys TEXT NOT NULL,
+  until INTEGER NOT NULL,
   state TEXT NOT NULL,
   PRIMARY KEY (link, lease)
 ) STRICT, WITHOUT ROWID`,
-  `CREATE INDEX IF NOT EXISTS leases_by_client ON leases (link, client, opened_at)`,
-  `CREATE INDEX IF NOT EXISTS leases_by_age ON leases (keep_until)`,
+  `CREATE INDEX IF NOT EXISTS leases_in_order ON leases (link, seq)`,
+  `CREATE TABLE IF NOT EXISTS lease_keys (
+  link TEXT NOT NULL,
+  lease TEXT NOT NULL,
+  key TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  PRIMARY KEY (link, lease, key)
+) STRICT, WITHOUT ROWID`,
+  `CREATE INDEX IF NOT EXISTS lease_keys_in_order ON lease_keys (link, key, seq)`,
+  `CREATE TRIGGER IF NOT EXISTS lease_added AFTER INSERT ON leases BEGIN
+  UPDATE links SET leases = leases + 1 WHERE link = new.link;
+END`,
+  `CREATE TRIGGER IF NOT EXISTS lease_dropped AFTER DELETE ON leases BEGIN
+  DELETE FROM lease_keys WHERE link = old.link AND lease = old.lease;
+  UPDATE links SET leases = leases - 1 WHERE link = old.link;
+END`,
   `CREATE TABLE IF NOT EXISTS revocations (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
   kind TEXT NOT NULL,

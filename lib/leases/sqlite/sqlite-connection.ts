@@ -32,9 +32,15 @@ interface Reply {
   readonly error?: { message: string; code?: string; errcode?: number };
 }
 
+/** The rows that a statement must find. */
+export interface Check {
+  readonly statement: Statement;
+  readonly rows: readonly Row[];
+}
+
 /** What a transaction has read and is going to write. */
 export class Transaction {
-  readonly checks: { readonly statement: Statement; readonly rows: readonly Row[] }[] = [];
+  readonly checks: Check[] = [];
   readonly writes: Statement[] = [];
 
   constructor(private readonly connection: SqliteConnection) {}
@@ -112,9 +118,24 @@ export class SqliteConnection {
    * @param giveUp by `performance.now()`; what has not begun by then is not done any more
    */
   transaction<T>(work: (transaction: Transaction) => Promise<T>, giveUp: number): Promise<T> {
-    const result = this.last.then(() => this.attempt(work, giveUp));
-    this.last = result.catch(() => {});
-    return result;
+    return this.inTurn(giveUp, async () => {
+      const transaction = new Transaction(this);
+      const answer = await work(transaction);
+      const { checks, writes } = transaction;
+      const isDone = writes.length === 0 || (await this.call<boolean>('commit', { checks, writes }));
+      return isDone ? { answer } : undefined;
+    });
+  }
+
+  /**
+   * Commits what is to be written, if every check finds what it should; nothing otherwise. Answers which of the two.
+   *
+   * @param giveUp by `performance.now()`; what has not begun by then is not done any more
+   */
+  commit(checks: readonly Check[], writes: readonly Statement[], giveUp: number): Promise<boolean> {
+    return this.inTurn(giveUp, async () => ({
+      answer: await this.call<boolean>('commit', { checks, writes }),
+    }));
   }
 
   async close(): Promise<void> {
@@ -126,17 +147,22 @@ export class SqliteConnection {
     await Promise.race([this.worker.terminate(), sleep(CLOSE_TIMEOUT, undefined, { ref: false })]);
   }
 
-  private async attempt<T>(work: (transaction: Transaction) => Promise<T>, giveUp: number): Promise<T> {
+  /** Waits for what came before; repeats what answers undefined, and what finds the lock taken. */
+  private inTurn<T>(giveUp: number, attempt: () => Promise<{ answer: T } | undefined>): Promise<T> {
+    const result = this.last.then(() => this.patiently(giveUp, attempt));
+    this.last = result.catch(() => {});
+    return result;
+  }
+
+  private async patiently<T>(giveUp: number, attempt: () => Promise<{ answer: T } | undefined>): Promise<T> {
     for (;;) {
       if (performance.now() >= giveUp) {
         throw new Error('Another process holds the lock of the SQLite file.');
       }
       try {
-        const transaction = new Transaction(this);
-        const result = await work(transaction);
-        const { checks, writes } = transaction;
-        if (writes.length === 0 || (await this.call<boolean>('commit', { checks, writes }))) {
-          return result;
+        const done = await attempt();
+        if (done) {
+          return done.answer;
         }
       } catch (error) {
         if (!isBusy(error)) {

@@ -1,25 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bytesLeft, extendLease, joinLease, openLease, releaseLease } from '../lease.js';
 import {
-  type AcquireAnswer,
-  type AcquireRequest,
-  type ExtendAnswer,
-  type ExtendRequest,
+  type LeaseCommit,
+  type LeaseList,
+  type LeaseListQuery,
+  type LeaseQuery,
   type LeaseStore,
-  type LinkQuery,
   type LinkState,
-  type LinkUsage,
-  type ReleaseAnswer,
-  type ReleaseRequest,
   type RevocationListener,
 } from '../lease-store.js';
 import { type Revocation } from '../revocation.js';
 import { errorReason } from '../../shared/error-reason.js';
 import { ThrottledLogger } from '../../shared/throttled-logger.js';
-import { LeaseRows } from './lease-rows.js';
+import { commitStatements, found, page, pageStatements, readStatements } from './lease-rows.js';
 import { addRevocation, findRevocations, RevocationPolling, revokedBefore } from './revocation-rows.js';
 import { prepareFile } from './schema.js';
-import { SqliteConnection, type SqliteDurability, Transaction } from './sqlite-connection.js';
+import { SqliteConnection, type SqliteDurability } from './sqlite-connection.js';
 
 /** How long a call is tried where the caller does not say how long it waits, ms. */
 const PATIENCE = 5000;
@@ -67,88 +62,28 @@ export class SqliteLeaseStore implements LeaseStore {
     }
   }
 
-  async inspect(query: LinkQuery): Promise<LinkState> {
-    const { now, linkId, lease, client, leased, terms } = query;
-    const { connection, since } = this.file(now);
-    const rows = new LeaseRows(new Transaction(connection));
-    const [found, used, joinable] = await Promise.all([
-      connection.read(findRevocations(query)),
-      leased ? rows.used(linkId) : 0,
-      leased && rows.joinable(linkId, lease, client, now, terms),
-    ]);
-    return { revokedBefore: revokedBefore(found), since, used, joinable: !!joinable };
+  async read(query: LeaseQuery): Promise<LinkState> {
+    const { connection, since } = this.file(query.now);
+    const revocations = findRevocations(query);
+    const statements = query.leased ? [...revocations, ...readStatements(query)] : revocations;
+    const rows = await connection.read(statements);
+    const revoked = revokedBefore(rows.slice(0, revocations.length));
+    return { now: query.now, since, revokedBefore: revoked, ...found(rows.slice(revocations.length)) };
   }
 
-  async acquire(request: AcquireRequest): Promise<AcquireAnswer> {
-    return this.write<AcquireAnswer>(request.now, async (leases) => {
-      const { linkId, now } = request;
-      const used = await leases.used(linkId);
-      const repeated = await leases.lease(linkId, request.lease);
-      const found = repeated
-        ? { id: request.lease, lease: repeated }
-        : await leases.joinable(linkId, request.presented, request.client, now, request.terms);
-      if (found && (!request.sameVersion || found.lease.version === request.version)) {
-        const granted = joinLease(found.lease, request);
-        leases.put(linkId, found.id, found.lease, now + request.keep);
-        return {
-          kind: repeated ? 'opened' : 'joined',
-          lease: found.id,
-          granted,
-          left: bytesLeft(found.lease),
-          used,
-        };
-      }
-      if (!request.mayOpen) {
-        return { kind: 'closed' };
-      }
-      if (request.maxDownloads !== undefined && used >= request.maxDownloads) {
-        return { kind: 'used-up' };
-      }
-      const lease = openLease(request);
-      const granted = joinLease(lease, request);
-      leases.sweep(now);
-      leases.add(linkId, request.lease, lease, now + request.keep, request.terms);
-      return { kind: 'opened', lease: request.lease, granted, left: bytesLeft(lease), used: used + 1 };
-    });
+  // `async`, so that what it throws is a rejection
+  async commit(commit: LeaseCommit): Promise<boolean> {
+    const { checks, writes } = commitStatements(commit);
+    return await this.file(commit.now).connection.commit(checks, writes, performance.now() + this.patience);
   }
 
-  async extend(report: ExtendRequest): Promise<ExtendAnswer> {
-    return this.write<ExtendAnswer>(report.now, async (leases) => {
-      const lease = await leases.lease(report.linkId, report.lease);
-      const granted = lease && extendLease(lease, report);
-      if (!lease || granted === undefined) {
-        return { found: false, granted: 0 };
-      }
-      leases.put(report.linkId, report.lease, lease, report.now + report.keep);
-      return { found: true, granted, left: bytesLeft(lease) };
-    });
-  }
-
-  async release(report: ReleaseRequest): Promise<ReleaseAnswer> {
-    return this.write<ReleaseAnswer>(report.now, async (leases) => {
-      const lease = await leases.lease(report.linkId, report.lease);
-      const ended = lease && releaseLease(lease, report);
-      if (!lease || !ended) {
-        return { found: false, completed: false, givenBack: false };
-      }
-      if (ended.givenBack) {
-        leases.giveBack(report.linkId, report.lease, report.now + report.keep);
-      } else {
-        leases.put(report.linkId, report.lease, lease, report.now + report.keep);
-      }
-      return { found: true, ...ended };
-    });
-  }
-
-  async usage(linkId: string): Promise<LinkUsage> {
-    return new LeaseRows(new Transaction(this.connection)).usage(linkId);
+  async list(query: LeaseListQuery): Promise<LeaseList> {
+    return page(await this.connection.read(pageStatements(query)), query.limit);
   }
 
   async revoke(revocation: Revocation, now: number): Promise<void> {
-    await this.write(now, (_, tx) => {
-      addRevocation(revocation, now).forEach(({ sql, values = [] }) => tx.write(sql, ...values));
-      return Promise.resolve();
-    });
+    const giveUp = performance.now() + this.patience;
+    await this.file(now).connection.commit([], addRevocation(revocation, now), giveUp);
     await this.revocations.look();
   }
 
@@ -162,11 +97,6 @@ export class SqliteLeaseStore implements LeaseStore {
     await this.opening?.catch(() => {});
     await this.opened?.connection.close();
     this.opened = undefined;
-  }
-
-  private write<T>(now: number, change: (leases: LeaseRows, tx: Transaction) => Promise<T>): Promise<T> {
-    const giveUp = performance.now() + this.patience;
-    return this.file(now).connection.transaction((tx) => change(new LeaseRows(tx), tx), giveUp);
   }
 
   private async openFile(now: number): Promise<void> {

@@ -1,10 +1,5 @@
-import {
-  type AcquireRequest,
-  type ExtendRequest,
-  type LeaseStore,
-  type LinkQuery,
-  type ReleaseRequest,
-} from '../lease-store.js';
+import { type Lease } from '../lease.js';
+import { type LeaseChange, type LeaseCommit, type LeaseQuery, type LeaseStore } from '../lease-store.js';
 
 /** A store under test, and a second view of the same data, as another process would have it. */
 export interface StoreUnderTest {
@@ -27,44 +22,40 @@ export const START = 1_700_000_000_000;
 export const SECOND = 1000;
 export const HOUR = 3600 * SECOND;
 
-export const TERMS = { idle: HOUR, life: 24 * HOUR, grace: 10 * SECOND, attempts: 3 };
-
 export const LINK = 'link-1';
 
-let names = 0;
-
-/** A request for 100 of 100 bytes, for a link of one download, by a client of its own. */
-export function acquisition(changes: Partial<AcquireRequest> = {}): AcquireRequest {
-  names += 1;
+export function query(changes: Partial<LeaseQuery> = {}): LeaseQuery {
   return {
     now: START,
     linkId: LINK,
-    lease: `lease-${names}`,
-    request: `request-${names}`,
-    client: `client-${names}`,
-    maxDownloads: 1,
-    mayOpen: true,
-    version: 'v1',
-    length: 100,
-    budget: 200,
-    bytes: 100,
-    terms: TERMS,
-    keep: HOUR,
+    resource: 'resource-1',
+    leased: true,
+    leases: [],
+    keys: [],
     ...changes,
   };
 }
 
-/** The report that a request ended; by default it sent all of its 100 bytes. */
-export function ending(of: AcquireRequest, changes: Partial<ReleaseRequest> = {}): ReleaseRequest {
-  const { linkId, lease, request, keep } = of;
-  return { now: of.now, linkId, lease, request, sent: 100, covered: [0, 100], whole: true, keep, ...changes };
+/** A lease as the state machine writes one; a store does not look into it. */
+export function leaseOf(changes: Partial<Lease> = {}): Lease {
+  return { openedAt: START, seenAt: START, charged: 0, served: 1, used: false, covered: [], ...changes };
 }
 
-export function extension(of: AcquireRequest, changes: Partial<ExtendRequest> = {}): ExtendRequest {
-  const { linkId, lease, request, keep, terms } = of;
-  return { now: of.now, linkId, lease, request, total: 100, sent: 0, covered: [], terms, keep, ...changes };
+/** A change that adds a lease. */
+export function added(id: string, changes: Partial<LeaseChange> = {}): LeaseChange {
+  return { id, was: undefined, version: 1, keys: [], lease: leaseOf(), until: START + HOUR, ...changes };
 }
 
-export function query(changes: Partial<LinkQuery> = {}): LinkQuery {
-  return { now: START, linkId: LINK, resource: 'resource-1', leased: true, terms: TERMS, ...changes };
+/** A commit that makes the link known and adds `leases` to it, unless said otherwise. */
+export function commitOf(leases: readonly LeaseChange[], changes: Partial<LeaseCommit> = {}): LeaseCommit {
+  return {
+    now: START,
+    linkId: LINK,
+    keepUntil: START + HOUR,
+    link: { was: undefined, version: 1, used: leases.length },
+    leases,
+    enough: 32,
+    most: 1000,
+    ...changes,
+  };
 }

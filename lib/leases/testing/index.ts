@@ -1,20 +1,11 @@
-import { brokenConnectionCases } from './broken-connection.cases.js';
-import { budgetCases } from './budget.cases.js';
 import { START, type StoreCase, type StoreUnderTest } from './fixtures.js';
-import { leaseCases } from './lease.cases.js';
-import { modelCase } from './model.case.js';
+import { recordCases } from './record.cases.js';
 import { revocationCases } from './revocation.cases.js';
 
 export { type StoreCase, type StoreUnderTest } from './fixtures.js';
 
 /** Everything that a `LeaseStore` has to do, for runners that `describeLeaseStore` does not suit. */
-export const leaseStoreCases: readonly StoreCase[] = [
-  ...leaseCases,
-  ...budgetCases,
-  ...brokenConnectionCases,
-  ...revocationCases,
-  modelCase,
-];
+export const leaseStoreCases: readonly StoreCase[] = [...recordCases, ...revocationCases];
 
 /** What {@link describeLeaseStore} runs with. */
 export interface LeaseStoreSuite {

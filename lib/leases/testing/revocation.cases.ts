@@ -28,7 +28,7 @@ function heard(store: LeaseStore): { what: Promise<Revocation>; stop: () => void
 }
 
 const before = async (store: LeaseStore, changes: Parameters<typeof query>[0] = {}) =>
-  (await store.inspect(query({ subject: 'subject-1', leased: false, ...changes }))).revokedBefore;
+  (await store.read(query({ subject: 'subject-1', leased: false, ...changes }))).revokedBefore;
 
 /** Revoking, remembering and telling of it; and from when on a store remembers. */
 export const revocationCases: StoreCase[] = [
@@ -105,10 +105,10 @@ export const revocationCases: StoreCase[] = [
   {
     name: 'says from when on it remembers, the same to every process and when opened again',
     async run({ store, other = store }) {
-      const { since } = await store.inspect(query());
+      const { since } = await store.read(query());
       assert.equal(since, START);
       await other.open(START + HOUR);
-      assert.equal((await other.inspect(query())).since, since);
+      assert.equal((await other.read(query())).since, since);
     },
   },
 ];

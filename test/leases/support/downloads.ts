@@ -78,7 +78,11 @@ export class Answer {
     const before = this.bytes;
     const end = Math.min(this.planned.intervals[0]!.end, this.position + bytes);
     while (this.position < end && !this.admission.signal.aborted) {
-      const to = Math.min(end, this.position + MIB / 4);
+      const granted = await this.admission.grant(Math.min(end - this.position, MIB / 4));
+      if (granted === 0) {
+        break;
+      }
+      const to = this.position + granted;
       this.admission.sent(this.position, to);
       this.bytes += to - this.position;
       this.position = to;
