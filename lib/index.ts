@@ -53,10 +53,10 @@ export type {
   HandlerName,
   LinkInspection,
   LinkRevocation,
-  OptionsOfRoute,
-  RouteName,
 } from './links/download-link.js';
 export type { LinkTarget } from './links/link-target.js';
+// an application adds its routes to DownloadRoutes, which TypeScript allows through `export *` only
+export type * from './links/named-routes.js';
 export type { ToldRouteOptions } from './links/told-route.js';
 export { DownloadLinks } from './links/download-links.js';
 export type { LinkBindingOptions } from './links/link-binding.js';

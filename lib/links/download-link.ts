@@ -12,35 +12,6 @@ export type HandlerName<Controller> = {
 }[keyof Controller] &
   string;
 
-/**
- * The names of routes and their parameters, for `links.create('file', …)`. Empty, any name goes; declare yours to have
- * the compiler check them:
- *
- * @example
- * ```ts
- * declare module 'nestjs-download-auth' {
- *   interface DownloadRoutes {
- *     file: { id: string };
- *   }
- * }
- * ```
- */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- applications add its members
-export interface DownloadRoutes {}
-
-// eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- not once members are added
-export type RouteName = keyof DownloadRoutes extends never ? string : keyof DownloadRoutes & string;
-
-type ParamsOf<Name> = Name extends keyof DownloadRoutes
-  ? { params: DownloadRoutes[Name] }
-  : { params?: RouteParams };
-
-/** The last argument of a call that names a route; it may be left out where the route has no parameters. */
-export type OptionsOfRoute<Name, Options extends LinkTarget> =
-  object extends ParamsOf<Name>
-    ? [options?: Omit<Options, 'params'> & ParamsOf<Name>]
-    : [options: Omit<Options, 'params'> & ParamsOf<Name>];
-
 /** What a link opens, for how long, for whom, and how often: {@link DownloadLinks.create}. An unknown member throws. */
 export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions {
   /** How long the link lives. Default: the module's `links.expiresIn`, 5 minutes; at most 7 days. */

@@ -15,9 +15,8 @@ import type {
   HandlerName,
   LinkInspection,
   LinkRevocation,
-  OptionsOfRoute,
-  RouteName,
 } from './download-link.js';
+import type { OptionsOfRoute, RouteName } from './named-routes.js';
 import { bindingOf } from './link-binding.js';
 import { limitsOf } from './link-limits.js';
 import { claimsToBeLink, describeLink, LINK_AUDIENCE, type LinkClaims } from './link-claims.js';
