@@ -4,7 +4,6 @@ import type { GrantedLink } from '../tokens/grant.js';
 import type { LinkBindingOptions } from './link-binding.js';
 import type { LinkLimitOptions } from './link-limits.js';
 import type { LinkTarget } from './link-target.js';
-import type { RouteParams } from './route-template.js';
 
 /** The names of a controller's methods. */
 export type HandlerName<Controller> = {
