@@ -1,5 +1,7 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { type Subscriber } from 'rxjs';
+import { errorReason } from '../shared/error-reason.js';
+import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { type DownloadEvent, type DownloadEventSink } from './download-event.js';
 import { ShieldedObservable } from './shielded-observable.js';
 
@@ -18,10 +20,13 @@ export class DownloadEvents extends ShieldedObservable<DownloadEvent> implements
   private readonly subscribers: Set<Subscriber<DownloadEvent>>;
 
   constructor() {
-    const logger = new Logger('DownloadEvents');
+    const logger = new ThrottledLogger('DownloadEvents');
     const subscribers = new Set<Subscriber<DownloadEvent>>();
     super(
-      (error) => logger.error('A subscriber failed', error instanceof Error ? error.stack : String(error)),
+      (error) => {
+        const reason = errorReason(error);
+        logger.error(reason, `A subscriber failed: ${reason}`, error);
+      },
       (subscriber) => {
         subscribers.add(subscriber);
         return () => subscribers.delete(subscriber);

@@ -1,4 +1,4 @@
-import { type ArgumentsHost, Catch, type ExceptionFilter, Inject, Logger } from '@nestjs/common';
+import { type ArgumentsHost, Catch, type ExceptionFilter, Inject } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import Negotiator from 'negotiator';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -7,13 +7,15 @@ import { DownloadEvents } from '../events/download-events.js';
 import { exchangeOfHost, type HttpExchange, requestPath } from '../http/http-exchange.js';
 import { redactUrl } from '../http/redact-url.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
+import { errorReason } from '../shared/error-reason.js';
+import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { DownloadRefusal } from './download-refusal.js';
 import { REFUSAL_PAGE_HEADERS, refusalPage } from './refusal-page.js';
 
 /** Answers a refusal: JSON for programs, a small page for a person who opened a link in a browser. */
 @Catch(DownloadRefusal)
 export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
-  private readonly logger = new Logger('DownloadAuth');
+  private readonly logger = new ThrottledLogger('DownloadAuth');
 
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
@@ -58,7 +60,8 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
     try {
       return choice === false ? undefined : (choice ?? refusalPage)(refusal);
     } catch (error) {
-      this.logger.error('refusalPage failed; the refusal is answered as JSON.', error);
+      const reason = errorReason(error);
+      this.logger.error(reason, `refusalPage failed (${reason}); the refusal is answered as JSON.`, error);
       return undefined;
     }
   }

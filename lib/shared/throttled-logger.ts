@@ -31,9 +31,13 @@ export class ThrottledLogger {
     this.logger = new Logger(context);
   }
 
-  /** Answers whether the line was written. */
-  error(key: string, message: string): boolean {
-    return this.write('error', key, message);
+  /**
+   * Answers whether the line was written.
+   *
+   * @param cause whose call stack is written below the line
+   */
+  error(key: string, message: string, cause?: unknown): boolean {
+    return this.write('error', key, message, cause);
   }
 
   /** Answers whether the line was written. */
@@ -46,7 +50,7 @@ export class ThrottledLogger {
     return this.write('log', key, message);
   }
 
-  private write(level: 'error' | 'warn' | 'log', key: string, message: string): boolean {
+  private write(level: 'error' | 'warn' | 'log', key: string, message: string, cause?: unknown): boolean {
     const now = performance.now();
     const name = this.written.has(key) || this.written.size < MAX_KEYS ? key : '';
     const last = this.written.get(name);
@@ -56,7 +60,8 @@ export class ThrottledLogger {
     }
     this.written.set(name, { at: now, omitted: 0 });
     const omitted = last?.omitted ? ` (and ${last.omitted} more like this since the last line)` : '';
-    this.logger[level](printable(message) + omitted);
+    const frames = framesOf(cause);
+    this.logger[level](printable(message) + omitted, ...(frames ? [frames] : []));
     return true;
   }
 }
@@ -64,4 +69,11 @@ export class ThrottledLogger {
 /** One line of bounded length, whatever a client or another package put into it. */
 export function printable(text: string): string {
   return text.slice(0, MAX_LENGTH).replace(UNPRINTABLE, ' ');
+}
+
+/** The call stack without the message before it, which may have any number of lines. */
+function framesOf(cause: unknown): string | undefined {
+  const stack = cause instanceof Error ? (cause.stack ?? '') : '';
+  const start = stack.search(/^ {4}at /m);
+  return start < 0 ? undefined : stack.slice(start);
 }

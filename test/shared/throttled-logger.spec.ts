@@ -49,3 +49,12 @@ it('shares one line between keys beyond a bound, so that keys chosen by a client
   }
   expect(lines.length).toBeLessThan(200);
 });
+
+it('writes the call stack of a cause below the line, without what its message pretends to be', () => {
+  const written = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => {});
+  new ThrottledLogger('Test').error('a', 'failed', new Error('bad\nERROR forged'));
+  const [[line, stack]] = written.mock.calls as [[string, string]];
+  expect(line).toBe('failed');
+  expect(stack).toMatch(/^ {4}at .*throttled-logger\.spec/);
+  expect(stack).not.toContain('forged');
+});
