@@ -5,6 +5,7 @@ export type { DeliveryOptions } from './delivery/delivery-options.js';
 export {
   type ByteStream,
   Download,
+  type DownloadEnd,
   type DownloadOptions,
   type DownloadSource,
   type FileDownloadOptions,

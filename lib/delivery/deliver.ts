@@ -3,18 +3,18 @@ import { type IncomingMessage } from 'node:http';
 import { DeliveryBody } from './body.js';
 import { DeliveredFile } from './delivered-file.js';
 import { type DeliveryContext } from './delivery-context.js';
-import { toHttpException } from './delivery-failure.js';
+import { FailureHooks, toHttpException } from './delivery-failure.js';
 import { removeFileFields, writeFields } from './delivery-headers.js';
 import { type ResolvedDelivery } from './delivery-options.js';
 import { planDelivery, type DeliveryPlan } from './delivery-plan.js';
 import { DeliveryRun } from './delivery-run.js';
-import { type PlannedDelivery } from './delivery-watch.js';
-import { Download } from './download.js';
+import { type DeliveryOutcome, type PlannedDelivery } from './delivery-watch.js';
+import { Download, type DownloadEnd } from './download.js';
 import { multipartLayout, plainLayout, randomBoundary, type BodyLayout } from './multipart-byteranges.js';
 import { delegate, type Delegation } from './offload-delegation.js';
 import { redirect } from './redirect.js';
 import { withHandlerFields } from './representation/handler-fields.js';
-import { representDownload, representStreamable } from './representation/represent.js';
+import { NOTHING_SENT, representDownload, representStreamable } from './representation/represent.js';
 import { type Representation } from './representation/representation.js';
 import { requestFields } from './request-fields.js';
 import { ResponsePort } from './response-port.js';
@@ -34,12 +34,32 @@ const DEFAULT_TYPE = 'application/octet-stream';
  */
 export async function deliver(result: StreamableFile | Download, context: DeliveryContext): Promise<unknown> {
   const port = new ResponsePort(context.adapter, context.response);
-  const request = rawRequest(context.request);
-  const method = request.method ?? 'GET';
+  const method = rawRequest(context.request).method ?? 'GET';
   if (result instanceof Download && result.content.kind === 'redirect') {
     return redirect(result.content.url, method, port, context);
   }
-  const found = await represent(result, port);
+  const hooks = new FailureHooks(result instanceof Download ? undefined : result, context.response as object);
+  try {
+    return await answer(result, method, port, hooks, context);
+  } catch (error) {
+    removeFileFields(port);
+    const instead = hooks.answer();
+    if (instead) {
+      return instead;
+    }
+    throw error;
+  }
+}
+
+async function answer(
+  result: StreamableFile | Download,
+  method: string,
+  port: ResponsePort,
+  hooks: FailureHooks,
+  context: DeliveryContext,
+): Promise<StreamableFile> {
+  const request = rawRequest(context.request);
+  const found = await represent(result, hooks);
   try {
     const representation = await withHandlerFields(found, port, context.options.ranges);
     const plan = planDelivery(
@@ -54,15 +74,15 @@ export async function deliver(result: StreamableFile | Download, context: Delive
     );
     const delegation = await delegate(request.headers, plan, representation, context);
     await context.watch?.planned?.(toPlanned(method, plan, representation, delegation));
-    return await carryOut(plan, representation, delegation, port, context);
+    return await carryOut(plan, representation, delegation, port, hooks, context);
   } catch (error) {
     await found.close().catch(() => {});
-    removeFileFields(port);
+    found.ended?.(NOTHING_SENT);
     throw error;
   }
 }
 
-async function represent(result: StreamableFile | Download, port: ResponsePort): Promise<Representation> {
+async function represent(result: StreamableFile | Download, hooks: FailureHooks): Promise<Representation> {
   try {
     if (!(result instanceof Download)) {
       return await representStreamable(result);
@@ -72,8 +92,7 @@ async function represent(result: StreamableFile | Download, port: ResponsePort):
     }
     return await representDownload(result.content);
   } catch (error) {
-    removeFileFields(port);
-    throw toHttpException(error);
+    throw toHttpException(error, hooks);
   }
 }
 
@@ -82,12 +101,16 @@ async function carryOut(
   representation: Representation,
   delegation: Delegation | undefined,
   port: ResponsePort,
+  hooks: FailureHooks,
   context: DeliveryContext,
 ): Promise<StreamableFile> {
   const type = port.get('Content-Type') ?? representation.type ?? DEFAULT_TYPE;
   const boundary = plan.multipart ? randomBoundary() : undefined;
   const layout = delegation ? plainLayout([]) : layOut(plan, representation, type, boundary);
-  const run = new DeliveryRun(port, plan.status, layout, context.watch ?? {});
+  const { method } = rawRequest(context.request);
+  const run = new DeliveryRun(port, plan.status, layout, context.watch ?? {}, hooks, (outcome) =>
+    representation.ended?.(endOf(outcome, method, representation)),
+  );
   try {
     const body = await openBody(representation, layout, run, context.options, port);
     writeFields(port, { plan, representation, layout, boundary, delegation, context, now: Date.now() });
@@ -95,8 +118,17 @@ async function carryOut(
     return new DeliveredFile(body, hasType ? type : undefined);
   } catch (error) {
     run.cancel(error);
-    throw toHttpException(error);
+    throw toHttpException(error, hooks);
   }
+}
+
+function endOf(
+  { completed, status, bytes }: DeliveryOutcome,
+  method: string | undefined,
+  { length }: Representation,
+): DownloadEnd {
+  const isWhole = method !== 'HEAD' && status < 300 && bytes === (length ?? bytes);
+  return { completed: completed && isWhole, bytes };
 }
 
 function layOut(

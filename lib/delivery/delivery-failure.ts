@@ -1,4 +1,11 @@
-import { HttpException, InternalServerErrorException, Logger, NotFoundException } from '@nestjs/common';
+import {
+  HttpException,
+  InternalServerErrorException,
+  Logger,
+  NotFoundException,
+  StreamableFile,
+} from '@nestjs/common';
+import { Readable } from 'node:stream';
 
 /** System errors that mean: there is no such file. A path with a NUL byte is the last one. */
 const MISSING = new Set([
@@ -21,19 +28,94 @@ export function missingFile(cause?: unknown): HttpException {
  * the source threw if that is an HttpException already, 500 for anything else. The reason of a 500 goes to
  * the log alone: it may name paths.
  */
-export function toHttpException(error: unknown): HttpException {
+export function toHttpException(error: unknown, hooks: FailureHooks): HttpException {
   if (error instanceof HttpException) {
     return error;
   }
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  if (code !== undefined && MISSING.has(code)) {
-    return missingFile(error);
+  const isMissing = code !== undefined && MISSING.has(code);
+  hooks.report(error, isMissing);
+  return isMissing
+    ? missingFile(error)
+    : new InternalServerErrorException('The file cannot be read.', {
+        cause: error,
+        description: 'Internal Server Error',
+      });
+}
+
+/**
+ * What becomes of content that fails: what the handler set with `setErrorLogger()` and `setErrorHandler()` of its
+ * `StreamableFile` is called as Nest does it, and whoever has a handler of its own logs for itself.
+ */
+export class FailureHooks {
+  /** What the content failed with. */
+  #failure: unknown;
+
+  /** @param response Express' or Fastify's */
+  constructor(
+    private readonly file: StreamableFile | undefined,
+    private readonly response: object,
+  ) {}
+
+  get hasHandler(): boolean {
+    return this.#isOwn('errorHandler');
   }
-  logFailure(error);
-  return new InternalServerErrorException('The file cannot be read.', {
-    cause: error,
-    description: 'Internal Server Error',
-  });
+
+  /** @param isOrdinary it needs no line in the log, unless the handler wants one */
+  report(error: unknown, isOrdinary = false): void {
+    this.#failure ??= error;
+    if (this.#isOwn('errorLogger')) {
+      this.#safely(() => this.file?.errorLogger(toError(error)));
+    } else if (!isOrdinary && !this.hasHandler) {
+      logFailure(error);
+    }
+  }
+
+  /** Calls the handler, if there is one. */
+  handle(error: unknown): void {
+    if (this.hasHandler) {
+      this.#safely(() => this.file?.errorHandler(toError(error), this.response as never));
+    }
+  }
+
+  /**
+   * What Nest is given to answer with in place of content that failed before its first byte; undefined where the
+   * handler has nothing to say, or said nothing.
+   */
+  answer(): StreamableFile | undefined {
+    const error = this.#failure;
+    if (error === undefined || !this.hasHandler) {
+      return undefined;
+    }
+    if ('raw' in this.response) {
+      // Nest calls no such handler on Fastify
+      this.handle(error);
+      return (this.response as { sent?: boolean }).sent ? new StreamableFile(Buffer.alloc(0)) : undefined;
+    }
+    const stream = new Readable({ read: () => void stream.destroy(toError(error)) });
+    return new StreamableFile(stream).setErrorHandler((_error, response) =>
+      this.file?.errorHandler(toError(error), response),
+    );
+  }
+
+  /** Whether it differs from what Nest gives every `StreamableFile`: a closure each, of the same text. */
+  #isOwn(hook: 'errorHandler' | 'errorLogger'): boolean {
+    return (
+      this.file !== undefined && String(this.file[hook]) !== String(new StreamableFile(Buffer.alloc(0))[hook])
+    );
+  }
+
+  #safely(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      logFailure(error);
+    }
+  }
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 /** Notes why a download failed. */

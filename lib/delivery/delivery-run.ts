@@ -1,7 +1,7 @@
 import { type BodyObserver } from './body.js';
 import { type Chunk } from './body-reader.js';
-import { logFailure } from './delivery-failure.js';
-import { type ByteInterval, type DeliveryWatch } from './delivery-watch.js';
+import { type FailureHooks, logFailure } from './delivery-failure.js';
+import { type ByteInterval, type DeliveryOutcome, type DeliveryWatch } from './delivery-watch.js';
 import { type BodyLayout } from './multipart-byteranges.js';
 import { onResponseClose } from './response-close.js';
 import { type ResponsePort } from './response-port.js';
@@ -29,6 +29,8 @@ export class DeliveryRun implements BodyObserver {
     private readonly status: number,
     private readonly layout: BodyLayout,
     private readonly watch: DeliveryWatch,
+    private readonly hooks?: FailureHooks,
+    private readonly ended?: (outcome: DeliveryOutcome) => void,
   ) {
     this.grant = watch.grant?.bind(watch);
     this.gone = new Promise((resolve) => {
@@ -67,7 +69,8 @@ export class DeliveryRun implements BodyObserver {
   /** The content failed after the answer began: the client must see that, and the log says why. */
   fail(error: unknown): void {
     this.#error ??= error;
-    logFailure(error);
+    this.hooks?.report(error);
+    this.hooks?.handle(error);
     this.port.destroy();
   }
 
@@ -91,18 +94,20 @@ export class DeliveryRun implements BodyObserver {
     const hasAll = expected === Infinity || this.#bytes === expected;
     const completed =
       this.#error === undefined && hasAll && raw.writableFinished && raw.statusCode === this.status;
+    const outcome: DeliveryOutcome = {
+      status: raw.statusCode,
+      completed,
+      bytes: this.#bytes,
+      unconfirmed: this.#writing && [this.#writing],
+      reason: this.#reason,
+      error: this.#error,
+    };
     try {
-      this.watch.ended?.({
-        status: raw.statusCode,
-        completed,
-        bytes: this.#bytes,
-        unconfirmed: this.#writing && [this.#writing],
-        reason: this.#reason,
-        error: this.#error,
-      });
+      this.watch.ended?.(outcome);
     } catch (error) {
       // Nobody is left to answer to; an exception here would end the process
       logFailure(error);
     }
+    this.ended?.(outcome);
   }
 }

@@ -18,6 +18,22 @@ export interface DownloadOptions {
   readonly etag?: string | false;
   /** `Last-Modified`; false sends none. Default: the file's modification time. */
   readonly lastModified?: Date | false;
+  /**
+   * Called once, when the answer has ended, whichever it was: the content, a part of it, HEAD, 304, a refusal, or an
+   * error. What it throws, or a promise of it rejects with, is logged.
+   */
+  readonly onEnd?: (end: DownloadEnd) => unknown;
+}
+
+/** How an answer ended. */
+export interface DownloadEnd {
+  /**
+   * The whole content was sent by this one answer, as far as the kernel took it. False for a part of it, although the
+   * client may have got the rest by other requests, and where a proxy sends the bytes.
+   */
+  readonly completed: boolean;
+  /** Bytes of the content that were sent. */
+  readonly bytes: number;
 }
 
 /** Options of {@link Download.file}. */
@@ -29,6 +45,12 @@ export interface FileDownloadOptions extends DownloadOptions {
   readonly root?: string;
   /** Wins over the option of the module and the route. */
   readonly offload?: OffloadOptions | false;
+  /**
+   * Deletes the file when the answer has ended, whichever it was (HEAD and refusals included): for a file that was made
+   * for this one answer. Such a file has no ranges and no validators, since a resume would find nothing, and a proxy
+   * does not send it. To keep a file until it was fetched completely, use `onEnd`. Default false.
+   */
+  readonly deleteAfter?: boolean;
 }
 
 /** Options of {@link Download.stream}. */
@@ -103,10 +125,18 @@ export class Download {
         "Download.file() takes a path, such as Download.file('report.pdf', { root: '/srv/files' }).",
       );
     }
-    checkOptions('file', options, ['root', 'offload']);
+    checkOptions('file', options, ['root', 'offload', 'deleteAfter']);
     if (options.root !== undefined && (typeof options.root !== 'string' || options.root === '')) {
       throw new DownloadAuthConfigurationError(
         "Download.file(): root must be the path of a folder, such as '/srv/files'.",
+      );
+    }
+    if (options.deleteAfter !== undefined && typeof options.deleteAfter !== 'boolean') {
+      throw new DownloadAuthConfigurationError('Download.file(): deleteAfter must be true or false.');
+    }
+    if (options.deleteAfter && options.offload) {
+      throw new DownloadAuthConfigurationError(
+        'Download.file(): a proxy may still read a file that deleteAfter deletes; write one of offload and deleteAfter.',
       );
     }
     if (options.offload && checkOffload(options.offload)) {
@@ -184,7 +214,7 @@ function isLength(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-const COMMON = ['filename', 'type', 'disposition', 'etag', 'lastModified'];
+const COMMON = ['filename', 'type', 'disposition', 'etag', 'lastModified', 'onEnd'];
 
 function checkOptions(method: string, options: DownloadOptions, more: readonly string[] = []): void {
   const unknown = Object.keys(options).find((name) => ![...COMMON, ...more].includes(name));
@@ -192,7 +222,10 @@ function checkOptions(method: string, options: DownloadOptions, more: readonly s
   if (unknown !== undefined) {
     throw fail(`unknown option "${unknown}": write one of ${[...COMMON, ...more].join(', ')}`);
   }
-  const { filename, type, disposition, etag, lastModified } = options;
+  const { filename, type, disposition, etag, lastModified, onEnd } = options;
+  if (onEnd !== undefined && typeof onEnd !== 'function') {
+    throw fail('onEnd must be a function, such as ({ completed }) => …');
+  }
   if (filename !== undefined && typeof filename !== 'string') {
     throw fail('filename must be a string');
   }

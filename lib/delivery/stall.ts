@@ -38,8 +38,9 @@ export function watchStall(
 
 function watchSocket(response: ServerResponse, socket: Socket, limit: number, stalled: () => void): void {
   const before = socket.timeout ?? 0;
-  if (before > 0 && before <= limit) {
-    // The server's own timeout is shorter: Node destroys the connection
+  // Where the server's own timeout is shorter, Node destroys the connection. Sockets that are none, as those of
+  // light-my-request and of serverless adapters, have no timeout and never stall.
+  if (typeof socket.setTimeout !== 'function' || (before > 0 && before <= limit)) {
     return;
   }
   socket.setTimeout(limit);

@@ -2,8 +2,8 @@ import { type ReadStream } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { contentType } from 'mime-types';
 import { FileSource } from '../file.source.js';
-import { missingFile } from '../delivery-failure.js';
-import { type FileDownloadOptions } from '../download.js';
+import { logFailure, missingFile } from '../delivery-failure.js';
+import { type DownloadEnd, type FileDownloadOptions } from '../download.js';
 import { adoptFileStream, openFile, type OpenFile } from './open-file.js';
 import { fileValidators } from './file-validators.js';
 import { type Representation } from './representation.js';
@@ -21,16 +21,20 @@ interface FileSlice {
  */
 export async function fileRepresentation(
   path: string,
-  { root, offload }: Pick<FileDownloadOptions, 'root' | 'offload'>,
+  { root, offload, deleteAfter = false }: Pick<FileDownloadOptions, 'root' | 'offload' | 'deleteAfter'>,
 ): Promise<Representation> {
   const file = await openFile(path, root);
   const whole = await describeFile(file, basename(path), { start: 0 });
+  if (deleteAfter) {
+    file.deleteOnClose();
+    return { ...whole, seekable: false, etag: undefined, lastModified: undefined };
+  }
   return { ...whole, ...(whole.length !== undefined && { path: file.path }), offload };
 }
 
 /**
  * The file behind a stream that a handler made with `createReadStream(path, { start, end })`; the
- * representation is that slice. The stream is destroyed.
+ * representation is that slice. The stream itself is never read; it ends and closes with the answer.
  *
  * @returns undefined, the stream untouched, where it is a device or a FIFO
  */
@@ -42,11 +46,29 @@ export async function fileStreamRepresentation(stream: ReadStream): Promise<Repr
     return undefined;
   }
   const isWhole = start === 0 && end === Infinity;
-  const slice = await describeFile(file, basename(path), {
-    start,
-    end: end === Infinity ? undefined : end + 1,
-  });
-  return { ...slice, ...(slice.length !== undefined && isWhole && { path }) };
+  try {
+    const slice = await describeFile(file, basename(path), {
+      start,
+      end: end === Infinity ? undefined : end + 1,
+    });
+    const ended = ({ completed }: DownloadEnd) => finishStream(stream, completed);
+    return { ...slice, ...(slice.length !== undefined && isWhole && { path }), ended };
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
+}
+
+/** What the handler listens for on its stream happens, though its bytes went another way. */
+function finishStream(stream: ReadStream, completed: boolean): void {
+  try {
+    if (completed) {
+      stream.emit('end');
+    }
+  } catch (error) {
+    logFailure(error);
+  }
+  stream.destroy();
 }
 
 async function describeFile(file: OpenFile, name: string, slice: FileSlice): Promise<Representation> {

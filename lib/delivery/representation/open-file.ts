@@ -1,5 +1,5 @@
 import { close, constants, fstat, open, read, type BigIntStats, type ReadStream } from 'node:fs';
-import { readlink, realpath, stat } from 'node:fs/promises';
+import { readlink, realpath, rm, stat } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { missingFile } from '../delivery-failure.js';
@@ -25,6 +25,7 @@ export class OpenFile {
   #reads = 0;
   #closing: (() => void) | undefined;
   #closed: Promise<void> | undefined;
+  #deletes = false;
 
   constructor(
     fd: number,
@@ -73,12 +74,27 @@ export class OpenFile {
       this.#closing = () => {
         if (this.#reads === 0) {
           this.#closing = undefined;
-          closeAsync(this.#fd).then(resolve, reject);
+          this.#free().then(resolve, reject);
         }
       };
       this.#closing();
     });
     return this.#closed;
+  }
+
+  /** The file is deleted once it is closed. */
+  deleteOnClose(): void {
+    this.#deletes = true;
+  }
+
+  async #free(): Promise<void> {
+    try {
+      await closeAsync(this.#fd);
+    } finally {
+      if (this.#deletes) {
+        await rm(this.path, { force: true });
+      }
+    }
   }
 }
 
@@ -139,8 +155,8 @@ async function liesAt(real: string, { stats }: OpenFile): Promise<boolean> {
 }
 
 /**
- * Takes the descriptor out of a file stream that a handler made, and destroys the stream, whose `close` event
- * then fires; waits for it to open first.
+ * Takes the descriptor out of a file stream that a handler made, once it is open. Whoever asks destroys the stream in
+ * the end, which then has nothing to close.
  *
  * The descriptor rather than the path: what the handler opened is what is sent, also where the name was
  * unlinked or replaced since, and a second `open` is saved.
@@ -157,9 +173,7 @@ export async function adoptFileStream(stream: ReadStream, path: string): Promise
   if (stream.destroyed) {
     throw new Error(DESTROYED);
   }
-  // Without its descriptor the stream has nothing to close
   (stream as unknown as { fd: number | null }).fd = null;
-  stream.destroy();
   return new OpenFile(fd, path, stats);
 }
 

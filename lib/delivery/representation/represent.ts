@@ -3,9 +3,11 @@ import { createHash } from 'node:crypto';
 import fs, { ReadStream } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
 import { type ByteSource } from '../body-reader.js';
+import { logFailure } from '../delivery-failure.js';
 import {
   type ByteStream,
   type DownloadContent,
+  type DownloadEnd,
   type DownloadOptions,
   type DownloadSource,
   isByteStream,
@@ -16,6 +18,9 @@ import { nextTurn } from '../next-turn.js';
 import { StreamSource } from '../stream.source.js';
 import { fileRepresentation, fileStreamRepresentation, typeOf } from './file.representation.js';
 import { type Representation } from './representation.js';
+
+/** How an answer ended that never began to send its content. */
+export const NOTHING_SENT: DownloadEnd = Object.freeze({ completed: false, bytes: 0 });
 
 const DEFAULT_TYPE = 'application/octet-stream';
 /** Bytes that are hashed, or written, before the event loop may poll. */
@@ -31,9 +36,26 @@ export type DeliverableContent = Exclude<DownloadContent, { kind: 'redirect' }>;
  */
 export async function representDownload(content: DeliverableContent): Promise<Representation> {
   const { options } = content;
-  const representation = await representContent(content);
-  const type = options.type ?? (options.filename && typeOf(options.filename)) ?? representation.type;
-  return { ...representation, ...described(options, representation), type };
+  const ended = options.onEnd && safely(options.onEnd);
+  try {
+    const representation = await representContent(content);
+    const type = options.type ?? (options.filename && typeOf(options.filename)) ?? representation.type;
+    return { ...representation, ...described(options, representation), type, ended };
+  } catch (error) {
+    ended?.(NOTHING_SENT);
+    throw error;
+  }
+}
+
+/** Calls the application once; what it throws, at once or later, must not end the process. */
+function safely(onEnd: (end: DownloadEnd) => unknown): (end: DownloadEnd) => void {
+  let isOver = false;
+  return (end) => {
+    if (!isOver) {
+      isOver = true;
+      Promise.resolve(end).then(onEnd).catch(logFailure);
+    }
+  };
 }
 
 async function representContent(content: DeliverableContent): Promise<Representation> {
@@ -79,7 +101,12 @@ export async function representStreamable(file: StreamableFile): Promise<Represe
     type: isExplicit && isFieldValue(type) ? type : content.type,
     disposition: Array.isArray(disposition) ? disposition.join(',') : disposition,
   };
-  return length === undefined ? representation : announced(representation, Number(length));
+  try {
+    return length === undefined ? representation : await announced(representation, Number(length));
+  } catch (error) {
+    representation.ended?.(NOTHING_SENT);
+    throw error;
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 import { type ByteSource } from '../body-reader.js';
 import { type DispositionType } from '../content-disposition.js';
+import { type DownloadEnd } from '../download.js';
 import { type OffloadOptions } from '../offload.js';
 import { type PlannedRepresentation } from '../delivery-plan.js';
 
@@ -18,6 +19,8 @@ export interface Representation extends PlannedRepresentation {
   readonly offload?: OffloadOptions | false;
   /** The bytes; whoever asks for them closes them. Called once at most, and not where no body is sent. */
   bytes(): ByteSource;
+  /** Told once how the answer ended, whatever became of it. Never throws. */
+  readonly ended?: (end: DownloadEnd) => void;
   /** Frees what {@link bytes} was not called for. */
   close(): Promise<void>;
 }
