@@ -4,6 +4,7 @@ import { watchNote } from './delivery/watch-note.js';
 import { claimantNote, transportNote } from './events/claimant.js';
 import { GuardServices } from './guard-services.js';
 import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/http-exchange.js';
+import { RequestNote } from './http/request-note.js';
 import { scrubRequest } from './http/scrub-request.js';
 import { unleasedWatch } from './leases/unleased-watch.js';
 import { claimsToBeLink, claimsToNeedSignIn, describeLink } from './links/link-claims.js';
@@ -14,8 +15,11 @@ import { routeOptions } from './options/stream-download.metadata.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { invalidToken } from './tokens/access-tokens.js';
 import { parseCompactJws, type TokenClaims, typeOf, type UnverifiedToken } from './tokens/compact-jws.js';
-import { type DownloadGrant, grantNote, grantOf } from './tokens/grant.js';
+import { type DownloadGrant, grantNote } from './tokens/grant.js';
 import { decidingToken, type PresentedToken, readTokens } from './tokens/token-reader.js';
+
+/** The call of a handler, of which Nest makes one context for all of its guards, that a request was judged for. */
+const judgedIn = new RequestNote<ExecutionContext>('judged');
 
 /**
  * Lets a request through to its handler once a token vouches for it: the application's access token, or a link token
@@ -39,8 +43,13 @@ export class DownloadAuthGuard implements CanActivate {
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const exchange = exchangeOf(context);
-    // a handler and its controller may both be marked
-    if (grantOf(exchange.request)) return true;
+    // A handler and its controller may both be marked. A request that was forwarded to another handler is judged anew.
+    if (judgedIn.get(exchange.request) === context) {
+      return true;
+    }
+    judgedIn.set(exchange.request, context);
+    grantNote.clear(exchange.request);
+    watchNote.clear(exchange.request);
     const policy = this.policyOf(context);
     const tokens = this.takeTokens(exchange, policy);
     this.requireSecureConnection(exchange, policy);

@@ -3,24 +3,33 @@ import {
   type ExecutionContext,
   Inject,
   Injectable,
+  Logger,
   type NestInterceptor,
   StreamableFile,
 } from '@nestjs/common';
-import { type ServerResponse } from 'node:http';
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
-import { mergeMap, type Observable } from 'rxjs';
-import { watchNote } from './delivery/watch-note.js';
-import { RunningDeliveries } from './delivery/running-deliveries.js';
+import { finalize, mergeMap, type Observable, tap } from 'rxjs';
 import { deliver } from './delivery/deliver.js';
-import { DeliveredFile } from './delivery/delivered-file.js';
-import { type ResolvedDelivery, resolveDelivery } from './delivery/delivery-options.js';
-import { Download } from './delivery/download.js';
-import { exchangeOf, type HttpExchange } from './http/http-exchange.js';
+import { DeliveredFile, wrappedFile } from './delivery/delivered-file.js';
+import { resolveDelivery } from './delivery/delivery-options.js';
+import { beforeHead } from './delivery/head-guard.js';
+import { PreparedHeaders, type RouteHeaders } from './delivery/prepared-headers.js';
+import { ResponsePort } from './delivery/response-port.js';
+import { RunningDeliveries } from './delivery/running-deliveries.js';
+import { watchNote } from './delivery/watch-note.js';
+import { answersItself, declaredFields } from './http/handler-metadata.js';
+import { exchangeOf } from './http/http-exchange.js';
 import { DownloadAuthConfigurationError } from './options/configuration-error.js';
 import { PerRoute } from './options/per-route.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';
 import { routeOptions } from './options/stream-download.metadata.js';
 import { grantOf } from './tokens/grant.js';
+
+interface DownloadRoute extends RouteHeaders {
+  /** Class and method, for the log. */
+  readonly name: string;
+  hasWarned: boolean;
+}
 
 /**
  * Delivers what a handler marked `@StreamDownload()` returns: a `StreamableFile` or a `Download`. Anything else passes,
@@ -28,7 +37,8 @@ import { grantOf } from './tokens/grant.js';
  */
 @Injectable()
 export class DownloadInterceptor implements NestInterceptor {
-  private readonly deliveries = new PerRoute<ResolvedDelivery>();
+  private readonly logger = new Logger('DownloadDelivery');
+  private readonly routes = new PerRoute<DownloadRoute>();
 
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
@@ -38,41 +48,130 @@ export class DownloadInterceptor implements NestInterceptor {
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const delivery = this.deliveries.of(context, () => {
-      const { controller, handler } = routeOptions(this.reflector, context.getClass(), context.getHandler());
-      return resolveDelivery(this.options.delivery, controller.delivery, handler.delivery);
-    });
-    return next.handle().pipe(mergeMap((result) => this.deliver(result, exchangeOf(context), delivery)));
+    const route = this.routeOf(context);
+    const { request, response } = exchangeOf(context);
+    const isLimited = grantOf(request)?.link?.maxDownloads !== undefined;
+    if (isLimited && route.answersItself) {
+      throw uncountable(route.name);
+    }
+    const headers = new PreparedHeaders(new ResponsePort(this.adapterHost.httpAdapter, response), route);
+    const release = isLimited ? this.holdBack(headers.port, route.name) : undefined;
+    let hasAnswer = false;
+    return next.handle().pipe(
+      mergeMap((result) => {
+        release?.();
+        return this.answer(result, request, headers, route);
+      }),
+      tap({
+        next: () => {
+          hasAnswer = true;
+        },
+        error: () => {
+          release?.();
+          headers.fail();
+        },
+      }),
+      // An interceptor outside of this one that waits no longer answers with an error of its own
+      finalize(() => {
+        release?.();
+        if (!hasAnswer) {
+          headers.fail();
+        }
+      }),
+    );
   }
 
-  private async deliver(
+  private async answer(
     result: unknown,
-    exchange: HttpExchange,
-    options: ResolvedDelivery,
+    request: object,
+    headers: PreparedHeaders,
+    route: DownloadRoute,
   ): Promise<unknown> {
-    // what is delivered already was so by this interceptor, where a handler and its controller are both marked
-    if (result instanceof DeliveredFile) return result;
-    const { request, response } = exchange;
-    const link = grantOf(request)?.link;
-    if (!(result instanceof StreamableFile || result instanceof Download)) {
-      if (link?.maxDownloads !== undefined) throw uncountable();
+    // Where a handler and its controller are both marked, this interceptor runs twice
+    if (result instanceof DeliveredFile) {
       return result;
     }
-    this.running.add((response as { raw?: ServerResponse }).raw ?? (response as ServerResponse));
+    const link = grantOf(request)?.link;
+    if (!(result instanceof StreamableFile)) {
+      if (holdsFile(result)) {
+        throw wrappedFile();
+      }
+      if (link?.maxDownloads !== undefined) {
+        throw uncountable(route.name);
+      }
+      this.warnOf(result, headers.port, route);
+      headers.restore();
+      return result;
+    }
+    this.running.add(headers.port.raw);
     return deliver(result, {
       request,
-      response,
-      adapter: this.adapterHost.httpAdapter,
-      options,
+      headers,
+      options: route.options,
       watch: watchNote.get(request),
       overrides: { filename: link?.filename, disposition: link?.disposition },
     });
   }
+
+  /** Breaks an answer off that a handler sends behind Nest's back, where the route's metadata does not tell. */
+  private holdBack(port: ResponsePort, name: string): () => void {
+    return beforeHead(port.raw, (status) => {
+      if (status < 400) {
+        this.logger.error(uncountable(name).message);
+        port.destroy();
+      }
+    });
+  }
+
+  private warnOf(result: unknown, { raw }: ResponsePort, route: DownloadRoute): void {
+    if (route.hasWarned || route.answersItself || raw.headersSent) {
+      return;
+    }
+    route.hasWarned = true;
+    this.logger.warn(
+      `${route.name} is marked @StreamDownload() and returned ${kindOf(result)}, which is sent without ranges, ` +
+        'validators and file name. Return a StreamableFile or a Download, such as Download.file(path) or ' +
+        'Download.buffer(Buffer.from(text)).',
+    );
+  }
+
+  private routeOf(context: ExecutionContext): DownloadRoute {
+    return this.routes.of(context, () => {
+      const [controllerClass, method] = [context.getClass(), context.getHandler()];
+      const { controller, handler } = routeOptions(this.reflector, controllerClass, method);
+      return {
+        name: `${controllerClass.name}.${method.name}`,
+        hasWarned: false,
+        options: resolveDelivery(this.options.delivery, controller.delivery, handler.delivery),
+        declared: declaredFields(method),
+        answersItself: answersItself(controllerClass, method),
+      };
+    });
+  }
 }
 
-function uncountable(): Error {
+/** Whether an interceptor put a file into an envelope: `{ data: file }`, `[file]`. */
+function holdsFile(result: unknown): boolean {
+  const isPlain =
+    Array.isArray(result) ||
+    (typeof result === 'object' && result !== null && Object.getPrototypeOf(result) === Object.prototype);
+  return isPlain && Object.values(result as object).some((member) => member instanceof StreamableFile);
+}
+
+function kindOf(result: unknown): string {
+  if (result === undefined || result === null) {
+    return 'nothing';
+  }
+  if (result instanceof Uint8Array) {
+    return 'bytes';
+  }
+  return typeof result === 'object' ? 'an object' : `a ${typeof result}`;
+}
+
+function uncountable(route: string): DownloadAuthConfigurationError {
   return new DownloadAuthConfigurationError(
-    'The handler behind a link with maxDownloads sends something that cannot be counted: ' +
-      'return a StreamableFile or a Download, such as Download.buffer(Buffer.from(text)).',
+    `${route}, the handler behind a link with maxDownloads, sends something that cannot be counted: ` +
+      'return a StreamableFile or a Download, such as Download.buffer(Buffer.from(text)). ' +
+      'Write @Res({ passthrough: true }) in place of @Res() and @Next().',
   );
 }

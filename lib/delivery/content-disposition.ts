@@ -53,6 +53,11 @@ export function repairDisposition(value: string): string {
   return contentDisposition(type, filename);
 }
 
+/** Whether browsers save what the value comes with; without a type, or with a quoted one, they show it. */
+export function isAttachment(value: string): boolean {
+  return /^[ \t]*attachment[ \t]*(?:;|$)/i.test(value);
+}
+
 /** Whether the value is one of the two types. */
 export function isDispositionType(value: unknown): value is DispositionType {
   return value === 'attachment' || value === 'inline';

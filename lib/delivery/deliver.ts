@@ -4,12 +4,13 @@ import { DeliveryBody } from './body.js';
 import { DeliveredFile } from './delivered-file.js';
 import { type DeliveryContext } from './delivery-context.js';
 import { FailureHooks, toHttpException } from './delivery-failure.js';
-import { removeFileFields, writeFields } from './delivery-headers.js';
+import { removeFileFields, withholdFileFields, writeFields } from './delivery-headers.js';
 import { type ResolvedDelivery } from './delivery-options.js';
 import { planDelivery, type DeliveryPlan } from './delivery-plan.js';
 import { DeliveryRun } from './delivery-run.js';
 import { type DeliveryOutcome, type PlannedDelivery } from './delivery-watch.js';
 import { Download, type DownloadEnd } from './download.js';
+import { keepFromEncoding } from './head-guard.js';
 import { multipartLayout, plainLayout, randomBoundary, type BodyLayout } from './multipart-byteranges.js';
 import { delegate, type Delegation } from './offload-delegation.js';
 import { redirect } from './redirect.js';
@@ -17,28 +18,28 @@ import { withHandlerFields } from './representation/handler-fields.js';
 import { NOTHING_SENT, representDownload, representStreamable } from './representation/represent.js';
 import { type Representation } from './representation/representation.js';
 import { requestFields } from './request-fields.js';
-import { ResponsePort } from './response-port.js';
+import { type ResponsePort } from './response-port.js';
 
 const DEFAULT_TYPE = 'application/octet-stream';
 
 /**
- * Answers a request with what a handler returned: decides by RFC 9110 (§13 conditions, §14 ranges), sets status
- * and headers, and gives back the `StreamableFile` whose stream carries the decision out.
+ * Answers a request with what a handler returned: decides by RFC 9110 (§13 conditions, §14 ranges), and gives back the
+ * `StreamableFile` that sets status and headers and whose stream carries the decision out.
  *
- * A header that the handler set before wins; its `ETag` and `Last-Modified` are those that conditions are
- * compared with. A handler that chose a status other than 200 gets its content sent whole under that status.
+ * A header that the handler set wins; its `ETag` and `Last-Modified` are those that conditions are compared with. A
+ * handler that chose a status other than 200 gets its content sent whole under that status.
  *
  * @returns what the interceptor returns to Nest
- * @throws HttpException before any header: 404 for a missing file, 500 for content that cannot be read; and what
- *   the observer's `planned` threw
+ * @throws HttpException before any header: 404 for a missing file, 500 for content that cannot be read; and what the
+ *   observer's `planned` threw
  */
 export async function deliver(result: StreamableFile | Download, context: DeliveryContext): Promise<unknown> {
-  const port = new ResponsePort(context.adapter, context.response);
+  const { port } = context.headers;
   const method = rawRequest(context.request).method ?? 'GET';
   if (result instanceof Download && result.content.kind === 'redirect') {
-    return redirect(result.content.url, method, port, context);
+    return redirect(result.content, method, port, context);
   }
-  const hooks = new FailureHooks(result instanceof Download ? undefined : result, context.response as object);
+  const hooks = new FailureHooks(result instanceof Download ? undefined : result, port.response);
   try {
     return await answer(result, method, port, hooks, context);
   } catch (error) {
@@ -113,9 +114,31 @@ async function carryOut(
   );
   try {
     const body = await openBody(representation, layout, run, context.options, port);
-    writeFields(port, { plan, representation, layout, boundary, delegation, context, now: Date.now() });
+    const restoreFileFields = withholdFileFields(port);
     const hasType = plan.status !== 304 && plan.status !== 412 && plan.status !== 416;
-    return new DeliveredFile(body, hasType ? type : undefined);
+    return new DeliveredFile(body, hasType ? type : undefined, () => {
+      try {
+        restoreFileFields();
+        writeFields(port, {
+          plan,
+          representation,
+          layout,
+          boundary,
+          delegation,
+          type,
+          context,
+          now: Date.now(),
+        });
+        if (body) {
+          keepFromEncoding(rawRequest(context.request), port);
+        }
+      } catch (error) {
+        run.cancel(error);
+        body?.destroy();
+        removeFileFields(port);
+        throw error;
+      }
+    });
   } catch (error) {
     run.cancel(error);
     throw toHttpException(error, hooks);

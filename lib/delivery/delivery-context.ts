@@ -1,7 +1,7 @@
-import { type AbstractHttpAdapter } from '@nestjs/core';
 import { type DispositionType } from './content-disposition.js';
 import { type ResolvedDelivery } from './delivery-options.js';
 import { type DeliveryWatch } from './delivery-watch.js';
+import { type PreparedHeaders } from './prepared-headers.js';
 
 /** What a link fixes about saving; wins over everything else, and is encoded as safely. */
 export interface DeliveryOverrides {
@@ -13,10 +13,8 @@ export interface DeliveryOverrides {
 export interface DeliveryContext {
   /** Express' or Fastify's request. */
   readonly request: unknown;
-  /** Express' or Fastify's response. */
-  readonly response: unknown;
-  /** Of Nest's `HttpAdapterHost`. */
-  readonly adapter: AbstractHttpAdapter;
+  /** The headers of the answer, as they were prepared before the handler ran. */
+  readonly headers: PreparedHeaders;
   readonly options: ResolvedDelivery;
   readonly overrides?: DeliveryOverrides;
   readonly watch?: DeliveryWatch;

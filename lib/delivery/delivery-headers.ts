@@ -1,4 +1,9 @@
-import { contentDisposition, readDisposition, repairDisposition } from './content-disposition.js';
+import {
+  contentDisposition,
+  isAttachment,
+  readDisposition,
+  repairDisposition,
+} from './content-disposition.js';
 import { type ResolvedDelivery } from './delivery-options.js';
 import { type DeliveryPlan } from './delivery-plan.js';
 import { formatHttpDate } from './http-date.js';
@@ -11,7 +16,7 @@ import { type Representation } from './representation/representation.js';
 /** Header fields by name; undefined and false send none. */
 export type DeliveryFields = Readonly<Record<string, string | false | undefined>>;
 
-/** What describes a body and has no place in an answer that carries another one, or none (RFC 9110 §15.4.5). */
+/** What describes a body and has no place in an answer with another one, or none (RFC 9110 §15.4.5). */
 const BODY_FIELDS = [
   'Content-Type',
   'Content-Length',
@@ -19,22 +24,62 @@ const BODY_FIELDS = [
   'Content-Encoding',
   'Content-Language',
   'Content-Range',
+  'Content-Digest',
   'Transfer-Encoding',
   'Trailer',
 ];
 
-/** What lets a cache keep an answer; without conditions and ranges, an error would be met again under the URL. */
-const CACHE_FIELDS = ['Cache-Control', 'Expires'];
+/** What lets a cache keep an answer (RFC 9111 §5.2, §5.3; RFC 9213). */
+const CACHE_FIELDS = ['Cache-Control', 'Expires', 'CDN-Cache-Control', 'Surrogate-Control'];
 
-/** What a handler says of a file, and must not stand in the answer that tells why there is none. */
-const FILE_FIELDS = [...BODY_FIELDS, ...CACHE_FIELDS, 'ETag', 'Last-Modified', 'Accept-Ranges'];
+const VALIDATORS_AND_DIGESTS = [
+  'ETag',
+  'Last-Modified',
+  'Accept-Ranges',
+  'Content-Location',
+  'Content-MD5',
+  'Digest',
+  'Repr-Digest',
+];
 
-/** Takes back what the handler said of a file that is not sent: an error saved under its name, or cached as it. */
+/** What describes a file, in lower case. */
+export const FILE_FIELDS = lowerCase([...BODY_FIELDS, ...VALIDATORS_AND_DIGESTS]);
+const FILE_AND_CACHE_FIELDS = new Set([...FILE_FIELDS, ...lowerCase(CACHE_FIELDS)]);
+
+function lowerCase(names: readonly string[]): ReadonlySet<string> {
+  return new Set(names.map((name) => name.toLowerCase()));
+}
+
+/** Means `no-store`, in words by which it is recognized. */
+const UNSENT = 'no-store, private';
+
+/** Takes back what the handler said of a file that is not sent: an error must not be saved or cached as the file. */
 export function removeFileFields(port: ResponsePort): void {
   if (!port.raw.headersSent) {
-    removeAll(port, FILE_FIELDS);
+    port.take(FILE_AND_CACHE_FIELDS);
     port.set('Cache-Control', 'no-store');
   }
+}
+
+/**
+ * Takes what describes the file out of the answer until it is sent, so that an interceptor or a serializer that fails
+ * after the delivery was decided does not leave it on the error.
+ *
+ * @returns puts the fields back, but for those that were set in the meantime
+ */
+export function withholdFileFields(port: ResponsePort): () => void {
+  const fields = port.take(FILE_AND_CACHE_FIELDS);
+  if (!port.raw.headersSent) {
+    port.set('Cache-Control', UNSENT);
+  }
+  return () => {
+    if (port.get('Cache-Control') === UNSENT) {
+      port.remove('Cache-Control');
+    }
+    for (const [name, value] of fields) {
+      port.setDefault(name, value);
+    }
+  };
 }
 
 function removeAll(port: ResponsePort, names: readonly string[]): void {
@@ -45,7 +90,7 @@ function removeAll(port: ResponsePort, names: readonly string[]): void {
 
 const commonOf = new WeakMap<ResolvedDelivery, DeliveryFields>();
 
-/** Fields of every answer, 304, 412 and 416 among them: what guards the content also guards the lack of it. */
+/** Fields of every answer, errors among them: what guards the content also guards the lack of it. */
 export function commonFields(options: ResolvedDelivery): DeliveryFields {
   let fields = commonOf.get(options);
   if (!fields) {
@@ -107,7 +152,9 @@ export interface AnswerParts {
   readonly layout: BodyLayout;
   readonly boundary: string | undefined;
   readonly delegation: Delegation | undefined;
-  readonly context: Pick<DeliveryContext, 'options' | 'overrides'>;
+  /** `Content-Type` of the representation. */
+  readonly type: string;
+  readonly context: Pick<DeliveryContext, 'options' | 'overrides' | 'headers'>;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -129,7 +176,6 @@ export function writeFields(port: ResponsePort, parts: AnswerParts): void {
   if (plan.contentRange !== undefined && !delegation) {
     port.set('Content-Range', plan.contentRange);
   }
-  setDefaults(port, commonFields(context.options));
   const validators = validatorFields(plan, representation, now);
   // nginx adds its own Accept-Ranges to a 200, and would send both
   setDefaults(
@@ -146,8 +192,8 @@ export function writeFields(port: ResponsePort, parts: AnswerParts): void {
 /** The default already says so, unless the route lets files be cached. */
 function forbidCaching(port: ResponsePort, cacheControl: string | false): void {
   removeAll(port, CACHE_FIELDS);
-  if (cacheControl && !cacheControl.includes('no-store')) {
-    port.set('Cache-Control', 'no-store');
+  if (cacheControl) {
+    port.set('Cache-Control', cacheControl.includes('no-store') ? cacheControl : 'no-store');
   }
 }
 
@@ -159,12 +205,12 @@ export function setDefaults(port: Pick<ResponsePort, 'setDefault'>, fields: Deli
 }
 
 function writeBodyFields(port: ResponsePort, parts: AnswerParts): void {
-  const { plan, representation, layout, boundary, delegation, context } = parts;
-  const { options, overrides = {} } = context;
+  const { plan, representation, layout, boundary, delegation, type, context } = parts;
+  const { options, overrides = {}, headers } = context;
   const disposition = dispositionField(representation, port.get('Content-Disposition'), overrides, options);
   port.set('Content-Disposition', disposition);
-  if (disposition.startsWith('inline')) {
-    port.setDefault('Content-Security-Policy', options.contentSecurityPolicy);
+  if (!isAttachment(disposition) && mayRunScript(type)) {
+    addPolicy(port, headers.policy, options.contentSecurityPolicy);
   }
   if (boundary !== undefined) {
     port.set('Content-Type', `multipart/byteranges; boundary=${boundary}`);
@@ -185,6 +231,25 @@ function writeBodyFields(port: ResponsePort, parts: AnswerParts): void {
     port.set('Content-Length', length);
     // Only a chunked answer has one (RFC 9110 §6.5.1); Node breaks off any other that announces it
     port.remove('Trailer');
+  }
+}
+
+/** What browsers show without running a script that stands in it. */
+const PASSIVE_TYPE =
+  /^(?:application\/pdf|text\/plain|(?:audio|video)\/[\w.+-]+|image\/(?!svg)[\w.-]+)[ \t]*(?:;[^,]*)?$/i;
+
+/** Whether content of a type could run a script where it is shown: HTML, XML, SVG, and what is not known. */
+function mayRunScript(type: string): boolean {
+  return !PASSIVE_TYPE.test(type);
+}
+
+/**
+ * Adds the sandbox to the policy that a middleware set: several policies hold together (CSP 3 §2.2). That of a handler
+ * stands alone.
+ */
+function addPolicy(port: ResponsePort, before: string | undefined, policy: string | false): void {
+  if (policy !== false && port.get('Content-Security-Policy') === before) {
+    port.set('Content-Security-Policy', before === undefined ? policy : `${before}, ${policy}`);
   }
 }
 

@@ -5,15 +5,16 @@ import { DownloadAuthConfigurationError } from '../options/configuration-error.j
 import { type Duration, durationInSeconds } from '../options/duration.js';
 
 /**
- * How downloads are answered. Every member is optional and may be set for the module and for one route.
- * A header that the handler set itself always wins, but what it said of the file is no part of an error.
+ * How downloads are answered. Every member is optional and may be set for the module and for one route. A header that
+ * the handler sets wins over them; one that a middleware set before (helmet, CORS) does not. An error carries nothing
+ * that the handler said of the file.
  */
 export interface DeliveryOptions {
   /** Save or show, where neither the handler nor the link says. Default `'attachment'`. */
   readonly disposition?: DispositionType;
   /**
-   * `Cache-Control`; false sends none. Default `'private, no-store, no-transform'`. The errors 404, 412, 416 and 500
-   * may not be kept, whatever is said here of the file.
+   * `Cache-Control` of files; false sends none. Default `'private, no-store, no-transform'`. Errors and redirects may
+   * not be cached, whatever is said here. A value that lets shared caches keep files is warned about at start.
    */
   readonly cacheControl?: string | false;
   /** `Referrer-Policy`; false sends none. Default `'no-referrer'`. */
@@ -23,18 +24,22 @@ export interface DeliveryOptions {
   /** `Cross-Origin-Resource-Policy`; false sends none. Default `'same-site'`. */
   readonly crossOriginResourcePolicy?: 'same-origin' | 'same-site' | 'cross-origin' | false;
   /**
-   * `Access-Control-Expose-Headers`: what a page of another origin may read; false sends none.
-   * Default Content-Disposition, Content-Range, Accept-Ranges, ETag.
+   * `Access-Control-Expose-Headers`: what a page of another origin may read, added to what CORS middleware lets it
+   * read; false adds none. Default Content-Disposition, Content-Range, Accept-Ranges, ETag.
    */
   readonly exposeHeaders?: readonly string[] | false;
   /**
-   * `Content-Security-Policy` of inline content; false sends none. The default is a sandbox that shows
-   * images, media and text and runs no script; Chromium shows no PDF in a sandbox.
+   * `Content-Security-Policy` of what is not an attachment and could run a script: everything but PDF, images other
+   * than SVG, audio, video and plain text. Added to the policy that a middleware set; false adds none. The default is
+   * a sandbox.
    */
   readonly contentSecurityPolicy?: string | false;
   /** Byte ranges, where the content can be read from an offset. Default true. */
   readonly ranges?: boolean;
-  /** Most ranges of one answer; a request for more gets the whole. Default 16. */
+  /**
+   * Most ranges of one answer; a request for more gets the whole. Overlapping ranges count as one. A
+   * `Download.source()` is opened once for every range. Default 100.
+   */
   readonly maxRanges?: number;
   /** Let the proxy in front send files; false: this process does. Default false. */
   readonly offload?: OffloadOptions | false;
@@ -61,7 +66,7 @@ export const DEFAULT_DELIVERY: ResolvedDelivery = Object.freeze({
   contentSecurityPolicy:
     "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'",
   ranges: true,
-  maxRanges: 16,
+  maxRanges: 100,
   offload: false,
   stallTimeout: 60,
 });

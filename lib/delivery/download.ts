@@ -1,5 +1,7 @@
+import { StreamableFile } from '@nestjs/common';
 import { type Readable } from 'node:stream';
 import { isDispositionType, type DispositionType } from './content-disposition.js';
+import { wrappedFile } from './delivered-file.js';
 import { toEntityTag } from './entity-tag.js';
 import { isFieldValue } from './field-value.js';
 import { type OffloadOptions, checkOffload } from './offload.js';
@@ -93,10 +95,30 @@ export type DownloadContent =
   | { readonly kind: 'buffer'; readonly bytes: Uint8Array; readonly options: DownloadOptions }
   | { readonly kind: 'source'; readonly source: DownloadSource; readonly options: DownloadOptions }
   | { readonly kind: 'stream'; readonly stream: ByteStream; readonly options: ReadableDownloadOptions }
-  | { readonly kind: 'redirect'; readonly url: string };
+  | RedirectContent;
+
+/** Where a client is sent. */
+export interface RedirectContent {
+  readonly kind: 'redirect';
+  readonly url: string;
+  readonly cacheControl?: string;
+}
+
+/** Options of {@link Download.redirect}. */
+export interface RedirectDownloadOptions {
+  /**
+   * `Cache-Control` of the redirect. Default `'no-store'`, not the route's: a cached redirect would outlive the
+   * presigned URL that it leads to.
+   */
+  readonly cacheControl?: string;
+}
+
+/** The stream of a `StreamableFile` that has none of its own. */
+const NOTHING = { pipe: () => undefined, destroy: () => undefined } as unknown as Readable;
 
 /**
- * What a handler marked `@StreamDownload()` may return besides Nest's own `StreamableFile`.
+ * What a handler marked `@StreamDownload()` may return besides Nest's own `StreamableFile`. It is one, too, so that
+ * interceptors and serializers let it pass.
  *
  * @example
  * return Download.file(name, { root: '/srv/files' });
@@ -108,11 +130,30 @@ export type DownloadContent =
  *     (await s3.send(get({ Range: `bytes=${start}-${end - 1}` }), { abortSignal: signal })).Body,
  * }, { filename: 'report.pdf' });
  */
-export class Download {
-  private constructor(
-    /** @internal */
-    readonly content: DownloadContent,
-  ) {}
+export class Download extends StreamableFile {
+  readonly #content: DownloadContent;
+
+  private constructor(content: DownloadContent) {
+    super(NOTHING);
+    this.#content = content;
+  }
+
+  /** @internal */
+  get content(): DownloadContent {
+    return this.#content;
+  }
+
+  /** @throws DownloadAuthConfigurationError Nest asks for them where no `@StreamDownload()` delivers the download */
+  override getHeaders(): never {
+    throw new DownloadAuthConfigurationError(
+      'A handler without @StreamDownload() returned a Download. Mark the handler, or return a StreamableFile.',
+    );
+  }
+
+  /** @throws DownloadAuthConfigurationError a download that became part of something else cannot be sent */
+  toJSON(): never {
+    throw wrappedFile();
+  }
 
   /**
    * A file of this machine. Missing, a directory, or outside `root`: 404; unreadable: 500.
@@ -189,20 +230,44 @@ export class Download {
   }
 
   /**
-   * Sends the client elsewhere, to a presigned URL of an object store: 302, or 303 for a POST. The URL is sent
-   * as it is; nothing of the request, its token least of all, is added to it, and no referrer is sent.
+   * Sends the client elsewhere, such as to a presigned URL of an object store: 302, or 303 for a POST. The URL is sent
+   * as it is; nothing of the request, its token least of all, is added to it, and no referrer is sent. The client
+   * resolves a relative URL against that of the request (RFC 9110 §10.2.2).
    *
-   * @throws DownloadAuthConfigurationError for anything but an absolute http or https URL
+   * @throws DownloadAuthConfigurationError for anything but an http or https URL, absolute or relative
+   * @example
+   * return Download.redirect(presignedUrl, { cacheControl: 'private, max-age=60' });
    */
-  static redirect(url: string | URL): Download {
-    const target = URL.canParse(String(url)) ? new URL(String(url)) : undefined;
-    if (target?.protocol !== 'https:' && target?.protocol !== 'http:') {
+  static redirect(url: string | URL, options: RedirectDownloadOptions = {}): Download {
+    const unknown = Object.keys(options).find((name) => name !== 'cacheControl');
+    if (unknown !== undefined) {
       throw new DownloadAuthConfigurationError(
-        'Download.redirect() takes an absolute URL, such as https://bucket.example/file?signature=….',
+        `Download.redirect(): unknown option "${unknown}": write cacheControl.`,
       );
     }
-    return new Download({ kind: 'redirect', url: target.href });
+    const { cacheControl } = options;
+    if (cacheControl !== undefined && !isFieldValue(cacheControl)) {
+      throw new DownloadAuthConfigurationError(
+        "Download.redirect(): cacheControl must be a header value such as 'private, max-age=60'.",
+      );
+    }
+    return new Download({ kind: 'redirect', url: redirectTarget(String(url)), cacheControl });
   }
+}
+
+function redirectTarget(url: string): string {
+  if (URL.canParse(url)) {
+    const { protocol, href } = new URL(url);
+    if (protocol === 'https:' || protocol === 'http:') {
+      return href;
+    }
+  } else if (url !== '' && url.isWellFormed() && URL.canParse(url, 'http://relative.invalid/')) {
+    // Clients drop control characters and read a backslash as a slash: unencoded, they could lead elsewhere
+    return url.replace(/[^\x21-\x7e]|\\/gu, encodeURIComponent);
+  }
+  throw new DownloadAuthConfigurationError(
+    'Download.redirect() takes a URL, such as https://bucket.example/file?signature=… or /media/file.',
+  );
 }
 
 /** Whether bytes can be read from the value. */

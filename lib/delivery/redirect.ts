@@ -1,17 +1,19 @@
 import { DeliveredFile } from './delivered-file.js';
 import { type DeliveryContext } from './delivery-context.js';
-import { commonFields, setDefaults } from './delivery-headers.js';
+import { removeFileFields } from './delivery-headers.js';
 import { DeliveryRun } from './delivery-run.js';
+import { type RedirectContent } from './download.js';
 import { plainLayout } from './multipart-byteranges.js';
 import { type ResponsePort } from './response-port.js';
 
 /**
  * Sends the client to another URL: 302, or 303 where a form was posted, which is then fetched by GET
- * (RFC 9110 §15.4.4). The URL goes out as it is; the referrer policy is ours whatever the options say, since
- * this request's URL may hold a token.
+ * (RFC 9110 §15.4.4). The URL goes out as it is; the referrer policy is ours whatever the options say, since this
+ * request's URL may hold a token. The route's `Cache-Control` is for files: a cached redirect would outlive the
+ * presigned URL that it leads to.
  */
 export async function redirect(
-  url: string,
+  { url, cacheControl }: RedirectContent,
   method: string,
   port: ResponsePort,
   { options, watch = {} }: Pick<DeliveryContext, 'options' | 'watch'>,
@@ -26,10 +28,17 @@ export async function redirect(
     delegated: 'redirect',
   });
   new DeliveryRun(port, status, plainLayout([]), watch);
-  port.status = status;
-  port.set('Location', url);
-  port.set('Referrer-Policy', 'no-referrer');
-  port.set('Content-Length', 0);
-  setDefaults(port, commonFields(options));
-  return new DeliveredFile(undefined, undefined);
+  const written = port.get('Cache-Control');
+  const ofHandler = written === options.cacheControl ? undefined : written;
+  removeFileFields(port);
+  return new DeliveredFile(undefined, undefined, () => {
+    const chosen = cacheControl ?? ofHandler;
+    if (chosen !== undefined) {
+      port.set('Cache-Control', chosen);
+    }
+    port.status = status;
+    port.set('Location', url);
+    port.set('Referrer-Policy', 'no-referrer');
+    port.set('Content-Length', 0);
+  });
 }

@@ -27,6 +27,11 @@ export class ResponsePort {
     this.#isRaw = this.raw === response;
   }
 
+  /** Express' or Fastify's response. */
+  get response(): object {
+    return this.#response;
+  }
+
   get status(): number {
     return this.#response.statusCode;
   }
@@ -35,7 +40,7 @@ export class ResponsePort {
     this.adapter.status(this.#response, code);
   }
 
-  /** A header that the handler, a middleware or an interceptor set before. */
+  /** The value of a field that is set. */
   get(name: string): string | undefined {
     const value = this.#isRaw
       ? this.raw.getHeader(name)
@@ -49,6 +54,30 @@ export class ResponsePort {
     } else {
       this.adapter.setHeader(this.#response, name, String(value));
     }
+  }
+
+  /** Takes the named fields out of the answer, as long as its headers can be changed. */
+  take(names: ReadonlySet<string>): Map<string, string> {
+    const taken = new Map<string, string>();
+    if (this.raw.headersSent) {
+      return taken;
+    }
+    for (const name of this.#names()) {
+      const value = names.has(name) ? this.get(name) : undefined;
+      if (value !== undefined) {
+        taken.set(name, value);
+        this.remove(name);
+      }
+    }
+    return taken;
+  }
+
+  /** Lower-case names of the fields that are set. */
+  #names(): string[] {
+    if (this.#isRaw) {
+      return this.raw.getHeaderNames();
+    }
+    return Object.keys((this.#response as unknown as { getHeaders(): object }).getHeaders());
   }
 
   setDefault(name: string, value: string | false | undefined): void {

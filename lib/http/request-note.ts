@@ -12,6 +12,13 @@ export class RequestNote<T> {
     return (request as Annotated)[NOTES]?.[this.name] as T | undefined;
   }
 
+  clear(request: object): void {
+    const notes = (request as Annotated)[NOTES];
+    if (notes) {
+      notes[this.name] = undefined;
+    }
+  }
+
   set(request: object, value: T): void {
     ((request as Annotated)[NOTES] ??= {})[this.name] = value;
   }

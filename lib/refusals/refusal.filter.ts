@@ -32,7 +32,11 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
     this.tell(refusal, exchange);
     if (httpAdapter.isHeadersSent(response)) return;
     const page = isNavigation(request.headers) ? this.pageOf(refusal) : undefined;
-    const headers = { ...refusal.headers, ...(page !== undefined && REFUSAL_PAGE_HEADERS) };
+    const headers = {
+      'X-Content-Type-Options': 'nosniff',
+      ...refusal.headers,
+      ...(page !== undefined && REFUSAL_PAGE_HEADERS),
+    };
     for (const [name, value] of Object.entries(headers)) httpAdapter.setHeader(response, name, value);
     httpAdapter.reply(response, page ?? refusal.getResponse(), refusal.getStatus());
   }

@@ -57,8 +57,12 @@ describe('Download', () => {
     [() => Download.source({ length: 1, etag: '"a"b"', open: () => null as never }), /entity tag/],
     [() => Download.stream('x' as never), /async iterable/],
     [() => Download.stream((async function* () {})(), { length: 1.5 }), /whole number/],
-    [() => Download.redirect('/relative'), /absolute URL/],
-    [() => Download.redirect('javascript:alert(1)'), /absolute URL/],
+    [() => Download.redirect('javascript:alert(1)'), /takes a URL/],
+    [() => Download.redirect('mailto:ada@example.com'), /takes a URL/],
+    [() => Download.redirect('https://'), /takes a URL/],
+    [() => Download.redirect(''), /takes a URL/],
+    [() => Download.redirect('/a', { cacheControl: 'a\nb' }), /cacheControl must be/],
+    [() => Download.redirect('/a', { status: 301 } as never), /unknown option "status"/],
   ])('refuses what cannot be (%#)', (make, message) => {
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);

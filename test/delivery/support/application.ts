@@ -21,6 +21,8 @@ import { deliver } from '../../../lib/delivery/deliver.js';
 import { type DeliveryOverrides } from '../../../lib/delivery/delivery-context.js';
 import { resolveDelivery, type DeliveryOptions } from '../../../lib/delivery/delivery-options.js';
 import { type DeliveryWatch } from '../../../lib/delivery/delivery-watch.js';
+import { PreparedHeaders } from '../../../lib/delivery/prepared-headers.js';
+import { ResponsePort } from '../../../lib/delivery/response-port.js';
 import { Download } from '../../../lib/delivery/download.js';
 
 export const ADAPTERS = ['express', 'fastify'] as const;
@@ -56,15 +58,20 @@ export async function startApplication(
 
     intercept(context: ExecutionContext, next: CallHandler) {
       const http = context.switchToHttp();
-      const { options, overrides, watch } = scenario;
+      const { overrides, watch } = scenario;
+      const options = resolveDelivery(scenario.options);
+      const headers = new PreparedHeaders(new ResponsePort(this.host.httpAdapter, http.getResponse()), {
+        options,
+        declared: new Set(),
+        answersItself: false,
+      });
       return next.handle().pipe(
         mergeMap(async (result) =>
           result instanceof StreamableFile || result instanceof Download
             ? deliver(result, {
                 request: http.getRequest(),
-                response: http.getResponse(),
-                adapter: this.host.httpAdapter,
-                options: resolveDelivery(options),
+                headers,
+                options,
                 overrides,
                 watch,
               })

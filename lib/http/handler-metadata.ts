@@ -1,0 +1,36 @@
+import type { Type } from '@nestjs/common';
+import {
+  HEADERS_METADATA,
+  RESPONSE_PASSTHROUGH_METADATA,
+  ROUTE_ARGS_METADATA,
+} from '@nestjs/common/constants.js';
+
+/** Whether the handler sends its answer itself: it has `@Res()` or `@Next()`, without passthrough. */
+export function answersItself(controller: Type, handler: object): boolean {
+  const name = methodName(controller, handler);
+  const parameters = (Reflect.getMetadata(ROUTE_ARGS_METADATA, controller, name) ?? {}) as object;
+  // Nest's RouteParamtypes: 1 is RESPONSE, 2 is NEXT
+  return (
+    Object.keys(parameters).some((key) => /^[12]:/.test(key)) &&
+    Reflect.getMetadata(RESPONSE_PASSTHROUGH_METADATA, controller, name) !== true
+  );
+}
+
+/** Lower-case names of the fields that `@Header()` sets, which Nest does before any interceptor runs. */
+export function declaredFields(handler: object): ReadonlySet<string> {
+  const declared = (Reflect.getMetadata(HEADERS_METADATA, handler) ?? []) as readonly { name: string }[];
+  return new Set(declared.map(({ name }) => name.toLowerCase()));
+}
+
+/** The name under which a controller has a handler, which may differ from the function's own. */
+export function methodName(controller: Type, handler: object): string {
+  let prototype = controller.prototype as object | null;
+  for (; prototype; prototype = Object.getPrototypeOf(prototype) as object | null) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+      if (value === handler) {
+        return name;
+      }
+    }
+  }
+  return (handler as { name: string }).name;
+}
