@@ -47,9 +47,9 @@ export class DownloadAuthGuard implements CanActivate {
     if (judgedIn.get(exchange.request) === context) {
       return true;
     }
-    judgedIn.set(exchange.request, context);
-    grantNote.clear(exchange.request);
-    watchNote.clear(exchange.request);
+    for (const note of [judgedIn, grantNote, watchNote, claimantNote, transportNote]) {
+      note.clear(exchange.request);
+    }
     const policy = this.policyOf(context);
     const tokens = this.takeTokens(exchange, policy);
     this.requireSecureConnection(exchange, policy);
@@ -66,6 +66,7 @@ export class DownloadAuthGuard implements CanActivate {
       ? await this.openLink(unverified, presented, tokens, exchange, context)
       : await this.authenticate(unverified, presented, exchange, policy);
     grantNote.set(exchange.request, grant);
+    judgedIn.set(exchange.request, context);
     return true;
   }
 

@@ -79,7 +79,13 @@ export class DownloadLinks {
     const options = optionsOf(call);
     refuseUnknown(options, CREATE_OPTIONS, 'links.create');
     const now = this.options.clock() / 1000;
-    const { method, path, resource } = this.locate(call);
+    const { route, method, path, resource } = this.locate(call);
+    if (options.maxDownloads !== undefined && route.answersItself) {
+      throw new DownloadAuthConfigurationError(
+        `${route.label} sends its answer itself, where no download can be counted, so no link to it can have ` +
+          'maxDownloads. Write @Res({ passthrough: true }), and return a StreamableFile or a Download.',
+      );
+    }
     const limits = limitsOf(options);
     const exp = this.expiry(options, now);
     this.keeper.checkLife(

@@ -23,6 +23,7 @@ export interface LinkTarget {
 
 /** What a link leads to, found out. */
 export interface LocatedTarget {
+  readonly route: Route;
   readonly method: string;
   /** Percent-encoded, without query. */
   readonly path: string;
@@ -104,7 +105,7 @@ export class TargetLocator {
     const params = receivedParams(urlOf(route, path + queryString(givenQuery), host));
     if (canonical(params) === canonical(expected)) {
       const resource = resourceDigest({ route, pattern, params, query, hosts });
-      return { method: route.method, path, resource };
+      return { route, method: route.method, path, resource };
     }
     throw new DownloadAuthConfigurationError(
       `params: the router would read ${shown(params)} out of ${path} (${pattern}), not ${shown(expected)}. ` +

@@ -21,6 +21,7 @@ import {
   ModulesContainer,
 } from '@nestjs/core';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
+import { answersItself, methodName } from '../http/handler-metadata.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { PerRoute } from '../options/per-route.js';
 import { routeName, STREAM_DOWNLOAD } from '../options/stream-download.metadata.js';
@@ -41,6 +42,8 @@ export interface Route extends RouteIdentity {
   readonly name: string | undefined;
   /** Whether a guard of this package looks at its requests. */
   readonly isDownload: boolean;
+  /** The handler sends the answer itself, where nothing can be counted. Unknown of another process's route. */
+  readonly answersItself?: boolean;
   readonly requestMethod: RequestMethod;
   /** In the spelling of the adapter: global prefix, version and module path included. */
   readonly patterns: readonly string[];
@@ -154,6 +157,7 @@ export class RouteRegistry {
       label: `${controller.name}.${method}`,
       name: routeName(handler),
       isDownload: isDownload(handler) || isDownload(controller),
+      answersItself: answersItself(controller, handler),
       requestMethod: requestMethodOf(handler),
       patterns: this.pathsOf(controller, handler, modulePath).map(
         (path) => this.router?.patternOf(path) ?? path,
@@ -249,18 +253,4 @@ function withLeadingSlash(path: string | undefined): string {
 function versionedFirst(version: Versions): Versions {
   if (!Array.isArray(version)) return version;
   return [...version].sort((a, b) => Number(a === VERSION_NEUTRAL) - Number(b === VERSION_NEUTRAL));
-}
-
-function methodName(controller: Type, handler: unknown): string {
-  for (
-    let prototype = controller.prototype as object | null;
-    prototype;
-    prototype = Object.getPrototypeOf(prototype) as object | null
-  ) {
-    const found = Object.entries(Object.getOwnPropertyDescriptors(prototype)).find(
-      ([, descriptor]) => descriptor.value === handler,
-    );
-    if (found) return found[0];
-  }
-  return (handler as { name: string }).name;
 }
