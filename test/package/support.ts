@@ -47,17 +47,7 @@ export interface ConsumerProject {
 /** Packs the package (which builds it) and installs it with its peers in the versions that are tested here. */
 export async function installTarball(): Promise<ConsumerProject> {
   const folder = mkdtempSync(join(tmpdir(), 'consumer-'));
-  const [packed] = JSON.parse(
-    await npm(
-      ROOT,
-      'pack',
-      '--json',
-      '--loglevel=error',
-      '--foreground-scripts=false',
-      '--pack-destination',
-      folder,
-    ),
-  ) as [{ filename: string; files: PackedFile[] }];
+  const packed = await packInto(folder);
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true }));
   const versions = CONSUMER_DEPENDENCIES.map((name) => `${name}@${versionOf(name)}`);
   await npm(folder, 'install', '--prefer-offline', '--no-audit', `./${packed.filename}`, ...versions);
@@ -95,12 +85,26 @@ export async function installTarball(): Promise<ConsumerProject> {
   };
 }
 
+/** Packs the package, which builds it. */
+export async function packInto(folder: string): Promise<{ filename: string; files: PackedFile[] }> {
+  const args = [
+    'pack',
+    '--json',
+    '--loglevel=error',
+    '--foreground-scripts=false',
+    '--pack-destination',
+    folder,
+  ];
+  const [packed] = JSON.parse(await npm(ROOT, ...args)) as [{ filename: string; files: PackedFile[] }];
+  return packed;
+}
+
 function versionOf(name: string): string {
   const manifest = readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8');
   return (JSON.parse(manifest) as { version: string }).version;
 }
 
-async function npm(cwd: string, ...args: string[]): Promise<string> {
+export async function npm(cwd: string, ...args: string[]): Promise<string> {
   const { code, output } = await run(cwd, npmPath(), args);
   if (code !== 0) throw new Error(`npm ${args.join(' ')}\n${output}`);
   return output;
@@ -112,7 +116,7 @@ function npmPath(): string {
   return existsSync(beside) ? beside : 'npm';
 }
 
-function run(cwd: string, file: string, args: string[]): Promise<Outcome> {
+export function run(cwd: string, file: string, args: string[]): Promise<Outcome> {
   return new Promise((resolve) => {
     const { NODE_OPTIONS: _options, NODE_ENV: _env, ...env } = process.env;
     execFile(file, args, { cwd, env, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
