@@ -59,17 +59,20 @@ type Versions = Version | Version[] | undefined;
 @Injectable()
 export class RouteRegistry {
   /** Undefined in a process that serves no HTTP. */
-  readonly router: AdapterRouter | undefined;
+  router: AdapterRouter | undefined;
   private readonly identities = new PerRoute<RouteIdentity>();
   private all: ReadonlyMap<Type, readonly Route[]> | undefined;
 
   constructor(
     @Inject(ApplicationConfig) readonly config: ApplicationConfig,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
-    @Inject(HttpAdapterHost) { httpAdapter }: HttpAdapterHost,
+    @Inject(HttpAdapterHost) host: HttpAdapterHost,
   ) {
-    const adapter = httpAdapter as AbstractHttpAdapter | null | undefined;
-    this.router = adapter ? routerOf(adapter) : undefined;
+    // Test.createTestingModule() makes the adapter after the modules, but before it registers any route
+    host.init$.subscribe(() => {
+      const adapter = host.httpAdapter as AbstractHttpAdapter | null | undefined;
+      this.router = adapter ? routerOf(adapter) : undefined;
+    });
   }
 
   /**
