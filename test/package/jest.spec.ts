@@ -79,7 +79,15 @@ beforeAll(async () => {
 
 const jest = (config: object, ...flags: string[]) => {
   writeFileSync(join(folder, 'jest.json'), JSON.stringify(config));
-  const args = [...flags, 'node_modules/jest/bin/jest.js', '-c', 'jest.json', '--no-cache', '--json', '--forceExit'];
+  const args = [
+    ...flags,
+    'node_modules/jest/bin/jest.js',
+    '-c',
+    'jest.json',
+    '--no-cache',
+    '--json',
+    '--forceExit',
+  ];
   return run(folder, process.execPath, args);
 };
 const PASSED = { code: 0, output: expect.stringContaining('"numPassedTests":1') };
