@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { LeaseKeeper } from '../../lib/leases/lease-keeper.js';
 import { type LeasedLink } from '../../lib/leases/lease-link.js';
@@ -21,6 +22,8 @@ interface Loaded {
   link: string;
   outcome: string;
 }
+
+const IDLE = fileURLToPath(new URL('./support/idle-process.mjs', import.meta.url));
 
 const { cleanUps, sqlite, redisServer, worker, stores } = sharedStores('race:');
 
@@ -86,6 +89,11 @@ describe.each(stores)('$store, several processes', ({ available, describe: descr
     there.tell({ do: 'race', link: to, clients: 3, name: 'after' });
     expect((await there.next<Raced>('raced')).codes).toEqual(Array(3).fill('LINK_REVOKED'));
   });
+});
+
+it.skipIf(!hasSqlite)('SQLite does not keep a process alive that leaves its store open', async () => {
+  const idle = await worker(sqlite(), IDLE);
+  await expect(idle.next('anything more')).rejects.toThrow('the worker ended (0)');
 });
 
 it.skipIf(!hasSqlite)(

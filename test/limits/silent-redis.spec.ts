@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { NodeRedisDriver } from '../../lib/leases/redis/node-redis.driver.js';
@@ -24,6 +25,8 @@ function useNodeRedis(): void {
   });
   cleanUps.push(() => connect.mockRestore());
 }
+
+const subscribes = ({ said }: { said: string }) => /\r\nsubscribe\r\n/i.test(said);
 
 const CASES = ADAPTERS.flatMap((adapter) =>
   (['ioredis', 'node-redis'] as const).map((driver) => ({ adapter, driver })),
@@ -57,8 +60,6 @@ describe.skipIf(!hasRedis).each(CASES)(
       return { app, other, proxy, held, logger };
     }
 
-    const subscribes = ({ said }: { said: string }) => /\r\nsubscribe\r\n/i.test(said);
-
     it('serves limited links again on a new connection', async () => {
       const { app, proxy, held, logger } = await start();
       held.release();
@@ -90,5 +91,30 @@ describe.skipIf(!hasRedis).each(CASES)(
       await other.links.revoke({ link: next.id });
       expect((await later.ended).broken).toBe(true);
     });
+  },
+);
+
+it.skipIf(!hasRedis).each(ADAPTERS)(
+  'an application on %s whose own client goes silent is told so',
+  async (adapter) => {
+    const server = await RedisServer.start({ persistent: false });
+    cleanUps.push(() => server.remove());
+    const proxy = await silentProxy(server.port);
+    cleanUps.push(() => proxy.close());
+    const client = new Redis(proxy.port);
+    cleanUps.push(() => client.disconnect());
+    const logger = new MemoryLogger();
+    const app = await startLimitedApp(adapter, {
+      logger,
+      options: { leases: { store: new RedisLeaseStore({ client }), storeTimeout: '200ms' } },
+    });
+    cleanUps.push(() => app.close());
+    await vi.waitUntil(() => proxy.connections.some(subscribes), { timeout: 5000 });
+    const { length: made } = proxy.connections;
+    proxy.silence((connection) => !subscribes(connection));
+    const silent = "The application's own Redis client has gone silent";
+    await vi.waitUntil(() => logger.text.includes(silent), { timeout: 10_000 });
+    expect(proxy.connections.length).toBe(made);
+    expect(client.status).toBe('ready');
   },
 );

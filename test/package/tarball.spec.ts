@@ -13,7 +13,7 @@ afterAll(() => project?.remove());
 
 describe('the tarball', () => {
   test('holds what was compiled and the pages about it, and nothing else', () => {
-    const docs = ['docs/events.md', 'docs/leases.md', 'docs/offload.md', 'docs/recipes.md'];
+    const docs = ['docs/events.md', 'docs/leases.md', 'docs/offload.md', 'docs/recipes.md', 'docs/stores.md'];
     const pages = ['CHANGELOG.md', 'LICENSE', 'README.md', ...docs, 'package.json'];
     const others = project.files.filter((path) => !/^dist\/[\w./-]+(\.js|\.d\.ts)$/.test(path));
     expect(others.sort()).toEqual(pages.filter((page) => existsSync(join(ROOT, page))));
