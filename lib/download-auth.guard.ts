@@ -5,9 +5,8 @@ import { claimantNote, transportNote } from './events/claimant.js';
 import { GuardServices } from './guard-services.js';
 import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/http-exchange.js';
 import { RequestNote } from './http/request-note.js';
-import { scrubRequest } from './http/scrub-request.js';
 import { unleasedWatch } from './leases/unleased-watch.js';
-import { claimsToBeLink, claimsToNeedSignIn, describeLink } from './links/link-claims.js';
+import { claimsToBeLink, describeLink } from './links/link-claims.js';
 import { PerRoute } from './options/per-route.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';
 import { type RoutePolicy, routePolicy } from './options/route-policy.js';
@@ -16,7 +15,13 @@ import { DownloadRefusal } from './refusals/download-refusal.js';
 import { invalidToken } from './tokens/access-tokens.js';
 import { parseCompactJws, type TokenClaims, typeOf, type UnverifiedToken } from './tokens/compact-jws.js';
 import { type DownloadGrant, grantNote } from './tokens/grant.js';
-import { decidingToken, type PresentedToken, readTokens } from './tokens/token-reader.js';
+import {
+  companionToken,
+  decidingToken,
+  type FoundTokens,
+  type PresentedToken,
+  takeTokens,
+} from './tokens/transports.js';
 
 /** The call of a handler, of which Nest makes one context for all of its guards, that a request was judged for. */
 const judgedIn = new RequestNote<ExecutionContext>('judged');
@@ -51,9 +56,9 @@ export class DownloadAuthGuard implements CanActivate {
       note.clear(exchange.request);
     }
     const policy = this.policyOf(context);
-    const tokens = this.takeTokens(exchange, policy);
+    const found = this.takeTokens(exchange, policy);
     this.requireSecureConnection(exchange, policy);
-    const presented = decidingToken(tokens, claimsToNeedSignIn);
+    const presented = await decidingToken(found, (token) => this.services.linkOpener.isGenuine(token));
     transportNote.set(exchange.request, presented.transport);
     const unverified = parseCompactJws(presented.token);
     const isLink = claimsToBeLink(unverified ? unverified.header.typ : typeOf(presented.token));
@@ -63,7 +68,7 @@ export class DownloadAuthGuard implements CanActivate {
         : invalidToken('It is not a JWT in compact serialization.');
     }
     const grant = isLink
-      ? await this.openLink(unverified, presented, tokens, exchange, context)
+      ? await this.openLink(unverified, presented, found, exchange, context)
       : await this.authenticate(unverified, presented, exchange, policy);
     grantNote.set(exchange.request, grant);
     judgedIn.set(exchange.request, context);
@@ -71,12 +76,8 @@ export class DownloadAuthGuard implements CanActivate {
   }
 
   /** Reads the tokens and takes them out of the request, whatever becomes of the request. */
-  protected takeTokens(exchange: HttpExchange, policy: RoutePolicy): PresentedToken[] {
-    try {
-      return readTokens(exchange, this.options.tokenName, policy.transports);
-    } finally {
-      scrubRequest(exchange, this.options.tokenName);
-    }
+  protected takeTokens(exchange: HttpExchange, policy: RoutePolicy): FoundTokens {
+    return takeTokens(exchange, this.options.tokenNames, policy.transports);
   }
 
   protected requireSecureConnection(exchange: HttpExchange, policy: RoutePolicy): void {
@@ -107,7 +108,7 @@ export class DownloadAuthGuard implements CanActivate {
   protected async openLink(
     unverified: UnverifiedToken,
     presented: PresentedToken,
-    tokens: readonly PresentedToken[],
+    found: FoundTokens,
     exchange: HttpExchange,
     context: ExecutionContext,
   ): Promise<DownloadGrant> {
@@ -116,7 +117,9 @@ export class DownloadAuthGuard implements CanActivate {
     const claims = await linkOpener.verify(unverified);
     const { sub: subject, res: resource, jti: linkId } = claims;
     claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
-    const signedIn = claims.bnd?.sub ? await this.signedIn(tokens, presented, request) : undefined;
+    const signedIn = claims.bnd?.sub
+      ? await this.signedIn(companionToken(found, presented), request)
+      : undefined;
     const address = claims.bnd?.net ? addresses.of(exchange) : undefined;
     linkOpener.check(claims, request, context, { address, subject: signedIn?.sub });
     watchNote.set(request, await linkAdmission.admit(claims, exchange));
@@ -125,19 +128,18 @@ export class DownloadAuthGuard implements CanActivate {
     return { kind: 'link', subject, claims, transport: presented.transport, link: describeLink(claims) };
   }
 
-  /** The claims of the access token beside a link, in header or cookie, if a genuine one is there. */
-  private async signedIn(
-    tokens: readonly PresentedToken[],
-    link: PresentedToken,
-    request: unknown,
-  ): Promise<TokenClaims | undefined> {
-    const beside = tokens.find(({ transport }) => transport !== link.transport && transport !== 'query');
-    const unverified = beside && parseCompactJws(beside.token);
-    if (!unverified) return undefined;
+  /** The claims of the access token beside a link, if it is genuine. */
+  private async signedIn(companion: string | undefined, request: unknown): Promise<TokenClaims | undefined> {
+    const unverified = companion === undefined ? undefined : parseCompactJws(companion);
+    if (!unverified) {
+      return undefined;
+    }
     try {
       return await this.services.accessTokens.authenticate(unverified, request);
     } catch (error) {
-      if (error instanceof DownloadRefusal && error.getStatus() === 401) return undefined;
+      if (error instanceof DownloadRefusal && error.getStatus() === 401) {
+        return undefined;
+      }
       throw error;
     }
   }

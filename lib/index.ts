@@ -66,12 +66,10 @@ export type { QueryParams } from './links/link-resource.js';
 export type { RouteParams } from './links/route-template.js';
 export { DownloadAuthConfigurationError } from './options/configuration-error.js';
 export type {
-  CookieOptions,
   DownloadAuthOptions,
   LinkOptions,
   RefusalPage,
   StreamDownloadOptions,
-  TransportOptions,
 } from './options/download-auth-options.js';
 export type { Duration } from './options/duration.js';
 export { DownloadRefusal, type RefusalCode, type RefusalDetails } from './refusals/download-refusal.js';
@@ -81,3 +79,4 @@ export type { KeyMaterial, SignatureAlgorithm } from './tokens/key-material.js';
 export type { KeyRingEntry, SecretOrKeyProvider } from './tokens/keys.js';
 export { DownloadCookie } from './tokens/download-cookie.js';
 export { type DownloadGrant, Grant, type GrantedLink, grantOf, type Transport } from './tokens/grant.js';
+export type { CookieOptions, TokenNameOptions, TransportOptions } from './tokens/token-options.js';

@@ -1,6 +1,12 @@
 /** The default name of the query parameter, the cookie and the form field. */
 export const DEFAULT_TOKEN_NAME = 'ss-tok';
 
+/** As much of the `tokenName` option as concerns URLs. */
+type QueryName = Readonly<Partial<Record<'query' | 'cookie' | 'form', string>>>;
+
+/** What stands in place of a token. */
+export const REDACTED = 'REDACTED';
+
 /** Path, query and fragment (RFC 3986 §3), the latter two with their marks. */
 const PARTS = /^([^?#]*)(\?[^#]*)?(#.*)?$/s;
 const PATH_PARAMETERS = /([;&])([^;&]*)/g;
@@ -12,14 +18,15 @@ const FRAGMENT_PARAMETERS = /([#?&;])([^?&;]*)/g;
  * before the guard has taken the token out of the request. It is more generous than the guard: other cases, encoded
  * names, arrays and `;` separators are redacted too.
  *
- * @param tokenName the `tokenName` option of the module; default `'ss-tok'`
+ * @param tokenName the `tokenName` option of the module, as it is; default `'ss-tok'`
  * @example
  * ```ts
  * morgan.token<Request, Response>('url', (request) => redactUrl(request.originalUrl));
  * ```
  */
-export function redactUrl(url: string, tokenName: string = DEFAULT_TOKEN_NAME): string {
-  return rewriteToken(url, tokenName, (pair) => `${pair.slice(0, pair.indexOf('=') + 1)}REDACTED`);
+export function redactUrl(url: string, tokenName: string | QueryName = {}): string {
+  const name = typeof tokenName === 'string' ? tokenName : (tokenName.query ?? DEFAULT_TOKEN_NAME);
+  return rewriteToken(url, name, (pair) => pair.slice(0, pair.indexOf('=') + 1) + REDACTED);
 }
 
 /** The URL without the token parameter, in any of its spellings. */

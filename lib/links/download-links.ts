@@ -124,7 +124,7 @@ export class DownloadLinks {
       maxDownloads: options.maxDownloads,
     });
     const query =
-      method === 'GET' ? { ...options.query, [this.options.tokenName]: token } : { ...options.query };
+      method === 'GET' ? { ...options.query, [this.options.tokenNames.query]: token } : { ...options.query };
     return {
       url: this.options.links.publicUrl + path + queryString(query),
       token,

@@ -1,4 +1,4 @@
-import { parseCompactJws, type TokenClaims } from '../tokens/compact-jws.js';
+import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { LinkBinding } from './link-binding.js';
 import type { LinkLimits } from './link-limits.js';
 import type { GrantedLink } from '../tokens/grant.js';
@@ -38,16 +38,6 @@ export const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
 /** Whether a token of this `typ` says that it is a link token; whether it is one, the signature tells. */
 export function claimsToBeLink(typ: string | undefined): boolean {
   return LINK_TYPES.includes(typ?.toLowerCase() ?? '');
-}
-
-/** Whether a token says that it is a link for a person who is signed in besides. */
-export function claimsToNeedSignIn(token: string): boolean {
-  const unverified = parseCompactJws(token);
-  return (
-    unverified !== undefined &&
-    claimsToBeLink(unverified.header.typ) &&
-    Boolean((unverified.claims as LinkClaims).bnd?.sub)
-  );
 }
 
 /** Whether claims have the shape that this package gives them. */

@@ -1,8 +1,8 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { FrameworkRequest } from '../http/http-exchange.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
-import type { UnverifiedToken } from '../tokens/compact-jws.js';
-import type { LinkClaims } from './link-claims.js';
+import { parseCompactJws, type UnverifiedToken } from '../tokens/compact-jws.js';
+import { claimsToBeLink, type LinkClaims } from './link-claims.js';
 import { requestedResource, resourceDigest } from './link-resource.js';
 import { checkBinding, type LinkUser } from './link-binding.js';
 import type { LinkTokens } from './link-tokens.js';
@@ -20,6 +20,16 @@ export class LinkOpener {
     private readonly tokens: LinkTokens,
     private readonly routes: RouteRegistry,
   ) {}
+
+  /** Whether a token is a link that this application has made, whatever it opens, and until when. */
+  async isGenuine(token: string): Promise<boolean> {
+    const unverified = parseCompactJws(token);
+    return (
+      unverified !== undefined &&
+      claimsToBeLink(unverified.header.typ) &&
+      (await this.tokens.open(unverified)) !== undefined
+    );
+  }
 
   /** The claims of a genuine link. @throws DownloadRefusal `LINK_INVALID` */
   async verify(unverified: UnverifiedToken): Promise<LinkClaims> {

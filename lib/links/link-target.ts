@@ -31,7 +31,7 @@ export interface LocatedTarget {
 }
 
 interface TargetOptions {
-  readonly tokenName: string;
+  readonly tokenNames: { readonly query: string };
   readonly links: {
     readonly ignoreQuery: ReadonlySet<string>;
     readonly publicUrl: string;
@@ -162,7 +162,7 @@ export class TargetLocator {
   }
 
   private receivedQuery(given: QueryParams, router: AdapterRouter): QueryParams {
-    const { tokenName } = this.options;
+    const { query: tokenName } = this.options.tokenNames;
     const { ignoreQuery } = this.options.links;
     if (Object.keys(given).some((name) => isTokenName(name, tokenName))) {
       throw new DownloadAuthConfigurationError(`query: ${tokenName} is the token's own parameter.`);

@@ -7,31 +7,8 @@ import type { AcceptOptions } from '../tokens/access-tokens.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { KeyMaterial, SignatureAlgorithm } from '../tokens/key-material.js';
 import type { KeyRingEntry, SecretOrKeyProvider } from '../tokens/keys.js';
+import type { CookieOptions, TokenNameOptions, TransportOptions } from '../tokens/token-options.js';
 import type { Duration } from './duration.js';
-
-/** Which places a token is read from (RFC 6750 §2), in this order; the first that holds one decides. */
-export interface TransportOptions {
-  /** `Authorization: Bearer …`. Default `true`. */
-  header?: boolean;
-  /** The query parameter of GET and HEAD requests; `'links'` accepts only link tokens there. Default `true`. */
-  query?: boolean | 'links';
-  /** The cookie, for GET and HEAD requests. Default `true`. */
-  cookie?: boolean;
-  /** The field of a urlencoded POST body. Default `false`. */
-  form?: boolean;
-}
-
-/** How {@link DownloadCookie} writes the cookie (RFC 6265bis §4.1.2). */
-export interface CookieOptions {
-  /** Default `'/'`. */
-  path?: string;
-  /** Default: none, which confines the cookie to the host that set it. */
-  domain?: string;
-  /** Default `'lax'`: sent when a person follows a link to the download, not with cross-site subrequests. */
-  sameSite?: 'lax' | 'strict' | 'none';
-  /** Default: whether the request that sets the cookie was secure; `true` with `sameSite: 'none'`. */
-  secure?: boolean;
-}
 
 /** What holds for every link of the module. An unknown member keeps the application from starting. */
 export interface LinkOptions {
@@ -115,8 +92,8 @@ export interface DownloadAuthOptions {
    */
   validate?: (claims: TokenClaims, request: AnyRequest) => unknown;
 
-  /** Name of the query parameter, the cookie and the form field alike. Default `'ss-tok'`. */
-  tokenName?: string;
+  /** Name of the query parameter, the cookie and the form field alike, or one for each. Default `'ss-tok'`. */
+  tokenName?: string | TokenNameOptions;
   transports?: TransportOptions;
   cookie?: CookieOptions;
   links?: LinkOptions;

@@ -1,23 +1,22 @@
 import { createLinkKeys, type LinkKey } from '../links/link-keys.js';
 import { resolveToldRoutes, type ToldRoute } from '../links/told-route.js';
-import { DEFAULT_TOKEN_NAME } from '../http/redact-url.js';
 import type { LeaseOptions } from '../leases/lease-options.js';
 import type { AccessPolicy } from '../tokens/access-tokens.js';
 import { createKeySource, type KeySource } from '../tokens/keys.js';
-import { resolveAccessPolicy } from '../tokens/token-options.js';
+import {
+  type CookieOptions,
+  resolveAccessPolicy,
+  resolveCookie,
+  resolveTokenNames,
+  resolveTransports,
+  type TokenNames,
+  type TransportOptions,
+} from '../tokens/token-options.js';
 import { type ResolvedDelivery, resolveDelivery } from '../delivery/delivery-options.js';
 import { DownloadAuthConfigurationError } from './configuration-error.js';
-import type {
-  CookieOptions,
-  DownloadAuthOptions,
-  LinkOptions,
-  RefusalPage,
-  TransportOptions,
-} from './download-auth-options.js';
+import type { DownloadAuthOptions, LinkOptions, RefusalPage } from './download-auth-options.js';
 import { durationInSeconds } from './duration.js';
 import { checkTypes } from './option-types.js';
-import { resolveCookie } from './resolve-cookie.js';
-import { resolveTransports } from './resolve-transports.js';
 import { refuseUnknown } from './unknown-option.js';
 
 /** Injection token of the checked options. */
@@ -29,8 +28,6 @@ export const MAX_LINK_LIFETIME = 7 * 24 * 60 * 60;
 const DEFAULT_SHUTDOWN_TIMEOUT = '10s';
 const DEFAULT_LINK_LIFETIME = '5m';
 const DEFAULT_CACHE_SIZE = 1000;
-/** RFC 6265 §4.1.1 cookie names (RFC 9110 tokens), less what needs encoding in a query string. */
-const TOKEN_NAME = /^[A-Za-z0-9_.~-]+$/;
 
 const KNOWN = {
   options: [
@@ -55,7 +52,7 @@ export interface ResolvedOptions {
   readonly linkKeys: readonly LinkKey[];
   readonly accessPolicy: AccessPolicy;
   readonly validate: DownloadAuthOptions['validate'];
-  readonly tokenName: string;
+  readonly tokenNames: TokenNames;
   readonly transports: Required<TransportOptions>;
   readonly cookie: CookieOptions;
   readonly links: ResolvedLinkOptions;
@@ -96,19 +93,20 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
   refuseUnknown(options, KNOWN.options, 'forRoot');
   checkTypes(options, TYPES);
   const clock = options.clock ?? Date.now;
+  const tokenNames = resolveTokenNames(options.tokenName);
   return {
     keySource: createKeySource(options, clock),
     linkKeys: createLinkKeys(options),
     accessPolicy: resolveAccessPolicy(options),
     validate: options.validate,
-    tokenName: checkedName(options.tokenName ?? DEFAULT_TOKEN_NAME),
+    tokenNames,
     transports: resolveTransports(options.transports, {
       header: true,
       query: true,
       cookie: true,
       form: false,
     }),
-    cookie: resolveCookie(options.cookie),
+    cookie: resolveCookie(options.cookie, tokenNames.cookie),
     links: resolveLinks(options.links ?? {}),
     delivery: resolveDelivery(options.delivery),
     leases: options.leases,
@@ -174,13 +172,6 @@ function checkedPublicUrl(publicUrl: string | undefined): string {
     );
   }
   return publicUrl.replace(/\/+$/, '');
-}
-
-function checkedName(name: string): string {
-  if (typeof name === 'string' && TOKEN_NAME.test(name)) return name;
-  throw new DownloadAuthConfigurationError(
-    `tokenName: ${JSON.stringify(name)} cannot name a cookie and a query parameter alike. Use letters, digits, '-', '_', '.'.`,
-  );
 }
 
 function checkedSize(size: number): number {

@@ -1,8 +1,8 @@
+import { resolveTransports } from '../tokens/token-options.js';
 import { resolveDelivery } from '../delivery/delivery-options.js';
 import { DownloadAuthConfigurationError } from './configuration-error.js';
 import type { StreamDownloadOptions } from './download-auth-options.js';
 import { checkTypes } from './option-types.js';
-import { resolveTransports } from './resolve-transports.js';
 import { refuseUnknown } from './unknown-option.js';
 
 /**

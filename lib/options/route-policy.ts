@@ -1,6 +1,6 @@
-import type { StreamDownloadOptions, TransportOptions } from './download-auth-options.js';
+import { resolveTransports, type TransportOptions } from '../tokens/token-options.js';
+import type { StreamDownloadOptions } from './download-auth-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
-import { resolveTransports } from './resolve-transports.js';
 
 /** What one route decided: the module's options, with those of `@StreamDownload()` laid over them. */
 export interface RoutePolicy {

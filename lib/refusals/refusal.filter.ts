@@ -43,7 +43,7 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
 
   private tell(refusal: DownloadRefusal, exchange: HttpExchange): void {
     if (!this.events.observed) return;
-    const { clock, tokenName } = this.options;
+    const { clock, tokenNames } = this.options;
     const { request } = exchange;
     this.events.emit({
       type: 'refused',
@@ -51,7 +51,7 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
       ...claimantNote.get(request),
       code: refusal.code,
       status: refusal.getStatus(),
-      path: redactUrl(requestPath(exchange), tokenName),
+      path: redactUrl(requestPath(exchange), tokenNames),
       method: request.method,
       transport: transportNote.get(request),
       address: request.ip,

@@ -47,7 +47,7 @@ export const REFUSALS = {
     status: 400,
     message: 'The request carries more than one token.',
     advice:
-      'Open the link as you got it, unchanged. If you did, sign out of the application and sign in again.',
+      'Open the link as you got it, unchanged. If you did, delete the cookies of this site in your browser, and sign in again.',
     challenge: 'invalid_request',
   },
   ACCESS_DENIED: {

@@ -35,6 +35,11 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
 
+/** Whether a text has the three segments of a signed JWT, whatever is in them. */
+export function isCompact(token: string): boolean {
+  return token.length <= MAX_TOKEN_LENGTH && COMPACT.test(token);
+}
+
 /**
  * Takes a signed JWT in compact serialization apart (RFC 7515 §3.1, RFC 7519 §7.2) and checks what the
  * verifying library does not: canonical base64url, UTF-8, JSON objects without repeated members, no
@@ -43,7 +48,9 @@ const COLON = 0x3a;
  * @returns `undefined` for anything else
  */
 export function parseCompactJws(token: string): UnverifiedToken | undefined {
-  if (token.length > MAX_TOKEN_LENGTH || !COMPACT.test(token)) return undefined;
+  if (!isCompact(token)) {
+    return undefined;
+  }
   const first = token.indexOf('.');
   const second = token.indexOf('.', first + 1);
   if (!isCanonical(token, 0, first) || !isCanonical(token, second + 1, token.length)) return undefined;

@@ -123,6 +123,49 @@ describe.each(ADAPTERS)('DownloadCookie on %s', (adapter) => {
     );
   });
 
+  test.each<[string, Partial<DownloadAuthOptions>, string[]]>([
+    ['partitioned', { cookie: { partitioned: true } }, ['HttpOnly', 'Max-Age=59', 'Partitioned', 'Path=/', 'SameSite=None', 'Secure']],
+    ['__Host-', { tokenName: { cookie: '__Host-dl' } }, ['HttpOnly', 'Max-Age=59', 'Path=/', 'SameSite=Lax', 'Secure']],
+    ['__Host- in capitals, partitioned', { tokenName: { cookie: '__HOST-dl' }, cookie: { partitioned: true, path: '/' } }, ['HttpOnly', 'Max-Age=59', 'Partitioned', 'Path=/', 'SameSite=None', 'Secure']],
+    ['__Secure-', { tokenName: { cookie: '__Secure-dl' }, cookie: { domain: 'example.com', sameSite: 'strict' } }, ['Domain=example.com', 'HttpOnly', 'Max-Age=59', 'Path=/', 'SameSite=Strict', 'Secure']],
+  ])('is secure where it has to be: %s', async (_name, options, expected) => {
+    await start(options);
+    const token = signed();
+    const [cookie] = (await set(token)).cookies as [string];
+    expect(attributes(cookie)).toEqual(expected);
+    const [pair] = cookie.split(';') as [string];
+    expect((await app.request('/files/42', { headers: { cookie: pair } })).text).toBe('cookie');
+    for (const cleared of (await app.request('/logout', { method: 'POST' })).headers['set-cookie'] as string[]) {
+      expect(cleared).toContain(`${pair.split('=')[0]}=; `);
+      expect(cleared).toContain('Secure');
+    }
+  }); // prettier-ignore
+
+  test('clears what a browser may have kept of another domain, path or jar', async () => {
+    await start({ cookie: { path: '/files', secure: true } });
+    const clear = async (host: string) => {
+      const answer = await app.request('/logout', { method: 'POST', headers: { host } });
+      const scopes = (answer.headers['set-cookie'] ?? []).map((line) => attributes(line) as string[]);
+      return scopes.map((list) => list.filter((one) => /^(Domain|Path|Partitioned)/.test(one)).join(' '));
+    };
+    const both = (scope: string) => [scope, scope.replace('Path', 'Partitioned Path')];
+    const scopes = (domains: string[]) =>
+      domains.flatMap((domain) => [...both(`${domain}Path=/files`), ...both(`${domain}Path=/`)]);
+    expect(await clear('files.example.com:3000')).toEqual(scopes(['', 'Domain=files.example.com ', 'Domain=example.com ']));
+    expect(await clear('127.0.0.1:3000')).toEqual(scopes(['']));
+    expect(await clear('localhost:3000')).toEqual(scopes(['']));
+    expect(await clear('[::1]:3000')).toEqual(scopes(['']));
+    expect((await clear(`${'a.'.repeat(100)}example.com`)).length).toBeLessThanOrEqual(20);
+    expect(await clear('x;path=y.example.com')).toEqual(scopes(['']));
+  }); // prettier-ignore
+
+  test('clears a __Host- cookie for its host alone', async () => {
+    await start({ tokenName: { cookie: '__Host-dl' } });
+    const answer = await app.request('/logout', { method: 'POST', headers: { host: 'files.example.com' } });
+    expect(answer.headers['set-cookie']?.filter((line) => !line.includes('Domain'))).toHaveLength(2);
+    expect(answer.headers['set-cookie']).toHaveLength(2);
+  });
+
   test('clears what it has set', async () => {
     await start();
     const [cookie] = (await app.request('/logout', { method: 'POST' })).headers['set-cookie'] ?? [];
