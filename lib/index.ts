@@ -10,6 +10,7 @@ export {
   type DownloadSource,
   type FileDownloadOptions,
   type ReadableDownloadOptions,
+  type RedirectDownloadOptions,
   type SourceRange,
 } from './delivery/download.js';
 export type { OffloadOptions } from './delivery/offload.js';

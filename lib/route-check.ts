@@ -27,6 +27,7 @@ export class RouteCheck implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
+    warnOfSharedCaching('forRoot', this.options.delivery.cacheControl);
     this.checkNames();
     this.checkToldRoutes();
     for (const { controllers, injectables } of this.modules.values()) {
@@ -52,6 +53,9 @@ export class RouteCheck implements OnModuleInit {
       const isMarked = [controller, handler].some((target) => Reflect.hasMetadata(STREAM_DOWNLOAD, target));
       if (!isMarked || !Reflect.hasMetadata(PATH_METADATA, handler)) continue;
       this.warnOfMinifiedNames(controller, handler);
+      const own = routeOptions(this.reflector, controller, handler);
+      const cacheControl = own.handler.delivery?.cacheControl ?? own.controller.delivery?.cacheControl;
+      warnOfSharedCaching(`${controller.name}.${name}`, cacheControl);
       try {
         routePolicy(this.options, routeOptions(this.reflector, controller, handler));
       } catch (error) {
@@ -99,6 +103,16 @@ export class RouteCheck implements OnModuleInit {
     new Logger('DownloadAuth').warn(
       `The controller class '${controller.name}' looks minified. Its name is part of links, which the next build would ` +
         "refuse: name its routes, @StreamDownload({ name: 'file' }), or keep class names.",
+    );
+  }
+}
+
+/** A shared cache knows nothing of tokens: it would give a private file to whoever asks for its URL (RFC 9111 §3.5). */
+function warnOfSharedCaching(place: string, cacheControl: string | false | undefined): void {
+  if (cacheControl && /(?:^|[ ,])(?:public|s-maxage)(?:$|[ ,=])/i.test(cacheControl)) {
+    new Logger('DownloadAuth').warn(
+      `${place}: delivery.cacheControl "${cacheControl}" lets shared caches (a CDN, a proxy) give private files to ` +
+        "people without a token. Write 'private, max-age=…' instead.",
     );
   }
 }

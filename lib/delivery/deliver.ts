@@ -3,7 +3,7 @@ import { type IncomingMessage } from 'node:http';
 import { DeliveryBody } from './body.js';
 import { DeliveredFile } from './delivered-file.js';
 import { type DeliveryContext } from './delivery-context.js';
-import { FailureHooks, toHttpException } from './delivery-failure.js';
+import { FailureHooks, missingFile, toHttpException } from './delivery-failure.js';
 import { removeFileFields, withholdFileFields, writeFields } from './delivery-headers.js';
 import { type ResolvedDelivery } from './delivery-options.js';
 import { planDelivery, type DeliveryPlan } from './delivery-plan.js';
@@ -113,6 +113,9 @@ async function carryOut(
     representation.ended?.(endOf(outcome, method, representation)),
   );
   try {
+    if (method === 'HEAD' && plan.status === 200 && representation.missing && representation.length) {
+      await probe(representation);
+    }
     const body = await openBody(representation, layout, run, context.options, port);
     const restoreFileFields = withholdFileFields(port);
     const hasType = plan.status !== 304 && plan.status !== 412 && plan.status !== 416;
@@ -141,7 +144,17 @@ async function carryOut(
     });
   } catch (error) {
     run.cancel(error);
-    throw toHttpException(error, hooks);
+    throw representation.missing?.(error) ? missingFile(error) : toHttpException(error, hooks);
+  }
+}
+
+/** Reads the first byte, and throws what the source throws. */
+async function probe(representation: Representation): Promise<void> {
+  const bytes = representation.bytes();
+  try {
+    await bytes.read(0, 1, 1, false);
+  } finally {
+    await bytes.close();
   }
 }
 

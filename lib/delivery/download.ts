@@ -82,11 +82,20 @@ export interface DownloadSource {
   readonly etag?: string;
   readonly lastModified?: Date;
   /**
-   * Starts reading. Called once for every range, never for HEAD, 304, 412, 416 or an empty content. More bytes
+   * Starts reading. Called once for every range, not for 304, 412, 416 or an empty content, and for HEAD only where
+   * {@link missing} is given. More bytes
    * than asked for are cut, fewer destroy the connection. A source that stalls holds its download for as long as
    * the client waits: heed `signal`, and set a timeout where the source has one.
    */
   open(range: SourceRange): ByteStream | Promise<ByteStream>;
+  /**
+   * Whether an error of {@link open}, or of its stream before the first byte, means that there is no such object: 404
+   * instead of 500. A HEAD opens the first byte then, to find out. Default: no error does.
+   *
+   * @example
+   * missing: (error) => error instanceof NoSuchKey
+   */
+  missing?(error: unknown): boolean;
 }
 
 /** What a download is made of. */
@@ -205,6 +214,11 @@ export class Download extends StreamableFile {
    * @throws DownloadAuthConfigurationError without a length: use {@link Download.stream}
    */
   static source(source: DownloadSource, options: DownloadOptions = {}): Download {
+    if (source?.missing !== undefined && typeof source.missing !== 'function') {
+      throw new DownloadAuthConfigurationError(
+        'Download.source(): missing must be a function, such as (error) => error instanceof NoSuchKey.',
+      );
+    }
     if (typeof source?.open !== 'function' || !isLength(source.length)) {
       throw new DownloadAuthConfigurationError(
         'Download.source() takes { length, open({ start, end, signal }) }; without a length use Download.stream().',

@@ -500,3 +500,27 @@ it.each(ADAPTERS)('on %s, JSON refusals are not sniffed', async (adapter) => {
   const { status, headers } = await app.request('/plain');
   expect([status, headers['x-content-type-options']]).toEqual([401, 'nosniff']);
 });
+
+@Controller()
+class CachedController {
+  @Get('cached')
+  @StreamDownload({ delivery: { cacheControl: 'max-age=60, s-maxage=60' } })
+  cached() {
+    return Download.buffer(PAGE);
+  }
+}
+
+it('a start warns of a cacheControl that lets shared caches give files away', async () => {
+  logger.lines.length = 0;
+  app = await startApp({
+    adapter: 'express',
+    controllers: [CachedController, FilesController],
+    options: { secret: SECRET, delivery: { cacheControl: 'public, max-age=60' } },
+    logger,
+  });
+  const warnings = logger.lines.filter((line) => line.includes('shared caches'));
+  expect(warnings).toEqual([
+    expect.stringMatching(/^warn forRoot: .*"public, max-age=60"/),
+    expect.stringMatching(/^warn CachedController\.cached: .*s-maxage/),
+  ]);
+});

@@ -227,6 +227,7 @@ function sourceRepresentation(source: DownloadSource): Representation {
     seekable: true,
     etag: source.etag === undefined ? undefined : toEntityTag(source.etag),
     lastModified: source.lastModified?.getTime(),
+    missing: source.missing?.bind(source),
     bytes: () => new StreamSource((start, end, signal) => source.open({ start, end, signal })),
     close: () => Promise.resolve(),
   };

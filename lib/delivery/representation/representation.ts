@@ -17,6 +17,8 @@ export interface Representation extends PlannedRepresentation {
   readonly path?: string;
   /** Wins over the option of the route. */
   readonly offload?: OffloadOptions | false;
+  /** Whether an error of the source means that there is no such object. */
+  readonly missing?: (error: unknown) => boolean;
   /** The bytes; whoever asks for them closes them. Called once at most, and not where no body is sent. */
   bytes(): ByteSource;
   /** Told once how the answer ended, whatever became of it. Never throws. */
