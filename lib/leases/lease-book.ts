@@ -1,4 +1,4 @@
-import { bytesLeft, end, enter, goOn, overAt, progress } from './lease.js';
+import { bytesLeft, end, enter, goOn, isRunning, overAt, progress } from './lease.js';
 import { type Belonging, type Ending, type Entering, type Entry, type GoingOn } from './lease.js';
 import { type Lease, type LeaseTerms, type Progress } from './lease.js';
 import { type LeaseList, type LeaseListQuery, type LeaseStore, type LinkNames } from './lease-store.js';
@@ -158,12 +158,16 @@ export class LeaseBook {
     });
   }
 
-  /** Ends a request. Repeating it changes nothing. */
-  end(booking: Booking, lease: string, report: Ending): Promise<EndingAnswer> {
+  /**
+   * Ends a request. Repeating it changes nothing.
+   *
+   * @param belonging given where it is not known which lease the request has joined, if any
+   */
+  end(booking: Booking, lease: string, report: Ending, belonging?: Belonging): Promise<EndingAnswer> {
     // Only what sent nothing can give its lease back, which is a matter of the link's record
-    const needs = { leases: [lease], link: report.sent === 0 };
+    const needs = belonging ? needsOf(belonging, lease) : { leases: [lease], link: report.sent === 0 };
     return this.turn(booking, needs, (draft) => {
-      const found = draft.lease(lease);
+      const found = draft.about(needs).leases.find((known) => isRunning(known.lease, report.request));
       const answer = found && end(found.lease, report, draft.now);
       if (!found || !answer) {
         return { found: false, completed: false, givenBack: false };

@@ -4,7 +4,7 @@ import { ByteCredit, firstCredit } from './byte-credit.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
 import { fingerprint } from './fingerprint.js';
 import { bytesIn, type IntervalSet, NO_INTERVALS, union, withInterval } from './interval-set.js';
-import { bytesLeft, type Entering, type Entry } from './lease.js';
+import { type Belonging, bytesLeft, type Entering, type Entry } from './lease.js';
 import { type Booking, type EndingAnswer, type ProgressAnswer } from './lease-book.js';
 import { leaseCookieName, leaseOfCookie, newLeaseCookieValue } from './lease-cookie.js';
 import { type Look } from './link-knowledge.js';
@@ -315,21 +315,26 @@ async function enterBook(
   seen: Look | undefined,
   required: boolean,
 ): Promise<Entry | undefined> {
-  const undo = (lease: string) => giveBack(context, booking, lease, request.request);
+  const undo = () => giveBack(context, booking, request.lease, request.request, request);
   const call = () => context.book.enter(booking, request, seen);
-  const late = (entry: Entry) => 'id' in entry && undo(entry.id);
   try {
-    return required ? await context.calls.required(call, late) : await context.calls.optional(call, late);
+    return required ? await context.calls.required(call, undo) : await context.calls.optional(call, undo);
   } catch (error) {
-    undo(request.lease);
+    undo();
     throw error;
   }
 }
 
 /** Ends a request that sent nothing, if the store has it. */
-function giveBack(context: KeeperContext, booking: Booking, lease: string, request: string): void {
+function giveBack(
+  context: KeeperContext,
+  booking: Booking,
+  lease: string,
+  request: string,
+  belonging?: Belonging,
+): void {
   const report = { request, sent: 0, covered: [], whole: false };
-  context.settlements.settle({ booking, lease, report });
+  context.settlements.settle({ booking, lease, report, belonging });
 }
 
 function bytesOf(plan: PlannedDelivery): number {

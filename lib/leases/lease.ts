@@ -349,6 +349,11 @@ export function overAt(lease: Lease, terms: LeaseTerms): number {
   );
 }
 
+/** Whether a request of this name runs under the lease. */
+export function isRunning(lease: Lease, request: string): boolean {
+  return runningOf(lease, request) !== undefined;
+}
+
 /** Bytes that may still be charged; undefined without a budget. */
 export function bytesLeft(lease: Lease): number | undefined {
   return lease.budget === undefined ? undefined : Math.max(0, lease.budget - lease.charged);

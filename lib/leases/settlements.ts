@@ -1,5 +1,5 @@
 import { ThrottledLogger } from '../shared/throttled-logger.js';
-import { type Ending } from './lease.js';
+import { type Belonging, type Ending } from './lease.js';
 import { type Booking, type EndingAnswer, type LeaseBook } from './lease-book.js';
 
 /** Milliseconds between attempts while the store does not answer. */
@@ -16,6 +16,8 @@ export interface Settlement {
   readonly booking: Booking;
   readonly lease: string;
   readonly report: Ending;
+  /** Given where it is not known which lease it joined. */
+  readonly belonging?: Belonging;
 }
 
 /** Ends requests in the store, for as long as it takes the store to hear of it. */
@@ -70,7 +72,7 @@ export class Settlements {
   private async attempt(ending: Settlement, done?: (answer: EndingAnswer) => void): Promise<void> {
     let answer: EndingAnswer;
     try {
-      answer = await this.book.end(ending.booking, ending.lease, ending.report);
+      answer = await this.book.end(ending.booking, ending.lease, ending.report, ending.belonging);
     } catch {
       this.postpone(ending, done);
       return;

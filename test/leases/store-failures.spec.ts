@@ -125,6 +125,17 @@ describe('a store that does not answer', () => {
     expect((await keeper.usage('link-1')).used).toBe(0);
   });
 
+  it('whose answer to a request that joined was lost has no request of it running afterwards', async () => {
+    const running = await Answer.begin(keeper, link());
+    await running.send(MIB);
+    const admission = await keeper.admit(link(), ADA);
+    store.state.mode = 'deaf';
+    await expect(admission.planned(plan())).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
+    store.state.mode = 'up';
+    await vi.advanceTimersByTimeAsync(1000);
+    expect((await keeper.usage('link-1')).leases).toMatchObject([{ running: 1 }]);
+  });
+
   it('lets a download go on that was counted, and hears of it afterwards', async () => {
     const answer = await Answer.begin(keeper, link());
     await answer.send(MIB);

@@ -1,0 +1,191 @@
+import fc from 'fast-check';
+import { describe, expect, it, vi } from 'vitest';
+import { type Entering } from '../../lib/leases/lease.js';
+import { type Booking, LeaseBook, needsOf } from '../../lib/leases/lease-book.js';
+import { type LeaseStore } from '../../lib/leases/lease-store.js';
+import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
+import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
+
+const TERMS = { idle: HOUR, life: 24 * HOUR, grace: 10 * SECOND, attempts: 3, connections: 32 };
+const BOOKING: Booking = { linkId: 'link-1', keep: HOUR, limited: true };
+const NAMES = { linkId: 'link-1', resource: 'resource-1' };
+/** So long that no test waits for it. */
+const PATIENCE = 60 * SECOND;
+
+let names = 0;
+
+function entering(changes: Partial<Entering> = {}): Entering {
+  names += 1;
+  return {
+    lease: `lease-${names}`,
+    request: `request-${names}`,
+    client: `client-${names}`,
+    maxDownloads: 5,
+    mayOpen: true,
+    version: 'v1',
+    length: 100,
+    budget: 200,
+    bytes: 100,
+    planned: 100,
+    terms: TERMS,
+    ...changes,
+  };
+}
+
+async function opened(): Promise<MemoryLeaseStore> {
+  const store = new MemoryLeaseStore();
+  await store.open(START);
+  return store;
+}
+
+const bookOn = (store: LeaseStore, clock = () => START) => new LeaseBook(store, clock, TERMS, PATIENCE);
+
+describe('many requests for one link at once', () => {
+  it('are decided together, and get what there is', async () => {
+    const store = await opened();
+    const commit = vi.spyOn(store, 'commit');
+    const book = bookOn(store);
+    const entries = await Promise.all(
+      Array.from({ length: 1000 }, () => book.enter(BOOKING, entering({ maxDownloads: 500 }))),
+    );
+    expect(entries.filter(({ kind }) => kind === 'opened')).toHaveLength(500);
+    expect(entries.filter(({ kind }) => kind === 'used-up')).toHaveLength(500);
+    expect(commit.mock.calls.length).toBeLessThan(10);
+  });
+
+  it('are one download where one client makes them', async () => {
+    const book = bookOn(await opened());
+    const ask = () => book.enter(BOOKING, entering({ client: 'ada', bytes: 10, planned: 10 }));
+    const entries = await Promise.all(Array.from({ length: 20 }, ask));
+    expect(entries.filter(({ kind }) => kind === 'opened')).toHaveLength(1);
+    expect(entries.filter(({ kind }) => kind === 'joined')).toHaveLength(19);
+  });
+});
+
+describe('a request that was looked up before', () => {
+  it('costs one commit, and so does each report', async () => {
+    const store = await opened();
+    const book = bookOn(store);
+    const request = entering();
+    const read = vi.spyOn(store, 'read');
+    const commit = vi.spyOn(store, 'commit');
+    const seen = await book.look(NAMES, needsOf(request));
+    book.stay(BOOKING.linkId);
+    const entry = await book.enter(BOOKING, request, seen);
+    expect(entry.kind).toBe('opened');
+    for (let sent = 10; sent <= 50; sent += 10) {
+      const report = { request: request.request, total: 100, sent, covered: [0, sent] };
+      expect((await book.progress(BOOKING, request.lease, report)).found).toBe(true);
+    }
+    expect([read.mock.calls.length, commit.mock.calls.length]).toEqual([1, 6]);
+  });
+
+  it('is read again where another process has opened the same download meanwhile', async () => {
+    const store = await opened();
+    const [here, there] = [bookOn(store), bookOn(store)];
+    const request = entering({ client: 'ada', bytes: 10, planned: 10 });
+    const seen = await here.look(NAMES, needsOf(request));
+    const first = await there.enter(BOOKING, entering({ client: 'ada' }));
+    const second = await here.enter(BOOKING, request, seen);
+    expect(second).toMatchObject({ kind: 'joined', id: (first as { id: string }).id });
+  });
+
+  it('holds up nobody for longer than the patience, when a commit hangs', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const store = await opened();
+    const commit = store.commit.bind(store);
+    vi.spyOn(store, 'commit').mockImplementationOnce(() => new Promise(() => {}));
+    const book = bookOn(store);
+    void book.enter(BOOKING, entering());
+    const second = book.enter(BOOKING, entering());
+    await vi.advanceTimersByTimeAsync(PATIENCE);
+    expect((await second).kind).toBe('opened');
+    vi.useRealTimers();
+    expect(await commit({ ...BOOKING, now: START, keepUntil: 0, leases: [], enough: 1, most: 1 })).toBe(true);
+  });
+});
+
+/** A node whose calls to the shared store take turns with those of others, and may be lost with their answers. */
+function node(
+  store: LeaseStore,
+  scheduler: fc.Scheduler,
+  ahead: number,
+  faults: Iterator<boolean>,
+): LeaseBook {
+  const slow = async <T>(call: () => Promise<T>): Promise<T> => {
+    await scheduler.schedule(Promise.resolve());
+    const answer = await call();
+    const isLost = faults.next().value === true;
+    await scheduler.schedule(Promise.resolve());
+    if (isLost) {
+      throw new Error('the connection broke');
+    }
+    return answer;
+  };
+  const far = {
+    ...store,
+    // The store's own clock counts, whatever the nodes think
+    read: (query) => slow(() => store.read({ ...query, now: START })),
+    commit: (commit) => slow(() => store.commit(commit)),
+  };
+  return bookOn(far, () => START + ahead);
+}
+
+describe('several nodes, in whatever order their calls arrive', () => {
+  it('never use a link too often, and lose no download for ever', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.scheduler(),
+        fc.array(fc.record({ node: fc.nat(2), client: fc.nat(3), sends: fc.boolean() }), {
+          minLength: 1,
+          maxLength: 12,
+        }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.tuple(fc.integer({ min: -300_000, max: 300_000 }), fc.integer({ min: -300_000, max: 300_000 })),
+        fc.infiniteStream(fc.integer({ min: 0, max: 9 }).map((number) => number === 0)),
+        async (scheduler, requests, maxDownloads, [ahead, behind], faults) => {
+          const store = await opened();
+          const losses = faults[Symbol.iterator]();
+          const nodes = [0, ahead, behind].map((offset) => node(store, scheduler, offset, losses));
+          const served = new Set<string>();
+          const report = (sent: number) => ({ sent, covered: sent ? [0, sent] : [], whole: false });
+          const untilTold = async (tell: () => Promise<unknown>) => {
+            for (;;) {
+              const told = await tell().then(
+                () => true,
+                () => false,
+              );
+              if (told) {
+                return;
+              }
+            }
+          };
+          const lives = requests.map(async ({ node: at, client, sends }) => {
+            const book = nodes[at]!;
+            const request = entering({ client: `client-${client}`, maxDownloads, bytes: 40, planned: 40 });
+            const { lease, request: name } = request;
+            const entry = await book.enter(BOOKING, request).catch(() => undefined);
+            if (!entry) {
+              // What may have been done unheard is undone
+              await untilTold(() => book.end(BOOKING, lease, { request: name, ...report(0) }, request));
+            } else if ('id' in entry) {
+              if (sends) {
+                served.add(entry.id);
+              }
+              await untilTold(() => book.end(BOOKING, entry.id, { request: name, ...report(sends ? 1 : 0) }));
+            }
+          });
+          await scheduler.waitFor(Promise.all(lives));
+          const { used, leases } = await store.list({ linkId: BOOKING.linkId, limit: 100 });
+          expect(served.size).toBeLessThanOrEqual(maxDownloads);
+          expect(used).toBe(leases.length);
+          expect(leases.filter(({ running }) => running)).toEqual([]);
+          expect(leases.every((lease) => lease.used)).toBe(true);
+          expect(used).toBeLessThanOrEqual(maxDownloads);
+          expect(used).toBeGreaterThanOrEqual(served.size);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  }, 60_000);
+});
