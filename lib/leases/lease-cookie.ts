@@ -9,7 +9,7 @@ export interface LeaseCookie {
   readonly sameSite: 'lax';
   /** The path of the link, so that the cookie goes nowhere else. */
   readonly path: string;
-  /** Seconds: the life of a lease. */
+  /** Seconds for which the lease can still be used. */
   readonly maxAge: number;
 }
 
@@ -33,10 +33,13 @@ export function leaseOfCookie(linkId: string, value: string | undefined): string
   return value !== undefined && VALUE.test(value) ? fingerprint('lease', linkId, value) : undefined;
 }
 
-/** A `Set-Cookie` value (RFC 6265 §4.1), for frameworks without a helper of their own. */
+/**
+ * A `Set-Cookie` value (RFC 6265 §4.1). Of a site's many cookies Chromium drops those of low priority first, so that
+ * the leases of 200 links do not cost the user the session; other browsers ignore the attribute.
+ */
 export function serializeLeaseCookie(cookie: LeaseCookie, secure: boolean): string {
   // Only what RFC 6265 forbids in a path: the rest of an URL's path is ASCII as it comes.
   const path = cookie.path.replace(/[;\s\p{Cc}]/gu, (c) => encodeURIComponent(c));
-  const attributes = [`Path=${path}`, `Max-Age=${cookie.maxAge}`, 'HttpOnly', 'SameSite=Lax'];
+  const attributes = [`Path=${path}`, `Max-Age=${cookie.maxAge}`, 'HttpOnly', 'SameSite=Lax', 'Priority=Low'];
   return [`${cookie.name}=${cookie.value}`, ...attributes, ...(secure ? ['Secure'] : [])].join('; ');
 }

@@ -5,6 +5,7 @@ import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { Admission } from './admission.js';
 import { clientKey } from './client-key.js';
+import { fingerprint } from './fingerprint.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
 import { leaseOfCookie } from './lease-cookie.js';
 import { type LeaseClient, type LeasedLink, linkKeys } from './lease-link.js';
@@ -205,8 +206,18 @@ export class LeaseKeeper {
       needsRecord,
       resumeWithin,
       lease: leaseOfCookie(link.id, client.leaseCookie),
-      clientKey: leased && !strict ? (options.clientKey ?? clientKey)(client) : undefined,
+      clientKey: leased && !strict ? this.clientKey(client) : undefined,
     };
+  }
+
+  private clientKey(client: LeaseClient): string | undefined {
+    const { clientKey: own } = this.context.options;
+    if (!own) {
+      return clientKey(client);
+    }
+    const key = own(client);
+    // The store is to know nobody's address, whatever the application makes of it
+    return key === undefined ? undefined : fingerprint('client', key);
   }
 
   private look({ keys, leased, lease, clientKey }: AdmittedRequest): Promise<Look> {

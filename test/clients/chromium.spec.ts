@@ -98,6 +98,27 @@ describe.skipIf(!hasChromium).each(ADAPTERS)('Chromium, on %s', (adapter) => {
     60_000,
   );
 
+  it('keeps the session cookie of the site, however many links were used', async () => {
+    const links = Array.from({ length: 200 }, (_, i) => {
+      app.contents[`file-${i}`] = () => Download.buffer(Buffer.from('content'));
+      return app.link(`file-${i}`, { maxDownloads: 1 }).url;
+    });
+    const page = await ada.context.newPage();
+    await page.route('**/page.html', (route) =>
+      route.fulfill({ contentType: 'text/html', headers: { 'set-cookie': 'session=ada; Path=/' }, body: '' }),
+    );
+    await page.goto(`${app.url}/page.html`);
+    const statuses = await page.evaluate(async (urls) => {
+      const found = [];
+      for (const url of urls) found.push((await fetch(url)).status);
+      return found;
+    }, links);
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    const names = (await ada.context.cookies()).map(({ name }) => name);
+    expect(names).toContain('session');
+    expect(names.filter((name) => name.startsWith('ss-lease-')).length).toBeLessThan(200);
+  }, 60_000);
+
   it('prefetches by speculation rules without counting, and downloads when the link is followed', async () => {
     const link = app.link('video', { maxDownloads: 1 });
     purposes.length = 0;

@@ -113,10 +113,10 @@ describe('lease cookie', () => {
   it('is written so that no path breaks it', () => {
     const cookie = { name: 'n', value: 'v', httpOnly: true, sameSite: 'lax', maxAge: 60 } as const;
     expect(serializeLeaseCookie({ ...cookie, path: '/files/a%20b' }, true)).toBe(
-      'n=v; Path=/files/a%20b; Max-Age=60; HttpOnly; SameSite=Lax; Secure',
+      'n=v; Path=/files/a%20b; Max-Age=60; HttpOnly; SameSite=Lax; Priority=Low; Secure',
     );
     expect(serializeLeaseCookie({ ...cookie, path: '/a; Domain=evil\r\nX: y' }, false)).toBe(
-      'n=v; Path=/a%3B%20Domain=evil%0D%0AX:%20y; Max-Age=60; HttpOnly; SameSite=Lax',
+      'n=v; Path=/a%3B%20Domain=evil%0D%0AX:%20y; Max-Age=60; HttpOnly; SameSite=Lax; Priority=Low',
     );
   });
 });

@@ -122,13 +122,12 @@ function node(
     }
     return answer;
   };
-  const far = {
-    ...store,
+  const far: Pick<LeaseStore, 'read' | 'commit'> = {
     // The store's own clock counts, whatever the nodes think
     read: (query) => slow(() => store.read({ ...query, now: START })),
     commit: (commit) => slow(() => store.commit(commit)),
   };
-  return bookOn(far, () => START + ahead);
+  return bookOn(far as LeaseStore, () => START + ahead);
 }
 
 describe('several nodes, in whatever order their calls arrive', () => {
