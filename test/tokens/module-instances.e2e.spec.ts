@@ -116,6 +116,8 @@ describe('SignatureVerifier', () => {
   test('registers under a name of its own, and withdraws just that', async () => {
     const [one, two] = [new SignatureVerifier(), new SignatureVerifier()];
     expect(one.strategyName).not.toBe(two.strategyName);
+    // another copy of the package cannot come to the same name by counting
+    expect(one.strategyName).toMatch(/:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     one.dispose();
     expect(strategies()).not.toContain(one.strategyName);
     const signed = forge({ alg: 'ES256' }, { sub: 'ada' }, keys.p256.privateKey);
