@@ -71,16 +71,17 @@ class ExpressRouter implements AdapterRouter {
   }
 
   servesVersion(url: URL, versions: RouteVersions, options: VersioningOptions): boolean {
-    const request: unknown = Object.assign(Object.create(this.app.request) as object, {
-      ...bareRequest(url),
-      app: this.app,
-    });
     const filter = this.adapter.applyVersionFilter(() => true, versions, options) as unknown as (
       request: unknown,
       response: unknown,
       next: () => boolean,
     ) => unknown;
-    return filter(request, {}, () => false) === true;
+    return bareRequests(url).every((bare) => {
+      const request: unknown = Object.assign(Object.create(this.app.request) as object, bare, {
+        app: this.app,
+      });
+      return filter(request, {}, () => false) === true;
+    });
   }
 
   parseQuery(text: string): Readonly<Record<string, unknown>> {
@@ -222,17 +223,23 @@ function mirrorOf(routes: readonly FastifyRoute[], options: FindMyWayOptions): F
 }
 
 function lookUp(router: FindMyWay, method: string, url: URL): RouteMatch[] {
-  const request = { ...bareRequest(url), method } as never;
-  const match = attempt(
-    () => router.lookup(request, {} as never) as unknown as RouteMatch | undefined | null,
-  );
-  return match ? [match] : [];
+  const matches = bareRequests(url).map((bare) => {
+    const request = { ...bare, method } as never;
+    return attempt(() => router.lookup(request, {} as never) as unknown as RouteMatch | undefined | null);
+  });
+  return matches.every(Boolean) ? (matches.slice(0, 1) as RouteMatch[]) : [];
 }
 
-/** A request as a browser sends it that follows a link, as far as routers read one. */
-function bareRequest({ host, pathname, search }: URL) {
+/** What programs say that they accept, and Chromium, whose last parameter looks like a version to Nest. */
+const ACCEPT = [
+  '*/*',
+  'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7',
+];
+
+/** Requests as those send them who follow a link, as far as routers read them. */
+function bareRequests({ host, pathname, search }: URL) {
   const url = pathname + search;
-  return { method: 'GET', url, originalUrl: url, headers: { host } };
+  return ACCEPT.map((accept) => ({ method: 'GET', url, originalUrl: url, headers: { host, accept } }));
 }
 
 /** Routers and parsers throw for what they cannot decode. */

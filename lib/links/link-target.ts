@@ -156,8 +156,8 @@ export class TargetLocator {
       `${route.label} serves version ${versions.join(', ')} only, which ` +
         (isCustom
           ? 'the extractor does not find in a URL without headers. '
-          : 'no link can ask for: it is in a header. ') +
-        'Add VERSION_NEUTRAL to its versions, or put versions into the URL (VersioningType.URI).',
+          : 'no browser asks for that follows a link: it is in a header. ') +
+        'Make it VERSION_NEUTRAL, or put versions into the URL (VersioningType.URI).',
     );
   }
 

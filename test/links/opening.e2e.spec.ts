@@ -8,7 +8,6 @@ import {
   RequestMethod,
   type Type,
   VERSION_NEUTRAL,
-  type VersioningOptions,
   VersioningType,
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -161,25 +160,46 @@ class OneController {
   }
 }
 
-@Controller({ path: 'neutral', version: [VERSION_NEUTRAL, '1'] })
+@Controller({ path: 'neutral', version: VERSION_NEUTRAL })
 class NeutralController extends OneController {}
 
-const VERSIONINGS: [string, VersioningOptions, (url: string) => string][] = [
-  ['a header', { type: VersioningType.HEADER, header: 'x-version' }, (url) => url],
-  ['a media type', { type: VersioningType.MEDIA_TYPE, key: 'v=' }, (url) => url],
+@Controller({ path: 'mixed', version: [VERSION_NEUTRAL, '1'] })
+class MixedController extends OneController {}
+
+const ACCEPTED = [
+  '*/*',
+  'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7',
 ];
 
-it.each(ADAPTERS.flatMap((adapter) => VERSIONINGS.map((one) => [adapter, ...one] as const)))(
-  'on %s, a route of which %s says the version opens where it needs none, or throws',
+it.each(
+  ADAPTERS.flatMap((adapter) => [
+    [adapter, 'a header', { type: VersioningType.HEADER, header: 'x-version' } as const] as const,
+    [adapter, 'a media type', { type: VersioningType.MEDIA_TYPE, key: 'v=' } as const] as const,
+    [
+      adapter,
+      'a media type of another key',
+      { type: VersioningType.MEDIA_TYPE, key: 'version=' } as const,
+    ] as const,
+  ]),
+)(
+  'on %s, a route whose version %s says opens where it needs none, or throws',
   async (adapter, _name, versioning) => {
     await start({
       adapter,
-      controllers: [OneController, NeutralController, FilesController],
+      controllers: [OneController, NeutralController, MixedController, FilesController],
       configure: (app) => void app.enableVersioning({ ...versioning, defaultVersion: '7' }),
     });
     const mint = (controller: Type<OneController>) => () =>
       links.create(controller, 'get', { params: { id: 'a' } });
-    expect((await app.request(mint(NeutralController)().url)).text).toBe('a');
+    let opened = 0;
+    for (const controller of [NeutralController, MixedController]) {
+      const link = attempt(mint(controller));
+      for (const accept of link ? ACCEPTED : []) {
+        expect((await app.request(link!.url, { headers: { accept } })).text).toBe('a');
+        opened++;
+      }
+    }
+    expect(opened).toBeGreaterThanOrEqual(versioning.type === VersioningType.HEADER ? 4 : 2);
     expect(mint(OneController)).toThrow(/OneController\.get serves version 1 only.*VERSION_NEUTRAL/);
     expect(() => links.create(FilesController, 'latest')).toThrow(/serves version 7 only/);
   },
