@@ -16,7 +16,7 @@ import { ClientAddresses } from './http/client-addresses.js';
 import { LeaseKeeper } from './leases/lease-keeper.js';
 import { LinkAdmission } from './links/link-admission.js';
 import { DownloadLinks } from './links/download-links.js';
-import { LinkOpener } from './links/link-opener.js';
+import { LinkOpener } from './links/open-link.js';
 import { TargetLocator } from './links/link-target.js';
 import { LinkTokens } from './links/link-tokens.js';
 import { RouteRegistry } from './links/route-registry.js';

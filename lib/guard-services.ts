@@ -1,7 +1,7 @@
 import type { ClientAddresses } from './http/client-addresses.js';
 import type { DownloadEventSink } from './events/download-event.js';
 import type { LinkAdmission } from './links/link-admission.js';
-import type { LinkOpener } from './links/link-opener.js';
+import type { LinkOpener } from './links/open-link.js';
 import type { AccessTokens } from './tokens/access-tokens.js';
 
 /** What the guard of one module instance works with; guards are made anew in every module that has downloads. */

@@ -53,16 +53,16 @@ export type {
   CreateLinkOptions,
   DownloadLink,
   HandlerName,
+  LinkBindingOptions,
   LinkInspection,
+  LinkLimitOptions,
   LinkRevocation,
-} from './links/download-link.js';
+} from './links/link.js';
 export type { LinkTarget } from './links/link-target.js';
 // an application adds its routes to DownloadRoutes, which TypeScript allows through `export *` only
 export type * from './links/named-routes.js';
 export type { ToldRouteOptions } from './links/told-route.js';
 export { DownloadLinks } from './links/download-links.js';
-export type { LinkBindingOptions } from './links/link-binding.js';
-export type { LinkLimitOptions } from './links/link-limits.js';
 export type { QueryParams } from './links/link-resource.js';
 export type { RouteParams } from './links/route-template.js';
 export { DownloadAuthConfigurationError } from './options/configuration-error.js';

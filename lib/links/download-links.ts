@@ -1,28 +1,18 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
-import { randomBytes } from 'node:crypto';
 import { DownloadEvents } from '../events/download-events.js';
 import { LeaseKeeper } from '../leases/lease-keeper.js';
 import type { LinkUsage, UsagePage } from '../leases/link-usage.js';
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { durationInSeconds } from '../options/duration.js';
-import { MAX_LINK_LIFETIME, RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
+import { RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
 import { refuseUnknown } from '../options/unknown-option.js';
+import { isValidDate } from '../options/valid-date.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { MAX_TOKEN_LENGTH, parseCompactJws } from '../tokens/compact-jws.js';
-import type {
-  CreateLinkOptions,
-  DownloadLink,
-  HandlerName,
-  LinkInspection,
-  LinkRevocation,
-} from './download-link.js';
+import type { CreateLinkOptions, DownloadLink, HandlerName, LinkInspection, LinkRevocation } from './link.js';
 import type { OptionsOfRoute, RouteName } from './named-routes.js';
-import { bindingOf } from './link-binding.js';
-import { limitsOf } from './link-limits.js';
-import { claimsToBeLink, describeLink, LINK_AUDIENCE, type LinkClaims } from './link-claims.js';
+import { claimsToBeLink, describeLink, linkClaims } from './link-claims.js';
 import { queryString } from './link-query.js';
 import { type LinkTarget, type LocatedTarget, TargetLocator } from './link-target.js';
-import { checkedClaims, momentOf, optionalClaims, secondsOf } from './link-terms.js';
 import { checkLinkTimes, LinkTokens } from './link-tokens.js';
 
 const CREATE_OPTIONS = [
@@ -86,26 +76,9 @@ export class DownloadLinks {
           'maxDownloads. Write @Res({ passthrough: true }), and return a StreamableFile or a Download.',
       );
     }
-    const limits = limitsOf(options);
-    const exp = this.expiry(options, now);
-    this.keeper.checkLife(
-      (exp - now) * 1000,
-      limits?.resume === undefined ? undefined : limits.resume * 1000,
-    );
-    const claims: LinkClaims = {
-      ...checkedClaims(options.claims),
-      aud: LINK_AUDIENCE,
-      jti: randomBytes(16).toString('base64url'),
-      iat: now,
-      exp,
-      res: resource,
-      ...optionalClaims(options),
-      lim: limits,
-      bnd: bindingOf(options.bindTo, options.subject),
-    };
-    if (claims.nbf !== undefined && claims.nbf >= claims.exp) {
-      throw new DownloadAuthConfigurationError('notBefore: the link would end before it begins.');
-    }
+    const claims = linkClaims(options, resource, now, this.options.links.expiresIn);
+    const resume = claims.lim?.resume;
+    this.keeper.checkLife((claims.exp - now) * 1000, resume === undefined ? undefined : resume * 1000);
     const token = this.tokens.sign(claims);
     if (token.length > MAX_TOKEN_LENGTH) {
       throw new DownloadAuthConfigurationError(
@@ -211,28 +184,10 @@ export class DownloadLinks {
     if (typeof call[0] === 'string') return this.targets.byName(call[0], target);
     return this.targets.byHandler(call[0], call[1] as string, target);
   }
+}
 
-  private expiry({ expiresIn, expiresAt }: CreateLinkOptions, now: number): number {
-    if (expiresIn !== undefined && expiresAt !== undefined) {
-      throw new DownloadAuthConfigurationError('Give expiresIn or expiresAt, not both.');
-    }
-    const exp =
-      expiresAt !== undefined
-        ? secondsOf(expiresAt, 'expiresAt')
-        : now +
-          (expiresIn === undefined
-            ? this.options.links.expiresIn
-            : durationInSeconds(expiresIn, 'expiresIn'));
-    if (!(exp > now)) {
-      throw new DownloadAuthConfigurationError(
-        'The link would have expired already. Give an expiry in the future.',
-      );
-    }
-    if (exp - now > MAX_LINK_LIFETIME) {
-      throw new DownloadAuthConfigurationError(
-        "A link lives 7 days at most. Give a shorter expiresIn, such as '7d', and mint a new link when it is needed.",
-      );
-    }
-    return exp;
-  }
+/** Milliseconds since 1970. @throws DownloadAuthConfigurationError for anything but a valid Date */
+function momentOf(date: unknown, option: string): number {
+  if (isValidDate(date)) return date.getTime();
+  throw new DownloadAuthConfigurationError(`${option}: give a valid Date, such as new Date().`);
 }

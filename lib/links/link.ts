@@ -1,8 +1,6 @@
 import type { Duration } from '../options/duration.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import type { GrantedLink } from '../tokens/grant.js';
-import type { LinkBindingOptions } from './link-binding.js';
-import type { LinkLimitOptions } from './link-limits.js';
 import type { LinkTarget } from './link-target.js';
 
 /** The names of a controller's methods. */
@@ -10,6 +8,31 @@ export type HandlerName<Controller> = {
   [Name in keyof Controller]: Controller[Name] extends (...args: never[]) => unknown ? Name : never;
 }[keyof Controller] &
   string;
+
+/** How often and how a link may be used. */
+export interface LinkLimitOptions {
+  /**
+   * How many downloads the link is good for. A download is not a request: what resumes it, what a download manager
+   * fetches in parallel and what only looks belongs to it. Default: unlimited.
+   */
+  maxDownloads?: number;
+  /** Only the lease cookie makes a request part of a download, not the client's address. Default: the module's `leases.strict`. */
+  strict?: boolean;
+  /** How long after the link's end a download that had begun may be resumed; at most 24 hours. Default: the module's `leases.resumeWithin`. */
+  resumeWithin?: Duration;
+  /** Bytes that one download may send, of a link that is limited or may be resumed after its end. Default: twice the length of what is downloaded (`leases.byteBudget`). */
+  byteBudget?: number;
+  /** Whether the link is refused while the store cannot say that it was not revoked. Default `false`; limited links are. */
+  revocable?: boolean;
+}
+
+/** Whom a link is bound to, beside its resource. */
+export interface LinkBindingOptions {
+  /** Only for the person it was made for: header or cookie must hold an access token of the link's `subject`. */
+  signedIn?: boolean;
+  /** Only from these networks: CIDR blocks or single addresses, such as `192.0.2.0/24` or `2001:db8::/32`. */
+  addresses?: string | readonly string[];
+}
 
 /** What a link opens, for how long, for whom, and how often: {@link DownloadLinks.create}. An unknown member throws. */
 export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions {

@@ -1,16 +1,24 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { FrameworkRequest } from '../http/http-exchange.js';
-import { DownloadRefusal } from '../refusals/download-refusal.js';
+import { addressWithin } from '../leases/client-address.js';
+import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { parseCompactJws, type UnverifiedToken } from '../tokens/compact-jws.js';
-import { claimsToBeLink, type LinkClaims } from './link-claims.js';
+import { claimsToBeLink, type LinkBinding, type LinkClaims } from './link-claims.js';
 import { requestedResource, resourceDigest } from './link-resource.js';
-import { checkBinding, type LinkUser } from './link-binding.js';
 import type { LinkTokens } from './link-tokens.js';
 import type { RouteRegistry } from './route-registry.js';
 
 interface LinkOpenerOptions {
   readonly links: { readonly ignoreQuery: ReadonlySet<string> };
   readonly clock: () => number;
+}
+
+/** What is known of who opens a link. */
+export interface LinkUser {
+  /** As the framework resolves it behind trusted proxies. */
+  readonly address: string | undefined;
+  /** The subject of the access token in header or cookie, where a genuine one is. */
+  readonly subject: string | undefined;
 }
 
 /** Decides whether a link opens what a request asks for. */
@@ -60,4 +68,15 @@ export class LinkOpener {
     if (method !== route.method) return false;
     return claims.res === resourceDigest(requestedResource(route, request, this.options.links.ignoreQuery));
   }
+}
+
+/** @returns why the link is not for this user, `undefined` where it is */
+function checkBinding(
+  binding: LinkBinding | undefined,
+  linkSubject: string | undefined,
+  user: LinkUser,
+): RefusalCode | undefined {
+  if (binding?.net && !addressWithin(user.address, binding.net)) return 'LINK_ADDRESS';
+  if (binding?.sub && (user.subject === undefined || user.subject !== linkSubject)) return 'LINK_SUBJECT';
+  return undefined;
 }
