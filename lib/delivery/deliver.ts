@@ -1,4 +1,4 @@
-import { type StreamableFile } from '@nestjs/common';
+import { StreamableFile } from '@nestjs/common';
 import { type IncomingMessage } from 'node:http';
 import { DeliveryBody } from './body.js';
 import { DeliveredFile } from './delivered-file.js';
@@ -73,6 +73,12 @@ async function answer(
       },
       representation,
     );
+    if (port.raw.headersSent) {
+      // Another interceptor gave up waiting; a download that nobody gets is not counted
+      await found.close();
+      found.ended?.(NOTHING_SENT);
+      return nothingMore();
+    }
     const delegation = await delegate(request.headers, plan, representation, context);
     await context.watch?.planned?.(toPlanned(method, plan, representation, delegation));
     return await carryOut(plan, representation, delegation, port, hooks, context);
@@ -117,6 +123,10 @@ async function carryOut(
       await probe(representation);
     }
     const body = await openBody(representation, layout, run, context.options, port);
+    if (port.raw.headersSent) {
+      body?.destroy();
+      return nothingMore();
+    }
     const restoreFileFields = withholdFileFields(port);
     const hasType = plan.status !== 304 && plan.status !== 412 && plan.status !== 416;
     return new DeliveredFile(body, hasType ? type : undefined, () => {
@@ -156,6 +166,11 @@ async function probe(representation: Representation): Promise<void> {
   } finally {
     await bytes.close();
   }
+}
+
+/** Stands for an answer that is already out: Nest has stopped waiting for this one. */
+function nothingMore(): StreamableFile {
+  return new StreamableFile(Buffer.alloc(0));
 }
 
 function endOf(
