@@ -30,6 +30,7 @@ export interface BodyObserver {
  */
 export class DeliveryBody extends Readable {
   readonly reader: BodyReader;
+  #isRead = false;
 
   constructor(
     layout: BodyLayout,
@@ -50,7 +51,22 @@ export class DeliveryBody extends Readable {
     return this.reader.prime(firstChunk(length), isPlainResponse(response));
   }
 
+  /**
+   * The client has left. A body that is not being read yet ends like an empty one: an interceptor may still hold it back,
+   * and Fastify takes a destroyed body for an error that has to be answered and logged.
+   */
+  abandon(): void {
+    if (this.#isRead) {
+      this.destroy();
+      return;
+    }
+    void this.reader.close().catch(logFailure);
+    this.push(null);
+    this.resume();
+  }
+
   override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
+    this.#isRead = true;
     if (options?.end !== false && isPlainResponse(destination)) {
       void pump(this, destination);
       return destination;
@@ -68,6 +84,7 @@ export class DeliveryBody extends Readable {
   }
 
   override _read(): void {
+    this.#isRead = true;
     const { reader, observer } = this;
     reader.source.giveAway?.();
     void reader

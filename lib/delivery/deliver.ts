@@ -195,7 +195,7 @@ function layOut(
 
 /**
  * The body with its first chunk read, so that what cannot be read is an error answer and not a broken connection;
- * undefined where none is sent, or nobody is left to send it to.
+ * undefined where none is sent.
  */
 async function openBody(
   representation: Representation,
@@ -213,7 +213,7 @@ async function openBody(
   const gone = run.gone.then(() => {
     isGone = true;
     if (!body.readableEnded) {
-      body.destroy();
+      body.abandon();
     }
   });
   try {
@@ -221,15 +221,14 @@ async function openBody(
     primed.catch(() => {});
     await Promise.race([primed, gone]);
   } catch (error) {
-    body.destroy();
     if (!isGone) {
+      body.destroy();
       throw error;
     }
   }
-  if (isGone) {
-    return undefined;
+  if (!isGone) {
+    run.watchStall(stallTimeout);
   }
-  run.watchStall(stallTimeout);
   return body;
 }
 

@@ -84,15 +84,13 @@ export async function pump(body: PumpedBody, response: ServerResponse): Promise<
       if (body.destroyed) {
         return;
       }
-      if (reader.isComplete) {
+      if (reader.isComplete || !chunk) {
         finish(body, response, chunk);
         return;
       }
-      if (chunk) {
-        const start = performance.now();
-        await write(body, response, chunk);
-        size.took(chunk.bytes.length, performance.now() - start);
-      }
+      const start = performance.now();
+      await write(body, response, chunk);
+      size.took(chunk.bytes.length, performance.now() - start);
     }
   } catch (error) {
     body.fail(error);

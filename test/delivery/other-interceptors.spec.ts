@@ -5,6 +5,7 @@ import {
   Get,
   type NestInterceptor,
   Param,
+  Req,
   RequestTimeoutException,
   StreamableFile,
   UseInterceptors,
@@ -12,7 +13,7 @@ import {
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
-import { catchError, throwError, timeout, TimeoutError } from 'rxjs';
+import { catchError, delay, throwError, timeout, TimeoutError } from 'rxjs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Download, type DownloadEnd, StreamDownload } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
@@ -34,6 +35,13 @@ class TimeoutInterceptor implements NestInterceptor {
         throwError(() => (error instanceof TimeoutError ? new RequestTimeoutException() : error)),
       ),
     );
+  }
+}
+
+/** As one that writes to a database before the answer goes out. */
+class DelayInterceptor implements NestInterceptor {
+  intercept(_context: ExecutionContext, next: CallHandler) {
+    return next.handle().pipe(delay(100));
   }
 }
 
@@ -86,6 +94,15 @@ class FilesController {
     return contents[name]!();
   }
 
+  @Get('delayed/:name')
+  @StreamDownload()
+  @UseInterceptors(DelayInterceptor)
+  delayed(@Param('name') name: string, @Req() request: Readable & { raw?: Readable }) {
+    // A body parser reads the request to its end
+    (request.raw ?? request).resume();
+    return contents[name]!();
+  }
+
   @Get('inside/:name')
   @UseInterceptors(TimeoutInterceptor)
   @StreamDownload()
@@ -133,6 +150,21 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       await setTimeout(300);
       expect(complaints()).toEqual([]);
       expect(answer.headers['content-disposition'] === undefined).toBe(status === 408);
+    },
+  );
+
+  it.each([1, 10])(
+    'a client that leaves while an interceptor waits leaves nothing in the log: %i',
+    async (n) => {
+      logger.lines.splice(0);
+      const { authorization } = bearer(accessToken());
+      const request = `GET /delayed/fast HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\n\r\n`;
+      const socket = await connect(app.port, request.repeat(n));
+      await until(() => openDescriptors(folder.path) >= n, 'the opening of every file');
+      socket.destroy();
+      await until(() => ends.length === n, 'the end of every answer');
+      await setTimeout(200);
+      expect(complaints()).toEqual([]);
     },
   );
 
