@@ -15,6 +15,9 @@ export type OpenStream = (
 const GRACE = 1000;
 /** Bytes up to which a chunk of the stream is passed on as it is: more would hold the event loop while it is written. */
 const LARGE = 256 * 1024;
+/** One text for all, so that a log can group it. */
+export const LONGER_THAN_ANNOUNCED =
+  'The content of a download is longer than announced; it was cut at the announced length.';
 const EMPTY = new Uint8Array(0);
 
 /**
@@ -115,9 +118,7 @@ export class StreamSource implements ByteSource {
   }
 
   #warn(): void {
-    this.#logger.warn(
-      'The content of a download is longer than announced; it was cut at the announced length.',
-    );
+    this.#logger.warn(LONGER_THAN_ANNOUNCED);
   }
 }
 

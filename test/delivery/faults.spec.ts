@@ -197,6 +197,22 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     expect((stream as any).bytesRead).toBe(0);
   });
 
+  it('a thousand requests without a body leave nothing open', async () => {
+    app.serve(() => new StreamableFile(createReadStream(bigPath)));
+    const askings = [
+      { method: 'HEAD' },
+      { headers: { 'if-none-match': '*' } },
+      { headers: { 'if-match': '"x"' } },
+      { headers: { range: 'bytes=99999999999-' } },
+    ];
+    for (let round = 0; round < 25; round++) {
+      const answers = await Promise.all(
+        Array.from({ length: 40 }, (_, i) => ask(app.port, askings[i % askings.length])),
+      );
+      expect(answers.slice(0, 4).map(({ status }) => status)).toEqual([200, 304, 412, 416]);
+    }
+  });
+
   it('a file that shrinks while it is read breaks the connection', async () => {
     const path = folder.file('shrinking', big);
     app.serve({

@@ -2,7 +2,7 @@ import { InternalServerErrorException, Logger, type StreamableFile } from '@nest
 import { createHash } from 'node:crypto';
 import fs, { ReadStream } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
-import { type ByteSource } from '../body-reader.js';
+import { type ByteSource, TruncatedContentError } from '../body-reader.js';
 import { logFailure } from '../delivery-failure.js';
 import {
   type ByteStream,
@@ -15,7 +15,7 @@ import {
 import { toEntityTag } from '../entity-tag.js';
 import { isFieldValue } from '../field-value.js';
 import { nextTurn } from '../next-turn.js';
-import { StreamSource } from '../stream.source.js';
+import { LONGER_THAN_ANNOUNCED, StreamSource } from '../stream.source.js';
 import { fileRepresentation, fileStreamRepresentation, typeOf } from './file.representation.js';
 import { type Representation } from './representation.js';
 
@@ -119,14 +119,15 @@ export async function announced(representation: Representation, length: number):
   if (actual === length || !Number.isSafeInteger(length) || length < 0) {
     return representation;
   }
-  const logger = new Logger('DownloadDelivery');
   if (actual !== undefined && actual < length) {
     await representation.close();
-    logger.error(`The content of a download has ${actual} bytes, ${length} were announced.`);
-    throw new InternalServerErrorException('The file is incomplete.');
+    const cause = new TruncatedContentError(length - actual);
+    logFailure(cause);
+    const description = 'Internal Server Error';
+    throw new InternalServerErrorException('The file is incomplete.', { cause, description });
   }
   if (actual !== undefined) {
-    logger.warn(`The content of a download has ${actual} bytes; it was cut at the announced ${length}.`);
+    new Logger('DownloadDelivery').warn(LONGER_THAN_ANNOUNCED);
   }
   return { ...representation, length, path: undefined };
 }
