@@ -1,6 +1,6 @@
 // What leases add to a request, one request after another: the guard's look, the acquisition before
-// the first byte, and the report at the end (which no client waits for). Medians over alternating
-// rounds. Usage: node bench/leases/cost.mjs [requests per round] [rounds]
+// the first byte, and the report at the end (which no client waits for). Then 1,000 requests at once for one link of
+// 500. Medians over alternating rounds. Usage: node bench/leases/cost.mjs [requests per round] [rounds]
 import { join } from 'node:path';
 import { cleanUp, compile, median, redis, temporaryFolder } from './support.mjs';
 
@@ -82,7 +82,32 @@ for (const [name, store] of Object.entries(stores)) {
   keepers[name] = new LeaseKeeper({ store });
   await keepers[name].start();
 }
+/** Milliseconds until 1,000 simultaneous requests of as many clients for one link of 500 are all decided. */
+async function burst(keeper) {
+  const to = link(500);
+  const start = performance.now();
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: 1000 }, async (_, i) => {
+      const admission = await keeper.admit(to, { ...client, userAgent: `client ${i}` });
+      await admission.planned(plan);
+      return admission;
+    }),
+  );
+  const time = performance.now() - start;
+  const served = outcomes.filter(({ status }) => status === 'fulfilled');
+  if (served.length !== 500) {
+    throw new Error(`${served.length} of 500 were served`);
+  }
+  for (const { value: admission } of served) {
+    admission.sent(0, LENGTH);
+    admission.ended({ status: 200, completed: true, bytes: LENGTH });
+  }
+  await keeper.settled();
+  return time;
+}
+
 const results = {};
+const bursts = {};
 for (let i = 0; i <= ROUNDS; i++) {
   for (const [name, keeper] of Object.entries(keepers)) {
     for (const kind of Object.keys(kinds)) {
@@ -90,6 +115,10 @@ for (let i = 0; i <= ROUNDS; i++) {
       if (i > 0) {
         ((results[name] ??= {})[kind] ??= []).push(measured);
       }
+    }
+    const time = await burst(keeper);
+    if (i > 0) {
+      (bursts[name] ??= []).push(time);
     }
   }
 }
@@ -101,6 +130,11 @@ const table = Object.entries(results).flatMap(([store, byKind]) =>
 );
 console.log(`Node ${process.versions.node}, ${REQUESTS} requests a round, median of ${ROUNDS} rounds`);
 console.table(table);
+const rows = Object.entries(bursts).map(([store, times]) => ({
+  store,
+  '1,000 requests at once, link of 500, ms': Math.round(10 * median(times)) / 10,
+}));
+console.table(rows);
 for (const keeper of Object.values(keepers)) {
   await keeper.close();
 }

@@ -48,7 +48,6 @@ export class LeaseRequest {
     this.credit = new ByteCredit(total, answer.granted);
     this.left = bytesLeft(answer.lease) ?? Infinity;
     this.reportedAt = context.clock();
-    context.book.stay(booking.linkId);
     this.endAt(answer.lease.openedAt + context.options.terms.life);
   }
 
@@ -75,7 +74,16 @@ export class LeaseRequest {
       throw new DownloadRefusal('LINK_EXPIRED');
     }
     const booking = bookingOf(context, admitted);
-    const entry = await enterBook(context, booking, request, seen, admitted.needsStore || !request.mayOpen);
+    const required = admitted.needsStore || !request.mayOpen;
+    context.book.stay(link.id);
+    let entry: Entry | undefined;
+    try {
+      entry = await enterBook(context, booking, request, seen, required);
+    } finally {
+      if (!entry || !('granted' in entry)) {
+        context.book.leave(link.id);
+      }
+    }
     if (!entry) {
       return undefined;
     }

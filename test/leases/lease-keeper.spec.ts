@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type DownloadEvent } from '../../lib/events/download-event.js';
 import { DownloadEvents } from '../../lib/events/download-events.js';
 import { LeaseKeeper } from '../../lib/leases/lease-keeper.js';
@@ -484,4 +484,18 @@ describe('a restart with the memory store', () => {
     );
     await begin(link({ ...old, maxDownloads: undefined }));
   });
+});
+
+it('asks the store once in the guard, once before the first byte, and once at the end', async () => {
+  const store = new MemoryLeaseStore();
+  createStore = () => store;
+  await start();
+  const read = vi.spyOn(store, 'read');
+  const commit = vi.spyOn(store, 'commit');
+  const calls = () => [read.mock.calls.length, commit.mock.calls.length];
+  const answer = await begin(link());
+  expect(calls()).toEqual([1, 1]);
+  await answer.send(MIB / 2);
+  await answer.end();
+  expect(calls()).toEqual([1, 2]);
 });
