@@ -1,6 +1,7 @@
 import { type DownloadEventSink } from '../events/download-event.js';
 import { type LeaseClient, type LeasedLink } from './lease-link.js';
 import { type ResolvedLeaseOptions } from './lease-options.js';
+import { type LeaseTerms } from './lease.js';
 import { type LeaseBook } from './lease-book.js';
 import { type LeaseStore } from './lease-store.js';
 import { type Revocable } from './revocation.js';
@@ -32,6 +33,7 @@ export interface AdmittedRequest {
   /** It must be refused if the store does not remember the time when it was issued. */
   readonly needsRecord: boolean;
   readonly resumeWithin: number;
+  readonly terms: LeaseTerms;
   /** The lease that the presented cookie belongs to. */
   readonly lease?: string;
   readonly clientKey?: string;

@@ -1,6 +1,6 @@
 import { bytesLeft, end, enter, goOn, isRunning, overAt, progress } from './lease.js';
 import { type Belonging, type Ending, type Entering, type Entry, type GoingOn } from './lease.js';
-import { type Lease, type LeaseTerms, type Progress } from './lease.js';
+import { type LeaseTerms, type Progress } from './lease.js';
 import { type LeaseList, type LeaseListQuery, type LeaseStore, type LinkNames } from './lease-store.js';
 import { Draft, LinkKnowledge, type Look, type Needs } from './link-knowledge.js';
 
@@ -31,6 +31,7 @@ export interface Booking {
   /** Milliseconds from now for which the link's records must be kept, beside a margin. */
   readonly keep: number;
   readonly limited: boolean;
+  readonly terms: LeaseTerms;
 }
 
 /** What a running request may go on to send. */
@@ -87,7 +88,6 @@ export class LeaseBook {
   constructor(
     private readonly store: LeaseStore,
     private readonly clock: () => number,
-    private readonly terms: LeaseTerms,
     private readonly patience: number,
   ) {}
 
@@ -115,7 +115,7 @@ export class LeaseBook {
       (draft) => {
         const entry = enter(draft.about(needs), request);
         if ('lease' in entry && entry.reason !== 'repeated') {
-          draft.put(entry, this.overAt(entry.lease));
+          draft.put(entry, overAt(entry.lease, booking.terms));
           draft.used += entry.kind === 'opened' ? 1 : 0;
         }
         return entry;
@@ -128,11 +128,11 @@ export class LeaseBook {
   progress(booking: Booking, lease: string, report: Progress): Promise<ProgressAnswer> {
     return this.turn(booking, { leases: [lease] }, (draft) => {
       const found = draft.lease(lease);
-      const answer = found && progress(found.lease, report, draft.now, this.terms);
+      const answer = found && progress(found.lease, report, draft.now, booking.terms);
       if (!found || !answer) {
         return { found: false, granted: 0 };
       }
-      draft.put({ ...found, lease: answer.lease }, this.overAt(answer.lease));
+      draft.put({ ...found, lease: answer.lease }, overAt(answer.lease, booking.terms));
       return { found: true, granted: answer.granted, left: bytesLeft(answer.lease) };
     });
   }
@@ -151,8 +151,8 @@ export class LeaseBook {
       if (!found || !answer) {
         return { found: false, granted: 0 };
       }
-      draft.put({ ...found, lease: answer.from }, this.overAt(answer.from));
-      draft.put(answer.to, this.overAt(answer.to.lease));
+      draft.put({ ...found, lease: answer.from }, overAt(answer.from, booking.terms));
+      draft.put(answer.to, overAt(answer.to.lease, booking.terms));
       draft.used += 1;
       return { found: true, granted: answer.granted, left: bytesLeft(answer.to.lease), lease: report.lease };
     });
@@ -177,7 +177,7 @@ export class LeaseBook {
         draft.remove(found);
         draft.used -= 1;
       } else {
-        draft.put({ ...found, lease: answer.lease }, this.overAt(answer.lease));
+        draft.put({ ...found, lease: answer.lease }, overAt(answer.lease, booking.terms));
       }
       return { found: true, completed, givenBack };
     });
@@ -281,10 +281,6 @@ export class LeaseBook {
       }
     }
     throw new Error('The records of a link changed whenever they were to be written.');
-  }
-
-  private overAt(lease: Lease): number {
-    return overAt(lease, this.terms);
   }
 
   private desk(linkId: string): Desk {

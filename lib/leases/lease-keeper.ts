@@ -50,10 +50,10 @@ export class LeaseKeeper {
    */
   constructor(options: LeaseOptions = {}, clock: () => number = Date.now, events?: DownloadEventSink) {
     const resolved = resolveLeaseOptions(options);
-    const { storeTimeout, failClosed, terms } = resolved;
+    const { storeTimeout, failClosed } = resolved;
     this.health = new StoreHealth({ storeTimeout, failClosed, clock, events });
     const store = this.health.watch(resolved.store ?? new MemoryLeaseStore());
-    const book = new LeaseBook(store, clock, terms, storeTimeout);
+    const book = new LeaseBook(store, clock, storeTimeout);
     this.context = {
       store,
       book,
@@ -120,7 +120,7 @@ export class LeaseKeeper {
     if (seen) {
       this.checkClock(seen.state, now);
     }
-    const refusal = seen && this.refusalOf(request, seen.state, expired);
+    const refusal = seen && refusalOf(request, seen.state, expired);
     if (refusal) {
       throw new DownloadRefusal(...refusal);
     }
@@ -205,6 +205,8 @@ export class LeaseKeeper {
       needsStore: needsRecord || options.failClosed,
       needsRecord,
       resumeWithin,
+      // A video that stood still for hours plays on
+      terms: resumeWithin > 0 ? { ...options.terms, idle: options.terms.life } : options.terms,
       lease: leaseOfCookie(link.id, client.leaseCookie),
       clientKey: leased && !strict ? this.clientKey(client) : undefined,
     };
@@ -273,29 +275,29 @@ export class LeaseKeeper {
       this.recheckTimer = setTimeout(() => void this.recheck(), RECHECK_AFTER).unref();
     }
   }
+}
 
-  private refusalOf(
-    { link, needsRecord, lease, clientKey }: AdmittedRequest,
-    state: LinkState,
-    expired: boolean,
-  ): [RefusalCode, { message: string }?] | undefined {
-    if (link.issuedAt < state.revokedBefore) {
-      return ['LINK_REVOKED'];
-    }
-    if (link.issuedAt < state.since && needsRecord) {
-      // 410 and not 503: the store will not remember later either.
-      return link.maxDownloads === undefined ? ['LINK_REVOKED', FORGOTTEN] : ['LINK_USED_UP', FORGOTTEN];
-    }
-    const used = state.link?.used ?? 0;
-    const known = { now: state.now, used, leases: state.leases };
-    if (mayJoin(known, { presented: lease, client: clientKey }, this.context.options.terms)) {
-      return undefined;
-    }
-    if (expired) {
-      return ['LINK_EXPIRED'];
-    }
-    return link.maxDownloads !== undefined && used >= link.maxDownloads ? ['LINK_USED_UP'] : undefined;
+function refusalOf(
+  { link, needsRecord, lease, clientKey, terms }: AdmittedRequest,
+  state: LinkState,
+  expired: boolean,
+): [RefusalCode, { message: string }?] | undefined {
+  if (link.issuedAt < state.revokedBefore) {
+    return ['LINK_REVOKED'];
   }
+  if (link.issuedAt < state.since && needsRecord) {
+    // 410 and not 503: the store will not remember later either.
+    return link.maxDownloads === undefined ? ['LINK_REVOKED', FORGOTTEN] : ['LINK_USED_UP', FORGOTTEN];
+  }
+  const used = state.link?.used ?? 0;
+  const known = { now: state.now, used, leases: state.leases };
+  if (mayJoin(known, { presented: lease, client: clientKey }, terms)) {
+    return undefined;
+  }
+  if (expired) {
+    return ['LINK_EXPIRED'];
+  }
+  return link.maxDownloads !== undefined && used >= link.maxDownloads ? ['LINK_USED_UP'] : undefined;
 }
 
 const FORGOTTEN = {

@@ -235,7 +235,7 @@ export class LeaseRequest {
       covered: this.unanswered,
       bytes,
       planned: ahead === Infinity ? 0 : ahead,
-      terms: context.options.terms,
+      terms: booking.terms,
     };
     const undo = () => giveBack(context, booking, report.lease, this.name);
     const call = () => context.book.goOn(booking, from, report);
@@ -269,7 +269,7 @@ const REFUSED = { 'used-up': 'LINK_USED_UP', closed: 'LINK_EXPIRED', busy: 'LINK
 
 function entering(
   { clock, options }: KeeperContext,
-  { link, lease, clientKey }: AdmittedRequest,
+  { link, lease, clientKey, terms }: AdmittedRequest,
   plan: PlannedDelivery,
   cookie: string,
 ): Entering {
@@ -290,15 +290,16 @@ function entering(
     budget: link.byteBudget ?? (length === undefined ? undefined : Math.ceil(length * options.byteBudget)),
     bytes: firstCredit(total),
     planned: total === Infinity ? 0 : total,
-    terms: options.terms,
+    terms,
   };
 }
 
-function bookingOf({ clock, options }: KeeperContext, { link, resumeWithin }: AdmittedRequest): Booking {
+function bookingOf({ clock }: KeeperContext, { link, resumeWithin, terms }: AdmittedRequest): Booking {
   return {
     linkId: link.id,
-    keep: Math.max(link.expiresAt + resumeWithin - clock(), options.terms.idle),
+    keep: Math.max(link.expiresAt + resumeWithin - clock(), terms.idle),
     limited: link.maxDownloads !== undefined,
+    terms,
   };
 }
 

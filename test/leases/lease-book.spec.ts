@@ -7,7 +7,7 @@ import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 
 const TERMS = { idle: HOUR, life: 24 * HOUR, grace: 10 * SECOND, attempts: 3, connections: 32 };
-const BOOKING: Booking = { linkId: 'link-1', keep: HOUR, limited: true };
+const BOOKING: Booking = { linkId: 'link-1', keep: HOUR, limited: true, terms: TERMS };
 const NAMES = { linkId: 'link-1', resource: 'resource-1' };
 /** So long that no test waits for it. */
 const PATIENCE = 60 * SECOND;
@@ -38,7 +38,7 @@ async function opened(): Promise<MemoryLeaseStore> {
   return store;
 }
 
-const bookOn = (store: LeaseStore, clock = () => START) => new LeaseBook(store, clock, TERMS, PATIENCE);
+const bookOn = (store: LeaseStore, clock = () => START) => new LeaseBook(store, clock, PATIENCE);
 
 describe('many requests for one link at once', () => {
   it('are decided together, and get what there is', async () => {

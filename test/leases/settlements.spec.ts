@@ -16,9 +16,14 @@ describe('what is told to a store that never answers', () => {
       return { found: true, completed: false, givenBack: false };
     });
     const settlements = new Settlements({ end });
+    const terms = { idle: 1, life: 1, grace: 1, attempts: 1, connections: 1 };
     for (let i = 0; i < 10_500; i++) {
       const report = { request: `request-${i}`, sent: 0, covered: [], whole: false };
-      settlements.settle({ booking: { linkId: 'link-1', keep: 0, limited: true }, lease: 'lease-1', report });
+      settlements.settle({
+        booking: { linkId: 'link-1', keep: 0, limited: true, terms },
+        lease: 'lease-1',
+        report,
+      });
     }
     expect(end).toHaveBeenCalledTimes(10_000);
     answer();

@@ -69,6 +69,12 @@ describe.each(ADAPTERS)('a link and its end, on %s', (adapter) => {
       expect(await app.used(link)).toBe(1);
     });
 
+    it('works however long the download stood still', async () => {
+      const { resume } = await halfOf({ resumeWithin: '10h' });
+      clock.advance(9 * 60 * MINUTE);
+      expect((await resume({ 'if-range': '"v1"' })).status).toBe(206);
+    });
+
     it('works for an unlimited link as well', async () => {
       const { resume } = await halfOf({ maxDownloads: undefined });
       clock.advance(10 * MINUTE);
