@@ -5,7 +5,7 @@ import { claimantNote, transportNote } from './events/claimant.js';
 import { GuardServices } from './guard-services.js';
 import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/http-exchange.js';
 import { RequestNote } from './http/request-note.js';
-import { unleasedWatch } from './leases/unleased-watch.js';
+import { unleasedWatch } from './leases/delivery-events.js';
 import { claimsToBeLink, describeLink } from './links/link-claims.js';
 import { PerRoute } from './options/per-route.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';

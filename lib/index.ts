@@ -28,7 +28,7 @@ export type {
 } from './events/download-event.js';
 export { DownloadEvents } from './events/download-events.js';
 export type { LeaseOptions } from './leases/lease-options.js';
-export type { Lease, LeaseUsage } from './leases/lease.js';
+export type { Lease, LeaseUsage } from './leases/lease-record.js';
 export type {
   LeaseChange,
   LeaseCommit,

@@ -1,4 +1,8 @@
-import { type DeliveryOutcome, type PlannedDelivery } from '../delivery/delivery-watch.js';
+import {
+  type DeliveryOutcome,
+  type DeliveryWatch,
+  type PlannedDelivery,
+} from '../delivery/delivery-watch.js';
 import { type Claimant } from '../events/claimant.js';
 import { type DownloadEventSink } from '../events/download-event.js';
 import { type RefusalCode } from '../refusals/download-refusal.js';
@@ -63,4 +67,23 @@ export function deliveryEvents(
 export function sendsBody({ method, status, intervals }: PlannedDelivery): boolean {
   const succeeds = status >= 200 && status < 300;
   return method !== 'HEAD' && succeeds && intervals.some(({ start, end }) => end > start);
+}
+
+/**
+ * Tells of the delivery of a download by access token, which is not counted.
+ * @returns `undefined` where nobody listens
+ */
+export function unleasedWatch(
+  events: DownloadEventSink,
+  clock: () => number,
+  claimant: Claimant,
+): DeliveryWatch | undefined {
+  if (!events.observed) return undefined;
+  let delivery: DeliveryEvents | undefined;
+  return {
+    planned: (plan) => {
+      if (sendsBody(plan)) delivery = deliveryEvents({ events, clock }, claimant, plan);
+    },
+    ended: (outcome) => (outcome.completed ? delivery?.completed(outcome) : delivery?.aborted(outcome)),
+  };
 }

@@ -1,7 +1,7 @@
 import { type DownloadEventSink } from '../events/download-event.js';
 import { type LeaseClient, type LeasedLink } from './lease-link.js';
 import { type ResolvedLeaseOptions } from './lease-options.js';
-import { type LeaseTerms } from './lease.js';
+import { type LeaseTerms } from './lease-record.js';
 import { type LeaseBook } from './lease-book.js';
 import { type LeaseStore } from './lease-store.js';
 import { type Revocable } from './revocation.js';

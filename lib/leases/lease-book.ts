@@ -1,6 +1,8 @@
-import { bytesLeft, end, enter, goOn, isRunning, overAt, progress } from './lease.js';
+import { end, enter, goOn, progress } from './lease.js';
+import { bytesLeft, isRunning, overAt } from './lease-record.js';
 import { type Belonging, type Ending, type Entering, type Entry, type GoingOn } from './lease.js';
-import { type LeaseTerms, type Progress } from './lease.js';
+import { type Progress } from './lease.js';
+import { type LeaseTerms } from './lease-record.js';
 import { type LeaseList, type LeaseListQuery, type LeaseStore, type LinkNames } from './lease-store.js';
 import { Draft, LinkKnowledge, type Look, type Needs } from './link-knowledge.js';
 

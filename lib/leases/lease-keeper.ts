@@ -3,7 +3,7 @@ import { DownloadAuthConfigurationError } from '../options/configuration-error.j
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
-import { Admission } from './admission.js';
+import { CountedDelivery } from './counted-delivery.js';
 import { clientKey } from './client-key.js';
 import { fingerprint } from './fingerprint.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
@@ -104,7 +104,7 @@ export class LeaseKeeper {
    *
    * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, PREFETCH_REFUSED, STORE_UNAVAILABLE
    */
-  async admit(link: LeasedLink, client: LeaseClient): Promise<Admission> {
+  async admit(link: LeasedLink, client: LeaseClient): Promise<CountedDelivery> {
     const request = this.describe(link, client);
     const now = this.context.clock();
     const expired = now >= link.expiresAt;
@@ -127,7 +127,7 @@ export class LeaseKeeper {
     if (client.prefetch && link.maxDownloads !== undefined) {
       throw new DownloadRefusal('PREFETCH_REFUSED');
     }
-    return new Admission(this.context, request, generation, request.leased ? seen : undefined);
+    return new CountedDelivery(this.context, request, generation, request.leased ? seen : undefined);
   }
 
   /**

@@ -3,7 +3,7 @@ import { DownloadAuthConfigurationError } from '../options/configuration-error.j
 import { type Duration, durationInSeconds } from '../options/duration.js';
 import { checkTypes } from '../options/option-types.js';
 import type { AnyRequest } from '../http/http-exchange.js';
-import { type LeaseTerms } from './lease.js';
+import { type LeaseTerms } from './lease-record.js';
 import { type LeaseStore } from './lease-store.js';
 
 /** Seconds after a link's end for which a download of it may go on, at the most. */

@@ -1,4 +1,4 @@
-import { type Lease } from './lease.js';
+import { type Lease } from './lease-record.js';
 import { type Revocation } from './revocation.js';
 
 /**

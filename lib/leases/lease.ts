@@ -1,63 +1,10 @@
-import { bytesIn, coversAll, type IntervalSet, NO_INTERVALS, partBefore, union } from './interval-set.js';
-
-/**
- * One use of a limited link. The functions below are its state machine (docs/leases.md): they take plain records,
- * change none of them, and answer what is to be written, with the reason.
+/*
+ * The state machine of a lease (docs/leases.md). These functions take plain records, change none of them, and answer
+ * what is to be written, with the reason.
  */
-export interface Lease {
-  readonly openedAt: number;
-  /** When it was last joined, or last sent something. */
-  readonly seenAt: number;
-  /** The lease whose cookie opens this one too, where a download went on under a further lease. */
-  readonly root?: string;
-  readonly version?: string;
-  readonly length?: number;
-  readonly budget?: number;
-  /** Bytes charged: sent by requests that ended, granted to those that run. */
-  readonly charged: number;
-  /** Requests it has served. */
-  readonly served: number;
-  /** Something was sent under it, so it can no longer be given back. */
-  readonly used: boolean;
-  readonly covered: IntervalSet;
-  /** What was being written when connections broke; a resume tells how much of it arrived. Absent in most leases. */
-  readonly unconfirmed?: IntervalSet;
-  readonly completedAt?: number;
-  /** The requests that run; absent where none does. */
-  readonly running?: readonly RunningRequest[];
-}
-
-/** A tuple, as a million leases are kept in memory and written as JSON. */
-export type RunningRequest = readonly [
-  request: string,
-  /** Bytes it may send, charged to the budget. */
-  granted: number,
-  /** Bytes it means to send in all; 0 where that is not known. */
-  planned: number,
-  /** It opened the lease or carries its cookie, so what it planned is kept for it. */
-  own: boolean,
-];
-
-/** Durations and bounds of a lease; the same for every node that shares a store. */
-export interface LeaseTerms {
-  /** Milliseconds without a byte sent after which nobody may join any more. */
-  readonly idle: number;
-  /** Milliseconds after its opening at which a lease is over, whatever it is doing. */
-  readonly life: number;
-  /** Milliseconds after its last byte was sent for which a complete lease may still be joined. */
-  readonly grace: number;
-  /** How many requests one lease serves where the length of the representation is not known. */
-  readonly attempts: number;
-  /** How many requests may run under one lease at a time. */
-  readonly connections: number;
-}
-
-/** A lease and the names by which it is found. */
-export interface NamedLease {
-  readonly id: string;
-  readonly keys: readonly string[];
-  readonly lease: Lease;
-}
+import { coversAll, type IntervalSet, NO_INTERVALS, partBefore, union } from './interval-set.js';
+import { canCarry, charge, isOpen, type Lease, type LeaseTerms, type NamedLease } from './lease-record.js';
+import { type RunningRequest, runningOf, spare } from './lease-record.js';
 
 /** What is known of a link when a request is to be decided. */
 export interface KnownLink {
@@ -326,64 +273,6 @@ export function goOn(
   };
 }
 
-/** Whether a further request may join. */
-export function isOpen(lease: Lease, now: number, terms: LeaseTerms): boolean {
-  return (
-    now < lease.openedAt + terms.life &&
-    now < lease.seenAt + terms.idle &&
-    (lease.completedAt === undefined || now < lease.completedAt + terms.grace) &&
-    (lease.budget === undefined || lease.charged < lease.budget) &&
-    (lease.length !== undefined || lease.served < terms.attempts)
-  );
-}
-
-/** The moment from which on nobody will join the lease any more, as far as can be told now. */
-export function overAt(lease: Lease, terms: LeaseTerms): number {
-  const end = lease.openedAt + terms.life;
-  if (lease.running) {
-    return end;
-  }
-  return Math.min(
-    end,
-    lease.completedAt === undefined ? lease.seenAt + terms.idle : lease.completedAt + terms.grace,
-  );
-}
-
-/** Whether a request of this name runs under the lease. */
-export function isRunning(lease: Lease, request: string): boolean {
-  return runningOf(lease, request) !== undefined;
-}
-
-/** Bytes that may still be charged; undefined without a budget. */
-export function bytesLeft(lease: Lease): number | undefined {
-  return lease.budget === undefined ? undefined : Math.max(0, lease.budget - lease.charged);
-}
-
-/** One download of a link, as `DownloadLinks.usage()` answers it. Moments are milliseconds since the epoch. */
-export interface LeaseUsage {
-  readonly openedAt: number;
-  /** When it last sent something. */
-  readonly seenAt: number;
-  readonly completedAt?: number;
-  /** Length of the representation in bytes, where it is known. */
-  readonly length?: number;
-  /** How many different bytes of the representation were sent. */
-  readonly covered: number;
-  /** Requests running under it. */
-  readonly running: number;
-}
-
-export function leaseUsage(lease: Lease): LeaseUsage {
-  return {
-    openedAt: lease.openedAt,
-    seenAt: lease.seenAt,
-    completedAt: lease.completedAt,
-    length: lease.length,
-    covered: bytesIn(lease.covered),
-    running: lease.running?.length ?? 0,
-  };
-}
-
 function opened({ now, used }: KnownLink, request: Entering): Entry {
   const lease: Lease = {
     openedAt: now,
@@ -420,42 +309,6 @@ function join({ now, used }: KnownLink, found: NamedLease, request: Entering, re
   return { kind: 'joined', reason, id: found.id, keys: found.keys, used, ...charged };
 }
 
-/** Charges up to `bytes` more to the budget, for a request that runs or begins to. */
-function charge(
-  lease: Lease,
-  [request, already, planned, own]: RunningRequest,
-  bytes: number,
-): { lease: Lease; granted: number } {
-  const available = own ? (bytesLeft(lease) ?? Infinity) : spare(lease);
-  const more = Math.max(0, Math.min(bytes, available));
-  const granted = already + more;
-  const entry: RunningRequest = [request, granted, planned, own];
-  const running = lease.running?.some(([name]) => name === request)
-    ? lease.running.map((one) => (one[0] === request ? entry : one))
-    : [...(lease.running ?? []), entry];
-  return { lease: { ...lease, charged: lease.charged + more, running }, granted };
-}
-
-/** Whether the budget suffices for a further request, when all that run send what they planned. */
-function canCarry(lease: Lease, planned: number): boolean {
-  return unplanned(lease, () => true) >= Math.max(1, planned);
-}
-
-/** What a request without the lease's cookie may take: never what those planned that have it. */
-function spare(lease: Lease): number {
-  return unplanned(lease, ([, , , own]) => own);
-}
-
-function unplanned(lease: Lease, counts: (running: RunningRequest) => boolean): number {
-  let left = bytesLeft(lease) ?? Infinity;
-  for (const running of lease.running ?? []) {
-    if (counts(running)) {
-      left -= Math.max(0, running[2] - running[1]);
-    }
-  }
-  return left;
-}
-
 function note(lease: Lease, report: { sent: number; covered: IntervalSet }, now: number): Lease {
   const covered = union(lease.covered, report.covered);
   return report.sent > 0
@@ -469,10 +322,6 @@ function isLeft(used: number, maxDownloads: number | undefined): boolean {
 
 function isPresented({ id, lease }: NamedLease, presented: string | undefined): boolean {
   return presented !== undefined && (id === presented || lease.root === presented);
-}
-
-function runningOf(lease: Lease, request: string): RunningRequest | undefined {
-  return lease.running?.find(([name]) => name === request);
 }
 
 function without(running: Lease['running'], request: string): Lease['running'] {

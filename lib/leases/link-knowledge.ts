@@ -1,4 +1,5 @@
-import { type KnownLink, type NamedLease } from './lease.js';
+import { type KnownLink } from './lease.js';
+import { type NamedLease } from './lease-record.js';
 import {
   type LeaseChange,
   type LeaseCommit,

@@ -1,6 +1,6 @@
 import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
 import { refuseUnknown } from '../options/unknown-option.js';
-import { type LeaseUsage, leaseUsage } from './lease.js';
+import { type LeaseUsage, leaseUsage } from './lease-record.js';
 import { type LeaseList } from './lease-store.js';
 
 /** Leases of one page, unless said otherwise, and at most. */

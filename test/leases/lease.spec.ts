@@ -8,15 +8,11 @@ import {
   type Entering,
   type Entry,
   goOn,
-  isOpen,
   type KnownLink,
-  type Lease,
-  leaseUsage,
   mayJoin,
-  type NamedLease,
-  overAt,
   progress,
 } from '../../lib/leases/lease.js';
+import { isOpen, type Lease, leaseUsage, type NamedLease, overAt } from '../../lib/leases/lease-record.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 
 const TERMS = { idle: HOUR, life: 24 * HOUR, grace: 10 * SECOND, attempts: 3, connections: 4 };

@@ -1,4 +1,4 @@
-import { type Lease } from '../lease.js';
+import { type Lease } from '../lease-record.js';
 import { type LeaseChange, type LeaseCommit, type LeaseList, type LeaseRecord } from '../lease-store.js';
 import { LEASES_OF_KEY } from '../lease-store.js';
 

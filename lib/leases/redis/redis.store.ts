@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Lease } from '../lease.js';
+import { type Lease } from '../lease-record.js';
 import {
   type LeaseCommit,
   type LeaseList,

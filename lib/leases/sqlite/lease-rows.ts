@@ -1,4 +1,4 @@
-import { type Lease } from '../lease.js';
+import { type Lease } from '../lease-record.js';
 import { type LeaseCommit, type LeaseList, type LeaseListQuery, type LeaseQuery } from '../lease-store.js';
 import { type LeaseRecord, LEASES_OF_KEY, type LinkRecord } from '../lease-store.js';
 import { type Check, type Row, type Statement, type Value } from './sqlite-connection.js';

@@ -1,4 +1,4 @@
-import { type Lease } from '../lease.js';
+import { type Lease } from '../lease-record.js';
 import { type LeaseChange, type LeaseCommit, type LeaseQuery, type LeaseStore } from '../lease-store.js';
 
 /** A store under test, and a second view of the same data, as another process would have it. */

@@ -1,5 +1,5 @@
 import { type PlannedDelivery } from '../../../lib/delivery/delivery-watch.js';
-import { type Admission } from '../../../lib/leases/admission.js';
+import { type CountedDelivery } from '../../../lib/leases/counted-delivery.js';
 import { type LeaseCookie } from '../../../lib/leases/lease-cookie.js';
 import { type LeaseKeeper } from '../../../lib/leases/lease-keeper.js';
 import { type LeaseClient, type LeasedLink } from '../../../lib/leases/lease-link.js';
@@ -54,7 +54,7 @@ export function plan(
 export class Answer {
   bytes = 0;
   private constructor(
-    readonly admission: Admission,
+    readonly admission: CountedDelivery,
     private readonly keeper: LeaseKeeper,
     private readonly planned: PlannedDelivery,
     private position: number,

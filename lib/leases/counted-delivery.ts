@@ -15,7 +15,7 @@ import { type Look } from './link-knowledge.js';
  * the answer is decided, counts what is sent, and breaks the connection when the link is revoked
  * or the byte budget is used up. Serves one delivery.
  */
-export class Admission implements DeliveryWatch {
+export class CountedDelivery implements DeliveryWatch {
   private readonly controller = new AbortController();
   private lease?: LeaseRequest;
   private cutBy?: RefusalCode;
