@@ -43,6 +43,7 @@ export type {
   RevocationListener,
   StoreTimeout,
 } from './leases/lease-store.js';
+export { LEASES_OF_KEY } from './leases/lease-store.js';
 export type { LinkUsage, UsagePage } from './leases/link-usage.js';
 export type { Revocation } from './leases/revocation.js';
 export { MemoryLeaseStore, type MemoryLeaseStoreOptions } from './leases/memory/memory.store.js';

@@ -15,22 +15,35 @@ export class MemoryLink {
   version = 0;
   used = 0;
   keepUntil = 0;
-  /** In the order in which they were opened. */
-  private readonly leases = new Map<string, Stored>();
+  /** In the order in which they were opened; a list while they are few, as most links have one. */
+  private few: Stored[] = [];
+  private many?: Map<string, Stored>;
   /** Ids under each key, the earliest first; undefined while there are few leases. */
   private byKey?: Map<string, Set<string>>;
 
   get size(): number {
-    return Math.max(1, this.leases.size);
+    return Math.max(1, this.count);
   }
 
   get isEmpty(): boolean {
-    return this.used === 0 && this.leases.size === 0;
+    return this.used === 0 && this.count === 0;
+  }
+
+  private get count(): number {
+    return this.many?.size ?? this.few.length;
+  }
+
+  private get leases(): Iterable<Stored> {
+    return this.many?.values() ?? this.few;
+  }
+
+  private get(id: string): Stored | undefined {
+    return this.many ? this.many.get(id) : this.few.find((stored) => stored.id === id);
   }
 
   /** Whether these records are what they were when they were read. */
   holds(changes: readonly LeaseChange[]): boolean {
-    return changes.every(({ id, was }) => this.leases.get(id)?.version === was);
+    return changes.every(({ id, was }) => this.get(id)?.version === was);
   }
 
   /** @param most as {@link LeaseCommit.most}, of the store */
@@ -44,16 +57,18 @@ export class MemoryLink {
         this.forgetOldest({ ...about, most: Math.min(most, about.most) });
         keys.forEach((key) => this.index(key, id));
       }
-      this.leases.set(id, { id, version, keys, lease, until });
+      this.put({ id, version, keys, lease, until });
     }
     if (link) {
       this.version = link.version;
       this.used = link.used;
     }
     this.keepUntil = Math.max(this.keepUntil, keepUntil);
-    if (!this.byKey && this.leases.size > INDEX_FROM) {
+    if (!this.many && this.few.length > INDEX_FROM) {
+      this.many = new Map(this.few.map((stored) => [stored.id, stored]));
       this.byKey = new Map();
-      this.leases.forEach(({ id, keys }) => keys.forEach((key) => this.index(key, id)));
+      this.few.forEach(({ id, keys }) => keys.forEach((key) => this.index(key, id)));
+      this.few = [];
     }
   }
 
@@ -62,27 +77,40 @@ export class MemoryLink {
     for (const key of keys) {
       const under = this.byKey
         ? [...(this.byKey.get(key) ?? [])]
-        : [...this.leases.values()].filter((stored) => stored.keys.includes(key)).map(({ id }) => id);
+        : [...this.leases].filter((stored) => stored.keys.includes(key)).map(({ id }) => id);
       under
         .slice(-LEASES_OF_KEY)
         .reverse()
         .forEach((id) => found.add(id));
     }
     ids.forEach((id) => found.add(id));
-    return [...found].map((id) => this.leases.get(id)).filter((stored) => stored !== undefined);
+    return [...found].map((id) => this.get(id)).filter((stored) => stored !== undefined);
   }
 
   page(limit: number, after: string | undefined): Omit<LeaseList, 'used'> {
-    const latestFirst = [...this.leases.values()].reverse();
+    const latestFirst = [...this.leases].reverse();
     const from = after === undefined ? 0 : Number(after);
     const leases = latestFirst.slice(from, from + limit).map(({ lease }) => lease);
     const next = from + limit < latestFirst.length ? String(from + limit) : undefined;
     return { leases, next };
   }
 
+  private put(stored: Stored): void {
+    const at = this.few.findIndex(({ id }) => id === stored.id);
+    if (this.many) {
+      this.many.set(stored.id, stored);
+    } else if (at >= 0) {
+      this.few[at] = stored;
+    } else {
+      // A literal has room for one, where a first push makes room for seventeen
+      this.few = this.few.length === 0 ? [stored] : [...this.few, stored];
+    }
+  }
+
   private remove(id: string): void {
-    const stored = this.leases.get(id);
-    this.leases.delete(id);
+    const stored = this.get(id);
+    this.many?.delete(id);
+    this.few = this.few.filter((other) => other.id !== id);
     for (const key of stored?.keys ?? []) {
       const ids = this.byKey?.get(key);
       ids?.delete(id);
@@ -104,15 +132,23 @@ export class MemoryLink {
   }
 
   private forgetOldest({ now, enough, most }: Pick<LeaseCommit, 'now' | 'enough' | 'most'>): void {
-    let forgotten = 0;
-    for (const stored of this.leases.values()) {
-      const { size } = this.leases;
+    for (const stored of this.oldest()) {
+      const size = this.count;
       const isEnough = size < most && (size <= enough || stored.until > now);
-      if (isEnough || forgotten === FORGOTTEN_AT_ONCE) {
+      if (isEnough) {
         return;
       }
       this.remove(stored.id);
-      forgotten += 1;
     }
+  }
+
+  private oldest(): Stored[] {
+    const oldest: Stored[] = [];
+    for (const stored of this.leases) {
+      if (oldest.push(stored) === FORGOTTEN_AT_ONCE) {
+        break;
+      }
+    }
+    return oldest;
   }
 }
