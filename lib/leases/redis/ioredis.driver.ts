@@ -14,7 +14,6 @@ export interface IoredisClient {
   evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>;
   eval(script: string, keys: number, ...args: string[]): Promise<unknown>;
   mget(...keys: string[]): Promise<(string | null)[]>;
-  hgetall(key: string): Promise<Record<string, string>>;
   readonly duplicate: unknown;
   quit(): Promise<unknown>;
   disconnect(reconnect?: boolean): void;
@@ -61,10 +60,6 @@ export class IoredisDriver implements RedisDriver {
 
   getAll(keys: string[]): Promise<(string | null)[]> {
     return this.client.mget(...keys);
-  }
-
-  hash(key: string): Promise<Record<string, string>> {
-    return this.client.hgetall(key);
   }
 
   subscribe(channel: string, listener: ChannelListener): () => void {

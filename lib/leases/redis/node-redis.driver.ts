@@ -19,7 +19,6 @@ export interface NodeRedisClient {
   evalSha(sha: string, call: ScriptCall): Promise<unknown>;
   eval(script: string, call: ScriptCall): Promise<unknown>;
   mGet(keys: string[]): Promise<unknown>;
-  hGetAll(key: string): Promise<unknown>;
   duplicate(): unknown;
   readonly isOpen?: boolean;
 }
@@ -60,10 +59,6 @@ export class NodeRedisDriver implements RedisDriver {
 
   getAll(keys: string[]): Promise<(string | null)[]> {
     return this.client.mGet(keys) as Promise<(string | null)[]>;
-  }
-
-  async hash(key: string): Promise<Record<string, string>> {
-    return { ...((await this.client.hGetAll(key)) as Record<string, string>) };
   }
 
   subscribe(channel: string, listener: ChannelListener): () => void {

@@ -8,7 +8,6 @@ export interface RedisDriver {
   run(script: Script, key: string, ...args: string[]): Promise<unknown>;
   /** The values of keys that are in one cluster slot. */
   getAll(keys: string[]): Promise<(string | null)[]>;
-  hash(key: string): Promise<Record<string, string>>;
   /** Listens on a connection of its own. */
   subscribe(channel: string, listener: ChannelListener): () => void;
   /** Ends the connections that the store made itself. */
