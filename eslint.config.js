@@ -1,4 +1,5 @@
 import js from '@eslint/js';
+import stylistic from '@stylistic/eslint-plugin';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import globals from 'globals';
 import tseslint from 'typescript-eslint';
@@ -9,7 +10,10 @@ export default defineConfig(
     files: ['**/*.ts'],
     extends: [js.configs.recommended, tseslint.configs.recommendedTypeChecked],
     languageOptions: { parserOptions: { projectService: true } },
+    plugins: { '@stylistic': stylistic },
     rules: {
+      curly: ['error', 'all'],
+      '@stylistic/max-len': ['error', { code: 999, comments: 110, ignoreUrls: true }],
       '@typescript-eslint/consistent-type-imports': [
         'error',
         { fixStyle: 'inline-type-imports', disallowTypeAnnotations: false },
@@ -19,6 +23,16 @@ export default defineConfig(
         { argsIgnorePattern: '^_', varsIgnorePattern: '^_|_TYPE$' },
       ],
     },
+  },
+  {
+    files: [
+      'sample-app/**/*.ts',
+      'test/sample-app/**/*.ts',
+      'lib/leases/**/*.ts',
+      'test/leases/**/*.ts',
+      'test/limits/**/*.ts',
+    ],
+    rules: { curly: 'off', '@stylistic/max-len': 'off' },
   },
   {
     files: ['test/**/*.ts', 'bench/**/*.ts'],

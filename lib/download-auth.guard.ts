@@ -7,10 +7,9 @@ import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/htt
 import { RequestNote } from './http/request-note.js';
 import { unleasedWatch } from './leases/delivery-events.js';
 import { claimsToBeLink, describeLink } from './links/link-claims.js';
-import { PerRoute } from './options/per-route.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';
-import { type RoutePolicy, routePolicy } from './options/route-policy.js';
-import { routeOptions } from './options/stream-download.metadata.js';
+import { PerRoute } from './http/per-route.js';
+import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
+import { routeOptions, type RoutePolicy, routePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { invalidToken } from './tokens/access-tokens.js';
 import { parseCompactJws, type TokenClaims, typeOf, type UnverifiedToken } from './tokens/compact-jws.js';
@@ -23,13 +22,16 @@ import {
   takeTokens,
 } from './tokens/transports.js';
 
-/** The call of a handler, of which Nest makes one context for all of its guards, that a request was judged for. */
+/**
+ * The call of a handler, of which Nest makes one context for all of its guards, that a request was judged
+ * for.
+ */
 const judgedIn = new RequestNote<ExecutionContext>('judged');
 
 /**
- * Lets a request through to its handler once a token vouches for it: the application's access token, or a link token
- * made for this very resource. `@StreamDownload()` brings it along; its steps are protected methods, each of which a
- * subclass may override.
+ * Lets a request through to its handler once a token vouches for it: the application's access token, or a
+ * link token made for this very resource. `@StreamDownload()` brings it along; its steps are protected
+ * methods, each of which a subclass may override.
  */
 @Injectable()
 export class DownloadAuthGuard implements CanActivate {
@@ -48,7 +50,8 @@ export class DownloadAuthGuard implements CanActivate {
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const exchange = exchangeOf(context);
-    // A handler and its controller may both be marked. A request that was forwarded to another handler is judged anew.
+    // A handler and its controller may both be marked. A request that was forwarded to another handler is
+    // judged anew.
     if (judgedIn.get(exchange.request) === context) {
       return true;
     }
@@ -94,13 +97,17 @@ export class DownloadAuthGuard implements CanActivate {
     policy: RoutePolicy,
   ): Promise<DownloadGrant> {
     const { request } = exchange;
-    if (transport === 'query') this.acceptInQuery(policy);
+    if (transport === 'query') {
+      this.acceptInQuery(policy);
+    }
     const claims = await this.services.accessTokens.authenticate(unverified, request);
     const claimant = { subject: claims.sub, path: requestPath(exchange) };
     claimantNote.set(request, claimant);
     request.user = await this.validated(this.options.validate, claims, request);
     const watch = unleasedWatch(this.services.events, this.options.clock, claimant);
-    if (watch) watchNote.set(request, watch);
+    if (watch) {
+      watchNote.set(request, watch);
+    }
     return { kind: 'access', subject: claims.sub, claims, transport };
   }
 
@@ -149,9 +156,13 @@ export class DownloadAuthGuard implements CanActivate {
     claims: Claims,
     request: unknown,
   ): Promise<unknown> {
-    if (!validate) return claims;
+    if (!validate) {
+      return claims;
+    }
     const user = await validate(claims, request);
-    if (!user) throw new DownloadRefusal('ACCESS_DENIED');
+    if (!user) {
+      throw new DownloadRefusal('ACCESS_DENIED');
+    }
     return user;
   }
 

@@ -20,13 +20,8 @@ import { LinkOpener } from './links/open-link.js';
 import { TargetLocator } from './links/link-target.js';
 import { LinkTokens } from './links/link-tokens.js';
 import { RouteRegistry } from './links/route-registry.js';
-import type { DownloadAuthOptions } from './options/download-auth-options.js';
-import {
-  requireOptions,
-  RESOLVED_OPTIONS,
-  type ResolvedOptions,
-  resolveOptions,
-} from './options/resolve-options.js';
+import type { DownloadAuthOptions } from './download-auth-options.js';
+import { requireOptions, RESOLVED_OPTIONS, type ResolvedOptions, resolveOptions } from './resolve-options.js';
 import { RouteCheck } from './route-check.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { DownloadCookie } from './tokens/download-cookie.js';
@@ -34,8 +29,8 @@ import { RememberingVerifier, SignatureVerifier, VerifiedTokens } from './tokens
 
 interface ModuleExtras {
   /**
-   * Whether every module of the application sees this instance. Default `true`. With `false`, import the module
-   * where its downloads are: so two instances with different options live in one application.
+   * Whether every module of the application sees this instance. Default `true`. With `false`, import the
+   * module where its downloads are: so two instances with different options live in one application.
    */
   isGlobal?: boolean;
 }
@@ -112,6 +107,22 @@ const internals: Provider[] = [
     useFactory: (options: ResolvedOptions, routes: RouteRegistry) => new TargetLocator(options, routes),
     inject: [RESOLVED_OPTIONS, RouteRegistry],
   },
+  {
+    provide: DownloadLinks,
+    useFactory: (
+      options: ResolvedOptions,
+      tokens: LinkTokens,
+      targets: TargetLocator,
+      keeper: LeaseKeeper,
+      events: DownloadEvents,
+    ) => new DownloadLinks(options, tokens, targets, keeper, events),
+    inject: [RESOLVED_OPTIONS, LinkTokens, TargetLocator, LeaseKeeper, DownloadEvents],
+  },
+  {
+    provide: DownloadCookie,
+    useFactory: (options: ResolvedOptions, host: HttpAdapterHost) => new DownloadCookie(options, host),
+    inject: [RESOLVED_OPTIONS, HttpAdapterHost],
+  },
   RouteRegistry,
   RouteCheck,
   RunningDeliveries,
@@ -128,7 +139,7 @@ const internals: Provider[] = [
  * ```
  */
 @Module({
-  providers: [...internals, DownloadLinks, DownloadCookie, DownloadEvents],
+  providers: [...internals, DownloadEvents],
   exports: [
     RESOLVED_OPTIONS,
     GuardServices,
@@ -153,8 +164,8 @@ export class DownloadAuthModule
   }
 
   /**
-   * @throws DownloadAuthConfigurationError, when the application starts, for options that cannot work; the message
-   *   says what to write instead
+   * @throws DownloadAuthConfigurationError, when the application starts, for options that cannot work; the
+   *   message says what to write instead
    */
   static override forRoot(options: typeof OPTIONS_TYPE): DynamicModule {
     requireOptions(options);

@@ -19,10 +19,10 @@ import { RunningDeliveries } from './delivery/running-deliveries.js';
 import { watchNote } from './delivery/watch-note.js';
 import { answersItself, declaredFields } from './http/handler-metadata.js';
 import { exchangeOf } from './http/http-exchange.js';
-import { DownloadAuthConfigurationError } from './options/configuration-error.js';
-import { PerRoute } from './options/per-route.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';
-import { routeOptions } from './options/stream-download.metadata.js';
+import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
+import { PerRoute } from './http/per-route.js';
+import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
+import { routeOptions } from './route-options.js';
 import { grantOf } from './tokens/grant.js';
 
 interface DownloadRoute extends RouteHeaders {
@@ -32,8 +32,8 @@ interface DownloadRoute extends RouteHeaders {
 }
 
 /**
- * Delivers what a handler marked `@StreamDownload()` returns: a `StreamableFile` or a `Download`. Anything else passes,
- * but not under a limited link, whose downloads could not be counted then.
+ * Delivers what a handler marked `@StreamDownload()` returns: a `StreamableFile` or a `Download`. Anything
+ * else passes, but not under a limited link, whose downloads could not be counted then.
  */
 @Injectable()
 export class DownloadInterceptor implements NestInterceptor {
@@ -113,7 +113,9 @@ export class DownloadInterceptor implements NestInterceptor {
     });
   }
 
-  /** Breaks an answer off that a handler sends behind Nest's back, where the route's metadata does not tell. */
+  /**
+   * Breaks an answer off that a handler sends behind Nest's back, where the route's metadata does not tell.
+   */
   private holdBack(port: ResponsePort, name: string): () => void {
     return beforeHead(port.raw, (status) => {
       if (status < 400) {

@@ -4,7 +4,9 @@ import type { LinkAdmission } from './links/link-admission.js';
 import type { LinkOpener } from './links/open-link.js';
 import type { AccessTokens } from './tokens/access-tokens.js';
 
-/** What the guard of one module instance works with; guards are made anew in every module that has downloads. */
+/**
+ * What the guard of one module instance works with; guards are made anew in every module that has downloads.
+ */
 export class GuardServices {
   constructor(
     readonly accessTokens: AccessTokens,

@@ -66,14 +66,10 @@ export type { ToldRouteOptions } from './links/told-route.js';
 export { DownloadLinks } from './links/download-links.js';
 export type { QueryParams } from './links/link-resource.js';
 export type { RouteParams } from './links/route-template.js';
-export { DownloadAuthConfigurationError } from './options/configuration-error.js';
-export type {
-  DownloadAuthOptions,
-  LinkOptions,
-  RefusalPage,
-  StreamDownloadOptions,
-} from './options/download-auth-options.js';
-export type { Duration } from './options/duration.js';
+export { DownloadAuthConfigurationError } from './shared/configuration-error.js';
+export type { DownloadAuthOptions, RefusalPage, StreamDownloadOptions } from './download-auth-options.js';
+export type { LinkOptions } from './links/link-options.js';
+export type { Duration } from './shared/duration.js';
 export { DownloadRefusal, type RefusalCode, type RefusalDetails } from './refusals/download-refusal.js';
 export type { AcceptOptions } from './tokens/access-tokens.js';
 export type { TokenClaims } from './tokens/compact-jws.js';

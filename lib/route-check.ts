@@ -3,17 +3,17 @@ import { PATH_METADATA } from '@nestjs/common/constants.js';
 import { MetadataScanner, ModulesContainer, Reflector } from '@nestjs/core';
 import { DownloadAuthGuard } from './download-auth.guard.js';
 import { RouteRegistry } from './links/route-registry.js';
-import { DownloadAuthConfigurationError } from './options/configuration-error.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from './options/resolve-options.js';
-import { routePolicy } from './options/route-policy.js';
-import { routeName, routeOptions, STREAM_DOWNLOAD } from './options/stream-download.metadata.js';
+import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
+import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
+import { routeName, STREAM_DOWNLOAD } from './http/handler-metadata.js';
+import { routeOptions, routePolicy } from './route-options.js';
 
 /** Names of classes from bundlers that minify are this short; `App` is not a controller that serves files. */
 const MINIFIED_LENGTH = 3;
 
 /**
- * Lays the options of every marked route over those of the module when the application starts: a decorator alone
- * cannot see that the two leave nothing.
+ * Lays the options of every marked route over those of the module when the application starts: a decorator
+ * alone cannot see that the two leave nothing.
  */
 @Injectable()
 export class RouteCheck implements OnModuleInit {
@@ -34,9 +34,13 @@ export class RouteCheck implements OnModuleInit {
       const isOurs = [...injectables.values()].some(
         ({ instance }) => instance instanceof DownloadAuthGuard && instance.isFor(this.options),
       );
-      if (!isOurs) continue;
+      if (!isOurs) {
+        continue;
+      }
       for (const { metatype } of controllers.values()) {
-        if (typeof metatype === 'function') this.check(metatype as new () => object);
+        if (typeof metatype === 'function') {
+          this.check(metatype as new () => object);
+        }
       }
     }
   }
@@ -51,7 +55,9 @@ export class RouteCheck implements OnModuleInit {
     for (const name of new MetadataScanner().getAllMethodNames(prototype)) {
       const handler = prototype[name] as () => unknown;
       const isMarked = [controller, handler].some((target) => Reflect.hasMetadata(STREAM_DOWNLOAD, target));
-      if (!isMarked || !Reflect.hasMetadata(PATH_METADATA, handler)) continue;
+      if (!isMarked || !Reflect.hasMetadata(PATH_METADATA, handler)) {
+        continue;
+      }
       this.warnOfMinifiedNames(controller, handler);
       const own = routeOptions(this.reflector, controller, handler);
       const cacheControl = own.handler.delivery?.cacheControl ?? own.controller.delivery?.cacheControl;
@@ -69,7 +75,9 @@ export class RouteCheck implements OnModuleInit {
   private checkNames(): void {
     const labels = new Map<string, string>();
     for (const { name, label } of this.routes.list) {
-      if (name === undefined) continue;
+      if (name === undefined) {
+        continue;
+      }
       const other = labels.get(name);
       if (other !== undefined) {
         throw new DownloadAuthConfigurationError(
@@ -82,7 +90,9 @@ export class RouteCheck implements OnModuleInit {
 
   /** A path that another process is told and that is not the route's makes links that open nothing. */
   private checkToldRoutes(): void {
-    if (!this.routes.router) return;
+    if (!this.routes.router) {
+      return;
+    }
     for (const [name, { route: told }] of this.options.links.routes) {
       const route = this.routes.byName(name);
       const [path] = told.patterns as readonly [string];
@@ -97,8 +107,9 @@ export class RouteCheck implements OnModuleInit {
 
   /** A minifier gives classes other names in every build: the links of one are none to the next. */
   private warnOfMinifiedNames(controller: { readonly name: string }, handler: object): void {
-    if (this.hasWarned || controller.name.length > MINIFIED_LENGTH || routeName(handler) !== undefined)
+    if (this.hasWarned || controller.name.length > MINIFIED_LENGTH || routeName(handler) !== undefined) {
       return;
+    }
     this.hasWarned = true;
     new Logger('DownloadAuth').warn(
       `The controller class '${controller.name}' looks minified. Its name is part of links, which the next build would ` +
@@ -107,7 +118,10 @@ export class RouteCheck implements OnModuleInit {
   }
 }
 
-/** A shared cache knows nothing of tokens: it would give a private file to whoever asks for its URL (RFC 9111 §3.5). */
+/**
+ * A shared cache knows nothing of tokens: it would give a private file to whoever asks for its URL (RFC 9111
+ * §3.5).
+ */
 function warnOfSharedCaching(place: string, cacheControl: string | false | undefined): void {
   if (cacheControl && /(?:^|[ ,])(?:public|s-maxage)(?:$|[ ,=])/i.test(cacheControl)) {
     new Logger('DownloadAuth').warn(

@@ -1,10 +1,10 @@
 import { applyDecorators, SetMetadata, UseFilters, UseGuards, UseInterceptors } from '@nestjs/common';
 import { DownloadAuthGuard } from './download-auth.guard.js';
 import { DownloadInterceptor } from './download.interceptor.js';
-import type { StreamDownloadOptions } from './options/download-auth-options.js';
-import { checkRouteOptions } from './options/route-options.js';
-import { STREAM_DOWNLOAD } from './options/stream-download.metadata.js';
-import { RefusalFilter } from './refusals/refusal.filter.js';
+import type { StreamDownloadOptions } from './download-auth-options.js';
+import { checkRouteOptions } from './route-options.js';
+import { STREAM_DOWNLOAD } from './http/handler-metadata.js';
+import { RefusalFilter } from './refusal.filter.js';
 
 /**
  * Marks a handler, or every handler of a controller, as a download: the guard checks the token of the request

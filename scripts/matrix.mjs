@@ -1,16 +1,16 @@
 /**
  * Runs the tests on other versions of Node and of Nest.
  *
- *     npm run test:matrix                        Node 20, 22 and 24 with Nest 11 and 12, all but the slow tests
- *     npm run test:matrix -- --node 24           one version of Node; several with commas
+ *     npm run test:matrix                        Node 20, 22 and 24 with Nest 11 and 12, all but the slow
+ *     tests npm run test:matrix -- --node 24           one version of Node; several with commas
  *     npm run test:matrix -- --nest 11           one version of Nest
  *     npm run test:matrix -- --cells 24:12,20:11 these pairs of Node and Nest only
  *     npm run test:matrix -- --full              the slow tests too
  *
- * Each pair runs in a copy of the project in a temporary folder, installed anew with that Node, so that neither the
- * lockfile nor node_modules of the project change. The Nodes come from the npm package `node`. What counts as slow
- * stands in SLOW below. Exits with the number of pairs that failed. Where TEST_REPORTS names a folder, the counts of
- * each pair are written there (see test/support/reporters.ts).
+ * Each pair runs in a copy of the project in a temporary folder, installed anew with that Node, so that
+ * neither the lockfile nor node_modules of the project change. The Nodes come from the npm package `node`.
+ * What counts as slow stands in SLOW below. Exits with the number of pairs that failed. Where TEST_REPORTS
+ * names a folder, the counts of each pair are written there (see test/support/reporters.ts).
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

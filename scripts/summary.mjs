@@ -3,10 +3,11 @@
  *
  *     node scripts/summary.mjs FOLDER [STEP…]
  *
- * What failed is named once more, with the first lines of its message, since the end of a log is what is kept of it.
+ * What failed is named once more, with the first lines of its message, since the end of a log is what is kept
+ * of it.
  *
- * Each STEP names something that failed beside the tests (the linter, an installation); it counts as one failure
- * where no test failed, so that the line never says `0 failed` of a run that did. Exits with 1 for
+ * Each STEP names something that failed beside the tests (the linter, an installation); it counts as one
+ * failure where no test failed, so that the line never says `0 failed` of a run that did. Exits with 1 for
  * any failure, and where no test ran at all.
  */
 import { readdirSync, readFileSync } from 'node:fs';

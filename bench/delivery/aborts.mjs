@@ -1,4 +1,7 @@
-/** Memory and descriptors after many downloads that were aborted. `node bench/delivery/aborts.mjs --requests 10000` */
+/**
+ * Memory and descriptors after many downloads that were aborted. `node bench/delivery/aborts.mjs --requests
+ * 10000`
+ */
 import { readdirSync } from 'node:fs';
 import net from 'node:net';
 import { args, finish, makeFile, selected, startServer } from './harness.mjs';

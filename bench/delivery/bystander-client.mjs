@@ -1,4 +1,6 @@
-/** Asks for `/hello` every 5 ms over one connection, and tells how long each answer took from when it was due. */
+/**
+ * Asks for `/hello` every 5 ms over one connection, and tells how long each answer took from when it was due.
+ */
 import net from 'node:net';
 
 const EVERY = 5;

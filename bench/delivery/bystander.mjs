@@ -1,9 +1,11 @@
 /**
- * Latency of a trivial route beside downloads of a warm file, of one that the kernel forgets again and again, and of a
- * sparse one of 8 GiB. `node bench/delivery/bystander.mjs --rounds 5 --seconds 5`, or `--quick` to see that it runs.
+ * Latency of a trivial route beside downloads of a warm file, of one that the kernel forgets again and again,
+ * and of a sparse one of 8 GiB. `node bench/delivery/bystander.mjs --rounds 5 --seconds 5`, or `--quick` to
+ * see that it runs.
  *
- * The trivial route is asked every 5 ms by a process of its own, the downloads run in this one. A latency counts from
- * the moment the request was due, so that a server which holds up one request pays for those behind it.
+ * The trivial route is asked every 5 ms by a process of its own, the downloads run in this one. A latency
+ * counts from the moment the request was due, so that a server which holds up one request pays for those
+ * behind it.
  */
 import { fork, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

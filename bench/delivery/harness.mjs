@@ -103,7 +103,10 @@ export async function startServer(name) {
   return server;
 }
 
-/** `nginx`: with sendfile; `nginx-default`: as it is built, which reads into buffers of its own. One worker, no master. */
+/**
+ * `nginx`: with sendfile; `nginx-default`: as it is built, which reads into buffers of its own. One worker,
+ * no master.
+ */
 async function startNginx(name) {
   const port = await freePort();
   const config = join(folder, `${name}.conf`);
@@ -174,8 +177,8 @@ export async function until(condition) {
 }
 
 /**
- * One GET on a fresh connection; resolves with how many bytes came. The client has the kernel copy every byte to it,
- * as a real one does, 64 KiB at a time unless `--client-kib` says otherwise, and keeps none.
+ * One GET on a fresh connection; resolves with how many bytes came. The client has the kernel copy every byte
+ * to it, as a real one does, 64 KiB at a time unless `--client-kib` says otherwise, and keeps none.
  */
 export function download(port, path, headers = '') {
   return new Promise((resolve, reject) => {

@@ -1,4 +1,6 @@
-/** Connections that are kept and carry one request at a time; a client that costs less than what it measures. */
+/**
+ * Connections that are kept and carry one request at a time; a client that costs less than what it measures.
+ */
 import net from 'node:net';
 
 const HEAD_END = Buffer.from('\r\n\r\n');

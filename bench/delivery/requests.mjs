@@ -1,6 +1,6 @@
 /**
- * Server CPU per request and requests per second of small answers on kept connections: 64 KiB ranges of a large
- * file, and a 1 KiB file. `node bench/delivery/requests.mjs --rounds 5 --requests 4000`
+ * Server CPU per request and requests per second of small answers on kept connections: 64 KiB ranges of a
+ * large file, and a 1 KiB file. `node bench/delivery/requests.mjs --rounds 5 --requests 4000`
  */
 import { args, finish, GIB, makeFile, report, rounds, selected, startServer } from './harness.mjs';
 import { KeptConnections } from './kept-connections.mjs';

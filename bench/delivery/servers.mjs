@@ -1,7 +1,8 @@
 /**
- * The candidates that the benches compare, each started by `start(name, { folder })` in a process of its own. A name
- * is who answers, the adapter, and what is different: `ours-express`, `ours-express-guarded`, `stock-express-length`.
- * Another module of the same shape can take this one's place: `--server ./bench/other-servers.mjs`.
+ * The candidates that the benches compare, each started by `start(name, { folder })` in a process of its own.
+ * A name is who answers, the adapter, and what is different: `ours-express`, `ours-express-guarded`,
+ * `stock-express-length`. Another module of the same shape can take this one's place: `--server
+ * ./bench/other-servers.mjs`.
  */
 import 'reflect-metadata';
 import {

@@ -45,7 +45,9 @@ async function measure(adapter: string, algorithm: string): Promise<Measured> {
     for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round++) {
       for (const variant of rotated(variants, round + WARM_UP_ROUNDS)) {
         const cost = await burst(server, load, variant);
-        if (round >= 0) measured.get(variant.name)!.push(cost);
+        if (round >= 0) {
+          measured.get(variant.name)!.push(cost);
+        }
       }
     }
     load.close();
@@ -82,7 +84,9 @@ function report(title: string, measured: Measured): void {
   console.log(`${title}: unguarded ${median(unguarded).toFixed(1)}`);
   console.log('  variant      adds   (middle half)     of unguarded   of what the recipe adds');
   for (const name of measured.keys()) {
-    if (name === 'unguarded') continue;
+    if (name === 'unguarded') {
+      continue;
+    }
     const adds = over(name);
     const [low, high] = quartiles(adds);
     const ofUnguarded = median(measured.get(name)!.map((cost, i) => cost / unguarded[i]!));

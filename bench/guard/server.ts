@@ -1,6 +1,7 @@
 /**
- * The server that is measured: one adapter, one algorithm, and on it the same small answer unguarded, behind the
- * recipe of Nest's documentation, and behind this package. Started by main.ts with the adapter and the algorithm.
+ * The server that is measured: one adapter, one algorithm, and on it the same small answer unguarded, behind
+ * the recipe of Nest's documentation, and behind this package. Started by main.ts with the adapter and the
+ * algorithm.
  */
 import 'reflect-metadata';
 import { type CanActivate, Controller, Get, Injectable, Module, UseGuards } from '@nestjs/common';

@@ -34,7 +34,9 @@ export class Load {
   }
 
   close(): void {
-    for (const socket of this.sockets) socket.destroy();
+    for (const socket of this.sockets) {
+      socket.destroy();
+    }
   }
 }
 
@@ -46,13 +48,15 @@ function requestOf(path: string, headers: Readonly<Record<string, string>>): Buf
 }
 
 /**
- * Keeps the event loop from ever going to sleep. To wake a sleeping process is work that the kernel charges to the one
- * that writes: the server would pay for it the more often, the slower it answers.
+ * Keeps the event loop from ever going to sleep. To wake a sleeping process is work that the kernel charges
+ * to the one that writes: the server would pay for it the more often, the slower it answers.
  */
 function spin(): () => void {
   let spinning = true;
   const turn = (): void => {
-    if (spinning) setImmediate(turn);
+    if (spinning) {
+      setImmediate(turn);
+    }
   };
   turn();
   return () => (spinning = false);
@@ -73,9 +77,13 @@ function askUntilDone(socket: Socket, next: () => Buffer | undefined): Promise<v
     const take = (chunk: Buffer): void => {
       received = received.length > 0 ? Buffer.concat([received, chunk]) : chunk;
       const length = answerLength(received);
-      if (length === undefined || received.length < length) return;
+      if (length === undefined || received.length < length) {
+        return;
+      }
       const status = received.toString('latin1', 9, 12);
-      if (status !== '200') return reject(new Error(received.toString()));
+      if (status !== '200') {
+        return reject(new Error(received.toString()));
+      }
       received = received.subarray(length);
       ask();
     };
@@ -88,9 +96,13 @@ function askUntilDone(socket: Socket, next: () => Buffer | undefined): Promise<v
 /** Bytes of the whole answer, `undefined` while its head has not arrived. */
 function answerLength(received: Buffer): number | undefined {
   const end = received.indexOf(HEADERS_END);
-  if (end === -1) return undefined;
+  if (end === -1) {
+    return undefined;
+  }
   const head = received.toString('latin1', 0, end);
   const length = /content-length: (\d+)/i.exec(head)?.[1];
-  if (length === undefined) throw new Error(`an answer without Content-Length:\n${head}`);
+  if (length === undefined) {
+    throw new Error(`an answer without Content-Length:\n${head}`);
+  }
   return end + HEADERS_END.length + Number(length);
 }

@@ -2,12 +2,15 @@ import { type ByteInterval } from './delivery-watch.js';
 import { type BodyLayout } from './multipart-byteranges.js';
 import { nextTurn } from './next-turn.js';
 
-/** Where the bytes of a body come from. Reads do not overlap: the next one starts after the last has settled. */
+/**
+ * Where the bytes of a body come from. Reads do not overlap: the next one starts after the last has settled.
+ */
 export interface ByteSource {
   /** Every read goes through the thread pool, so that the event loop polls in between. */
   readonly inPool?: boolean;
   /**
-   * The next bytes at `position`: at least one, never past `end`, at most `size`; none where the content ends early.
+   * The next bytes at `position`: at least one, never past `end`, at most `size`; none where the content ends
+   * early.
    *
    * @param end of the interval being sent, exclusive; Infinity where only the end of the stream tells
    * @param reuse the caller is done with the bytes when it calls {@link written}, so that the source may read
@@ -20,7 +23,10 @@ export interface ByteSource {
   written?(): void;
   /** The bytes last read went to a reader that may keep them: their memory must not be used again. */
   giveAway?(): void;
-  /** Frees whatever is held; resolves when it is free. Safe to call more than once, and while a read is under way. */
+  /**
+   * Frees whatever is held; resolves when it is free. Safe to call more than once, and while a read is under
+   * way.
+   */
   close(): Promise<void>;
 }
 

@@ -52,8 +52,8 @@ export class DeliveryBody extends Readable {
   }
 
   /**
-   * The client has left. A body that is not being read yet ends like an empty one: an interceptor may still hold it back,
-   * and Fastify takes a destroyed body for an error that has to be answered and logged.
+   * The client has left. A body that is not being read yet ends like an empty one: an interceptor may still
+   * hold it back, and Fastify takes a destroyed body for an error that has to be answered and logged.
    */
   abandon(): void {
     if (this.#isRead) {
@@ -118,8 +118,8 @@ export class DeliveryBody extends Readable {
 }
 
 /**
- * Sends the headers now, where the caller can catch what Node or a listener thinks of them: thrown at the first write
- * of a stream, it would reach nobody and end the process.
+ * Sends the headers now, where the caller can catch what Node or a listener thinks of them: thrown at the
+ * first write of a stream, it would reach nobody and end the process.
  */
 function sendHeaders(destination: NodeJS.WritableStream): void {
   const { headersSent, flushHeaders } = destination as Partial<ServerResponse>;

@@ -75,7 +75,9 @@ function toInterval(match: RegExpExecArray, length: number): ByteInterval {
   return { start: Number(first), end: last ? Math.min(Number(last) + 1, length) : length };
 }
 
-/** Joins what overlaps or adjoins; the place of a joined interval is that of its earliest part (§15.3.7.2). */
+/**
+ * Joins what overlaps or adjoins; the place of a joined interval is that of its earliest part (§15.3.7.2).
+ */
 function coalesce(intervals: readonly ByteInterval[]): ByteInterval[] {
   const sorted = intervals
     .map(({ start, end }, order) => ({ start, end, order }))

@@ -35,7 +35,10 @@ export interface DispositionParts {
   readonly filename?: string;
 }
 
-/** Reads a value that a handler wrote, however it is encoded; what is not `inline` is an attachment (RFC 6266 §4.2). */
+/**
+ * Reads a value that a handler wrote, however it is encoded; what is not `inline` is an attachment (RFC 6266
+ * §4.2).
+ */
 export function readDisposition(value: string): DispositionParts {
   const { type, parameters } = parse(value);
   return { type: type === 'inline' ? 'inline' : 'attachment', filename: parameters.filename };

@@ -23,15 +23,16 @@ import { type ResponsePort } from './response-port.js';
 const DEFAULT_TYPE = 'application/octet-stream';
 
 /**
- * Answers a request with what a handler returned: decides by RFC 9110 (§13 conditions, §14 ranges), and gives back the
+ * Answers a request with what a handler returned: decides by RFC 9110 (§13 conditions, §14 ranges), and gives
+ * back the
  * `StreamableFile` that sets status and headers and whose stream carries the decision out.
  *
- * A header that the handler set wins; its `ETag` and `Last-Modified` are those that conditions are compared with. A
- * handler that chose a status other than 200 gets its content sent whole under that status.
+ * A header that the handler set wins; its `ETag` and `Last-Modified` are those that conditions are compared
+ * with. A handler that chose a status other than 200 gets its content sent whole under that status.
  *
  * @returns what the interceptor returns to Nest
- * @throws HttpException before any header: 404 for a missing file, 500 for content that cannot be read; and what the
- *   observer's `planned` threw
+ * @throws HttpException before any header: 404 for a missing file, 500 for content that cannot be read; and
+ *   what the observer's `planned` threw
  */
 export async function deliver(result: StreamableFile | Download, context: DeliveryContext): Promise<unknown> {
   const { port } = context.headers;
@@ -194,8 +195,8 @@ function layOut(
 }
 
 /**
- * The body with its first chunk read, so that what cannot be read is an error answer and not a broken connection;
- * undefined where none is sent.
+ * The body with its first chunk read, so that what cannot be read is an error answer and not a broken
+ * connection; undefined where none is sent.
  */
 async function openBody(
   representation: Representation,

@@ -1,10 +1,10 @@
 import { StreamableFile } from '@nestjs/common';
 import { Readable } from 'node:stream';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
 /**
- * What Nest sends: the body, and the headers, which are set when Nest asks for them. The type is left to Nest: set on
- * Express' own response, it would get a charset.
+ * What Nest sends: the body, and the headers, which are set when Nest asks for them. The type is left to
+ * Nest: set on Express' own response, it would get a charset.
  */
 export class DeliveredFile extends StreamableFile {
   readonly #type: string | undefined;

@@ -1,13 +1,7 @@
-import { type DispositionType } from './content-disposition.js';
+import { type DeliveryOverrides } from './delivery-headers.js';
 import { type ResolvedDelivery } from './delivery-options.js';
 import { type DeliveryWatch } from './delivery-watch.js';
 import { type PreparedHeaders } from './prepared-headers.js';
-
-/** What a link fixes about saving; wins over everything else, and is encoded as safely. */
-export interface DeliveryOverrides {
-  readonly filename?: string;
-  readonly disposition?: DispositionType;
-}
 
 /** Everything a delivery needs beside its content. */
 export interface DeliveryContext {

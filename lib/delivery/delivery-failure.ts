@@ -24,9 +24,9 @@ export function missingFile(cause?: unknown): HttpException {
 }
 
 /**
- * The answer to content that could not be read before the first byte: 404 for a file that does not exist, what
- * the source threw if that is an HttpException already, 500 for anything else. The reason of a 500 goes to
- * the log alone: it may name paths.
+ * The answer to content that could not be read before the first byte: 404 for a file that does not exist,
+ * what the source threw if that is an HttpException already, 500 for anything else. The reason of a 500 goes
+ * to the log alone: it may name paths.
  */
 export function toHttpException(error: unknown, hooks: FailureHooks): HttpException {
   if (error instanceof HttpException) {
@@ -44,7 +44,8 @@ export function toHttpException(error: unknown, hooks: FailureHooks): HttpExcept
 }
 
 /**
- * What becomes of content that fails: what the handler set with `setErrorLogger()` and `setErrorHandler()` of its
+ * What becomes of content that fails: what the handler set with `setErrorLogger()` and `setErrorHandler()` of
+ * its
  * `StreamableFile` is called as Nest does it, and whoever has a handler of its own logs for itself.
  */
 export class FailureHooks {
@@ -79,8 +80,8 @@ export class FailureHooks {
   }
 
   /**
-   * What Nest is given to answer with in place of content that failed before its first byte; undefined where the
-   * handler has nothing to say, or said nothing.
+   * What Nest is given to answer with in place of content that failed before its first byte; undefined where
+   * the handler has nothing to say, or said nothing.
    */
   answer(): StreamableFile | undefined {
     const error = this.#failure;

@@ -1,5 +1,6 @@
 import {
   contentDisposition,
+  type DispositionType,
   isAttachment,
   readDisposition,
   repairDisposition,
@@ -7,11 +8,16 @@ import {
 import { type ResolvedDelivery } from './delivery-options.js';
 import { type DeliveryPlan } from './delivery-plan.js';
 import { formatHttpDate } from './http-date.js';
-import { type DeliveryContext, type DeliveryOverrides } from './delivery-context.js';
 import { type BodyLayout } from './multipart-byteranges.js';
 import { type Delegation } from './offload-delegation.js';
 import { type ResponsePort } from './response-port.js';
 import { type Representation } from './representation/representation.js';
+
+/** What a link fixes about saving. It wins over everything else. */
+export interface DeliveryOverrides {
+  readonly filename?: string;
+  readonly disposition?: DispositionType;
+}
 
 /** Header fields by name; undefined and false send none. */
 export type DeliveryFields = Readonly<Record<string, string | false | undefined>>;
@@ -53,7 +59,10 @@ function lowerCase(names: readonly string[]): ReadonlySet<string> {
 /** Means `no-store`, in words by which it is recognized. */
 const UNSENT = 'no-store, private';
 
-/** Takes back what the handler said of a file that is not sent: an error must not be saved or cached as the file. */
+/**
+ * Takes back what the handler said of a file that is not sent: an error must not be saved or cached as the
+ * file.
+ */
 export function removeFileFields(port: ResponsePort): void {
   if (!port.raw.headersSent) {
     port.take(FILE_AND_CACHE_FIELDS);
@@ -62,8 +71,8 @@ export function removeFileFields(port: ResponsePort): void {
 }
 
 /**
- * Takes what describes the file out of the answer until it is sent, so that an interceptor or a serializer that fails
- * after the delivery was decided does not leave it on the error.
+ * Takes what describes the file out of the answer until it is sent, so that an interceptor or a serializer
+ * that fails after the delivery was decided does not leave it on the error.
  *
  * @returns puts the fields back, but for those that were set in the meantime
  */
@@ -154,12 +163,20 @@ export interface AnswerParts {
   readonly delegation: Delegation | undefined;
   /** `Content-Type` of the representation. */
   readonly type: string;
-  readonly context: Pick<DeliveryContext, 'options' | 'overrides' | 'headers'>;
+  readonly context: {
+    readonly options: ResolvedDelivery;
+    readonly overrides?: DeliveryOverrides;
+    /** The `Content-Security-Policy` that was there before the handler ran. */
+    readonly headers: { readonly policy: string | undefined };
+  };
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
-/** Sets status and headers of an answer; `Content-Type` is left to the `StreamableFile`, but for several parts. */
+/**
+ * Sets status and headers of an answer; `Content-Type` is left to the `StreamableFile`, but for several
+ * parts.
+ */
 export function writeFields(port: ResponsePort, parts: AnswerParts): void {
   const { plan, representation, delegation, context, now } = parts;
   const { status } = plan;
@@ -244,8 +261,8 @@ function mayRunScript(type: string): boolean {
 }
 
 /**
- * Adds the sandbox to the policy that a middleware set: several policies hold together (CSP 3 §2.2). That of a handler
- * stands alone.
+ * Adds the sandbox to the policy that a middleware set: several policies hold together (CSP 3 §2.2). That of
+ * a handler stands alone.
  */
 function addPolicy(port: ResponsePort, before: string | undefined, policy: string | false): void {
   if (policy !== false && port.get('Content-Security-Policy') === before) {
@@ -253,7 +270,10 @@ function addPolicy(port: ResponsePort, before: string | undefined, policy: strin
   }
 }
 
-/** `Content-Length`; HEAD has that of a GET. A 205 has content that is empty, not content left out (RFC 9110 §15.3.6). */
+/**
+ * `Content-Length`; HEAD has that of a GET. A 205 has content that is empty, not content left out (RFC 9110
+ * §15.3.6).
+ */
 function announcedLength(
   { status, intervals }: DeliveryPlan,
   { length }: Representation,

@@ -1,20 +1,21 @@
 import { isDispositionType, type DispositionType } from './content-disposition.js';
 import { isFieldValue } from './field-value.js';
 import { checkOffload, type OffloadOptions } from './offload.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { type Duration, durationInSeconds } from '../options/duration.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { type Duration, durationInSeconds } from '../shared/duration.js';
 
 /**
- * How downloads are answered. Every member is optional and may be set for the module and for one route. A header that
- * the handler sets wins over them; one that a middleware set before (helmet, CORS) does not. An error carries nothing
- * that the handler said of the file.
+ * How downloads are answered. Every member is optional and may be set for the module and for one route. A
+ * header that the handler sets wins over them; one that a middleware set before (helmet, CORS) does not. An
+ * error carries nothing that the handler said of the file.
  */
 export interface DeliveryOptions {
   /** Save or show, where neither the handler nor the link says. Default `'attachment'`. */
   readonly disposition?: DispositionType;
   /**
-   * `Cache-Control` of files; false sends none. Default `'private, no-store, no-transform'`. Errors and redirects may
-   * not be cached, whatever is said here. A value that lets shared caches keep files is warned about at start.
+   * `Cache-Control` of files; false sends none. Default `'private, no-store, no-transform'`. Errors and
+   * redirects may not be cached, whatever is said here. A value that lets shared caches keep files is warned
+   * about at start.
    */
   readonly cacheControl?: string | false;
   /** `Referrer-Policy`; false sends none. Default `'no-referrer'`. */
@@ -24,14 +25,14 @@ export interface DeliveryOptions {
   /** `Cross-Origin-Resource-Policy`; false sends none. Default `'same-site'`. */
   readonly crossOriginResourcePolicy?: 'same-origin' | 'same-site' | 'cross-origin' | false;
   /**
-   * `Access-Control-Expose-Headers`: what a page of another origin may read, added to what CORS middleware lets it
-   * read; false adds none. Default Content-Disposition, Content-Range, Accept-Ranges, ETag.
+   * `Access-Control-Expose-Headers`: what a page of another origin may read, added to what CORS middleware
+   * lets it read; false adds none. Default Content-Disposition, Content-Range, Accept-Ranges, ETag.
    */
   readonly exposeHeaders?: readonly string[] | false;
   /**
-   * `Content-Security-Policy` of what is not an attachment and could run a script: everything but PDF, images other
-   * than SVG, audio, video and plain text. Added to the policy that a middleware set; false adds none. The default is
-   * a sandbox.
+   * `Content-Security-Policy` of what is not an attachment and could run a script: everything but PDF, images
+   * other than SVG, audio, video and plain text. Added to the policy that a middleware set; false adds none.
+   * The default is a sandbox.
    */
   readonly contentSecurityPolicy?: string | false;
   /** Byte ranges, where the content can be read from an offset. Default true. */
@@ -44,9 +45,10 @@ export interface DeliveryOptions {
   /** Let the proxy in front send files; false: this process does. Default false. */
   readonly offload?: OffloadOptions | false;
   /**
-   * How long a client may take no byte although some are waiting for it, before its connection is destroyed and what
-   * it holds is freed; false or 0: for ever. The kernel buffers some megabytes for a client, so one that is merely slow
-   * seems to stand still for a while. A client that comes back goes on with a range. Default 60 seconds, as nginx'
+   * How long a client may take no byte although some are waiting for it, before its connection is destroyed
+   * and what it holds is freed; false or 0: for ever. The kernel buffers some megabytes for a client, so one
+   * that is merely slow seems to stand still for a while. A client that comes back goes on with a range.
+   * Default 60 seconds, as nginx'
    * `send_timeout`.
    */
   readonly stallTimeout?: Duration | false;
@@ -119,7 +121,8 @@ const CHECKS: Record<keyof DeliveryOptions, readonly [(value: unknown) => boolea
  * The options that hold for a route: later ones win over earlier ones, and all over {@link DEFAULT_DELIVERY}.
  * A member that is undefined counts as absent.
  *
- * @throws DownloadAuthConfigurationError for an unknown option or a value that will not do; the message says what to write
+ * @throws DownloadAuthConfigurationError for an unknown option or a value that will not do; the message says
+ *   what to write
  */
 export function resolveDelivery(...partials: readonly (DeliveryOptions | undefined)[]): ResolvedDelivery {
   const resolved: Record<string, unknown> = { ...DEFAULT_DELIVERY };

@@ -30,7 +30,9 @@ export interface PlannedRequest {
 /** The answer, decided: nothing in it depends on how it is carried out. */
 export interface DeliveryPlan {
   readonly status: number;
-  /** Bytes to send; `end` is Infinity where only the end of the stream tells; empty where there is no body. */
+  /**
+   * Bytes to send; `end` is Infinity where only the end of the stream tells; empty where there is no body.
+   */
   readonly intervals: readonly ByteInterval[];
   /** 206 in several parts. */
   readonly multipart: boolean;

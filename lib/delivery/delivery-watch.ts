@@ -50,8 +50,8 @@ export interface DeliveryWatch {
    */
   planned?(plan: PlannedDelivery): void | Promise<void>;
   /**
-   * Asked before bytes of the representation are written: how many of the next `bytes` may be. Fewer than asked are
-   * asked for again; 0 ends the body, for which the observer aborts {@link signal}.
+   * Asked before bytes of the representation are written: how many of the next `bytes` may be. Fewer than
+   * asked are asked for again; 0 ends the body, for which the observer aborts {@link signal}.
    */
   grant?(bytes: number): number | Promise<number>;
   /**

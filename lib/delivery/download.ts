@@ -5,8 +5,8 @@ import { wrappedFile } from './delivered-file.js';
 import { toEntityTag } from './entity-tag.js';
 import { isFieldValue } from './field-value.js';
 import { type OffloadOptions, checkOffload } from './offload.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { isValidDate } from '../options/valid-date.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { isValidDate } from '../shared/valid-date.js';
 
 /** What can be said of any download. Each member wins over what the content itself suggests. */
 export interface DownloadOptions {
@@ -16,13 +16,16 @@ export interface DownloadOptions {
   readonly type?: string;
   /** Save or show. Default: the route's, the module's, `'attachment'`. */
   readonly disposition?: DispositionType;
-  /** Entity tag, with or without its quotes; false sends none. Default: made from the content where that is possible. */
+  /**
+   * Entity tag, with or without its quotes; false sends none. Default: made from the content where that is
+   * possible.
+   */
   readonly etag?: string | false;
   /** `Last-Modified`; false sends none. Default: the file's modification time. */
   readonly lastModified?: Date | false;
   /**
-   * Called once, when the answer has ended, whichever it was: the content, a part of it, HEAD, 304, a refusal, or an
-   * error. What it throws, or a promise of it rejects with, is logged.
+   * Called once, when the answer has ended, whichever it was: the content, a part of it, HEAD, 304, a
+   * refusal, or an error. What it throws, or a promise of it rejects with, is logged.
    */
   readonly onEnd?: (end: DownloadEnd) => unknown;
 }
@@ -30,8 +33,8 @@ export interface DownloadOptions {
 /** How an answer ended. */
 export interface DownloadEnd {
   /**
-   * The whole content was sent by this one answer, as far as the kernel took it. False for a part of it, although the
-   * client may have got the rest by other requests, and where a proxy sends the bytes.
+   * The whole content was sent by this one answer, as far as the kernel took it. False for a part of it,
+   * although the client may have got the rest by other requests, and where a proxy sends the bytes.
    */
   readonly completed: boolean;
   /** Bytes of the content that were sent. */
@@ -48,9 +51,10 @@ export interface FileDownloadOptions extends DownloadOptions {
   /** Wins over the option of the module and the route. */
   readonly offload?: OffloadOptions | false;
   /**
-   * Deletes the file when the answer has ended, whichever it was (HEAD and refusals included): for a file that was made
-   * for this one answer. Such a file has no ranges and no validators, since a resume would find nothing, and a proxy
-   * does not send it. To keep a file until it was fetched completely, use `onEnd`. Default false.
+   * Deletes the file when the answer has ended, whichever it was (HEAD and refusals included): for a file
+   * that was made for this one answer. Such a file has no ranges and no validators, since a resume would find
+   * nothing, and a proxy does not send it. To keep a file until it was fetched completely, use `onEnd`.
+   * Default false.
    */
   readonly deleteAfter?: boolean;
 }
@@ -82,15 +86,15 @@ export interface DownloadSource {
   readonly etag?: string;
   readonly lastModified?: Date;
   /**
-   * Starts reading. Called once for every range, not for 304, 412, 416 or an empty content, and for HEAD only where
-   * {@link missing} is given. More bytes
-   * than asked for are cut, fewer destroy the connection. A source that stalls holds its download for as long as
-   * the client waits: heed `signal`, and set a timeout where the source has one.
+   * Starts reading. Called once for every range, not for 304, 412, 416 or an empty content, and for HEAD only
+   * where {@link missing} is given. More bytes
+   * than asked for are cut, fewer destroy the connection. A source that stalls holds its download for as long
+   * as the client waits: heed `signal`, and set a timeout where the source has one.
    */
   open(range: SourceRange): ByteStream | Promise<ByteStream>;
   /**
-   * Whether an error of {@link open}, or of its stream before the first byte, means that there is no such object: 404
-   * instead of 500. A HEAD opens the first byte then, to find out. Default: no error does.
+   * Whether an error of {@link open}, or of its stream before the first byte, means that there is no such
+   * object: 404 instead of 500. A HEAD opens the first byte then, to find out. Default: no error does.
    *
    * @example
    * missing: (error) => error instanceof NoSuchKey
@@ -116,8 +120,8 @@ export interface RedirectContent {
 /** Options of {@link Download.redirect}. */
 export interface RedirectDownloadOptions {
   /**
-   * `Cache-Control` of the redirect. Default `'no-store'`, not the route's: a cached redirect would outlive the
-   * presigned URL that it leads to.
+   * `Cache-Control` of the redirect. Default `'no-store'`, not the route's: a cached redirect would outlive
+   * the presigned URL that it leads to.
    */
   readonly cacheControl?: string;
 }
@@ -126,8 +130,8 @@ export interface RedirectDownloadOptions {
 const NOTHING = { pipe: () => undefined, destroy: () => undefined } as unknown as Readable;
 
 /**
- * What a handler marked `@StreamDownload()` may return besides Nest's own `StreamableFile`. It is one, too, so that
- * interceptors and serializers let it pass.
+ * What a handler marked `@StreamDownload()` may return besides Nest's own `StreamableFile`. It is one, too,
+ * so that interceptors and serializers let it pass.
  *
  * @example
  * return Download.file(name, { root: '/srv/files' });
@@ -152,7 +156,10 @@ export class Download extends StreamableFile {
     return this.#content;
   }
 
-  /** @throws DownloadAuthConfigurationError Nest asks for them where no `@StreamDownload()` delivers the download */
+  /**
+   * @throws DownloadAuthConfigurationError Nest asks for them where no `@StreamDownload()` delivers the
+   *   download
+   */
   override getHeaders(): never {
     throw new DownloadAuthConfigurationError(
       'A handler without @StreamDownload() returned a Download. Mark the handler, or return a StreamableFile.',
@@ -244,9 +251,9 @@ export class Download extends StreamableFile {
   }
 
   /**
-   * Sends the client elsewhere, such as to a presigned URL of an object store: 302, or 303 for a POST. The URL is sent
-   * as it is; nothing of the request, its token least of all, is added to it, and no referrer is sent. The client
-   * resolves a relative URL against that of the request (RFC 9110 §10.2.2).
+   * Sends the client elsewhere, such as to a presigned URL of an object store: 302, or 303 for a POST. The
+   * URL is sent as it is; nothing of the request, its token least of all, is added to it, and no referrer is
+   * sent. The client resolves a relative URL against that of the request (RFC 9110 §10.2.2).
    *
    * @throws DownloadAuthConfigurationError for anything but an http or https URL, absolute or relative
    * @example

@@ -1,4 +1,4 @@
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
 const OPAQUE_TAG = '"[\\x21\\x23-\\x7e\\x80-\\xff]*"';
 const ENTITY_TAG = new RegExp(`^(?:W/)?${OPAQUE_TAG}$`);

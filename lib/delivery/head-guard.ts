@@ -59,11 +59,13 @@ function writeHeadAsWrapped(
 }
 
 /**
- * Keeps what would encode the body behind us (a compression middleware, a hook) from bytes that our strong entity tag
- * stands for, since a client resumes such a download with bytes that are not encoded (RFC 9110 §8.8.3.3).
+ * Keeps what would encode the body behind us (a compression middleware, a hook) from bytes that our strong
+ * entity tag stands for, since a client resumes such a download with bytes that are not encoded (RFC 9110
+ * §8.8.3.3).
  *
- * Whoever negotiates finds that the client wants no encoding. An encoding that is applied all the same makes the tag
- * weak, and takes ranges away; encoded parts of a file are no parts of anything, and break the connection.
+ * Whoever negotiates finds that the client wants no encoding. An encoding that is applied all the same makes
+ * the tag weak, and takes ranges away; encoded parts of a file are no parts of anything, and break the
+ * connection.
  */
 export function keepFromEncoding(request: IncomingMessage, port: ResponsePort): void {
   const response = port.raw;

@@ -6,9 +6,9 @@ const waiting: (() => void)[] = [];
 let shareEnds = 0;
 
 /**
- * Resolves after the event loop has polled. A body that never waits for I/O (its bytes are in memory, its client
- * takes them at once) would otherwise run in microtasks only and keep every other request waiting. Bodies that wait
- * here take turns, and share {@link SHARE} of each turn.
+ * Resolves after the event loop has polled. A body that never waits for I/O (its bytes are in memory, its
+ * client takes them at once) would otherwise run in microtasks only and keep every other request waiting.
+ * Bodies that wait here take turns, and share {@link SHARE} of each turn.
  */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {

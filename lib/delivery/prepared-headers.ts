@@ -14,11 +14,12 @@ export interface RouteHeaders {
 }
 
 /**
- * The headers of an answer from before its handler runs: a field that is set afterwards is the handler's, and wins.
+ * The headers of an answer from before its handler runs: a field that is set afterwards is the handler's, and
+ * wins.
  *
- * The options win over what a middleware, a hook or an outer interceptor set before (helmet, CORS), so the fields that
- * every answer carries are set now: a handler that sends its answer itself gets them too. What such code says of a file
- * is put aside, since the file is not known to it.
+ * The options win over what a middleware, a hook or an outer interceptor set before (helmet, CORS), so the
+ * fields that every answer carries are set now: a handler that sends its answer itself gets them too. What
+ * such code says of a file is put aside, since the file is not known to it.
  */
 export class PreparedHeaders {
   /** The `Content-Security-Policy` that was there before the handler ran. */

@@ -6,11 +6,15 @@ const KIB = 1024;
 
 /** Bytes of the first chunks: 500 clients that read slowly cost 16 MiB. */
 const SMALLEST_CHUNK = 32 * KIB;
-/** A whole body of up to this many bytes is one chunk: a second one would cost more than the memory is worth. */
+/**
+ * A whole body of up to this many bytes is one chunk: a second one would cost more than the memory is worth.
+ */
 const ONE_CHUNK = 64 * KIB;
 /** Bytes beyond which larger chunks save no more CPU. */
 const LARGEST_CHUNK = 512 * KIB;
-/** A client that has taken this many bytes is worth a larger buffer. More than socket buffers hold as a rule. */
+/**
+ * A client that has taken this many bytes is worth a larger buffer. More than socket buffers hold as a rule.
+ */
 const SLOW_START = 8 * KIB * KIB;
 /** Milliseconds for one chunk: up to the first it may grow, over the second it shrinks. */
 const QUICK = 50;
@@ -28,8 +32,8 @@ interface PumpedBody extends Readable {
 }
 
 /**
- * Whether the callback of `write` means that the kernel took the bytes: Node's own HTTP/1 response with its own
- * methods, over TCP or TLS. A compression middleware replaces `write` and may keep the chunk or never
+ * Whether the callback of `write` means that the kernel took the bytes: Node's own HTTP/1 response with its
+ * own methods, over TCP or TLS. A compression middleware replaces `write` and may keep the chunk or never
  * call back; HTTP/2 has another class.
  */
 export function isPlainResponse(destination: unknown): destination is ServerResponse {
@@ -72,8 +76,8 @@ export class ChunkSize {
  * Moves a body into a plain response: one chunk at a time, the next one read only when the kernel took the
  * last. Never rejects; a body that fails destroys the response.
  *
- * A write's callback can be lost when the client leaves. Whoever makes the body therefore destroys it when the
- * response closes: that ends the loop, and frees the descriptor.
+ * A write's callback can be lost when the client leaves. Whoever makes the body therefore destroys it when
+ * the response closes: that ends the loop, and frees the descriptor.
  */
 export async function pump(body: PumpedBody, response: ServerResponse): Promise<void> {
   const { reader } = body;
@@ -97,7 +101,10 @@ export async function pump(body: PumpedBody, response: ServerResponse): Promise<
   }
 }
 
-/** Resolves when the kernel took the chunk; if the callback is lost, never, and the chunk's memory is not reused. */
+/**
+ * Resolves when the kernel took the chunk; if the callback is lost, never, and the chunk's memory is not
+ * reused.
+ */
 function write(body: PumpedBody, response: ServerResponse, chunk: Chunk): Promise<void> {
   return new Promise((resolve, reject) => {
     const { source } = body.reader;
@@ -121,8 +128,8 @@ function write(body: PumpedBody, response: ServerResponse, chunk: Chunk): Promis
 }
 
 /**
- * Ends the body as a stream before the response: Fastify takes a body that has not ended when its response has
- * for one that broke off, and destroys the connection.
+ * Ends the body as a stream before the response: Fastify takes a body that has not ended when its response
+ * has for one that broke off, and destroys the connection.
  */
 function finish(body: PumpedBody, response: ServerResponse, last: Chunk | undefined): void {
   body.once('end', () => {

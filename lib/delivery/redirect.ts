@@ -8,9 +8,9 @@ import { type ResponsePort } from './response-port.js';
 
 /**
  * Sends the client to another URL: 302, or 303 where a form was posted, which is then fetched by GET
- * (RFC 9110 §15.4.4). The URL goes out as it is; the referrer policy is ours whatever the options say, since this
- * request's URL may hold a token. The route's `Cache-Control` is for files: a cached redirect would outlive the
- * presigned URL that it leads to.
+ * (RFC 9110 §15.4.4). The URL goes out as it is; the referrer policy is ours whatever the options say, since
+ * this request's URL may hold a token. The route's `Cache-Control` is for files: a cached redirect would
+ * outlive the presigned URL that it leads to.
  */
 export async function redirect(
   { url, cacheControl }: RedirectContent,

@@ -5,8 +5,8 @@ import { type RequestFields } from './preconditions.js';
 const DATE_CONDITIONS = ['if-modified-since', 'if-unmodified-since'];
 
 /**
- * The fields that an answer is planned from: those of Node, but for a date condition that came more than once,
- * which has to be ignored (RFC 9110 §13.1.3, §13.1.4).
+ * The fields that an answer is planned from: those of Node, but for a date condition that came more than
+ * once, which has to be ignored (RFC 9110 §13.1.3, §13.1.4).
  */
 export function requestFields({
   headers,

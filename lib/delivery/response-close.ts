@@ -5,8 +5,8 @@ import { type Socket } from 'node:net';
 const waiting = new WeakMap<Socket, Set<() => void>>();
 
 /**
- * Calls `listener` once: when the response has closed, as it does after it finished or failed, or when its connection
- * has closed, which the response of a pipelined request that waits for its turn does not notice.
+ * Calls `listener` once: when the response has closed, as it does after it finished or failed, or when its
+ * connection has closed, which the response of a pipelined request that waits for its turn does not notice.
  */
 export function onResponseClose(response: ServerResponse, listener: () => void): void {
   const socket = (response as { req?: IncomingMessage }).req?.socket;

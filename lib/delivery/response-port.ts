@@ -9,8 +9,9 @@ interface AdapterResponse {
 }
 
 /**
- * Status and headers of the answer: the one place that writes them. Through Nest's adapter, but for Express, whose
- * response is Node's own: there the way through adapter and Express costs 6 % of a small download on Node 20.
+ * Status and headers of the answer: the one place that writes them. Through Nest's adapter, but for Express,
+ * whose response is Node's own: there the way through adapter and Express costs 6 % of a small download on
+ * Node 20.
  */
 export class ResponsePort {
   /** Node's own response. */

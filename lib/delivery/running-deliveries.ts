@@ -1,7 +1,9 @@
 import { type ServerResponse } from 'node:http';
 import { onResponseClose } from './response-close.js';
 
-/** The answers that are being delivered, so that an application that ends does not wait for them without end. */
+/**
+ * The answers that are being delivered, so that an application that ends does not wait for them without end.
+ */
 export class RunningDeliveries {
   private readonly running = new Set<ServerResponse>();
   private over = false;
@@ -16,8 +18,8 @@ export class RunningDeliveries {
   }
 
   /**
-   * Breaks off what still runs after so many milliseconds, and what begins later. The server can close then, even
-   * where a client has stopped reading.
+   * Breaks off what still runs after so many milliseconds, and what begins later. The server can close then,
+   * even where a client has stopped reading.
    */
   endWithin(milliseconds: number): void {
     setTimeout(() => {

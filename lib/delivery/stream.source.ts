@@ -11,9 +11,15 @@ export type OpenStream = (
   signal: AbortSignal,
 ) => ByteStream | Promise<ByteStream>;
 
-/** Milliseconds that a stream gets to end by itself after its last wanted byte, so that its connection can be kept. */
+/**
+ * Milliseconds that a stream gets to end by itself after its last wanted byte, so that its connection can be
+ * kept.
+ */
 const GRACE = 1000;
-/** Bytes up to which a chunk of the stream is passed on as it is: more would hold the event loop while it is written. */
+/**
+ * Bytes up to which a chunk of the stream is passed on as it is: more would hold the event loop while it is
+ * written.
+ */
 const LARGE = 256 * 1024;
 /** One text for all, so that a log can group it. */
 export const LONGER_THAN_ANNOUNCED =
@@ -86,7 +92,9 @@ export class StreamSource implements ByteSource {
     this.#current = { end, stream, iterator: stream[Symbol.asyncIterator](), read: start };
   }
 
-  /** Lets a stream that has given all its bytes end by itself; what it gives beyond them is noted and dropped. */
+  /**
+   * Lets a stream that has given all its bytes end by itself; what it gives beyond them is noted and dropped.
+   */
   #finish(): void {
     const current = this.#current;
     this.#current = undefined;
@@ -126,7 +134,9 @@ const NOTHING: ByteStream = {
   [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve({ done: true, value: undefined }) }),
 };
 
-/** The next bytes of the stream, none at its end. A stream may give any number of empty chunks, all at once. */
+/**
+ * The next bytes of the stream, none at its end. A stream may give any number of empty chunks, all at once.
+ */
 async function nextBytes(iterator: AsyncIterator<unknown>): Promise<Uint8Array> {
   for (;;) {
     const { done, value } = (await iterator.next()) as IteratorResult<unknown, unknown>;

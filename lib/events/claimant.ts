@@ -1,7 +1,10 @@
 import { RequestNote } from '../http/request-note.js';
 import type { Transport } from '../http/http-exchange.js';
 
-/** Whom and what a request was found to speak for, for the events about it: known before it is granted anything. */
+/**
+ * Whom and what a request was found to speak for, for the events about it: known before it is granted
+ * anything.
+ */
 export interface Claimant {
   readonly linkId?: string;
   readonly subject?: string;

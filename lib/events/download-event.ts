@@ -70,8 +70,8 @@ export interface AbortedEvent extends AboutAnswer {
 }
 
 /**
- * A request was answered with a refusal. What says who asked (`linkId`, `subject`, `resource`) comes from a token whose
- * signature was found good; everything else is what the client sent.
+ * A request was answered with a refusal. What says who asked (`linkId`, `subject`, `resource`) comes from a
+ * token whose signature was found good; everything else is what the client sent.
  */
 export interface RefusedEvent extends About {
   readonly type: 'refused';
@@ -79,7 +79,10 @@ export interface RefusedEvent extends About {
   readonly status: number;
   readonly path: string;
   readonly method: string;
-  /** Where the deciding token came from; undefined where there was none, or several that contradict each other. */
+  /**
+   * Where the deciding token came from; undefined where there was none, or several that contradict each
+   * other.
+   */
   readonly transport?: Transport;
   /** As the framework resolves it behind the proxies that it trusts. */
   readonly address?: string;

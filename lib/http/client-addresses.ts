@@ -7,9 +7,9 @@ export class ClientAddresses {
   private warned = false;
 
   /**
-   * The client's address as the framework resolves it behind the proxies that it trusts. Undefined where a proxy has
-   * named a client and the framework trusts no proxy: the address of the connection is then the proxy's, and all
-   * clients would look like one. The log says so once.
+   * The client's address as the framework resolves it behind the proxies that it trusts. Undefined where a
+   * proxy has named a client and the framework trusts no proxy: the address of the connection is then the
+   * proxy's, and all clients would look like one. The log says so once.
    */
   of({ request }: HttpExchange): string | undefined {
     if (!namesClient(request) || !trustsNoProxy(request)) {
@@ -33,7 +33,9 @@ function namesClient({ headers }: FrameworkRequest): boolean {
   return headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined;
 }
 
-/** Express has the setting, false or 0 for none; a request of Fastify has `ips` only where it trusts a proxy. */
+/**
+ * Express has the setting, false or 0 for none; a request of Fastify has `ips` only where it trusts a proxy.
+ */
 function trustsNoProxy(request: FrameworkRequest): boolean {
   return request.app
     ? !request.app.get('trust proxy')

@@ -4,12 +4,17 @@ import type { HttpExchange } from './http-exchange.js';
 const parseCookies = cookieParser();
 
 /**
- * A cookie of the request, as the host has parsed it (cookie-parser, @fastify/cookie) or as cookie-parser does here.
+ * A cookie of the request, as the host has parsed it (cookie-parser, @fastify/cookie) or as cookie-parser
+ * does here.
  * @returns whatever was made of it, `undefined` where there is none
  */
 export function rawCookieOf({ request, rawRequest }: HttpExchange, name: string): unknown {
-  if (!rawRequest.headers.cookie?.includes(name)) return undefined;
-  if (!request.cookies) parseCookies(rawRequest as never, undefined as never, () => undefined);
+  if (!rawRequest.headers.cookie?.includes(name)) {
+    return undefined;
+  }
+  if (!request.cookies) {
+    parseCookies(rawRequest as never, undefined as never, () => undefined);
+  }
   return (request.cookies ?? rawRequest.cookies)?.[name];
 }
 

@@ -5,6 +5,14 @@ import {
   ROUTE_ARGS_METADATA,
 } from '@nestjs/common/constants.js';
 
+/** Metadata key under which `@StreamDownload()` keeps its options. */
+export const STREAM_DOWNLOAD = 'nestjs-download-auth:stream-download';
+
+/** The name that the decorator of a handler gives its route. */
+export function routeName(handler: object): string | undefined {
+  return (Reflect.getMetadata(STREAM_DOWNLOAD, handler) as { name?: string } | undefined)?.name;
+}
+
 /** Whether the handler sends its answer itself: it has `@Res()` or `@Next()`, without passthrough. */
 export function answersItself(controller: Type, handler: object): boolean {
   const name = methodName(controller, handler);

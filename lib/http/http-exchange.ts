@@ -1,9 +1,12 @@
 import type { ArgumentsHost, ExecutionContext } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
-/** The request as the framework gives it: Express' `Request`, Fastify's `FastifyRequest`. Annotate it as yours. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- only `any` lets the application name its own type
+/**
+ * The request as the framework gives it: Express' `Request`, Fastify's `FastifyRequest`. Annotate it
+ * as yours.
+ */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- lets the application name its own type
 export type AnyRequest = any;
 
 /** Where the token of a request came from. */
@@ -25,7 +28,10 @@ export interface FrameworkRequest {
   protocol?: string;
   /** The client address behind trusted proxies. */
   ip?: string;
-  /** Fastify: all addresses up to the first that is not trusted, where it trusts a proxy. Express has it always. */
+  /**
+   * Fastify: all addresses up to the first that is not trusted, where it trusts a proxy. Express has it
+   * always.
+   */
   ips?: string[];
   /** Express: the application and its settings. */
   app?: { get(setting: string): unknown };
@@ -93,8 +99,9 @@ export function isRetrieval(method: string): boolean {
 
 /** The fields of a urlencoded POST body that the framework has parsed. */
 export function urlencodedForm(request: FrameworkRequest): Record<string, unknown> | undefined {
-  if (request.method !== 'POST' || typeof request.body !== 'object' || request.body === null)
+  if (request.method !== 'POST' || typeof request.body !== 'object' || request.body === null) {
     return undefined;
+  }
   const type = request.headers['content-type']?.toLowerCase();
   return type?.startsWith('application/x-www-form-urlencoded')
     ? (request.body as Record<string, unknown>)

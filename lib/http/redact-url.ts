@@ -15,8 +15,8 @@ const FRAGMENT_PARAMETERS = /([#?&;])([^?&;]*)/g;
 
 /**
  * The URL with the value of the token parameter replaced by `REDACTED`, for loggers and tracers that run
- * before the guard has taken the token out of the request. It is more generous than the guard: other cases, encoded
- * names, arrays and `;` separators are redacted too.
+ * before the guard has taken the token out of the request. It is more generous than the guard: other cases,
+ * encoded names, arrays and `;` separators are redacted too.
  *
  * @param tokenName the `tokenName` option of the module, as it is; default `'ss-tok'`
  * @example
@@ -61,7 +61,9 @@ function rewritePairs(text: string, pairs: RegExp, tokenName: string, rewrite: R
   for (const [, separator, pair] of text.matchAll(pairs) as Iterable<[string, string, string]>) {
     const rewritten = isTokenPair(pair, tokenName) ? rewrite(pair) : pair;
     if (rewritten === undefined) {
-      if (kept === '' || separator === '?') mark ??= separator;
+      if (kept === '' || separator === '?') {
+        mark ??= separator;
+      }
     } else {
       kept += (mark ?? separator) + rewritten;
       mark = undefined;
@@ -77,6 +79,8 @@ function isTokenPair(pair: string, tokenName: string): boolean {
 
 /** As the query parser of the guard decodes it, which takes broken escapes as they are. */
 function decodeName(name: string): string {
-  if (!/[%+]/.test(name)) return name;
+  if (!/[%+]/.test(name)) {
+    return name;
+  }
   return new URLSearchParams(name).keys().next().value ?? '';
 }

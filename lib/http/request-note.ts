@@ -1,8 +1,9 @@
 const NOTES = Symbol('nestjs-download-auth');
 
 /**
- * Something that one room of this package notes on a request for another one. All notes share one member of the request:
- * Express gives its requests another prototype, after which V8 charges some microseconds for every member added.
+ * Something that one room of this package notes on a request for another one. All notes share one member of
+ * the request: Express gives its requests another prototype, after which V8 charges some microseconds for
+ * every member added.
  */
 export class RequestNote<T> {
   /** @param name no other note may have it */

@@ -5,9 +5,10 @@ import { isTokenName, REDACTED, redactUrl, removeToken } from './redact-url.js';
 const CREDENTIALS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie']);
 
 /**
- * Takes the token out of whatever repeats the URL of a request: the URL itself, its parsed query, and header fields.
- * Those are the `Referer` of a page that was itself opened with a token, the fields in which proxies tell
- * the original URL (`X-Original-URL`, `X-Forwarded-Uri`, `X-Rewrite-URL`, …), and any other that looks like a URL.
+ * Takes the token out of whatever repeats the URL of a request: the URL itself, its parsed query, and header
+ * fields. Those are the `Referer` of a page that was itself opened with a token, the fields in which proxies
+ * tell the original URL (`X-Original-URL`, `X-Forwarded-Uri`, `X-Rewrite-URL`, …), and any other that looks
+ * like a URL.
  *
  * @param token the token that was read from the URL, which may stand elsewhere without its name
  */
@@ -71,7 +72,10 @@ function replaceCopies(request: object, url: string, scrubbed: string): void {
 
 type Scrub = (value: string) => string;
 
-/** All forms in which node:http has the header fields; the last is made from the raw one when it is first read. */
+/**
+ * All forms in which node:http has the header fields; the last is made from the raw one when it is first
+ * read.
+ */
 function scrubFields({ rawRequest }: HttpExchange, scrub: Scrub): void {
   const { headers, rawHeaders } = rawRequest;
   for (const name in headers) {

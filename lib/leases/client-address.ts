@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 

@@ -3,7 +3,7 @@ import {
   type DeliveryWatch,
   type PlannedDelivery,
 } from '../delivery/delivery-watch.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { deliveryEvents, type DeliveryEvents, sendsBody } from './delivery-events.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';

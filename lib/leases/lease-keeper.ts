@@ -1,5 +1,5 @@
 import { type DownloadEventSink } from '../events/download-event.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';

@@ -1,7 +1,7 @@
 import { type ClientDescription } from './client-key.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { type Duration, durationInSeconds } from '../options/duration.js';
-import { checkTypes } from '../options/option-types.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { type Duration, durationInSeconds } from '../shared/duration.js';
+import { checkTypes } from '../shared/option-types.js';
 import type { AnyRequest } from '../http/http-exchange.js';
 import { type LeaseTerms } from './lease-record.js';
 import { type LeaseStore } from './lease-store.js';

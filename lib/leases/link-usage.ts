@@ -1,5 +1,5 @@
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { refuseUnknown } from '../options/unknown-option.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { refuseUnknown } from '../shared/unknown-option.js';
 import { type LeaseUsage, leaseUsage } from './lease-record.js';
 import { type LeaseList } from './lease-store.js';
 

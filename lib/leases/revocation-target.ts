@@ -1,7 +1,7 @@
 import { resourceKey, subjectKey } from './lease-link.js';
 import { type Revocation, WHENEVER_ISSUED } from './revocation.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { refuseUnknown } from '../options/unknown-option.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { refuseUnknown } from '../shared/unknown-option.js';
 
 /**
  * What to revoke: exactly one of a link, a resource, a subject, or `{ issuedBefore }` alone for

@@ -11,7 +11,10 @@ export interface RouteMatch {
   readonly params: Readonly<Record<string, unknown>>;
 }
 
-/** How an adapter writes patterns: Express names its wildcards and gives segments, Fastify has `*` and gives one text. */
+/**
+ * How an adapter writes patterns: Express names its wildcards and gives segments, Fastify has `*` and gives
+ * one text.
+ */
 export type RouteSyntax = 'express' | 'fastify';
 
 /** The versions of a route, as Nest keeps them. */
@@ -64,7 +67,9 @@ class ExpressRouter implements AdapterRouter {
     return this.layers(method).flatMap(({ route, matchers = [] }) => {
       for (const matcher of matchers) {
         const match = attempt(() => matcher(pathname));
-        if (match) return [{ pattern: String(route?.path), params: match.params }];
+        if (match) {
+          return [{ pattern: String(route?.path), params: match.params }];
+        }
       }
       return [];
     });
@@ -117,7 +122,9 @@ const ROUTER_OPTIONS = [
   'useSemicolonDelimiter', 'querystringParser', 'constraints',
 ] as const; // prettier-ignore
 
-/** Fastify does not give its router away: a second one with the same routes and options answers in its place. */
+/**
+ * Fastify does not give its router away: a second one with the same routes and options answers in its place.
+ */
 class FastifyRouter implements AdapterRouter {
   readonly syntax = 'fastify';
   private readonly registered = new Set<string>();
@@ -127,7 +134,9 @@ class FastifyRouter implements AdapterRouter {
   constructor(private readonly adapter: AbstractHttpAdapter) {
     this.app.addHook('onRoute', (route) => {
       this.recorded.push(route);
-      for (const method of [route.method].flat()) this.registered.add(`${method} ${route.url}`);
+      for (const method of [route.method].flat()) {
+        this.registered.add(`${method} ${route.url}`);
+      }
       this.mirror = undefined;
     });
   }
@@ -147,14 +156,18 @@ class FastifyRouter implements AdapterRouter {
   }
 
   servesVersion(url: URL, version: RouteVersions): boolean {
-    if (version === VERSION_NEUTRAL) return true;
+    if (version === VERSION_NEUTRAL) {
+      return true;
+    }
     const route = { method: 'GET', url: '*', constraints: { version } };
     return lookUp(mirrorOf([route], this.options()), 'GET', url).length > 0;
   }
 
   parseQuery(text: string): Readonly<Record<string, unknown>> {
     const { querystringParser } = this.options();
-    if (querystringParser) return querystringParser(text) as Record<string, unknown>;
+    if (querystringParser) {
+      return querystringParser(text) as Record<string, unknown>;
+    }
     const router = findMyWay();
     router.on('GET', '/', () => undefined);
     return router.find('GET', `/?${text}`)?.searchParams ?? {};

@@ -1,15 +1,16 @@
-import { Inject, Injectable, type Type } from '@nestjs/common';
+import { Injectable, type Type } from '@nestjs/common';
 import { DownloadEvents } from '../events/download-events.js';
 import { LeaseKeeper } from '../leases/lease-keeper.js';
 import type { LinkUsage, UsagePage } from '../leases/link-usage.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
-import { refuseUnknown } from '../options/unknown-option.js';
-import { isValidDate } from '../options/valid-date.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { refuseUnknown } from '../shared/unknown-option.js';
+import { isValidDate } from '../shared/valid-date.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { MAX_TOKEN_LENGTH, parseCompactJws } from '../tokens/compact-jws.js';
+import type { TokenNames } from '../tokens/token-options.js';
 import type { CreateLinkOptions, DownloadLink, HandlerName, LinkInspection, LinkRevocation } from './link.js';
 import type { OptionsOfRoute, RouteName } from './named-routes.js';
+import type { ResolvedLinkOptions } from './link-options.js';
 import { claimsToBeLink, describeLink, linkClaims } from './link-claims.js';
 import { queryString } from './link-query.js';
 import { type LinkTarget, type LocatedTarget, TargetLocator } from './link-target.js';
@@ -29,31 +30,37 @@ function optionsOf<Options extends object>(call: RouteCall<Options>): Options | 
   return (typeof call[0] === 'string' ? (call[1] as Options | undefined) : call[2]) ?? {};
 }
 
+interface DownloadLinksSettings {
+  readonly links: ResolvedLinkOptions;
+  readonly tokenNames: TokenNames;
+  readonly clock: () => number;
+}
+
 /** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
 @Injectable()
 export class DownloadLinks {
   constructor(
-    @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
-    @Inject(LinkTokens) private readonly tokens: LinkTokens,
-    @Inject(TargetLocator) private readonly targets: TargetLocator,
-    @Inject(LeaseKeeper) private readonly keeper: LeaseKeeper,
-    @Inject(DownloadEvents) private readonly events: DownloadEvents,
+    private readonly options: DownloadLinksSettings,
+    private readonly tokens: LinkTokens,
+    private readonly targets: TargetLocator,
+    private readonly keeper: LeaseKeeper,
+    private readonly events: DownloadEvents,
   ) {}
 
   /**
    * Mints a link to one handler with one set of parameters. Whoever holds it may download: check before that
    * the person who asks may.
    *
-   * The handler is given by its controller and the name of the method, which the compiler checks, or by the name of its
-   * route: `@StreamDownload({ name })`, or `links.routes` where another process serves it.
+   * The handler is given by its controller and the name of the method, which the compiler checks, or by the
+   * name of its route: `@StreamDownload({ name })`, or `links.routes` where another process serves it.
    *
-   * @throws DownloadAuthConfigurationError for an unknown handler, option or parameter, a missing parameter, values that
-   *   router or query parser would not hand over as they are given, a life of more than 7 days or none at all, a reserved
-   *   claim, an application that is not initialised yet
+   * @throws DownloadAuthConfigurationError for an unknown handler, option or parameter, a missing parameter,
+   *   values that router or query parser would not hand over as they are given, a life of more than 7 days or
+   *   none at all, a reserved claim, an application that is not initialised yet
    * @example
    * ```ts
-   * const { url } = links.create(FilesController, 'download', { params: { id }, expiresIn: '5m', subject: user.id });
-   * const { url } = links.create('file', { params: { id } });
+   * const { url } = links.create(FilesController, 'download', { params: { id }, expiresIn: '5m', subject:
+   * user.id }); const { url } = links.create('file', { params: { id } });
    * ```
    */
   create<Controller>(
@@ -129,7 +136,9 @@ export class DownloadLinks {
     const unverified = parseCompactJws(token);
     const claims =
       unverified && claimsToBeLink(unverified.header.typ) ? await this.tokens.open(unverified) : undefined;
-    if (!claims) throw new DownloadRefusal('LINK_INVALID');
+    if (!claims) {
+      throw new DownloadRefusal('LINK_INVALID');
+    }
     return {
       ...describeLink(claims),
       subject: claims.sub,
@@ -139,10 +148,12 @@ export class DownloadLinks {
   }
 
   /**
-   * Withdraws links that are out: one by its id, all of a resource ({@link resource}), all of a subject, or all that were
-   * issued before a moment. Downloads that run on them are cut, here at once, on other nodes within a second.
+   * Withdraws links that are out: one by its id, all of a resource ({@link resource}), all of a subject, or
+   * all that were issued before a moment. Downloads that run on them are cut, here at once, on other nodes
+   * within a second.
    *
-   * @throws DownloadRefusal `STORE_UNAVAILABLE`; downloads of this node were cut then, but nothing is recorded
+   * @throws DownloadRefusal `STORE_UNAVAILABLE`; downloads of this node were cut then, but nothing is
+   *   recorded
    * @throws DownloadAuthConfigurationError for none or several targets, and for what can be none
    * @example
    * ```ts
@@ -181,13 +192,17 @@ export class DownloadLinks {
 
   private locate(call: RouteCall<LinkTarget>): LocatedTarget {
     const target = optionsOf(call);
-    if (typeof call[0] === 'string') return this.targets.byName(call[0], target);
+    if (typeof call[0] === 'string') {
+      return this.targets.byName(call[0], target);
+    }
     return this.targets.byHandler(call[0], call[1] as string, target);
   }
 }
 
 /** Milliseconds since 1970. @throws DownloadAuthConfigurationError for anything but a valid Date */
 function momentOf(date: unknown, option: string): number {
-  if (isValidDate(date)) return date.getTime();
+  if (isValidDate(date)) {
+    return date.getTime();
+  }
   throw new DownloadAuthConfigurationError(`${option}: give a valid Date, such as new Date().`);
 }

@@ -33,7 +33,8 @@ export class LinkAdmission {
 
   /**
    * @returns the watch that counts what is delivered
-   * @throws DownloadRefusal `LINK_EXPIRED`, `LINK_REVOKED`, `LINK_USED_UP`, `PREFETCH_REFUSED`, `BOT_REFUSED`,
+   * @throws DownloadRefusal `LINK_EXPIRED`, `LINK_REVOKED`, `LINK_USED_UP`, `PREFETCH_REFUSED`,
+   *   `BOT_REFUSED`,
    *   `STORE_UNAVAILABLE`
    */
   async admit(claims: LinkClaims, exchange: HttpExchange): Promise<DeliveryWatch> {

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { normalizeBlock } from '../leases/client-address.js';
 import { resumeWithinInSeconds } from '../leases/lease-options.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { type Duration, durationInSeconds } from '../options/duration.js';
-import { checkTypes } from '../options/option-types.js';
-import { MAX_LINK_LIFETIME } from '../options/resolve-options.js';
-import { refuseUnknown } from '../options/unknown-option.js';
-import { isValidDate } from '../options/valid-date.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { type Duration, durationInSeconds } from '../shared/duration.js';
+import { checkTypes } from '../shared/option-types.js';
+import { refuseUnknown } from '../shared/unknown-option.js';
+import { isValidDate } from '../shared/valid-date.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { GrantedLink } from '../tokens/grant.js';
 import type { CreateLinkOptions } from './link.js';
+import { MAX_LINK_LIFETIME } from './link-options.js';
 
 /** The `typ` of link tokens (RFC 7515 §4.1.9), which tells them from access tokens (RFC 8725 §3.11). */
 export const LINK_TYPE = 'dl+jwt';
@@ -121,7 +121,9 @@ function members(options: CreateLinkOptions, table: typeof CLAIMS): Record<strin
 }
 
 function binding({ bindTo, subject }: CreateLinkOptions): LinkBinding | undefined {
-  if (bindTo === undefined) return undefined;
+  if (bindTo === undefined) {
+    return undefined;
+  }
   refuseUnknown(bindTo, ['signedIn', 'addresses'], 'bindTo');
   checkTypes(bindTo, { signedIn: 'boolean' }, 'bindTo.');
   if (bindTo.signedIn && subject === undefined) {
@@ -199,19 +201,25 @@ export function describeLink(claims: LinkClaims): GrantedLink {
 
 /** Seconds since 1970. */
 function secondsOf(date: unknown, option: string): number {
-  if (isValidDate(date)) return date.getTime() / 1000;
+  if (isValidDate(date)) {
+    return date.getTime() / 1000;
+  }
   throw new DownloadAuthConfigurationError(
     `${option}: give a valid Date in the future, such as new Date(Date.now() + 60_000).`,
   );
 }
 
 function text(value: unknown, option: string): string {
-  if (typeof value === 'string') return value;
+  if (typeof value === 'string') {
+    return value;
+  }
   throw new DownloadAuthConfigurationError(`${option}: give a string, such as String(user.id).`);
 }
 
 function disposition(value: unknown, option: string): unknown {
-  if (value === 'attachment' || value === 'inline') return value;
+  if (value === 'attachment' || value === 'inline') {
+    return value;
+  }
   throw new DownloadAuthConfigurationError(`${option}: write 'attachment' or 'inline'.`);
 }
 
@@ -221,7 +229,9 @@ function flag(value: unknown, option: string): unknown {
 }
 
 function counted(value: unknown, option: string): unknown {
-  if (Number.isSafeInteger(value) && (value as number) >= 1) return value;
+  if (Number.isSafeInteger(value) && (value as number) >= 1) {
+    return value;
+  }
   throw new DownloadAuthConfigurationError(
     `${option}: give a whole number from 1 on, or leave it out for no limit.`,
   );

@@ -1,8 +1,8 @@
 import { createSecretKey, hash, hkdfSync, type KeyObject } from 'node:crypto';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import type { DownloadAuthOptions } from '../options/download-auth-options.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { asPrivate, isKeyObject, type KeyMaterial, refuseKeyAsSecret } from '../tokens/key-material.js';
-import type { KeyRingEntry } from '../tokens/keys.js';
+import type { KeyOptions, KeyRingEntry } from '../tokens/keys.js';
+import type { LinkOptions } from './link-options.js';
 
 /** A key that signs and verifies link tokens, with the `kid` they carry. */
 export interface LinkKey {
@@ -12,6 +12,10 @@ export interface LinkKey {
   readonly retiredAt: number;
 }
 
+interface LinkKeyOptions extends KeyOptions {
+  readonly links?: LinkOptions;
+}
+
 const PURPOSE = 'nestjs-download-auth link token HS256';
 const KEY_BYTES = 32;
 const MINIMUM_SECRET_BYTES = 32;
@@ -19,14 +23,14 @@ const MINIMUM_SECRET_BYTES = 32;
 /**
  * The keys of link tokens, the signing one first; none where nothing secret is configured.
  *
- * Each is derived for this one purpose (HKDF-SHA-256, RFC 5869) from `links.secret`, or else from the secrets and
- * private keys of the access tokens: so a guard that verifies with the application's own secret never finds
- * a link token genuine. A secret that is given twice, as one with a `kid` and one without, is one key of links:
- * it verifies until the later of the two is retired.
+ * Each is derived for this one purpose (HKDF-SHA-256, RFC 5869) from `links.secret`, or else from the secrets
+ * and private keys of the access tokens: so a guard that verifies with the application's own secret never
+ * finds a link token genuine. A secret that is given twice, as one with a `kid` and one without, is one key
+ * of links: it verifies until the later of the two is retired.
  *
  * @throws DownloadAuthConfigurationError for a `links.secret` under 32 bytes, or one that is a public key
  */
-export function createLinkKeys(options: DownloadAuthOptions): readonly LinkKey[] {
+export function createLinkKeys(options: LinkKeyOptions): readonly LinkKey[] {
   const keys = new Map<string, LinkKey>();
   for (const key of derivedKeys(options)) {
     const { retiredAt = key.retiredAt } = keys.get(key.kid) ?? {};
@@ -35,7 +39,7 @@ export function createLinkKeys(options: DownloadAuthOptions): readonly LinkKey[]
   return [...keys.values()];
 }
 
-function derivedKeys(options: DownloadAuthOptions): LinkKey[] {
+function derivedKeys(options: LinkKeyOptions): LinkKey[] {
   const own = options.links?.secret;
   if (own !== undefined) {
     const secrets = Array.isArray(own) ? (own as (string | Buffer)[]) : [own as string | Buffer];

@@ -1,4 +1,4 @@
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { QueryParams } from './link-resource.js';
 
 /**
@@ -10,15 +10,22 @@ export function normalizedQuery(query: QueryParams): QueryParams {
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 }
 
-/** The query string with its question mark (WHATWG URL, application/x-www-form-urlencoded); empty for no query. */
+/**
+ * The query string with its question mark (WHATWG URL, application/x-www-form-urlencoded); empty for no
+ * query.
+ */
 export function queryString(query: QueryParams): string {
   const pairs = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) append(pairs, name, value);
+  for (const [name, value] of Object.entries(query)) {
+    append(pairs, name, value);
+  }
   return pairs.size > 0 ? `?${pairs.toString()}` : '';
 }
 
 function normalizedValue(name: string, value: unknown): unknown {
-  if (value === undefined) return undefined;
+  if (value === undefined) {
+    return undefined;
+  }
   if (Array.isArray(value)) {
     const values = value.map((one) => normalizedValue(name, one)).filter((one) => one !== undefined);
     return values.length > 1 ? values : values[0];
@@ -31,7 +38,9 @@ function normalizedValue(name: string, value: unknown): unknown {
 }
 
 function append(pairs: URLSearchParams, name: string, value: unknown): void {
-  if (value === undefined) return;
+  if (value === undefined) {
+    return;
+  }
   if (Array.isArray(value)) {
     value.forEach((one) => append(pairs, name, one));
   } else if (isPlainObject(value)) {
@@ -46,7 +55,9 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 }
 
 function textOf(name: string, value: unknown): string {
-  if (typeof value === 'boolean' || Number.isFinite(value)) return String(value);
+  if (typeof value === 'boolean' || Number.isFinite(value)) {
+    return String(value);
+  }
   if (typeof value === 'string' && value.isWellFormed()) {
     return value;
   }

@@ -7,7 +7,8 @@ export type QueryParams = Readonly<Record<string, unknown>>;
 
 /**
  * What a link opens, as the handler sees it: the route plus the decoded parameters it receives. Two URLs that
- * reach one handler by one of its paths with the same parameters are the same resource, however they are spelled.
+ * reach one handler by one of its paths with the same parameters are the same resource, however they are
+ * spelled.
  */
 export interface LinkResource {
   readonly route: RouteIdentity;
@@ -42,7 +43,9 @@ export function resourceDigest({ route, pattern, params, query, hosts }: LinkRes
 /** JSON with the members of objects in one order, so that neither that of a query nor of a literal counts. */
 export function canonical(value: unknown): string {
   return JSON.stringify(value, (_name, member: unknown) => {
-    if (typeof member !== 'object' || member === null || Array.isArray(member)) return member;
+    if (typeof member !== 'object' || member === null || Array.isArray(member)) {
+      return member;
+    }
     return Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)));
   });
 }

@@ -1,7 +1,7 @@
 import { type Type, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import { compile, match as matcherOf } from 'path-to-regexp';
 import { isTokenName } from '../http/redact-url.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { AdapterRouter } from './adapter-router.js';
 import { canonical, type QueryParams, resourceDigest } from './link-resource.js';
 import { normalizedQuery, queryString } from './link-query.js';
@@ -46,10 +46,15 @@ export class TargetLocator {
     private readonly registry: RouteRegistry,
   ) {}
 
-  /** @throws DownloadAuthConfigurationError for what the router or the query parser would not hand over as it is given */
+  /**
+   * @throws DownloadAuthConfigurationError for what the router or the query parser would not hand over as it
+   *   is given
+   */
   byHandler(controller: Type, method: string, target: LinkTarget): LocatedTarget {
     const route = this.registry.byHandler(controller, method);
-    if (this.registry.router) return this.served(route, target, this.registry.router);
+    if (this.registry.router) {
+      return this.served(route, target, this.registry.router);
+    }
     throw withoutHttp();
   }
 
@@ -57,10 +62,16 @@ export class TargetLocator {
   byName(name: string, target: LinkTarget): LocatedTarget {
     const { registry } = this;
     const route = registry.byName(name);
-    if (route && registry.router) return this.served(route, target, registry.router);
+    if (route && registry.router) {
+      return this.served(route, target, registry.router);
+    }
     const told = this.options.links.routes.get(name);
-    if (told) return this.told(told, target);
-    if (route) throw withoutHttp();
+    if (told) {
+      return this.told(told, target);
+    }
+    if (route) {
+      throw withoutHttp();
+    }
     const names = [...new Set([...registry.names(), ...this.options.links.routes.keys()])];
     throw new DownloadAuthConfigurationError(
       `No route is named ${JSON.stringify(name)}. ` +
@@ -85,7 +96,9 @@ export class TargetLocator {
     const [located] = routers.map((router) =>
       this.resolve(route, pattern, target, router, undefined, (url) => {
         const [match] = router.matches(route.method, url);
-        if (match) return match.params;
+        if (match) {
+          return match.params;
+        }
         throw notFound(route, pattern, url);
       }),
     );
@@ -118,11 +131,15 @@ export class TargetLocator {
     for (const match of router.matches(method, url)) {
       const rival = this.certain(method, match.pattern, url, router);
       if (match.pattern === pattern) {
-        if (!rival || !this.isBefore(rival, route)) return match.params;
+        if (!rival || !this.isBefore(rival, route)) {
+          return match.params;
+        }
         throw shadowed(route, url, rival.label);
       }
       // Fastify asks no further route, Express does where one passes the request on
-      if (rival || router.syntax === 'fastify') throw shadowed(route, url, rival?.label ?? match.pattern);
+      if (rival || router.syntax === 'fastify') {
+        throw shadowed(route, url, rival?.label ?? match.pattern);
+      }
     }
     throw notFound(route, pattern, url);
   }
@@ -149,7 +166,9 @@ export class TargetLocator {
   }
 
   private checkVersion(route: Route, url: URL, router: AdapterRouter): void {
-    if (this.servesVersion(route, url, router)) return;
+    if (this.servesVersion(route, url, router)) {
+      return;
+    }
     const isCustom = this.registry.config.getVersioning()?.type === VersioningType.CUSTOM;
     const versions = [route.versions].flat().filter((version) => version !== VERSION_NEUTRAL);
     throw new DownloadAuthConfigurationError(
@@ -173,7 +192,9 @@ export class TargetLocator {
       );
     const expected = bound(normalizedQuery(given));
     const received = bound(parsed(router, queryString({ ...given, [tokenName]: '' }).slice(1)));
-    if (canonical(received) === canonical(expected)) return received;
+    if (canonical(received) === canonical(expected)) {
+      return received;
+    }
     throw new DownloadAuthConfigurationError(
       `query: the application's query parser would read ${shown(received)}, not ${shown(expected)}. ` +
         'Give names without brackets, short lists and no deeper objects than it reads.',
@@ -184,7 +205,9 @@ export class TargetLocator {
   private hostOf(route: Route, hosts: Readonly<Record<string, string>>): string | undefined {
     const { publicUrl } = this.options.links;
     const publicHost = publicUrl ? new URL(publicUrl).hostname : undefined;
-    if (route.hosts.length === 0) return publicHost;
+    if (route.hosts.length === 0) {
+      return publicHost;
+    }
     const given = canonical(hosts);
     if (Object.keys(hosts).length === 0 && route.hosts.every(hasParameters)) {
       throw new DownloadAuthConfigurationError(
@@ -193,7 +216,9 @@ export class TargetLocator {
     }
     const filled = publicHost ?? route.hosts.map((host) => filledHost(host, hosts)).find(Boolean);
     // the groups of an expression cannot be filled in
-    if (filled === undefined && route.hosts.some((host) => host instanceof RegExp)) return undefined;
+    if (filled === undefined && route.hosts.some((host) => host instanceof RegExp)) {
+      return undefined;
+    }
     if (filled !== undefined && route.hosts.some((host) => canonical(hostParams(host, filled)) === given)) {
       return filled;
     }
@@ -223,20 +248,29 @@ function notFound(route: Route, pattern: string, url: URL): DownloadAuthConfigur
 }
 
 function patternOf(route: Route, path: string | undefined, router: AdapterRouter): string {
-  if (path === undefined) return route.patterns[0] as string;
+  if (path === undefined) {
+    return route.patterns[0] as string;
+  }
   const wanted = router.patternOf(`/${path.replace(/^\/|\/$/g, '')}`);
   const found = route.patterns.find((pattern) => pattern === wanted || pattern.endsWith(wanted));
-  if (found !== undefined) return found;
+  if (found !== undefined) {
+    return found;
+  }
   throw new DownloadAuthConfigurationError(
     `path: ${route.label} has no path ${path}. It has ${route.patterns.join(', ')}.`,
   );
 }
 
-/** @throws DownloadAuthConfigurationError for a path that a browser would rewrite, such as one that begins with `//` */
+/**
+ * @throws DownloadAuthConfigurationError for a path that a browser would rewrite, such as one that begins
+ *   with `//`
+ */
 function urlOf(route: Route, pathAndQuery: string, host = 'localhost'): URL {
   const origin = `http://${host}`;
   const url = URL.canParse(pathAndQuery, origin) ? new URL(pathAndQuery, origin) : undefined;
-  if (url?.pathname + (url?.search ?? '') === pathAndQuery) return url as URL;
+  if (url?.pathname + (url?.search ?? '') === pathAndQuery) {
+    return url as URL;
+  }
   throw new DownloadAuthConfigurationError(
     `params: a browser would ask for another path than ${pathAndQuery} of ${route.label}. ` +
       'Give no parameters that are dots or empty.',
@@ -258,7 +292,9 @@ function hasParameters(host: string | RegExp): boolean {
 }
 
 function filledHost(host: string | RegExp, hosts: Readonly<Record<string, string>>): string | undefined {
-  if (host instanceof RegExp) return undefined;
+  if (host instanceof RegExp) {
+    return undefined;
+  }
   try {
     const name = compile(host, { encode: false })(hosts);
     return new URL(`http://${name}`).hostname === name ? name : undefined;
@@ -269,7 +305,9 @@ function filledHost(host: string | RegExp, hosts: Readonly<Record<string, string
 
 /** As Nest's host filter finds them. */
 function hostParams(host: string | RegExp, name: string): unknown {
-  if (host instanceof RegExp) return host.exec(name)?.groups ?? {};
+  if (host instanceof RegExp) {
+    return host.exec(name)?.groups ?? {};
+  }
   const match = matcherOf(host, { decode: false })(name);
   return match ? match.params : undefined;
 }

@@ -1,5 +1,5 @@
 import jwt from 'jsonwebtoken';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import type { TokenClaims, UnverifiedToken } from '../tokens/compact-jws.js';
 import type { RememberingVerifier } from '../tokens/signatures.js';
@@ -34,10 +34,14 @@ export class LinkTokens {
     });
   }
 
-  /** The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked here. */
+  /**
+   * The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked here.
+   */
   async open(unverified: UnverifiedToken): Promise<LinkClaims | undefined> {
     const key = this.byKid.get(unverified.header.kid);
-    if (!key || !this.isInUse(key) || unverified.header.alg !== ALGORITHM) return undefined;
+    if (!key || !this.isInUse(key) || unverified.header.alg !== ALGORITHM) {
+      return undefined;
+    }
     const claims: TokenClaims | undefined = await this.signatures.verify(unverified, key.key);
     return claims && isLinkClaims(claims) ? claims : undefined;
   }
@@ -53,6 +57,8 @@ export class LinkTokens {
  * @param maxAge seconds that a link may be old, whatever its `exp` says
  */
 export function checkLinkTimes(claims: LinkClaims, now: number, maxAge = Infinity): RefusalCode | undefined {
-  if (now >= Math.min(claims.exp, claims.iat + maxAge)) return 'LINK_EXPIRED';
+  if (now >= Math.min(claims.exp, claims.iat + maxAge)) {
+    return 'LINK_EXPIRED';
+  }
   return claims.nbf !== undefined && now < claims.nbf ? 'LINK_NOT_YET_VALID' : undefined;
 }

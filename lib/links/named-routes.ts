@@ -2,8 +2,8 @@ import type { LinkTarget } from './link-target.js';
 import type { RouteParams } from './route-template.js';
 
 /**
- * The names of routes and their parameters, for `links.create('file', …)`. Empty, any name goes; declare yours to have
- * the compiler check them:
+ * The names of routes and their parameters, for `links.create('file', …)`. Empty, any name goes; declare
+ * yours to have the compiler check them:
  *
  * @example
  * ```ts

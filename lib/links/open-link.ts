@@ -42,30 +42,38 @@ export class LinkOpener {
   /** The claims of a genuine link. @throws DownloadRefusal `LINK_INVALID` */
   async verify(unverified: UnverifiedToken): Promise<LinkClaims> {
     const claims = await this.tokens.open(unverified);
-    if (!claims) throw new DownloadRefusal('LINK_INVALID');
+    if (!claims) {
+      throw new DownloadRefusal('LINK_INVALID');
+    }
     return claims;
   }
 
   /**
-   * Checks that a genuine link opens what is asked for, for who asks. Whether it has expired is for the keeper of
-   * leases to say: a download that had begun may go on for a while.
+   * Checks that a genuine link opens what is asked for, for who asks. Whether it has expired is for the
+   * keeper of leases to say: a download that had begun may go on for a while.
    *
    * @throws DownloadRefusal `LINK_SCOPE`, `LINK_NOT_YET_VALID`, `LINK_ADDRESS`, `LINK_SUBJECT`
    */
   check(claims: LinkClaims, request: FrameworkRequest, context: ExecutionContext, user: LinkUser): void {
-    if (!this.isScopeOf(claims, request, context)) throw new DownloadRefusal('LINK_SCOPE');
+    if (!this.isScopeOf(claims, request, context)) {
+      throw new DownloadRefusal('LINK_SCOPE');
+    }
     const now = this.options.clock() / 1000;
     if (claims.nbf !== undefined && now < claims.nbf) {
       throw new DownloadRefusal('LINK_NOT_YET_VALID', { retryAfter: claims.nbf - now });
     }
     const refusal = checkBinding(claims.bnd, claims.sub, user);
-    if (refusal) throw new DownloadRefusal(refusal);
+    if (refusal) {
+      throw new DownloadRefusal(refusal);
+    }
   }
 
   private isScopeOf(claims: LinkClaims, request: FrameworkRequest, context: ExecutionContext): boolean {
     const route = this.routes.identify(context.getClass(), context.getHandler());
     const method = request.method === 'HEAD' ? 'GET' : request.method;
-    if (method !== route.method) return false;
+    if (method !== route.method) {
+      return false;
+    }
     return claims.res === resourceDigest(requestedResource(route, request, this.options.links.ignoreQuery));
   }
 }
@@ -76,7 +84,11 @@ function checkBinding(
   linkSubject: string | undefined,
   user: LinkUser,
 ): RefusalCode | undefined {
-  if (binding?.net && !addressWithin(user.address, binding.net)) return 'LINK_ADDRESS';
-  if (binding?.sub && (user.subject === undefined || user.subject !== linkSubject)) return 'LINK_SUBJECT';
+  if (binding?.net && !addressWithin(user.address, binding.net)) {
+    return 'LINK_ADDRESS';
+  }
+  if (binding?.sub && (user.subject === undefined || user.subject !== linkSubject)) {
+    return 'LINK_SUBJECT';
+  }
   return undefined;
 }

@@ -21,10 +21,9 @@ import {
   ModulesContainer,
 } from '@nestjs/core';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
-import { answersItself, methodName } from '../http/handler-metadata.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { PerRoute } from '../options/per-route.js';
-import { routeName, STREAM_DOWNLOAD } from '../options/stream-download.metadata.js';
+import { answersItself, methodName, routeName, STREAM_DOWNLOAD } from '../http/handler-metadata.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { PerRoute } from '../http/per-route.js';
 import { type AdapterRouter, routerOf, type RouteVersions } from './adapter-router.js';
 
 /** What a handler is known by, across processes and restarts. */
@@ -42,7 +41,9 @@ export interface Route extends RouteIdentity {
   readonly name: string | undefined;
   /** Whether a guard of this package looks at its requests. */
   readonly isDownload: boolean;
-  /** The handler sends the answer itself, where nothing can be counted. Unknown of another process's route. */
+  /**
+   * The handler sends the answer itself, where nothing can be counted. Unknown of another process's route.
+   */
   readonly answersItself?: boolean;
   readonly requestMethod: RequestMethod;
   /** In the spelling of the adapter: global prefix, version and module path included. */
@@ -77,8 +78,8 @@ export class RouteRegistry {
 
   /**
    * The route of a handler.
-   * @throws DownloadAuthConfigurationError for an unknown controller, a method that is no route, a route that no guard of
-   *   this package protects
+   * @throws DownloadAuthConfigurationError for an unknown controller, a method that is no route, a route that
+   *   no guard of this package protects
    */
   byHandler(controller: Type, method: string): Route {
     const handler: unknown = (controller.prototype as Record<string, unknown>)[method];
@@ -120,7 +121,9 @@ export class RouteRegistry {
 
   /** @throws DownloadAuthConfigurationError for a route that is not registered yet */
   requireRegistered(route: Route, pattern: string): void {
-    if (this.router?.isRegistered(routerMethod(route), pattern)) return;
+    if (this.router?.isRegistered(routerMethod(route), pattern)) {
+      return;
+    }
     // what was found out so far may change: a global prefix, for one
     this.all = undefined;
     throw new DownloadAuthConfigurationError(
@@ -138,7 +141,9 @@ export class RouteRegistry {
     for (const module of this.modules.values()) {
       for (const { metatype } of module.controllers.values()) {
         const controller = metatype as Type | null;
-        if (typeof controller !== 'function' || found.has(controller)) continue;
+        if (typeof controller !== 'function' || found.has(controller)) {
+          continue;
+        }
         const modulePath = (Reflect.getMetadata(MODULE_PATH + this.modules.applicationId, module.metatype) ??
           Reflect.getMetadata(MODULE_PATH, module.metatype)) as string | undefined;
         const prototype = controller.prototype as Record<string, object>;
@@ -191,7 +196,9 @@ export class RouteRegistry {
 
   private versionsOf(controller: Type, handler: object): Versions {
     const versioning = this.config.getVersioning();
-    if (versioning === undefined) return undefined;
+    if (versioning === undefined) {
+      return undefined;
+    }
     return (Reflect.getMetadata(VERSION_METADATA, handler) ??
       Reflect.getMetadata(VERSION_METADATA, controller) ??
       versioning.defaultVersion) as Versions;
@@ -254,6 +261,8 @@ function withLeadingSlash(path: string | undefined): string {
 
 /** A handler that serves several versions and none is linked to by a versioned path. */
 function versionedFirst(version: Versions): Versions {
-  if (!Array.isArray(version)) return version;
+  if (!Array.isArray(version)) {
+    return version;
+  }
   return [...version].sort((a, b) => Number(a === VERSION_NEUTRAL) - Number(b === VERSION_NEUTRAL));
 }

@@ -1,5 +1,5 @@
 import { compile } from 'path-to-regexp';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { RouteSyntax } from './adapter-router.js';
 
 /** The values of a route's parameters, decoded; a wildcard takes its segments or one string with slashes. */
@@ -28,7 +28,9 @@ export function fillRoute(pattern: string, params: RouteParams, syntax: RouteSyn
   const expected: Record<string, string | string[]> = {};
   for (const [given, value] of Object.entries(params)) {
     const name = given === '*' && wildcards.size === 1 ? ([...wildcards][0] as string) : given;
-    if (!names.has(name)) throw unknownParameter(pattern, given, names);
+    if (!names.has(name)) {
+      throw unknownParameter(pattern, given, names);
+    }
     if (wildcards.has(name)) {
       const segments = typeof value === 'object' ? [...value] : String(value).split('/');
       values[name] = segments.map((segment) => carriable(pattern, name, segment));

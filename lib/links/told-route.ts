@@ -1,6 +1,6 @@
 import { RequestMethod } from '@nestjs/common';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { refuseUnknown } from '../options/unknown-option.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { refuseUnknown } from '../shared/unknown-option.js';
 import { type AdapterRouter, type RouteSyntax, StandInRouter } from './adapter-router.js';
 import type { QueryParams } from './link-resource.js';
 import type { Route } from './route-registry.js';
@@ -12,8 +12,8 @@ export interface ToldRouteOptions {
   /** `'POST'` for a handler with `@Post()`. Default `'GET'`. */
   method?: 'GET' | 'POST';
   /**
-   * The adapter of that process. Default: either; then only parameters that both read alike can be given, of 100
-   * characters at most.
+   * The adapter of that process. Default: either; then only parameters that both read alike can be given, of
+   * 100 characters at most.
    */
   adapter?: RouteSyntax;
 }
@@ -73,11 +73,15 @@ function resolveToldRoute(name: string, told: string | ToldRouteOptions): ToldRo
 
 /** The adapters whose syntax a path can be. */
 function adaptersOf(path: string): RouteSyntax[] {
-  if (/\*\w|[{}]/.test(path)) return ['express'];
+  if (/\*\w|[{}]/.test(path)) {
+    return ['express'];
+  }
   return /\*|[()?]/.test(path) ? ['fastify'] : ['express', 'fastify'];
 }
 
-/** @throws DownloadAuthConfigurationError for a query that the parser of another process may read otherwise */
+/**
+ * @throws DownloadAuthConfigurationError for a query that the parser of another process may read otherwise
+ */
 export function requireCommonQuery(query: QueryParams): void {
   const problem = Object.entries(query).find(
     ([name, value]) =>

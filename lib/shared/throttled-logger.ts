@@ -9,8 +9,8 @@ const MAX_LENGTH = 2000;
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu;
 
 /**
- * A logger for lines that a client or an outage can repeat without end. Of the messages under one key it writes
- * the first in each interval, as a single line, and says with the next how many it left out.
+ * A logger for lines that a client or an outage can repeat without end. Of the messages under one key it
+ * writes the first in each interval, as a single line, and says with the next how many it left out.
  *
  * @example
  * const logger = new ThrottledLogger('DownloadAuth');

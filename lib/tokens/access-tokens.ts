@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { isValidDate } from '../options/valid-date.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { isValidDate } from '../shared/valid-date.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { printable, ThrottledLogger } from '../shared/throttled-logger.js';
 import type { JoseHeader, TokenClaims, UnverifiedToken } from './compact-jws.js';
@@ -13,13 +13,13 @@ type ClaimValue = string | number | boolean;
 export interface AcceptOptions {
   /**
    * The `typ` of the header, any of several; `application/` before it and its case do not matter, and a token
-   * without one counts as `JWT`. Default `['JWT', 'at+jwt']`, which leaves out `logout+jwt`, `secevent+jwt` and
-   * other tokens that say what they are for.
+   * without one counts as `JWT`. Default `['JWT', 'at+jwt']`, which leaves out `logout+jwt`, `secevent+jwt`
+   * and other tokens that say what they are for.
    */
   typ?: string | readonly string[];
   /**
-   * Claims that the token must have, with the value or one of the values: `{ token_use: 'access' }`. Of a claim
-   * that is a list, one member must be among them. Default: none.
+   * Claims that the token must have, with the value or one of the values: `{ token_use: 'access' }`. Of a
+   * claim that is a list, one member must be among them. Default: none.
    */
   claims?: Readonly<Record<string, ClaimValue | readonly ClaimValue[]>>;
 }
@@ -69,7 +69,8 @@ export class AccessTokens {
 
   /**
    * The claims of a genuine access token.
-   * @throws DownloadRefusal `TOKEN_INVALID`, `TOKEN_EXPIRED`, `TOKEN_NOT_YET_VALID`, `TOKEN_CUT_OFF`, `KEY_UNAVAILABLE`
+   * @throws DownloadRefusal `TOKEN_INVALID`, `TOKEN_EXPIRED`, `TOKEN_NOT_YET_VALID`, `TOKEN_CUT_OFF`,
+   *   `KEY_UNAVAILABLE`
    */
   async authenticate(unverified: UnverifiedToken, request: unknown): Promise<TokenClaims> {
     const { accessPolicy, clock } = this.options;
@@ -103,7 +104,10 @@ export class AccessTokens {
     );
   }
 
-  /** RFC 7519 §4.1.3: a token for another audience must be rejected, and without `audience` that cannot be told. */
+  /**
+   * RFC 7519 §4.1.3: a token for another audience must be rejected, and without `audience` that cannot be
+   * told.
+   */
   private warnAboutAudience({ aud }: TokenClaims): void {
     const { audiences, claims } = this.options.accessPolicy;
     if (aud === undefined || audiences.length > 0 || claims.has('aud')) {

@@ -53,11 +53,17 @@ export function parseCompactJws(token: string): UnverifiedToken | undefined {
   }
   const first = token.indexOf('.');
   const second = token.indexOf('.', first + 1);
-  if (!isCanonical(token, 0, first) || !isCanonical(token, second + 1, token.length)) return undefined;
-  if (!isCanonical(token, first + 1, second)) return undefined;
+  if (!isCanonical(token, 0, first) || !isCanonical(token, second + 1, token.length)) {
+    return undefined;
+  }
+  if (!isCanonical(token, first + 1, second)) {
+    return undefined;
+  }
   const header = parseObject(token.slice(0, first));
   const claims = parseObject(token.slice(first + 1, second));
-  if (!header || !claims || !isJoseHeader(header)) return undefined;
+  if (!header || !claims || !isJoseHeader(header)) {
+    return undefined;
+  }
   return { token, header, claims };
 }
 
@@ -78,21 +84,32 @@ function isJoseHeader(header: Record<string, unknown>): header is Record<string,
   );
 }
 
-/** RFC 4648 §3.5: the bits that the last character has to spare must be zero, or one token has several spellings. */
+/**
+ * RFC 4648 §3.5: the bits that the last character has to spare must be zero, or one token has several
+ * spellings.
+ */
 function isCanonical(token: string, start: number, end: number): boolean {
   const rest = (end - start) % 4;
-  if (rest === 0) return true;
-  if (rest === 1) return false;
+  if (rest === 0) {
+    return true;
+  }
+  if (rest === 1) {
+    return false;
+  }
   return (BASE64URL.indexOf(token[end - 1] as string) & (rest === 2 ? 0b1111 : 0b11)) === 0;
 }
 
 function parseObject(segment: string): Record<string, unknown> | undefined {
   const bytes = Buffer.from(segment, 'base64url');
-  if (!isUtf8(bytes)) return undefined;
+  if (!isUtf8(bytes)) {
+    return undefined;
+  }
   const text = bytes.toString();
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      return undefined;
+    }
     return countMembers(text) === Object.keys(value).length ? (value as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
@@ -106,9 +123,15 @@ function countMembers(json: string): number {
   for (let i = 0; i < json.length; i++) {
     const char = json.charCodeAt(i);
     if (char === QUOTE) {
-      for (i++; json.charCodeAt(i) !== QUOTE; i++) if (json.charCodeAt(i) === BACKSLASH) i++;
+      for (i++; json.charCodeAt(i) !== QUOTE; i++) {
+        if (json.charCodeAt(i) === BACKSLASH) {
+          i++;
+        }
+      }
     } else if (char === COLON) {
-      if (depth === 1) members++;
+      if (depth === 1) {
+        members++;
+      }
     } else if (char === 0x7b || char === 0x5b) {
       depth++;
     } else if (char === 0x7d || char === 0x5d) {

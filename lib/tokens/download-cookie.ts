@@ -1,16 +1,25 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { Injectable } from '@nestjs/common';
+import type { HttpAdapterHost } from '@nestjs/core';
 import { serialize } from 'cookie';
 import { isIP } from 'node:net';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { parseCompactJws } from './compact-jws.js';
+import type { CookieOptions, TokenNames } from './token-options.js';
 
-/** Bytes of name, value and attributes that a browser must keep at the least (RFC 6265 §6.1), and keeps at the most. */
+/**
+ * Bytes of name, value and attributes that a browser must keep at the least (RFC 6265 §6.1), and keeps at the
+ * most.
+ */
 const MAX_COOKIE_BYTES = 4096;
 
 /** Domains for which a cookie is cleared at the most: one `Set-Cookie` line for each. */
 const MAX_DOMAINS = 4;
+
+interface DownloadCookieSettings {
+  readonly cookie: CookieOptions;
+  readonly tokenNames: TokenNames;
+  readonly clock: () => number;
+}
 
 interface RequestLike {
   readonly protocol?: string;
@@ -25,9 +34,9 @@ interface CookieScope {
 }
 
 /**
- * Puts the access token into a cookie, so that plain links to downloads work for whoever is signed in; takes it out
- * again. The cookie is HttpOnly, SameSite=Lax unless configured otherwise, Secure on a secure connection, and ends with
- * the token.
+ * Puts the access token into a cookie, so that plain links to downloads work for whoever is signed in; takes
+ * it out again. The cookie is HttpOnly, SameSite=Lax unless configured otherwise, Secure on a secure
+ * connection, and ends with the token.
  *
  * @example
  * ```ts
@@ -40,8 +49,8 @@ interface CookieScope {
 @Injectable()
 export class DownloadCookie {
   constructor(
-    @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
-    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+    private readonly options: DownloadCookieSettings,
+    private readonly adapterHost: HttpAdapterHost,
   ) {}
 
   /**
@@ -62,9 +71,10 @@ export class DownloadCookie {
   }
 
   /**
-   * Clears the cookie that {@link set} has set, and others of its name that a browser may have kept since the options
-   * were different, or that a neighbouring host has planted: for this host alone, for `cookie.domain` and for the
-   * domains above this host, on `cookie.path` and on `/`, partitioned and not. Browsers ignore what is not theirs.
+   * Clears the cookie that {@link set} has set, and others of its name that a browser may have kept since the
+   * options were different, or that a neighbouring host has planted: for this host alone, for `cookie.domain`
+   * and for the domains above this host, on `cookie.path` and on `/`, partitioned and not. Browsers ignore
+   * what is not theirs.
    *
    * @param response the response as the framework gives it to a handler: `@Res({ passthrough: true })`
    */
@@ -118,7 +128,9 @@ function hostOf(response: object): string {
   return requestOf(response)?.hostname ?? '';
 }
 
-/** The host and the domains above it that a cookie can be for; none for an address or a host without a domain. */
+/**
+ * The host and the domains above it that a cookie can be for; none for an address or a host without a domain.
+ */
 function domainsAbove(host: string): string[] {
   const labels = host.toLowerCase().split('.');
   const isName = labels.length > 1 && labels.every((label) => /^[a-z0-9-]{1,63}$/.test(label));

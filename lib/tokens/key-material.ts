@@ -6,7 +6,7 @@ import {
   type PrivateKeyInput,
   X509Certificate,
 } from 'node:crypto';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
 /** The signature algorithms a key may be pinned to (RFC 7518 §3.1). */
 export type SignatureAlgorithm =
@@ -156,7 +156,9 @@ export function refuseKeyAsSecret(secret: Buffer, option: string): void {
   }
 }
 
-/** In which form bytes hold a public key, a private key or a certificate; `undefined` where they hold none. */
+/**
+ * In which form bytes hold a public key, a private key or a certificate; `undefined` where they hold none.
+ */
 function asymmetricForm(bytes: Buffer, decodings = 2): string | undefined {
   const text = bytes.toString('latin1').trim();
   if (PEM.test(text)) {

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { AnyRequest } from '../http/http-exchange.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import { refuseUnknown } from '../options/unknown-option.js';
-import { isValidDate } from '../options/valid-date.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { refuseUnknown } from '../shared/unknown-option.js';
+import { isValidDate } from '../shared/valid-date.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import type { UnverifiedToken } from './compact-jws.js';
@@ -49,11 +49,20 @@ export interface KeyRingEntry {
 
 /** Where the keys of access tokens come from. */
 export interface KeyOptions {
+  /** Secret of the access tokens (HS256 unless `algorithms` says otherwise), at least 32 bytes. */
   secret?: KeyMaterial;
+  /** Public key of the access tokens: RSA, RSA-PSS or EC, as PEM or `KeyObject`. */
   publicKey?: KeyMaterial;
+  /** Private key of the access tokens; the public key is derived from it, and so is the key of links. */
   privateKey?: KeyMaterial;
+  /** Several keys by `kid`, the newest first. */
   keys?: readonly KeyRingEntry[];
+  /** Looks the key up for each request. Needs `algorithms`. */
   secretOrKeyProvider?: SecretOrKeyProvider;
+  /**
+   * What the key may be used with; never read from a token (RFC 8725 §3.1). Default: what the key's type
+   * implies.
+   */
   algorithms?: readonly SignatureAlgorithm[];
 }
 
@@ -65,7 +74,9 @@ export interface KeySource {
   find(token: UnverifiedToken, request: unknown): KeyLookup | Promise<KeyLookup>;
 }
 
-/** The key of a token; where no key of the application can have signed it, a text for the log that says why. */
+/**
+ * The key of a token; where no key of the application can have signed it, a text for the log that says why.
+ */
 export type KeyLookup = VerificationKey | string;
 
 const RING_ENTRY = ['kid', 'secret', 'publicKey', 'privateKey', 'algorithms', 'retiredAt'];
@@ -111,7 +122,10 @@ export function createKeySource(options: KeyOptions, clock: () => number): KeySo
   return { find: () => key };
 }
 
-/** Why a key that is pinned to these algorithms is not for a token that names another; `undefined` where it is. */
+/**
+ * Why a key that is pinned to these algorithms is not for a token that names another; `undefined` where it
+ * is.
+ */
 export function misfitOf({ header }: UnverifiedToken, algorithms: readonly string[]): string | undefined {
   if (algorithms.includes(header.alg)) {
     return undefined;
@@ -189,7 +203,8 @@ function ringKey(entry: KeyRingEntry, option: string): RingKey {
 
 /**
  * Asks the application's resolver for each token, as passport-jwt would, and remembers the keys it turned
- * into key objects. A failing resolver is answered with 503 `KEY_UNAVAILABLE`, as the caller did nothing wrong.
+ * into key objects. A failing resolver is answered with 503 `KEY_UNAVAILABLE`, as the caller did nothing
+ * wrong.
  */
 function keyResolver(
   provider: SecretOrKeyProvider,

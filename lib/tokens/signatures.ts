@@ -77,10 +77,11 @@ interface Verified {
 }
 
 /**
- * Remembers that the signature of a token was found good with a key, so that it is checked once. That pays for
- * HS256 too: the HMAC is cheap, but what passport-jwt and jsonwebtoken do around it is not (see bench/guard). It
- * holds hashes, no tokens and no claims; it answers for the very same key only, so that a key that was rotated
- * out is heeded at once, and never for a token past its `exp`. Tokens without an `exp` are not remembered.
+ * Remembers that the signature of a token was found good with a key, so that it is checked once. That pays
+ * for HS256 too: the HMAC is cheap, but what passport-jwt and jsonwebtoken do around it is not (see
+ * bench/guard). It holds hashes, no tokens and no claims; it answers for the very same key only, so that a
+ * key that was rotated out is heeded at once, and never for a token past its `exp`. Tokens without an `exp`
+ * are not remembered.
  */
 export class VerifiedTokens {
   private readonly entries: LRUCache<string, Verified> | undefined;
@@ -116,7 +117,10 @@ export class RememberingVerifier {
     private readonly verified: VerifiedTokens,
   ) {}
 
-  /** The claims of a token whose signature is good, `undefined` otherwise; as {@link SignatureVerifier.verify}. */
+  /**
+   * The claims of a token whose signature is good, `undefined` otherwise; as {@link
+   * SignatureVerifier.verify}.
+   */
   async verify({ token, claims }: UnverifiedToken, key: KeyObject): Promise<TokenClaims | undefined> {
     if (this.verified.has(token, key)) {
       return claims;

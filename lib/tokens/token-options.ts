@@ -1,23 +1,58 @@
 import { serialize } from 'cookie';
+import type { AnyRequest } from '../http/http-exchange.js';
 import { DEFAULT_TOKEN_NAME } from '../http/redact-url.js';
-import { DownloadAuthConfigurationError } from '../options/configuration-error.js';
-import type { DownloadAuthOptions } from '../options/download-auth-options.js';
-import { durationInSeconds } from '../options/duration.js';
-import { checkTypes } from '../options/option-types.js';
-import { refuseUnknown } from '../options/unknown-option.js';
-import { isValidDate } from '../options/valid-date.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { type Duration, durationInSeconds } from '../shared/duration.js';
+import { checkTypes } from '../shared/option-types.js';
+import { refuseUnknown } from '../shared/unknown-option.js';
+import { isValidDate } from '../shared/valid-date.js';
 import { type AcceptOptions, type AccessPolicy, mediaType } from './access-tokens.js';
+import type { TokenClaims } from './compact-jws.js';
+import type { KeyOptions } from './keys.js';
+
+/** The members of the module's options that say what an access token is. */
+export interface AccessTokenOptions extends KeyOptions {
+  /** The `iss` an access token must have; any of several. Default: not checked. */
+  issuer?: string | readonly string[];
+  /**
+   * An `aud` an access token must have; any of several. Default: not checked, with a warning in the log where
+   * a token has one (RFC 7519 §4.1.3).
+   */
+  audience?: string | readonly string[];
+  /** Which tokens of the key are access tokens, where the application issues others with it. */
+  accept?: AcceptOptions;
+  /** Whether an access token must have an `exp`. Default `true`. */
+  requireExpiration?: boolean;
+  /** How far clocks may differ, for `exp`, `nbf` and `iat`. Default 0 seconds, at most 10 minutes. */
+  clockTolerance?: Duration;
+  /** Refuses access tokens whose `iat` is longer ago than this, in the future, or missing. Default: none. */
+  maxTokenAge?: Duration;
+  /**
+   * Refuses access tokens whose `iat` is before this moment, missing, or in the future, after a leak or a
+   * password change; a function decides for each token and may return nothing. Default: none.
+   */
+  notIssuedBefore?: Date | ((claims: TokenClaims) => Date | undefined | Promise<Date | undefined>);
+  /**
+   * Called with the claims of a genuine access token. What it returns (or resolves to) becomes
+   * `request.user`; a falsy answer refuses with 403 `ACCESS_DENIED`, what it throws is the answer.
+   * Default: the claims become `request.user`.
+   */
+  validate?: (claims: TokenClaims, request: AnyRequest) => unknown;
+}
 
 /** Which places a token is read from (RFC 6750 §2), in this order; the first that holds one decides. */
 export interface TransportOptions {
   /** `Authorization: Bearer …`. Default `true`. */
   header?: boolean;
-  /** The query parameter of GET and HEAD requests; `'links'` accepts only link tokens there. Default `true`. */
+  /**
+   * The query parameter of GET and HEAD requests; `'links'` accepts only link tokens there. Default `true`.
+   */
   query?: boolean | 'links';
   /**
-   * The cookie, for GET and HEAD requests; `'same-site'` ignores it where the browser says that a page of another
-   * site asks (`Sec-Fetch-Site: cross-site`), so that such a page cannot find out what its visitor may download.
-   * Links to downloads in web mail and on other sites then do not work by cookie. Default `true`.
+   * The cookie, for GET and HEAD requests; `'same-site'` ignores it where the browser says that a page of
+   * another site asks (`Sec-Fetch-Site: cross-site`), so that such a page cannot find out what its visitor
+   * may download. Links to downloads in web mail and on other sites then do not work by cookie. Default
+   * `true`.
    */
   cookie?: boolean | 'same-site';
   /** The field of a urlencoded POST body. Default `false`. */
@@ -28,8 +63,8 @@ export interface TransportOptions {
 export interface TokenNameOptions {
   query?: string;
   /**
-   * A name that begins with `__Host-` or `__Secure-` binds browsers to what it says (RFC 6265bis §4.1.3): the cookie is
-   * then always secure, and with `__Host-` has neither a domain nor another path than `/`.
+   * A name that begins with `__Host-` or `__Secure-` binds browsers to what it says (RFC 6265bis §4.1.3): the
+   * cookie is then always secure, and with `__Host-` has neither a domain nor another path than `/`.
    */
   cookie?: string;
   form?: string;
@@ -49,13 +84,13 @@ export interface CookieOptions {
    */
   sameSite?: 'lax' | 'strict' | 'none';
   /**
-   * Default: whether the request that sets the cookie was secure; `true` with `sameSite: 'none'`, `partitioned` and
-   * names that demand it.
+   * Default: whether the request that sets the cookie was secure; `true` with `sameSite: 'none'`,
+   * `partitioned` and names that demand it.
    */
   secure?: boolean;
   /**
-   * Keeps one cookie for each site in whose pages the application is a frame (CHIPS), where browsers block third-party
-   * cookies. Default `false`.
+   * Keeps one cookie for each site in whose pages the application is a frame (CHIPS), where browsers block
+   * third-party cookies. Default `false`.
    */
   partitioned?: boolean;
 }
@@ -170,7 +205,7 @@ function isSerializable(name: string, value: unknown): boolean {
 }
 
 type PolicyOptions = Pick<
-  DownloadAuthOptions,
+  AccessTokenOptions,
   | 'issuer'
   | 'audience'
   | 'accept'
@@ -229,7 +264,7 @@ function acceptedClaims(claims: AcceptOptions['claims'] = {}): AccessPolicy['cla
   );
 }
 
-function clockTolerance(value: DownloadAuthOptions['clockTolerance']): number {
+function clockTolerance(value: AccessTokenOptions['clockTolerance']): number {
   const seconds = durationInSeconds(value ?? 0, 'clockTolerance');
   if (seconds > MAX_CLOCK_TOLERANCE) {
     throw new DownloadAuthConfigurationError(
@@ -239,7 +274,7 @@ function clockTolerance(value: DownloadAuthOptions['clockTolerance']): number {
   return seconds;
 }
 
-function maxTokenAge(value: DownloadAuthOptions['maxTokenAge']): number | undefined {
+function maxTokenAge(value: AccessTokenOptions['maxTokenAge']): number | undefined {
   const seconds = value === undefined ? undefined : durationInSeconds(value, 'maxTokenAge');
   if (seconds === 0) {
     throw new DownloadAuthConfigurationError(
@@ -249,9 +284,7 @@ function maxTokenAge(value: DownloadAuthOptions['maxTokenAge']): number | undefi
   return seconds;
 }
 
-function checkedMoment(
-  value: DownloadAuthOptions['notIssuedBefore'],
-): DownloadAuthOptions['notIssuedBefore'] {
+function checkedMoment(value: AccessTokenOptions['notIssuedBefore']): AccessTokenOptions['notIssuedBefore'] {
   if (value === undefined || typeof value === 'function' || isValidDate(value)) {
     return value;
   }

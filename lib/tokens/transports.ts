@@ -32,8 +32,8 @@ interface TransportRow {
 }
 
 /**
- * The transports, in the order of precedence (RFC 6750 §2). The Authorization header and the cookie are not scrubbed:
- * an application may need them further on, and loggers know them for what they are.
+ * The transports, in the order of precedence (RFC 6750 §2). The Authorization header and the cookie are not
+ * scrubbed: an application may need them further on, and loggers know them for what they are.
  */
 const TRANSPORTS: Readonly<Record<Transport, TransportRow>> = {
   header: {
@@ -48,7 +48,8 @@ const TRANSPORTS: Readonly<Record<Transport, TransportRow>> = {
     ambiguous: 'The URL carries more than one token.',
   },
   cookie: {
-    // browsers say where a request comes from (Fetch Metadata); what says nothing is no browser, or an old one
+    // browsers say where a request comes from (Fetch Metadata); what says nothing is no browser, or an old
+    // one
     counts: ({ request }, setting) =>
       isRetrieval(request.method) &&
       !(setting === 'same-site' && request.headers['sec-fetch-site'] === 'cross-site'),
@@ -84,11 +85,13 @@ export function takeTokens(
 }
 
 /**
- * The token that decides over a request: that of the first transport that holds one. Only this one is judged; if it
- * is bad, no other place rescues the request, and what is wrong with the others does not matter. A header and a query
- * (or form) that differ are refused, unless the latter holds a genuine link, which needs no header.
+ * The token that decides over a request: that of the first transport that holds one. Only this one is judged;
+ * if it is bad, no other place rescues the request, and what is wrong with the others does not matter. A
+ * header and a query (or form) that differ are refused, unless the latter holds a genuine link, which needs
+ * no header.
  *
- * What cannot be a JWT decides only where there is nothing else: scripts send `Bearer` and whatever they have.
+ * What cannot be a JWT decides only where there is nothing else: scripts send `Bearer` and whatever they
+ * have.
  *
  * @throws DownloadRefusal `TOKEN_MISSING`; `TOKEN_AMBIGUOUS`
  */
@@ -190,8 +193,8 @@ function fromQuery({ rawRequest }: HttpExchange, { query }: TokenNames): Finding
 }
 
 /**
- * Cookies of one name and several values are of other paths, or planted by a neighbouring host (RFC 6265 §8.6). The
- * host may have parsed the cookies with a decoder of its own, which is respected.
+ * Cookies of one name and several values are of other paths, or planted by a neighbouring host (RFC 6265
+ * §8.6). The host may have parsed the cookies with a decoder of its own, which is respected.
  */
 function fromCookie(exchange: HttpExchange, { cookie: name }: TokenNames): Finding | undefined {
   const values = new Set<string>();

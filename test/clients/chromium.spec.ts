@@ -49,7 +49,9 @@ describe.skipIf(!hasChromium).each(ADAPTERS)('Chromium, on %s', (adapter) => {
       contents: { video: () => Download.file(path) },
       configure: (nest) => {
         nest.use((request: any, _response: any, next: () => void) => {
-          if (String(request.url).startsWith('/files/')) purposes.push(request.headers['sec-purpose']);
+          if (String(request.url).startsWith('/files/')) {
+            purposes.push(request.headers['sec-purpose']);
+          }
           next();
         });
       },
@@ -69,7 +71,8 @@ describe.skipIf(!hasChromium).each(ADAPTERS)('Chromium, on %s', (adapter) => {
     'cut half way twice, finishes a one-download link by its own resume, %s',
     async (_how, { strict }) => {
       const link = app.link('video', { maxDownloads: 1, strict });
-      // The second cut falls into the answer to the first resume, so early that not all of it can have left the server
+      // The second cut falls into the answer to the first resume, so early that not all of it can have left
+      // the server
       proxy = await cuttingProxy(app.port, [bytes.length / 2, MIB]);
       const url = link.url.replace(app.url, proxy.url);
       const saved = await (await downloadIn(ada.context, url)).path();
@@ -86,7 +89,9 @@ describe.skipIf(!hasChromium).each(ADAPTERS)('Chromium, on %s', (adapter) => {
         'completed',
       ]);
 
-      if (strict) expect((await refusedIn(grace.context, url)).status).toBe(410);
+      if (strict) {
+        expect((await refusedIn(grace.context, url)).status).toBe(410);
+      }
       clock.advance(10_000);
       for (const { context } of [grace, ada]) {
         const { status, text } = await refusedIn(context, url);
@@ -110,7 +115,9 @@ describe.skipIf(!hasChromium).each(ADAPTERS)('Chromium, on %s', (adapter) => {
     await page.goto(`${app.url}/page.html`);
     const statuses = await page.evaluate(async (urls) => {
       const found = [];
-      for (const url of urls) found.push((await fetch(url)).status);
+      for (const url of urls) {
+        found.push((await fetch(url)).status);
+      }
       return found;
     }, links);
     expect(new Set(statuses)).toEqual(new Set([200]));

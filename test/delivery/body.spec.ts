@@ -20,7 +20,9 @@ describe('a body whose source cannot be closed', () => {
     };
     const fail = vi.fn();
     const body = new DeliveryBody(layout, source, { writing: vi.fn(), wrote: vi.fn(), fail });
-    for (let i = 0; i < reads; i++) await body.reader.next(1, false);
+    for (let i = 0; i < reads; i++) {
+      await body.reader.next(1, false);
+    }
     const errors = vi.fn();
     body.on('error', errors);
     body.destroy();

@@ -54,8 +54,9 @@ function memory(): Log & { write(line: string): void } {
     lines,
     write: (line) => void lines.push(line),
     async written() {
-      for (let i = 0; lines.length === 0 && i < 1000; i++)
+      for (let i = 0; lines.length === 0 && i < 1000; i++) {
         await new Promise((resolve) => setImmediate(resolve));
+      }
     },
   };
 }

@@ -156,9 +156,10 @@ describe.each(ADAPTERS)('a link that is bound, on %s', (adapter) => {
       expect(await status(behindProxy, ['192.0.2.0/24', '2001:db8::/32'], '198.51.100.1')).toBe(403);
     });
 
-    it('does not believe a header where no proxy is trusted', async () => {
+    it('takes the address for unknown where a header names another one and no proxy is trusted', async () => {
       expect(await status(app, '192.0.2.0/24', '192.0.2.7')).toBe(403);
-      expect(await status(app, '127.0.0.0/8', '192.0.2.7')).toBe(200);
+      expect(await status(app, '127.0.0.0/8', '192.0.2.7')).toBe(403);
+      expect(await status(app, '127.0.0.0/8')).toBe(200);
     });
 
     it('counts nothing for who is elsewhere', async () => {

@@ -22,7 +22,9 @@ declare module '../../lib/index.js' {
   }
 }
 
-/** The controller under another class name, with other method names and in another order: as of another build. */
+/**
+ * The controller under another class name, with other method names and in another order: as of another build.
+ */
 function build(className: string): Type {
   const named = {
     [className]: class {

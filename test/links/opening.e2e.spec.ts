@@ -130,7 +130,7 @@ it.each(ADAPTERS)('two parameters of one segment open on %s as they were given, 
   let opened = 0;
   for (const [name, ext] of [['a', 'pdf'], ['a', 'tar.gz'], ['a.tar', 'gz'], ['a.', 'b'], ['a', '.b'], ['ü', 'ü']] as const) {
     const { url } = attempt(mint(name, ext)) ?? {};
-    if (url === undefined) continue;
+    if (url === undefined) {continue;}
     opened++;
     expect((await app.request(url)).json.params).toEqual({ name, ext });
   }

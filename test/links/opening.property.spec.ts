@@ -48,8 +48,9 @@ function echoing(
     });
     const descriptor = { value: echo, configurable: true, enumerable: false, writable: true };
     Object.defineProperty(EchoController.prototype, handler, descriptor);
-    for (const [index, decorator] of [Param(), Query(), Req()].entries())
+    for (const [index, decorator] of [Param(), Query(), Req()].entries()) {
       decorator(EchoController.prototype, handler, index);
+    }
     Get(path)(EchoController.prototype, handler, descriptor);
     StreamDownload({ name: handler })(EchoController.prototype, handler, descriptor);
   }
@@ -174,19 +175,25 @@ it.each(ADAPTERS.flatMap((adapter) => Object.keys(SETUPS).map((setup) => [adapte
       await fc.assert(
         fc.asyncProperty(TARGET, TARGET, async (target, other) => {
           const link = mint(app, target);
-          if (!link) return;
+          if (!link) {
+            return;
+          }
           minted.add(target.handler);
           const { status, text } = await open(app, link.url, target);
           expect([status, text]).toEqual([200, text]);
           const received = JSON.parse(text) as Received;
           expect(received).toEqual(given(target, adapter));
           const elsewhere = mint(app, other);
-          if (!elsewhere) return;
+          if (!elsewhere) {
+            return;
+          }
           const swapped = elsewhere.url.replace(elsewhere.token, link.token);
           const answer = await open(app, swapped, other);
           // one handler, one path, the same parameters: the same resource
           const identity = (one: Target) => JSON.stringify([given(one, adapter), one.path]);
-          if (identity(other) === identity(target)) return;
+          if (identity(other) === identity(target)) {
+            return;
+          }
           expect([answer.status, answer.text]).toEqual([403, expect.stringContaining('LINK_SCOPE')]);
         }),
         {
@@ -219,7 +226,9 @@ async function start(adapter: AdapterName, setup: string): Promise<TestApp> {
     configure: (app) => {
       SETUPS[setup]?.(app);
       // on Express, half of the setups have the other parser
-      if (adapter === 'express' && setup.includes('in ')) app.set('query parser', 'extended');
+      if (adapter === 'express' && setup.includes('in ')) {
+        app.set('query parser', 'extended');
+      }
     },
   });
 }
@@ -254,8 +263,12 @@ function given({ handler, params = {}, query = {}, hosts = {} }: Target, adapter
 }
 
 function plain(value: unknown): unknown {
-  if (Array.isArray(value)) return value.length > 1 ? value : value[0];
-  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) {
+    return value.length > 1 ? value : value[0];
+  }
+  if (typeof value !== 'object' || value === null) {
+    return value;
+  }
   const members = Object.entries(value).map(([name, member]) => [name, plain(member)] as const);
   return Object.fromEntries(members.filter(([, member]) => member !== undefined).sort());
 }

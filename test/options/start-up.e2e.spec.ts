@@ -188,7 +188,9 @@ describe('an application with bad options refuses to start, and says what to wri
     );
     expect(error).toBeInstanceOf(DownloadAuthConfigurationError);
     const { message } = error as Error;
-    for (const pattern of says) expect(message).toMatch(pattern as RegExp);
+    for (const pattern of says) {
+      expect(message).toMatch(pattern as RegExp);
+    }
     expect(message).not.toContain(SECRET);
     expect(message).not.toMatch(/MII[A-Za-z0-9]/);
   });
@@ -218,8 +220,11 @@ describe('a route that leaves none of the transports of the module on', () => {
     const descriptor = Object.getOwnPropertyDescriptor(controller.prototype, 'file') as PropertyDescriptor;
     Get('file')(controller.prototype, 'file', descriptor);
     const download = StreamDownload({ transports: { header: false } });
-    if (target === 'handler') download(controller.prototype, 'file', descriptor);
-    else download(controller);
+    if (target === 'handler') {
+      download(controller.prototype, 'file', descriptor);
+    } else {
+      download(controller);
+    }
     Controller()(controller);
     return controller;
   };

@@ -44,7 +44,9 @@ export interface ConsumerProject {
   remove(): void;
 }
 
-/** Packs the package (which builds it) and installs it with its peers in the versions that are tested here. */
+/**
+ * Packs the package (which builds it) and installs it with its peers in the versions that are tested here.
+ */
 export async function installTarball(): Promise<ConsumerProject> {
   const folder = mkdtempSync(join(tmpdir(), 'consumer-'));
   const packed = await packInto(folder);
@@ -106,7 +108,9 @@ function versionOf(name: string): string {
 
 export async function npm(cwd: string, ...args: string[]): Promise<string> {
   const { code, output } = await run(cwd, npmPath(), args);
-  if (code !== 0) throw new Error(`npm ${args.join(' ')}\n${output}`);
+  if (code !== 0) {
+    throw new Error(`npm ${args.join(' ')}\n${output}`);
+  }
   return output;
 }
 

@@ -23,7 +23,9 @@ describe('the tarball', () => {
   test('has a declaration for every module', () => {
     const modules = project.files.filter((path) => path.endsWith('.js'));
     expect(modules.length).toBeGreaterThan(0);
-    for (const path of modules) expect(project.files).toContain(path.replace(/\.js$/, '.d.ts'));
+    for (const path of modules) {
+      expect(project.files).toContain(path.replace(/\.js$/, '.d.ts'));
+    }
   });
 
   test('satisfies publint', async () => {
@@ -94,12 +96,17 @@ function packagesLoadedBy(entry: string): Set<string> {
   const seen = new Set<string>();
   const pending = [entry];
   for (let path = pending.pop(); path; path = pending.pop()) {
-    if (seen.has(path)) continue;
+    if (seen.has(path)) {
+      continue;
+    }
     seen.add(path);
     const source = readFileSync(path, 'utf8');
     for (const [, specifier] of source.matchAll(/^(?:import|export)\s(?:[^'"]*from\s)?['"]([^'"]+)['"]/gm)) {
-      if (specifier!.startsWith('.')) pending.push(join(dirname(path), specifier!));
-      else if (!isBuiltin(specifier!)) packages.add(packageOf(specifier!));
+      if (specifier!.startsWith('.')) {
+        pending.push(join(dirname(path), specifier!));
+      } else if (!isBuiltin(specifier!)) {
+        packages.add(packageOf(specifier!));
+      }
     }
   }
   return packages;

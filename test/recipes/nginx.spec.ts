@@ -61,7 +61,9 @@ describe.skipIf(!isInstalled('nginx', '-v')).each(ADAPTERS)(
         providers: [{ provide: APP_FILTER, useClass: NotFoundFilter }],
         options: { secret: SECRET, links: { publicUrl: `http://127.0.0.1:${port}${publicPath}` } },
         configure: (it) => {
-          if (adapter === 'express') it.set('trust proxy', 'loopback');
+          if (adapter === 'express') {
+            it.set('trust proxy', 'loopback');
+          }
           it.setGlobalPrefix(globalPrefix);
         },
         fastify: { trustProxy: 'loopback' },

@@ -33,7 +33,9 @@ export class RefusalLimit implements CanActivate, OnModuleInit {
   async canActivate(context: ExecutionContext) {
     const http = context.switchToHttp();
     const found = await this.refusals.get(http.getRequest().ip);
-    if (!found || found.consumedPoints < REFUSALS_A_MINUTE) return true;
+    if (!found || found.consumedPoints < REFUSALS_A_MINUTE) {
+      return true;
+    }
     http.getResponse().header('Retry-After', String(Math.ceil(found.msBeforeNext / 1000)));
     throw new HttpException('Too many links that were not genuine. Try again in a minute.', 429);
   }
@@ -70,7 +72,9 @@ const guess = (n: number, address: string) =>
 
 it.each(ADAPTERS)('who guesses links is stopped after so many, and nobody else, on %s', async (adapter) => {
   await start(adapter);
-  for (let n = 0; n < REFUSALS_A_MINUTE; n++) expect((await guess(n, '192.0.2.1')).status).toBe(403);
+  for (let n = 0; n < REFUSALS_A_MINUTE; n++) {
+    expect((await guess(n, '192.0.2.1')).status).toBe(403);
+  }
   const stopped = await guess(99, '192.0.2.1');
   expect(stopped.status).toBe(429);
   expect(Number(stopped.headers['retry-after'])).toBeGreaterThan(0);

@@ -209,8 +209,8 @@ describe('DownloadRefusal', () => {
     expect(refusal.getStatus()).toBe(status);
     expect(refusal.getResponse()).toMatchObject({ statusCode: status, code, message: refusal.message });
     expect(refusal.headers['Cache-Control']).toBe('no-store');
-    if (challenge === undefined) expect(refusal.headers).not.toHaveProperty('WWW-Authenticate');
-    else expect(refusal.headers['WWW-Authenticate']).toContain(challenge);
+    if (challenge === undefined) {expect(refusal.headers).not.toHaveProperty('WWW-Authenticate');}
+    else {expect(refusal.headers['WWW-Authenticate']).toContain(challenge);}
     expect(refusal.headers['Retry-After']).toBe(retryAfter);
   });
 

@@ -8,7 +8,9 @@ import { type BrowserContext, chromium } from 'playwright-core';
 const CHROMIUM = '/usr/bin/chromium';
 
 export const hasChromium = existsSync(CHROMIUM);
-if (!hasChromium) console.warn(`Chromium: skipped, since there is no ${CHROMIUM}`);
+if (!hasChromium) {
+  console.warn(`Chromium: skipped, since there is no ${CHROMIUM}`);
+}
 
 export interface TestBrowser {
   readonly context: BrowserContext;

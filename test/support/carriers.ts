@@ -7,7 +7,10 @@ export interface Carrier {
   carry(path: string, token: string): { path: string; options: RequestOptions } | undefined;
 }
 
-/** What HTTP lets through in a field value, less the blanks at its ends, which belong to the field and not to the token. */
+/**
+ * What HTTP lets through in a field value, less the blanks at its ends, which belong to the field and not to
+ * the token.
+ */
 const FIELD_VALUE = /^(?! )[\x20-\x7e\x80-\xff]+(?<! )$/;
 
 export const header: Carrier = {

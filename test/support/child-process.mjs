@@ -1,6 +1,7 @@
-// What the processes of tests and benches begin with. Their arguments: the folder of the compiled library, and as JSON
-// the store (`sqlite` or `redis` with its options, or neither), and of an application the HTTP `adapter` and how long to
-// wait for the store (`storeTimeout`) and for downloads at its end (`shutdownTimeout`), and `nest`, options of Nest.
+// What the processes of tests and benches begin with. Their arguments: the folder of the compiled library,
+// and as JSON the store (`sqlite` or `redis` with its options, or neither), and of an application the HTTP
+// `adapter` and how long to wait for the store (`storeTimeout`) and for downloads at its end
+// (`shutdownTimeout`), and `nest`, options of Nest.
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -15,7 +16,9 @@ export const store =
   (sqlite && new (await load('leases/sqlite/index.js')).SqliteLeaseStore(sqlite)) ??
   (redis && new (await load('leases/redis/index.js')).RedisLeaseStore(redis));
 
-/** An application with one route, `files/:name`, on a free port; `answer` gives what it sends under a name. */
+/**
+ * An application with one route, `files/:name`, on a free port; `answer` gives what it sends under a name.
+ */
 export async function serve(answer) {
   await import('reflect-metadata');
   const { Controller, Get, Module, Param } = await import('@nestjs/common');

@@ -8,8 +8,8 @@ export interface CuttingProxy {
 }
 
 /**
- * A proxy on loopback that breaks connections off: the first that passed `after[0]` bytes to the client, then the
- * first that passed `after[1]`, and none after the last of them.
+ * A proxy on loopback that breaks connections off: the first that passed `after[0]` bytes to the client, then
+ * the first that passed `after[1]`, and none after the last of them.
  */
 export function cuttingProxy(port: number, after: readonly number[]): Promise<CuttingProxy> {
   let cuts = 0;

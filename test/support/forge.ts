@@ -53,7 +53,10 @@ export function signature(algorithm: string, input: string, key: KeyObject | str
   throw new Error(algorithm);
 }
 
-/** A token with exactly this header and payload, signed; the algorithm is the header's unless another is given. */
+/**
+ * A token with exactly this header and payload, signed; the algorithm is the header's unless another is
+ * given.
+ */
 export function forge(
   header: Part,
   payload: Part,

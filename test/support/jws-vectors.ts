@@ -26,6 +26,8 @@ const PLACES = ['../shared/vectors/jws-vectors.json', '../../shared/vectors/jws-
 export function jwsVectors(): readonly JwsVectorGroup[] | undefined {
   const root = new URL('../../', import.meta.url);
   const file = PLACES.map((place) => fileURLToPath(new URL(place, root))).find((path) => existsSync(path));
-  if (file === undefined) return undefined;
+  if (file === undefined) {
+    return undefined;
+  }
   return (JSON.parse(readFileSync(file, 'utf8')) as { vectors: JwsVectorGroup[] }).vectors;
 }

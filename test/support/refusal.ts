@@ -30,19 +30,29 @@ export function expectRefusal(answer: Answer, status: number, code: RefusalCode,
   expect(answer.headers['content-type']).toMatch(/^application\/json/);
   expect(answer.headers['cache-control']).toBe('no-store');
   const challenge = CHALLENGES[code];
-  if (challenge) expect(answer.headers['www-authenticate']).toMatch(challenge);
-  else expect(answer.headers).not.toHaveProperty('www-authenticate');
-  if (WAITING_HELPS.includes(code)) expect(Number(answer.headers['retry-after'])).toBeGreaterThanOrEqual(1);
-  else expect(answer.headers).not.toHaveProperty('retry-after');
+  if (challenge) {
+    expect(answer.headers['www-authenticate']).toMatch(challenge);
+  } else {
+    expect(answer.headers).not.toHaveProperty('www-authenticate');
+  }
+  if (WAITING_HELPS.includes(code)) {
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThanOrEqual(1);
+  } else {
+    expect(answer.headers).not.toHaveProperty('retry-after');
+  }
   expect(answer.headers).not.toHaveProperty('location');
   expect(answer.headers).not.toHaveProperty('set-cookie');
-  if (token !== undefined) expectNoTrace(`${JSON.stringify(answer.headers)}\n${answer.text}`, token);
+  if (token !== undefined) {
+    expectNoTrace(`${JSON.stringify(answer.headers)}\n${answer.text}`, token);
+  }
 }
 
 /** Checks that a text contains no part of a token that is long enough to be told from chance. */
 export function expectNoTrace(text: string, token: string): void {
   for (const part of token.split('.')) {
-    if (part.length >= 10) expect(text.includes(part.slice(0, 200))).toBe(false);
+    if (part.length >= 10) {
+      expect(text.includes(part.slice(0, 200))).toBe(false);
+    }
   }
 }
 

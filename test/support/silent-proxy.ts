@@ -15,7 +15,10 @@ export interface SilentConnection {
   silent: boolean;
 }
 
-/** A proxy on loopback whose connections can go silent without FIN or RST, as behind a firewall that forgot them. */
+/**
+ * A proxy on loopback whose connections can go silent without FIN or RST, as behind a firewall that forgot
+ * them.
+ */
 export async function silentProxy(port: number): Promise<SilentProxy> {
   const connections: { said: string; silent: boolean }[] = [];
   const sockets = new Set<Socket>();

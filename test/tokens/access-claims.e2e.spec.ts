@@ -43,8 +43,8 @@ describe.each(ADAPTERS)('the claims of an access token on %s', (adapter) => {
   async function check([, claims, outcome]: Case): Promise<void> {
     const token = SIGNED(claims);
     const answer = await (app as TestApp).request('/files/42', { headers: bearer(token) });
-    if (outcome === 200) expect(answer.json).toEqual({ user: { sub: 'ada', ...claims } });
-    else expectRefusal(answer, STATUS[outcome] ?? 401, outcome, token);
+    if (outcome === 200) {expect(answer.json).toEqual({ user: { sub: 'ada', ...claims } });}
+    else {expectRefusal(answer, STATUS[outcome] ?? 401, outcome, token);}
   }
 
   describe.each<{ when: string; options: DownloadAuthOptions; cases: readonly Case[] }>([

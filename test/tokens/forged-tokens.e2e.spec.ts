@@ -118,7 +118,9 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       async (_name, token, code) => {
         for (const carrier of CARRIERS) {
           const answer = await present(app, carrier, token);
-          if (answer) expectRefusal(answer, code === 'LINK_INVALID' ? 403 : 401, code, token);
+          if (answer) {
+            expectRefusal(answer, code === 'LINK_INVALID' ? 403 : 401, code, token);
+          }
         }
       },
     );
@@ -144,7 +146,9 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
         const answers = await Promise.all(
           cuts(token).map(async (cut) => [cut, await present(app, carrier, cut)] as const),
         );
-        for (const [cut, answer] of answers) expectRefusal(answer as Answer, 401, 'TOKEN_INVALID', cut);
+        for (const [cut, answer] of answers) {
+          expectRefusal(answer as Answer, 401, 'TOKEN_INVALID', cut);
+        }
       }
     });
 
@@ -155,8 +159,11 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
         cuts(token).map(async (cut) => [cut, await app.request(`/files/42?ss-tok=${cut}`)] as const),
       );
       for (const [cut, answer] of answers) {
-        if (cut.length >= header) expectRefusal(answer, 403, 'LINK_INVALID', cut);
-        else expectRefusal(answer, 401, 'TOKEN_INVALID', cut);
+        if (cut.length >= header) {
+          expectRefusal(answer, 403, 'LINK_INVALID', cut);
+        } else {
+          expectRefusal(answer, 401, 'TOKEN_INVALID', cut);
+        }
       }
     });
 
@@ -179,8 +186,11 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       const token = 'A'.repeat(1024 * 1024);
       for (const carrier of CARRIERS) {
         const answer = await present(app, carrier, token);
-        if (carrier === form) expect(answer?.status).toBe(413);
-        else expectRefusal(answer as Answer, 401, 'TOKEN_INVALID', token);
+        if (carrier === form) {
+          expect(answer?.status).toBe(413);
+        } else {
+          expectRefusal(answer as Answer, 401, 'TOKEN_INVALID', token);
+        }
       }
     });
 
@@ -212,7 +222,9 @@ function tokenWithDashes(): string {
     const token = forge({ alg: 'HS256', kid: 'a' }, { ...good(), jti: `token ${attempt}` }, SECRET);
     const [header, payload, signature] = token.split('.') as [string, string, string];
     const haveSpareBits = [header, payload].every((segment) => segment.length % 4 !== 0);
-    if (haveSpareBits && /-.*_|_.*-/.test(signature)) return token;
+    if (haveSpareBits && /-.*_|_.*-/.test(signature)) {
+      return token;
+    }
   }
   throw new Error('there is no such token');
 }
@@ -223,7 +235,9 @@ function ofLength(length: number): string {
     const enough = Math.floor((length - 200) * 0.75);
     for (let filling = enough; filling < enough + 200; filling++) {
       const token = forge({ alg: 'HS256', kid }, { ...good(), x: 'x'.repeat(filling) }, SECRET);
-      if (token.length === length) return token;
+      if (token.length === length) {
+        return token;
+      }
     }
   }
   throw new Error(`there is no token of ${length} characters`);

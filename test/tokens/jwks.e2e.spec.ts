@@ -52,7 +52,8 @@ describe.each(ADAPTERS)('an identity provider with jwks-rsa on %s', (adapter) =>
       adapter,
       controllers: [HelloController],
       options: {
-        // no cache: so that a rotation is seen at once, and not after the minutes that jwks-rsa would keep a key
+        // no cache: so that a rotation is seen at once, and not after the minutes that jwks-rsa would keep a
+        // key
         secretOrKeyProvider: jwksRsa.passportJwtSecret({ jwksUri, cache: false, rateLimit: false }),
         algorithms: ['RS256', 'ES256'],
         issuer: 'https://idp',
@@ -70,7 +71,9 @@ describe.each(ADAPTERS)('an identity provider with jwks-rsa on %s', (adapter) =>
     ['ES256', 'ec-1', p256.privateKey],
   ])('%s tokens of its key are good, again and again', async (alg, kid, key) => {
     const good = token(alg, kid, key);
-    for (let i = 0; i < 3; i++) expect((await present(good)).json.grant.subject).toBe('ada');
+    for (let i = 0; i < 3; i++) {
+      expect((await present(good)).json.grant.subject).toBe('ada');
+    }
   });
 
   test.each([

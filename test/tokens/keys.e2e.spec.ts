@@ -137,8 +137,9 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
         token({ alg: 'HS256', kid: 'new' }, SECRET),
         token({ alg: 'RS256', kid: 'rsa' }, rsa.privateKey),
         token({ alg: 'HS256' }, OTHER),
-      ])
+      ]) {
         expect((await present(good)).status).toBe(200);
+      }
       for (const bad of [
         token({ alg: 'HS256', kid: 'new' }, OTHER),
         token({ alg: 'HS256' }, SECRET),
@@ -146,8 +147,9 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
         token({ alg: 'HS256', kid: 'undefined' }, OTHER),
         token({ alg: 'RS256', kid: 'new' }, rsa.privateKey),
         token({ alg: 'HS256', kid: 'rsa' }, pem(rsa.publicKey)),
-      ])
+      ]) {
         expectRefusal(await present(bad), 401, 'TOKEN_INVALID', bad);
+      }
     });
 
     test('does without a key from the moment on at which it is retired', async () => {

@@ -45,7 +45,7 @@ describe('VerifiedTokens', () => {
 
   test('holds no more than it may', () => {
     const verified = cache(3);
-    for (const token of ['a', 'b', 'c', 'd']) verified.add(token, rsa.publicKey, NOW + 1);
+    for (const token of ['a', 'b', 'c', 'd']) {verified.add(token, rsa.publicKey, NOW + 1);}
     expect(['a', 'b', 'c', 'd'].map((token) => verified.has(token, rsa.publicKey))).toEqual([false, true, true, true]);
   }); // prettier-ignore
 
@@ -127,7 +127,9 @@ describe('an access token that was verified before', () => {
   test('was not remembered where it proved bad', async () => {
     key = keys.otherRsa.publicKey;
     const bad = parseCompactJws(sign({ exp: NOW + 60, jti: 'bad' })) as UnverifiedToken;
-    for (let i = 0; i < 2; i++) await expect(tokens.authenticate(bad, {})).rejects.toThrow();
+    for (let i = 0; i < 2; i++) {
+      await expect(tokens.authenticate(bad, {})).rejects.toThrow();
+    }
     expect(asked).toHaveLength(2);
   });
 });

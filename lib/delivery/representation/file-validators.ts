@@ -38,7 +38,10 @@ export async function fileValidators(file: OpenFile, slice: string): Promise<Req
   };
 }
 
-/** Milliseconds since content or metadata last changed; never negative, since a clock that is ahead proves nothing. */
+/**
+ * Milliseconds since content or metadata last changed; never negative, since a clock that is ahead proves
+ * nothing.
+ */
 function sinceChange({ stats: { ctimeMs, mtimeMs } }: OpenFile): number {
   const age = Date.now() - Number(ctimeMs > mtimeMs ? ctimeMs : mtimeMs);
   return age < 0 ? COARSE : age;

@@ -6,8 +6,8 @@ import { type Representation } from './representation.js';
 
 /**
  * The representation as the handler's own headers have it: the client sees its `ETag` and `Last-Modified`, so
- * those are what conditions are compared with; `Accept-Ranges: none` or a `Content-Range` of its own means that
- * ranges are not ours to serve; its `Content-Length` is an announcement.
+ * those are what conditions are compared with; `Accept-Ranges: none` or a `Content-Range` of its own means
+ * that ranges are not ours to serve; its `Content-Length` is an announcement.
  *
  * @param wantsRanges the option of the route
  * @throws HttpException 500 where the content is shorter than announced

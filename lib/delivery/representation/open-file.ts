@@ -8,7 +8,8 @@ const openAsync = promisify(open);
 const closeAsync = promisify(close);
 const fstatAsync = promisify(fstat);
 
-// A FIFO without a writer must not block a thread of the pool; regular files do not notice. Absent on Windows.
+// A FIFO without a writer must not block a thread of the pool; regular files do not notice. Absent on
+// Windows.
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 
@@ -46,7 +47,10 @@ export class OpenFile {
     this.stats = await describe(this.#fd);
   }
 
-  /** Reads up to `length` bytes at `position` into the buffer; resolves with how many, 0 at the end of the file. */
+  /**
+   * Reads up to `length` bytes at `position` into the buffer; resolves with how many, 0 at the end of the
+   * file.
+   */
   read(buffer: Buffer, length: number, position: number): Promise<number> {
     if (this.#closed) {
       return Promise.resolve(0);
@@ -101,10 +105,10 @@ export class OpenFile {
 /**
  * Opens a file for reading.
  *
- * With a root, the real path must lie inside the real root; so must what was opened, since a link may be swapped in
- * between the two. On Linux its descriptor tells where it is. Elsewhere it is compared, by device and inode, with what
- * lies there afterwards: somebody who can write to the root and wins that race three times in one request is not kept
- * out.
+ * With a root, the real path must lie inside the real root; so must what was opened, since a link may be
+ * swapped in between the two. On Linux its descriptor tells where it is. Elsewhere it is compared, by device
+ * and inode, with what lies there afterwards: somebody who can write to the root and wins that race three
+ * times in one request is not kept out.
  *
  * @throws HttpException 404 outside the root; what the system throws otherwise
  */
@@ -155,8 +159,8 @@ async function liesAt(real: string, { stats }: OpenFile): Promise<boolean> {
 }
 
 /**
- * Takes the descriptor out of a file stream that a handler made, once it is open. Whoever asks destroys the stream in
- * the end, which then has nothing to close.
+ * Takes the descriptor out of a file stream that a handler made, once it is open. Whoever asks destroys the
+ * stream in the end, which then has nothing to close.
  *
  * The descriptor rather than the path: what the handler opened is what is sent, also where the name was
  * unlinked or replaced since, and a second `open` is saved.

@@ -174,8 +174,8 @@ function isUntouched(stream: Readable): boolean {
 }
 
 /**
- * The bytes a `StreamableFile` was made of. Nest keeps them in a plain Readable that has all it will ever give;
- * anything else has a `_read` of its own.
+ * The bytes a `StreamableFile` was made of. Nest keeps them in a plain Readable that has all it will ever
+ * give; anything else has a `_read` of its own.
  */
 function takeBytes(stream: Readable): Uint8Array | undefined {
   const state = (stream as unknown as { _readableState?: { ended?: boolean } })._readableState;
@@ -212,7 +212,10 @@ async function digestOf(bytes: Uint8Array): Promise<string> {
   return digest.digest('base64url').slice(0, 22);
 }
 
-/** Handed on without a copy, in slices that keep the write callbacks, and what they count, close to what was sent. */
+/**
+ * Handed on without a copy, in slices that keep the write callbacks, and what they count, close to what was
+ * sent.
+ */
 function bytesSource(bytes: Uint8Array): ByteSource {
   return {
     read: (position, end, size) =>

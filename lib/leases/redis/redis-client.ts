@@ -1,7 +1,7 @@
 import { type IoredisClient, IoredisDriver } from './ioredis.driver.js';
 import { type NodeRedisClient, NodeRedisDriver } from './node-redis.driver.js';
 import { type RedisDriver } from './redis-driver.js';
-import { DownloadAuthConfigurationError } from '../../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 
 /** A client of `ioredis` (`Redis`, `Cluster`) or of `redis` (`createClient`, `createCluster`). */
 export type RedisClient = IoredisClient | NodeRedisClient;

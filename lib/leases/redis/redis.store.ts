@@ -15,7 +15,7 @@ import { parseRevocation, type Revocation, revocationNames } from '../revocation
 import { connect, driverFor, type RedisClient } from './redis-client.js';
 import { type RedisDriver } from './redis-driver.js';
 import { COMMIT, LIST, READ, REMEMBER, REVOKE } from './redis-scripts.js';
-import { DownloadAuthConfigurationError } from '../../options/configuration-error.js';
+import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 
 /** Milliseconds for which opening waits for the server, so that no link is issued before it remembers. */
 const OPEN_TIMEOUT = 2000;

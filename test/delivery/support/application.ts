@@ -18,7 +18,7 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { type AddressInfo } from 'node:net';
 import { mergeMap } from 'rxjs';
 import { deliver } from '../../../lib/delivery/deliver.js';
-import { type DeliveryOverrides } from '../../../lib/delivery/delivery-context.js';
+import { type DeliveryOverrides } from '../../../lib/delivery/delivery-headers.js';
 import { resolveDelivery, type DeliveryOptions } from '../../../lib/delivery/delivery-options.js';
 import { type DeliveryWatch } from '../../../lib/delivery/delivery-watch.js';
 import { PreparedHeaders } from '../../../lib/delivery/prepared-headers.js';

@@ -1,5 +1,6 @@
 /**
- * What a consumer writes: compiled and run by the smoke test as ESM and as CommonJS, against the packed tarball.
+ * What a consumer writes: compiled and run by the smoke test as ESM and as CommonJS, against the packed
+ * tarball.
  */
 import 'reflect-metadata';
 import { Controller, Get, Module, Param, StreamableFile } from '@nestjs/common';
@@ -25,7 +26,9 @@ class FilesController {
   @Get(':id')
   @StreamDownload({ requireSecureConnection: false })
   download(@Param('id') id: string, @Grant() grant: DownloadGrant): StreamableFile {
-    if (id !== '42' || grant.subject !== 'ada') throw new DownloadRefusal('ACCESS_DENIED');
+    if (id !== '42' || grant.subject !== 'ada') {
+      throw new DownloadRefusal('ACCESS_DENIED');
+    }
     return new StreamableFile(FILE);
   }
 }

@@ -2,15 +2,15 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, Inject } from '@nestjs
 import { HttpAdapterHost } from '@nestjs/core';
 import Negotiator from 'negotiator';
 import type { IncomingHttpHeaders } from 'node:http';
-import { claimantNote, transportNote } from '../events/claimant.js';
-import { DownloadEvents } from '../events/download-events.js';
-import { exchangeOfHost, type HttpExchange, requestPath } from '../http/http-exchange.js';
-import { redactUrl } from '../http/redact-url.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from '../options/resolve-options.js';
-import { errorReason } from '../shared/error-reason.js';
-import { ThrottledLogger } from '../shared/throttled-logger.js';
-import { DownloadRefusal } from './download-refusal.js';
-import { REFUSAL_PAGE_HEADERS, refusalPage } from './refusal-page.js';
+import { claimantNote, transportNote } from './events/claimant.js';
+import { DownloadEvents } from './events/download-events.js';
+import { exchangeOfHost, type HttpExchange, requestPath } from './http/http-exchange.js';
+import { redactUrl } from './http/redact-url.js';
+import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
+import { errorReason } from './shared/error-reason.js';
+import { ThrottledLogger } from './shared/throttled-logger.js';
+import { DownloadRefusal } from './refusals/download-refusal.js';
+import { REFUSAL_PAGE_HEADERS, refusalPage } from './refusals/refusal-page.js';
 
 /** Answers a refusal: JSON for programs, a small page for a person who opened a link in a browser. */
 @Catch(DownloadRefusal)
@@ -30,19 +30,25 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
     const { request } = exchange;
     const { httpAdapter } = this.adapterHost;
     this.tell(refusal, exchange);
-    if (httpAdapter.isHeadersSent(response)) return;
+    if (httpAdapter.isHeadersSent(response)) {
+      return;
+    }
     const page = isNavigation(request.headers) ? this.pageOf(refusal) : undefined;
     const headers = {
       'X-Content-Type-Options': 'nosniff',
       ...refusal.headers,
       ...(page !== undefined && REFUSAL_PAGE_HEADERS),
     };
-    for (const [name, value] of Object.entries(headers)) httpAdapter.setHeader(response, name, value);
+    for (const [name, value] of Object.entries(headers)) {
+      httpAdapter.setHeader(response, name, value);
+    }
     httpAdapter.reply(response, page ?? refusal.getResponse(), refusal.getStatus());
   }
 
   private tell(refusal: DownloadRefusal, exchange: HttpExchange): void {
-    if (!this.events.observed) return;
+    if (!this.events.observed) {
+      return;
+    }
     const { clock, tokenNames } = this.options;
     const { request } = exchange;
     this.events.emit({
@@ -74,6 +80,8 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
 /** Whether a browser is about to show the answer to a person (Fetch metadata, RFC 9110 §12.5.1). */
 function isNavigation(headers: IncomingHttpHeaders): boolean {
   const mode = headers['sec-fetch-mode'];
-  if (mode !== undefined && mode !== 'navigate') return false;
+  if (mode !== undefined && mode !== 'navigate') {
+    return false;
+  }
   return new Negotiator({ headers }).mediaType(['application/json', 'text/html']) === 'text/html';
 }

@@ -1,0 +1,68 @@
+import type { DeliveryOptions } from './delivery/delivery-options.js';
+import type { LeaseOptions } from './leases/lease-options.js';
+import type { LinkOptions } from './links/link-options.js';
+import type { DownloadRefusal } from './refusals/download-refusal.js';
+import type { Duration } from './shared/duration.js';
+import type {
+  AccessTokenOptions,
+  CookieOptions,
+  TokenNameOptions,
+  TransportOptions,
+} from './tokens/token-options.js';
+
+/**
+ * Turns a refusal into the page a person sees who opened a link in a browser.
+ * @returns HTML, or `undefined` for the JSON body
+ */
+export type RefusalPage = (refusal: DownloadRefusal) => string | undefined;
+
+/**
+ * The options of `DownloadAuthModule.forRoot()`. Give one source of keys: `secret`, `publicKey`/`privateKey`,
+ * `keys` or `secretOrKeyProvider`. What cannot work, an unknown member among it, keeps the application from
+ * starting.
+ */
+export interface DownloadAuthOptions extends AccessTokenOptions {
+  /**
+   * Name of the query parameter, the cookie and the form field alike, or one for each. Default `'ss-tok'`.
+   */
+  tokenName?: string | TokenNameOptions;
+  transports?: TransportOptions;
+  cookie?: CookieOptions;
+  links?: LinkOptions;
+  /** How files are delivered: headers, ranges, offload. */
+  delivery?: DeliveryOptions;
+  /** How the downloads of limited links are counted, and where. */
+  leases?: LeaseOptions;
+
+  /**
+   * Refuses requests that did not come over TLS, as the framework sees it behind its trusted proxies.
+   * Default: `true` when NODE_ENV is `production`.
+   */
+  requireSecureConnection?: boolean;
+  /**
+   * How many verified tokens are remembered, so that their signature is checked once. 0 turns it off. Default
+   * 1000.
+   */
+  verifiedTokenCacheSize?: number;
+  /**
+   * How long downloads may go on after the application was told to end (`app.close()`, SIGTERM with shutdown
+   * hooks); then they are broken off, and clients resume them elsewhere. Default 10 seconds.
+   */
+  shutdownTimeout?: Duration;
+  /** Replaces the page a person sees; `false` always answers JSON. */
+  refusalPage?: RefusalPage | false;
+  /** Milliseconds since 1970, as `Date.now`, which is the default. */
+  clock?: () => number;
+}
+
+/** What one route may decide for itself; unset members keep the module's choice. */
+export interface StreamDownloadOptions {
+  /**
+   * The name of the route in `links.create('name', …)`; of a handler only, unique in the application. It
+   * stands for class and method in the links, which then survive renaming and minifying.
+   */
+  name?: string;
+  transports?: TransportOptions;
+  requireSecureConnection?: boolean;
+  delivery?: DeliveryOptions;
+}

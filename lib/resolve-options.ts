@@ -1,0 +1,126 @@
+import { type ResolvedDelivery, resolveDelivery } from './delivery/delivery-options.js';
+import type { DownloadAuthOptions, RefusalPage } from './download-auth-options.js';
+import type { LeaseOptions } from './leases/lease-options.js';
+import { createLinkKeys, type LinkKey } from './links/link-keys.js';
+import { type ResolvedLinkOptions, resolveLinkOptions } from './links/link-options.js';
+import {
+  anything,
+  boolean,
+  callable,
+  checkOptions,
+  duration,
+  type OptionRules,
+  rule,
+  wholeNumber,
+} from './shared/check-options.js';
+import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
+import { durationInSeconds } from './shared/duration.js';
+import type { AccessPolicy } from './tokens/access-tokens.js';
+import { createKeySource, type KeySource } from './tokens/keys.js';
+import {
+  type CookieOptions,
+  resolveAccessPolicy,
+  resolveCookie,
+  resolveTokenNames,
+  resolveTransports,
+  type TokenNames,
+  type TransportOptions,
+} from './tokens/token-options.js';
+
+/** Injection token of the checked options. */
+export const RESOLVED_OPTIONS = Symbol('nestjs-download-auth:options');
+
+const DEFAULT_SHUTDOWN_TIMEOUT = '10s';
+const DEFAULT_CACHE_SIZE = 1000;
+const TRANSPORTS = { header: true, query: true, cookie: true, form: false };
+
+/** `anything`: checked by the room that the option belongs to. */
+const RULES: OptionRules<DownloadAuthOptions> = {
+  secret: anything,
+  publicKey: anything,
+  privateKey: anything,
+  keys: anything,
+  secretOrKeyProvider: callable,
+  algorithms: anything,
+  issuer: anything,
+  audience: anything,
+  accept: anything,
+  requireExpiration: boolean,
+  clockTolerance: anything,
+  maxTokenAge: anything,
+  notIssuedBefore: anything,
+  validate: callable,
+  tokenName: anything,
+  transports: anything,
+  cookie: anything,
+  links: anything,
+  delivery: anything,
+  leases: anything,
+  requireSecureConnection: boolean,
+  verifiedTokenCacheSize: wholeNumber(0, undefined, ', or 0 for no cache'),
+  shutdownTimeout: duration(),
+  refusalPage: rule(
+    (page) => page === false || typeof page === 'function',
+    'give a function that returns HTML, or false for JSON only.',
+  ),
+  clock: callable,
+};
+
+/** The options with every default filled in and every duration in seconds. */
+export interface ResolvedOptions {
+  readonly keySource: KeySource;
+  readonly linkKeys: readonly LinkKey[];
+  readonly accessPolicy: AccessPolicy;
+  readonly validate: DownloadAuthOptions['validate'];
+  readonly tokenNames: TokenNames;
+  readonly transports: Required<TransportOptions>;
+  readonly cookie: CookieOptions;
+  readonly links: ResolvedLinkOptions;
+  readonly delivery: ResolvedDelivery;
+  readonly leases: LeaseOptions | undefined;
+  readonly requireSecureConnection: boolean;
+  readonly verifiedTokenCacheSize: number;
+  /** Seconds. */
+  readonly shutdownTimeout: number;
+  readonly refusalPage: RefusalPage | false | undefined;
+  readonly clock: () => number;
+}
+
+/**
+ * @throws DownloadAuthConfigurationError without options: an unset variable, a factory that returns nothing
+ */
+export function requireOptions(options: unknown): void {
+  if (options === undefined || options === null) {
+    throw new DownloadAuthConfigurationError(
+      'forRoot: there are no options. Give at least { secret: process.env.JWT_SECRET }; a factory must return them.',
+    );
+  }
+}
+
+/**
+ * Checks the options and fills in the defaults.
+ * @throws DownloadAuthConfigurationError that says what to write instead
+ */
+export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
+  requireOptions(options);
+  checkOptions(options, RULES, 'forRoot', '');
+  const { clock = Date.now, shutdownTimeout = DEFAULT_SHUTDOWN_TIMEOUT } = options;
+  const tokenNames = resolveTokenNames(options.tokenName);
+  return {
+    keySource: createKeySource(options, clock),
+    linkKeys: createLinkKeys(options),
+    accessPolicy: resolveAccessPolicy(options),
+    validate: options.validate,
+    tokenNames,
+    transports: resolveTransports(options.transports, TRANSPORTS),
+    cookie: resolveCookie(options.cookie, tokenNames.cookie),
+    links: resolveLinkOptions(options.links),
+    delivery: resolveDelivery(options.delivery),
+    leases: options.leases,
+    requireSecureConnection: options.requireSecureConnection ?? process.env.NODE_ENV === 'production',
+    verifiedTokenCacheSize: options.verifiedTokenCacheSize ?? DEFAULT_CACHE_SIZE,
+    shutdownTimeout: durationInSeconds(shutdownTimeout, 'shutdownTimeout'),
+    refusalPage: options.refusalPage,
+    clock,
+  };
+}
