@@ -161,7 +161,7 @@ const BAD: readonly (readonly [name: string, options: unknown, ...says: RegExp[]
   ['links.expiresIn over the maximum', { secret: SECRET, links: { expiresIn: '8d' } }, /links\.expiresIn/, /'7d' or less/],
   ['links.expiresIn a second over the maximum', { secret: SECRET, links: { expiresIn: 7 * 24 * 3600 + 1 } }, /links\.expiresIn/],
   ['links.expiresIn zero', { secret: SECRET, links: { expiresIn: 0 } }, /links\.expiresIn/],
-  ['links.expiresIn no duration', { secret: SECRET, links: { expiresIn: 'soon' } }, /links\.expiresIn.*no duration/],
+  ['links.expiresIn no duration', { secret: SECRET, links: { expiresIn: 'soon' } }, /links\.expiresIn.*not a duration/],
   ['links.maxAge negative', { secret: SECRET, links: { maxAge: '-1h' } }, /links\.maxAge/],
   ['links.maxAge zero', { secret: SECRET, links: { maxAge: 0 } }, /links\.maxAge/],
   ['links.publicUrl relative', { secret: SECRET, links: { publicUrl: '/api' } }, /links\.publicUrl/, /https:\/\//],
