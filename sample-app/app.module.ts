@@ -1,38 +1,21 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { Module } from '@nestjs/common';
 import { DownloadAuthModule } from 'nestjs-download-auth';
-import { AuthModule } from './auth/auth.module.js';
-import { FilesModule } from './files/files.module.js';
-import { LinksModule } from './links/links.module.js';
-import { LiveModule } from './live/live.module.js';
-import { PageModule } from './page/page.module.js';
-import { SampleSettings } from './settings/sample-settings.js';
-import { SettingsModule } from './settings/settings.module.js';
-import { leaseStoreFor } from './storage/storage.js';
+import { AppConfig } from './app.providers.js';
+import { AuthController } from './auth.controller.js';
+import { FilesController } from './files.controller.js';
+import { FilesService } from './files.service.js';
+import { LinksController } from './links.controller.js';
 
-@Module({})
-export class AppModule {
-  static with(settings: SampleSettings): DynamicModule {
-    return {
-      module: AppModule,
-      imports: [
-        SettingsModule.with(settings),
-        DownloadAuthModule.forRootAsync({
-          inject: [SampleSettings],
-          useFactory: async ({ jwtSecret, storage }: SampleSettings) => ({
-            secret: jwtSecret,
-            leases: {
-              store: await leaseStoreFor(storage),
-              // a download that runs while its link expires may be resumed; and every link's progress is known
-              resumeWithin: '10m',
-            },
-          }),
-        }),
-        AuthModule,
-        FilesModule,
-        LinksModule,
-        LiveModule,
-        PageModule,
-      ],
-    };
-  }
-}
+/** The application. What it takes from its surroundings is in `app.providers.ts`; here `demo/` provides it. */
+@Module({
+  imports: [
+    DownloadAuthModule.forRootAsync({
+      inject: [AppConfig],
+      useFactory: ({ jwtSecret, leases }: AppConfig) => ({ secret: jwtSecret, leases }),
+    }),
+  ],
+  controllers: [AuthController, FilesController, LinksController],
+  providers: [FilesService],
+  exports: [FilesService],
+})
+export class AppModule {}

@@ -1,0 +1,25 @@
+import type { DownloadLink, LeaseOptions } from 'nestjs-download-auth';
+
+/** In your application: `ConfigService`. */
+export abstract class AppConfig {
+  /** Signs the access tokens; at least 32 bytes. The download package verifies them with the same secret. */
+  abstract readonly jwtSecret: string;
+  /** The folder of the files. */
+  abstract readonly filesDir: string;
+  /** Where downloads of limited links are counted. Default: in memory. */
+  abstract readonly leases?: LeaseOptions;
+}
+
+/** In your application: the table of users. */
+export abstract class Users {
+  abstract hasPassword(username: string, password: string): boolean | Promise<boolean>;
+}
+
+/** In your application: a table of links, so that people can list and revoke theirs. Links work without it. */
+export abstract class LinkLedger {
+  abstract add(owner: string, file: string, link: DownloadLink, maxDownloads?: number): Promise<void>;
+  /** The links of one person, the newest first. */
+  abstract listOf(owner: string): Promise<object[]>;
+  abstract ownerOf(id: string): Promise<string | undefined>;
+  abstract markRevoked(id: string): Promise<void>;
+}

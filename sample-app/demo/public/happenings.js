@@ -1,0 +1,44 @@
+import { formatBytes, formatShare } from './format.js';
+
+/** A happening in words. */
+export function wordsFor({ type, status, code, length, from = 0, bytes = 0 }) {
+  const size = length === undefined ? '' : ` of ${formatBytes(length)}`;
+  switch (type) {
+    case 'opened':
+      return 'Download started.';
+    case 'resumed':
+      return from > 0 && length ? `Resumed at ${formatShare(from, length)}.` : 'Requested again.';
+    case 'completed':
+      return length === undefined ? 'Complete.' : `Complete: all ${formatBytes(length)} sent.`;
+    case 'aborted':
+      return code
+        ? `Stopped by the server after ${formatBytes(bytes)}${size}.`
+        : `Interrupted after ${formatBytes(bytes)}${size}. It can be resumed.`;
+    case 'refused':
+      return `Request refused: ${status} ${REFUSALS[code] ?? code}.`;
+    case 'revoked':
+      return 'Revoked by you.';
+    default:
+      return type;
+  }
+}
+
+const REFUSALS = {
+  LINK_EXPIRED: 'expired',
+  LINK_REVOKED: 'revoked',
+  LINK_USED_UP: 'used up',
+  LINK_SCOPE: 'made for another file',
+  PREFETCH_REFUSED: 'prefetch',
+};
+
+/** The progress of a download in words. */
+export function wordsForProgress({ bytes, length, running, complete, downloads }, isRevoked) {
+  if (complete) {
+    return `All ${formatBytes(length)} sent`;
+  }
+  const sent = `${formatShare(bytes, length)}, ${formatBytes(bytes)} of ${formatBytes(length)}`;
+  if (running) {
+    return downloads > 1 ? `${sent}. ${downloads} downloads are running` : sent;
+  }
+  return isRevoked ? `Stopped at ${sent}` : `Paused at ${sent}`;
+}

@@ -1,0 +1,32 @@
+import {
+  type ArgumentsHost,
+  BadRequestException,
+  Catch,
+  Injectable,
+  type PipeTransform,
+} from '@nestjs/common';
+import { BaseExceptionFilter } from '@nestjs/core';
+import { type CreateLinkOptions, DownloadAuthConfigurationError } from 'nestjs-download-auth';
+
+/** What a caller may choose about a link. */
+export type LinkLimits = Pick<CreateLinkOptions, 'expiresIn' | 'maxDownloads'>;
+
+/** Takes only these two fields from the body: a caller must not choose the subject or the claims of a link. */
+@Injectable()
+export class LinkLimitsPipe implements PipeTransform<unknown, LinkLimits> {
+  transform(body: unknown): LinkLimits {
+    const { expiresIn, maxDownloads, ...unknown } = (body ?? {}) as LinkLimits;
+    if (Array.isArray(body) || Object.keys(unknown).length > 0) {
+      throw new BadRequestException('Send a JSON object with expiresIn and maxDownloads, or neither.');
+    }
+    return { expiresIn, maxDownloads };
+  }
+}
+
+/** The package checks the values. Since the caller chose them, a mistake is answered with 400. */
+@Catch(DownloadAuthConfigurationError)
+export class BadLimitsFilter extends BaseExceptionFilter {
+  override catch({ message }: DownloadAuthConfigurationError, host: ArgumentsHost): void {
+    super.catch(new BadRequestException(message), host);
+  }
+}

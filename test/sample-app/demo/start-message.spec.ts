@@ -1,0 +1,47 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+import { shellExamples, startMessage } from '../../../sample-app/demo/start-message.js';
+import { describeSample, temporaryFolder } from '../support/sample.js';
+
+const run = promisify(execFile);
+const hasTools = ['bash', 'curl', 'sed'].every((tool) => spawnSync(tool, ['--version']).status === 0);
+
+const FILE = "Ada's $HOME, 100% größer!.txt";
+const folder = temporaryFolder({ [FILE]: 'what was asked for' });
+
+describeSample(folder, (sample) => {
+  it.skipIf(!hasTools).each([0, 1, 2])('prints commands that work as they are: command %i', async (index) => {
+    const target = mkdtempSync(join(tmpdir(), 'sample-curl-'));
+    try {
+      const examples = shellExamples(sample.url, FILE, target);
+      const printed = startMessage(sample.url, folder, { kind: 'memory' }, examples).split('\n');
+      const commands = printed.filter((line) => line.startsWith('curl '));
+      expect(commands).toHaveLength(3);
+      await run('bash', ['-c', commands[index]!]);
+      const [saved] = readdirSync(target);
+      expect(readFileSync(join(target, saved!), 'utf8')).toBe('what was asked for');
+    } finally {
+      rmSync(target, { recursive: true });
+    }
+  });
+});
+
+it('prints the address and the demo users', () => {
+  const message = startMessage('http://127.0.0.1:3000', '/srv/files', { kind: 'memory' }, []);
+  expect(message).toContain('http://127.0.0.1:3000');
+  expect(message).toMatch(/ada \/ demo {3}grace \/ demo/);
+});
+
+it('prints what instances that share links need in common, but no password', () => {
+  const storage = { kind: 'redis', url: 'redis://user:hunter2@redis.example:6379/1' } as const;
+  const message = startMessage('http://127.0.0.1:3000', '/srv/files', storage, []);
+  expect(message).toContain('in Redis at redis.example:6379');
+  expect(message).toContain('the same REDIS_URL and JWT_SECRET');
+  expect(message).not.toContain('hunter2');
+  const file = { kind: 'sqlite', file: '/var/lib/links.db' } as const;
+  expect(startMessage('http://127.0.0.1:3000', '/srv/files', file, [])).toContain('/var/lib/links.db');
+});
