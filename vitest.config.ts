@@ -20,5 +20,10 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    coverage: {
+      provider: 'v8',
+      include: ['lib/**/*.ts'],
+      reporter: [['text', { skipFull: true }], 'json-summary'],
+    },
   },
 });
