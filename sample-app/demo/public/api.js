@@ -33,11 +33,11 @@ export const listFiles = () => call('GET', '/files');
 export const listLinks = () => call('GET', '/links');
 export const createLink = (fileId, limits) => call('POST', `${filePath(fileId)}/links`, limits);
 /** A link that is served at 4 MB a second. */
-export const createSlowLink = (fileId, limits) =>
-  call('POST', `/slow/${encodeURIComponent(fileId)}/links`, limits);
+export const createSlowLink = (fileId, limits) => call('POST', `${slowPath(fileId)}/links`, limits);
 export const revokeLink = (id) => call('DELETE', `/links/${encodeURIComponent(id)}`);
 
 export const filePath = (fileId) => `/files/${encodeURIComponent(fileId)}`;
+export const slowPath = (fileId) => `/slow/${encodeURIComponent(fileId)}`;
 
 /** A URL with the access token, for a download that starts at once. It never goes into the address bar. */
 export const filePathWithToken = (fileId) => `${filePath(fileId)}?ss-tok=${encodeURIComponent(accessToken)}`;

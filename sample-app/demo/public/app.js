@@ -128,6 +128,7 @@ function select(file) {
   for (const path of document.querySelectorAll('[data-path]')) {
     path.textContent = api.filePath(file.id);
   }
+  showLinkPath();
   for (const status of document.querySelectorAll('#file [data-status]')) {
     status.textContent = '';
   }
@@ -166,6 +167,13 @@ function openTab(chosen) {
     find(`#${tab.getAttribute('aria-controls')}`).hidden = !isChosen;
   }
 }
+
+function showLinkPath() {
+  const path = find('#link-form').elements.slow.checked ? api.slowPath : api.filePath;
+  find('#way-link [data-path]').textContent = path(selected.id);
+}
+
+find('#link-form').elements.slow.addEventListener('change', showLinkPath);
 
 find('#link-form').addEventListener('submit', (event) => {
   event.preventDefault();
