@@ -13,7 +13,8 @@ import { type CuttingProxy, cuttingProxy } from '../support/cutting-proxy.js';
 
 const MIB = 1024 * 1024;
 const folder = temporaryFolder();
-const bytes = pattern(24 * MIB + 321);
+// More than the socket buffers on both sides of the proxy can hold behind a cut.
+const bytes = pattern(48 * MIB + 321);
 const path = folder.file('video.bin', bytes);
 const sum = sha256(bytes);
 afterAll(() => folder.remove());
