@@ -15,8 +15,9 @@ export type LinkLimits = Pick<CreateLinkOptions, 'expiresIn' | 'maxDownloads'>;
 @Injectable()
 export class LinkLimitsPipe implements PipeTransform<unknown, LinkLimits> {
   transform(body: unknown): LinkLimits {
-    const { expiresIn, maxDownloads, ...unknown } = (body ?? {}) as LinkLimits;
-    if (Array.isArray(body) || Object.keys(unknown).length > 0) {
+    const fields = body ?? {};
+    const { expiresIn, maxDownloads, ...unknown } = fields as LinkLimits;
+    if (typeof fields !== 'object' || Array.isArray(fields) || Object.keys(unknown).length > 0) {
       throw new BadRequestException('Send a JSON object with expiresIn and maxDownloads, or neither.');
     }
     return { expiresIn, maxDownloads };

@@ -19,7 +19,7 @@ export class DemoModule {
     const config = async (): Promise<AppConfig> => ({
       jwtSecret,
       filesDir,
-      // resumeWithin also makes the package count the links without a limit, so the page can show their progress
+      // With resumeWithin, links without a limit are counted too, so the page can show their progress.
       leases: { store: await leaseStoreFor(storage), resumeWithin: '10m' },
     });
     const users: Users = { hasPassword: (username, password) => DEMO_USERS.get(username) === password };

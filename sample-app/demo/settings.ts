@@ -35,7 +35,8 @@ export class SettingsError extends Error {
 }
 
 /**
- * Reads PORT, HOST, PUBLIC_URL, FILES_DIR, JWT_SECRET, HTTP_ADAPTER and REDIS_URL or SQLITE_FILE. Blank is unset.
+ * Reads PORT, HOST, PUBLIC_URL, FILES_DIR, JWT_SECRET, HTTP_ADAPTER, and REDIS_URL or SQLITE_FILE.
+ * A blank value is unset.
  * @throws SettingsError for a value that cannot work
  */
 export function readSettings(environment: NodeJS.ProcessEnv): EnvironmentSettings {

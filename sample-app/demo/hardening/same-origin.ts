@@ -6,8 +6,9 @@ const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
 /**
  * Middleware for both adapters that protects a server on the own computer from pages of other sites.
  *
- * DNS rebinding: a site can make its own name resolve to this computer, and its pages could then read everything.
- * Their requests carry that name in `Host`, so only IP addresses, `localhost` and the given names are answered.
+ * DNS rebinding: a site can make its own name resolve to this computer, so that its pages could read
+ * everything. Their requests carry that name in `Host`, so only IP addresses, `localhost` and the given names
+ * are answered.
  * CSRF: a page of another site can post a form to this address, so a request that changes something must not
  * come from another origin.
  */

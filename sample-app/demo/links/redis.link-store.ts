@@ -20,8 +20,8 @@ const happeningsKey = (id: string): string => `sample:happenings:${id}`;
 const idsKey = (owner: string): string => `sample:links:${owner}`;
 
 /**
- * For several machines. A link is a JSON string, its happenings are a list, and a person's links a set sorted by
- * the time until which they are listed. Changes are published.
+ * For several machines. A link is a JSON string, its happenings are a list, and a person's links a set
+ * sorted by the time until which they are listed. Changes are published.
  */
 export class RedisLinkStore extends LinkStore implements OnApplicationShutdown {
   readonly changes = new Subject<LinkChange>();

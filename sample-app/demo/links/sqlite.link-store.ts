@@ -14,7 +14,7 @@ import {
 /** How often to look for changes of other processes, ms. */
 const LOOK_EVERY = 300;
 
-/** The package's store uses the same file, hence the prefix. Each change is a row; rows after `seen` are new. */
+/** The package's store uses the same file, hence the prefix. Changes are rows; those after `seen` are new. */
 const TABLES = `
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = NORMAL;
@@ -137,7 +137,8 @@ function openDatabase(file: string): Database {
     { DatabaseSync: new (file: string) => Database } | undefined;
   if (!sqlite) {
     throw new SettingsError(
-      `SQLITE_FILE: Node ${process.versions.node} has no SQLite. Start with Node 22.13 or later, or set REDIS_URL instead.`,
+      `SQLITE_FILE: Node ${process.versions.node} has no SQLite. ` +
+        'Start with Node 22.13 or later, or set REDIS_URL instead.',
     );
   }
   try {
@@ -146,7 +147,8 @@ function openDatabase(file: string): Database {
     return db;
   } catch (error) {
     throw new SettingsError(
-      `SQLITE_FILE: ${file} cannot be opened (${(error as Error).message}). Name a file in a folder that exists.`,
+      `SQLITE_FILE: ${file} cannot be opened (${(error as Error).message}). ` +
+        'Name a file in a folder that exists.',
     );
   }
 }

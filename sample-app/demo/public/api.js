@@ -1,6 +1,6 @@
 /**
- * The access token is kept in this variable only. In localStorage it would outlive the session and could be read by
- * any injected script; in the address it would be in the history. The price is signing in again after a reload.
+ * The access token is kept in this variable only. In localStorage it would outlive the session, and any injected
+ * script could read it; in the address it would be in the history. The price: signing in again after a reload.
  */
 let accessToken;
 
@@ -55,8 +55,8 @@ export async function fetchFile(fileId, signal) {
 }
 
 /**
- * The server-sent events about one's links. `EventSource` cannot send the header, and the token should not be in the
- * URL.
+ * The server-sent events about one's links. `EventSource` cannot send the header, and the token should not be
+ * in the URL.
  */
 export async function openLiveLinks(signal) {
   const response = await fetch('/links/events', { headers: authorization(), signal, cache: 'no-store' });

@@ -286,7 +286,7 @@ async function attempt(way, button, action) {
   });
 }
 
-/** Runs one action at a time. `disabled` would take the keyboard focus from the button, hence `aria-disabled`. */
+/** Runs one action at a time. `disabled` would take the keyboard focus from the button. */
 async function whileBusy(button, action) {
   if (button.ariaDisabled === 'true') {
     return;
@@ -309,7 +309,7 @@ function endedBy(error) {
   return true;
 }
 
-/** Shows a sentence in place of a list, if possible with a button to try again; without a sentence, hides it. */
+/** Shows a sentence in place of a list, with a button if `again` is given; without a sentence, hides it. */
 function notice(selector, sentence, again) {
   const element = find(selector);
   element.hidden = !sentence;

@@ -18,8 +18,8 @@ const SMALL_SAMPLES: Readonly<Record<string, () => Buffer>> = {
 };
 
 /**
- * Fills a folder with files to download, the same bytes every time. Files that exist are kept. The large one has
- * 128 MiB and takes less than a second on an ordinary disk.
+ * Fills a folder with files to download, the same bytes every time. Files that exist are kept. The large one
+ * has 128 MiB and takes less than a second on an ordinary disk.
  */
 export async function makeSampleFiles(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
