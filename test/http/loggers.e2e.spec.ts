@@ -61,7 +61,7 @@ function memory(): Log & { write(line: string): void } {
   };
 }
 
-/** pino-http as the README has it. */
+/** pino-http as docs/security.md has it. */
 function pinoMiddleware(log: { write(line: string): void }) {
   return pinoHttp(
     {

@@ -108,7 +108,7 @@ it.each(ADAPTERS)('on %s, a parameter of another name is scrubbed under that nam
   expect(redactUrl(`/files/42?ss-tok=${good}`, { cookie: 'auth' })).toBe('/files/42?ss-tok=REDACTED');
 });
 
-/** As docs/recipes.md has it. */
+/** As docs/security.md has it. */
 const serializers = {
   req: ({ method, url, ip }: { method: string; url: string; ip: string }) => ({
     method,

@@ -13,8 +13,8 @@ import { freePort, isInstalled, stop } from '../delivery/support/programs.js';
 import { expectNoTrace } from '../support/refusal.js';
 import { ADAPTERS, SECRET, send, startApp, type TestApp } from '../support/test-app.js';
 
-const RECIPES = readFileSync(new URL('../../docs/recipes.md', import.meta.url), 'utf8');
-const [KEEPING = '', STRIPPING = ''] = [...RECIPES.matchAll(/```nginx\n(.*?)```/gs)].map(([, text]) => text);
+const PAGE = readFileSync(new URL('../../docs/deployment.md', import.meta.url), 'utf8');
+const [KEEPING = '', STRIPPING = ''] = [...PAGE.matchAll(/```nginx\n(.*?)```/gs)].map(([, text]) => text);
 
 const NAMES = [
   '42',

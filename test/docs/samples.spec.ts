@@ -1,0 +1,120 @@
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { Compiler } from './support/compiler.js';
+import { ROOT, textOf, USER_PAGES } from './support/pages.js';
+
+/** Modules whose exports a sample may use without importing them, by the heading above it; the first match wins. */
+const MODULES = {
+  Angular: ['@angular/core', '@angular/common/http', 'rxjs'],
+  React: ['react'],
+  Vue: ['vue'],
+  server: [
+    'nestjs-download-auth', 'nestjs-download-auth/redis', 'nestjs-download-auth/sqlite', '@nestjs/common',
+    '@nestjs/core', '@nestjs/config', '@nestjs/jwt', '@nestjs/platform-express', '@nestjs/platform-fastify',
+    '@nestjs/testing', 'rxjs', '@aws-sdk/client-s3', 'prom-client', 'pino-http', 'rate-limiter-flexible',
+    'node:fs', 'node:stream',
+  ],
+} as const; // prettier-ignore
+
+/** The application around a sample: names that it uses, and neither declares nor imports. */
+const NAMES: Readonly<Record<string, string>> = {
+  app: "declare const app: import('@nestjs/platform-express').NestExpressApplication;",
+  AppModule: 'declare class AppModule {}',
+  Database: 'interface Database { insertInto(table: string, rows: object[]): Promise<void> }',
+  describe: 'declare function describe(name: string, body: () => void): void;',
+  environment: 'declare const environment: { api: string };',
+  FilesController: 'declare class FilesController { download(id: string): unknown; }',
+  id: 'declare const id: string;',
+  it: 'declare function it(name: string, body: () => unknown): void;',
+  link: "declare const link: import('nestjs-download-auth').DownloadLink;",
+  links: "declare const links: import('nestjs-download-auth').DownloadLinks;",
+  MyStore: "declare const MyStore: typeof import('nestjs-download-auth').MemoryLeaseStore;",
+  path: 'declare const path: string;',
+  request: "import request from 'supertest';",
+  Session: 'declare class Session { accessToken(): string | undefined; }',
+  SignedInGuard: 'declare class SignedInGuard { canActivate(): boolean; }',
+  token: 'declare const token: string;',
+  user: 'declare const user: { sub: string };',
+};
+
+/** Services that a sample uses as `this.NAME`, where it shows a part of a class only. */
+const MEMBERS: Readonly<Record<string, string>> = {
+  archives: 'private readonly archives!: { write(folder: string): Promise<string> };',
+  files: 'private readonly files!: { open(id: string, subject?: string): unknown };',
+  outbox: 'private readonly outbox!: { remove(id: string): Promise<void> };',
+};
+
+interface Sample {
+  /** `docs/links.md:12` */
+  readonly place: string;
+  readonly file: string;
+  readonly code: string;
+  readonly modules: readonly string[];
+}
+
+const samples = USER_PAGES.flatMap(samplesOf);
+const problems = compile(samples);
+
+it.each(samples.map((sample) => [sample.place, sample] as const))('%s compiles', (_place, { file }) => {
+  expect(problems.get(file)).toEqual([]);
+});
+
+it('finds the samples of every page that has one', () => {
+  const fences = USER_PAGES.map((page) => textOf(page).match(/^ *```tsx?$/gm)?.length ?? 0);
+  expect(samples.length).toBe(fences.reduce((sum, count) => sum + count));
+  expect(samples.length).toBeGreaterThan(30);
+});
+
+/** A name before a sample, as in "`src/auth.ts` is where …", is its file, so that samples can import one another. */
+function samplesOf(page: string): Sample[] {
+  const text = textOf(page);
+  const folder = join(ROOT, 'test/docs', page.replace(/\W/g, '-'));
+  return [...text.matchAll(/(?:^`(src\/[\w./-]+)`[^\n]*\n\n)?^ *```(tsx?)\n(.*?)^ *```$/gms)].map((match) => {
+    const [all, name, language, code = ''] = match;
+    const before = text.slice(0, match.index + all.indexOf('```'));
+    const line = before.split('\n').length;
+    const heading =
+      before
+        .match(/^## .*$/gm)
+        ?.at(-1)
+        ?.slice(3) ?? '';
+    return {
+      place: `${page}:${line}`,
+      file: join(folder, name ?? `sample-${line}.${language}`),
+      code: completed(code),
+      modules: MODULES[heading as keyof typeof MODULES] ?? MODULES.server,
+    };
+  });
+}
+
+/** Puts a class around members, and a method around statements that return. */
+function completed(code: string): string {
+  const members = [
+    ...new Set([...code.matchAll(/\bthis\.(\w+)/g)].map(([, name = '']) => MEMBERS[name] ?? '')),
+  ];
+  const [, imports = '', rest = ''] = /^((?:import .*\n|\n)*)(.*)$/s.exec(code) ?? [];
+  if (/^@\w+\([^\n]*\n(?:@.*\n)*\w+\(/.test(rest)) {
+    return `${imports}class Sample { ${members.join(' ')}\n${rest}}`;
+  }
+  if (/^return\b/m.test(code)) {
+    return `class Sample { ${members.join(' ')} async sample(folder: string) {\n${code}}}`;
+  }
+  return code;
+}
+
+/** Compiles twice: to learn which names are missing, and again with what declares them. */
+function compile(all: readonly Sample[]): Map<string, string[]> {
+  const compiler = new Compiler();
+  const known = compiler.exportsOf([...new Set(Object.values(MODULES).flat())]);
+  const first = compiler.check(new Map(all.map(({ file, code }) => [file, `${code}\nexport {};\n`])));
+  const texts = all.map(({ file, code, modules }): [string, string] => {
+    const missing = new Set(first.get(file)?.flatMap((problem) => problem.missing ?? []));
+    const declarations = [...missing].map((name) => {
+      const module = modules.find((candidate) => known.get(candidate)?.has(name));
+      return NAMES[name] ?? (module ? `import { ${name} } from '${module}';` : '');
+    });
+    return [file, `${code}\nexport {};\n${declarations.join('\n')}`]; // at the end, so that lines keep their numbers
+  });
+  const second = compiler.check(new Map(texts));
+  return new Map([...second].map(([file, found]) => [file, found.map(({ message }) => message)]));
+}
