@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { Compiler } from './support/compiler.js';
 import { ROOT, textOf, USER_PAGES } from './support/pages.js';
 
-/** Modules whose exports a sample may use without importing them, by the heading above it; the first match wins. */
+/** Modules whose exports a sample may use without importing them, by the heading above it. The first wins. */
 const MODULES = {
   Angular: ['@angular/core', '@angular/common/http', 'rxjs'],
   React: ['react'],
@@ -65,7 +65,7 @@ it('finds the samples of every page that has one', () => {
   expect(samples.length).toBeGreaterThan(30);
 });
 
-/** A name before a sample, as in "`src/auth.ts` is where …", is its file, so that samples can import one another. */
+/** A name before a sample, as in "`src/auth.ts` is where …", is its file: samples can import one another. */
 function samplesOf(page: string): Sample[] {
   const text = textOf(page);
   const folder = join(ROOT, 'test/docs', page.replace(/\W/g, '-'));
@@ -92,7 +92,7 @@ function completed(code: string): string {
   const members = [
     ...new Set([...code.matchAll(/\bthis\.(\w+)/g)].map(([, name = '']) => MEMBERS[name] ?? '')),
   ];
-  const [, imports = '', rest = ''] = /^((?:import .*\n|\n)*)(.*)$/s.exec(code) ?? [];
+  const [, imports = '', rest = ''] = /^((?:import [^\n]*\n|\n)*)(.*)$/s.exec(code) ?? [];
   if (/^@\w+\([^\n]*\n(?:@.*\n)*\w+\(/.test(rest)) {
     return `${imports}class Sample { ${members.join(' ')}\n${rest}}`;
   }

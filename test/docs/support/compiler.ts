@@ -12,7 +12,7 @@ export interface Problem {
 /** Codes of "Cannot find name" in its variants, and of a shorthand property without a value. */
 const MISSING_NAME = new Set([2304, 2318, 2503, 2552, 2580, 2582, 2592, 2593, 18004]);
 
-/** Compiles files that exist in memory only, with the compiler options of the project and the types of a browser. */
+/** Compiles files that exist in memory only, with the project's compiler options and a browser's types. */
 export class Compiler {
   private readonly options = compilerOptions();
   private readonly onDisk = new Map<string, ts.SourceFile | undefined>();
@@ -47,21 +47,23 @@ export class Compiler {
   }
 
   private compile(texts: ReadonlyMap<string, string>): ts.Program {
-    const host = ts.createCompilerHost(this.options);
-    const { fileExists, readFile, getSourceFile, directoryExists } = host;
+    const disk = ts.createCompilerHost(this.options);
     const folders = new Set([...texts.keys()].map((file) => dirname(file)));
-    host.fileExists = (file) => texts.has(file) || fileExists(file);
-    host.readFile = (file) => texts.get(file) ?? readFile(file);
-    host.directoryExists = (folder) => folders.has(folder) || directoryExists?.(folder) === true;
-    host.getSourceFile = (file, version) => {
-      const text = texts.get(file);
-      if (text !== undefined) {
-        return ts.createSourceFile(file, text, version, true);
-      }
-      if (!this.onDisk.has(file)) {
-        this.onDisk.set(file, getSourceFile(file, version));
-      }
-      return this.onDisk.get(file);
+    const host: ts.CompilerHost = {
+      ...disk,
+      fileExists: (file) => texts.has(file) || disk.fileExists(file),
+      readFile: (file) => texts.get(file) ?? disk.readFile(file),
+      directoryExists: (folder) => folders.has(folder) || disk.directoryExists?.(folder) === true,
+      getSourceFile: (file, version) => {
+        const text = texts.get(file);
+        if (text !== undefined) {
+          return ts.createSourceFile(file, text, version, true);
+        }
+        if (!this.onDisk.has(file)) {
+          this.onDisk.set(file, disk.getSourceFile(file, version));
+        }
+        return this.onDisk.get(file);
+      },
     };
     this.program = ts.createProgram([...texts.keys()], this.options, host, this.program);
     return this.program;
