@@ -2,9 +2,9 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Download, type DownloadLink } from '../../lib/index.js';
-import { pattern, temporaryFolder } from '../delivery/support/files.js';
-import { isInstalled, run, sha256 } from '../delivery/support/programs.js';
-import { type LimitedApp, startLimitedApp } from '../limits/support/limited-app.js';
+import { pattern, temporaryFolder } from '../support/files.js';
+import { isInstalled, run, sha256 } from '../support/programs.js';
+import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { type CuttingProxy, cuttingProxy } from '../support/cutting-proxy.js';
 

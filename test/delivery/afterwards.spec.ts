@@ -5,8 +5,8 @@ import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Download, type DownloadEnd } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { ask, type Asking, connect, until } from './support/exchange.js';
-import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from './support/files.js';
+import { ask, type Asking, connect, until } from '../support/exchange.js';
+import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from '../support/files.js';
 
 const folder = temporaryFolder();
 const bytes = pattern(100_000);

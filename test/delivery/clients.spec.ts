@@ -4,9 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type PlannedDelivery } from '../../lib/delivery/delivery-watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { pattern, temporaryFolder } from './support/files.js';
-import { until } from './support/exchange.js';
-import { isInstalled, run, sha256 } from './support/programs.js';
+import { pattern, temporaryFolder } from '../support/files.js';
+import { until } from '../support/exchange.js';
+import { isInstalled, run, sha256 } from '../support/programs.js';
 import { hasChromium, openBrowser, type TestBrowser } from '../support/browser.js';
 import { cuttingProxy } from '../support/cutting-proxy.js';
 

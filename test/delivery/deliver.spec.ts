@@ -4,9 +4,9 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { ask, connect } from './support/exchange.js';
+import { ask, connect } from '../support/exchange.js';
 import { wrapWrite } from './support/wrap-write.js';
-import { pattern, temporaryFolder } from './support/files.js';
+import { pattern, temporaryFolder } from '../support/files.js';
 
 const folder = temporaryFolder();
 const bytes = pattern(300_000);

@@ -5,8 +5,8 @@ import { createGzip, gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, type AdapterName, startApplication, type TestApplication } from './support/application.js';
-import { ask, connect } from './support/exchange.js';
-import { temporaryFolder } from './support/files.js';
+import { ask, connect } from '../support/exchange.js';
+import { temporaryFolder } from '../support/files.js';
 
 const TEXT = Buffer.from('the same line over and over\n'.repeat(200_000));
 const folder = temporaryFolder();

@@ -4,8 +4,8 @@ import { Duplex, Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { until } from './support/exchange.js';
-import { pattern, temporaryFolder } from './support/files.js';
+import { until } from '../support/exchange.js';
+import { pattern, temporaryFolder } from '../support/files.js';
 import { wrapWrite } from './support/wrap-write.js';
 
 const MIB = 1024 * 1024;

@@ -16,8 +16,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { type DeliveryOutcome } from '../../lib/delivery/delivery-watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { ask, connect, until } from './support/exchange.js';
-import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from './support/files.js';
+import { ask, connect, until } from '../support/exchange.js';
+import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from '../support/files.js';
 import { wrapWrite } from './support/wrap-write.js';
 
 const folder = temporaryFolder();

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DeliveryOutcome, type PlannedDelivery } from '../../lib/delivery/delivery-watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { ask, until } from './support/exchange.js';
-import { temporaryFolder } from './support/files.js';
+import { ask, until } from '../support/exchange.js';
+import { temporaryFolder } from '../support/files.js';
 
 const folder = temporaryFolder();
 const path = folder.file('page.html', '<p>hello</p>');

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication } from './support/application.js';
-import { ask } from './support/exchange.js';
+import { ask } from '../support/exchange.js';
 
 class NoSuchKey extends Error {}
 

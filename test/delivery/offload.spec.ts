@@ -8,9 +8,9 @@ import { type PlannedDelivery } from '../../lib/delivery/delivery-watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { offloadField, proxyAgrees } from '../../lib/delivery/offload.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { ask, until } from './support/exchange.js';
-import { pattern, temporaryFolder } from './support/files.js';
-import { freePort, isInstalled, stop } from './support/programs.js';
+import { ask, until } from '../support/exchange.js';
+import { pattern, temporaryFolder } from '../support/files.js';
+import { freePort, isInstalled, stop } from '../support/programs.js';
 
 const folder = temporaryFolder();
 const bytes = pattern(500_000);

@@ -19,8 +19,8 @@ import { Download, type DownloadEnd, StreamDownload } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { ADAPTERS, bearer, startApp, type TestApp } from '../support/test-app.js';
-import { connect, until } from './support/exchange.js';
-import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from './support/files.js';
+import { connect, until } from '../support/exchange.js';
+import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../support/files.js';
 
 const folder = temporaryFolder();
 const path = folder.file('big.bin', Buffer.alloc(24 * 1024 * 1024));

@@ -12,8 +12,8 @@ import { PooledBuffer } from '../../lib/delivery/buffer-pool.js';
 import { type DeliveryOutcome } from '../../lib/delivery/delivery-watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { ask, connect, until } from './support/exchange.js';
-import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from './support/files.js';
+import { ask, connect, until } from '../support/exchange.js';
+import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from '../support/files.js';
 import { wrapWrite } from './support/wrap-write.js';
 
 const folder = temporaryFolder();
@@ -306,7 +306,10 @@ describe.skipIf(!hasOpenssl())('a file body over', () => {
   });
 
   it('HTTP/2 is an ordinary stream, and right', async () => {
-    const app = await startApplication('fastify', undefined, { https: certificate(), http2: true });
+    const app = await startApplication('fastify', undefined, {
+      https: certificate(),
+      fastify: { http2: true },
+    });
     const session = http2.connect(app.url, { rejectUnauthorized: false });
     try {
       const outcomes: DeliveryOutcome[] = [];

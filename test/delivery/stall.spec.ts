@@ -7,10 +7,10 @@ import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type DeliveryOutcome } from '../../lib/delivery/delivery-watch.js';
 import { Download } from '../../lib/delivery/download.js';
-import { startLimitedApp } from '../limits/support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { ask, connect, until } from './support/exchange.js';
-import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from './support/files.js';
+import { ask, connect, until } from '../support/exchange.js';
+import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../support/files.js';
 import { wrapWrite } from './support/wrap-write.js';
 
 const MIB = 1024 * 1024;
@@ -199,7 +199,7 @@ it('a client that stops reading what is compressed loses its connection', async 
 });
 
 it('over HTTP/2 a stream that is not read ends, and another one of its connection goes on', async () => {
-  const app = await startApplication('fastify', undefined, { http2: true });
+  const app = await startApplication('fastify', undefined, { fastify: { http2: true } });
   const session = http2.connect(app.url);
   try {
     const outcomes: DeliveryOutcome[] = [];

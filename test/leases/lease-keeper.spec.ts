@@ -9,20 +9,21 @@ import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
 import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
-import { ADA, Answer, fakeClock, GRACE, link, MIB, plan } from './support/downloads.js';
+import { testClock, type TestClock } from '../support/clock.js';
+import { ADA, Answer, GRACE, link, MIB, plan } from './support/downloads.js';
 import { hasRedis, RedisServer } from './support/redis-server.js';
 import { hasSqlite, temporaryFile } from './support/sqlite.js';
 
 const refusal = (code: string) => expect.objectContaining({ code }) as Error;
 
-let clock: ReturnType<typeof fakeClock>;
+let clock: TestClock;
 let keeper: LeaseKeeper;
 let events: DownloadEvent[];
 let createStore: () => LeaseStore;
 const cleanUps: (() => unknown)[] = [];
 
 async function start(options: LeaseOptions = {}): Promise<LeaseKeeper> {
-  clock = fakeClock();
+  clock = testClock(START);
   events = [];
   const heard = new DownloadEvents();
   heard.subscribe((event) => events.push(event));

@@ -4,7 +4,7 @@ import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
 import { type LeaseCommit } from '../../lib/leases/lease-store.js';
 import { added, commitOf, HOUR, query, START } from '../../lib/leases/testing/fixtures.js';
 import { describeLeaseStore } from '../../lib/leases/testing/index.js';
-import { COUNTS_DESCRIPTORS, openDescriptors } from '../delivery/support/files.js';
+import { COUNTS_DESCRIPTORS, openDescriptors } from '../support/files.js';
 import { createSqlite, hasSqlite, openDatabase, temporaryFile } from './support/sqlite.js';
 
 it.skipIf(hasSqlite)('says at the start what to do where Node has no SQLite', async () => {

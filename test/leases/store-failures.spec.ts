@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LeaseKeeper } from '../../lib/leases/lease-keeper.js';
 import { type LeaseStore, type RevocationListener } from '../../lib/leases/lease-store.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
-import { HOUR } from '../../lib/leases/testing/fixtures.js';
-import { ADA, Answer, fakeClock, GRACE, link, MIB, plan, turn } from './support/downloads.js';
+import { HOUR, START } from '../../lib/leases/testing/fixtures.js';
+import { testClock, type TestClock } from '../support/clock.js';
+import { ADA, Answer, GRACE, link, MIB, plan, turn } from './support/downloads.js';
 
 const refusal = (code: string) => expect.objectContaining({ code }) as Error;
 
@@ -48,13 +49,13 @@ function flaky() {
   return { store: store as LeaseStore, memory, state };
 }
 
-let clock: ReturnType<typeof fakeClock>;
+let clock: TestClock;
 let keeper: LeaseKeeper;
 let store: ReturnType<typeof flaky>;
 
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  clock = fakeClock();
+  clock = testClock(START);
   store = flaky();
   keeper = new LeaseKeeper({ store: store.store }, clock);
   await keeper.start();

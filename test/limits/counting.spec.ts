@@ -3,11 +3,11 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { pattern } from '../delivery/support/files.js';
-import { type TestClock, testClock } from './support/clock.js';
+import { pattern } from '../support/files.js';
+import { type TestClock, testClock } from '../support/clock.js';
 import { HeldContent, unreadable } from './support/contents.js';
-import { type LimitedApp, startLimitedApp } from './support/limited-app.js';
-import { type Asking } from './support/transfer.js';
+import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
+import { type Asking } from '../support/transfer.js';
 
 const BYTES = pattern(300_000);
 const ETAG = '"v1"';

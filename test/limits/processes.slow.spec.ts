@@ -6,8 +6,8 @@ import { hasRedis } from '../leases/support/redis-server.js';
 import { sharedStores, undo } from '../leases/support/shared-stores.js';
 import { hasSqlite } from '../leases/support/sqlite.js';
 import { ADAPTERS, type AdapterName } from '../support/test-app.js';
-import { startLimitedApp } from './support/limited-app.js';
-import { fetchAll, Transfer } from './support/transfer.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import { fetchAll, Transfer } from '../support/transfer.js';
 
 const SERVER = fileURLToPath(new URL('./support/server-process.mjs', import.meta.url));
 const HALF = 10_000;

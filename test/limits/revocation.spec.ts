@@ -5,12 +5,12 @@ import {
   type LeaseOptions,
   type LinkRevocation,
 } from '../../lib/index.js';
-import { pattern } from '../delivery/support/files.js';
+import { pattern } from '../support/files.js';
 import { accessToken } from '../support/access-token.js';
 import { ADAPTERS, bearer } from '../support/test-app.js';
-import { type TestClock, testClock } from './support/clock.js';
+import { type TestClock, testClock } from '../support/clock.js';
 import { HeldContent } from './support/contents.js';
-import { type LimitedApp, startLimitedApp } from './support/limited-app.js';
+import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
 
 const BYTES = pattern(200_000);
 

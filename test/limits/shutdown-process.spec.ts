@@ -7,7 +7,7 @@ import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
 import { hasRedis } from '../leases/support/redis-server.js';
 import { sharedStores } from '../leases/support/shared-stores.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { startLimitedApp } from './support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
 
 const SERVER = fileURLToPath(new URL('./support/server-process.mjs', import.meta.url));
 const { cleanUps, redisServer, worker } = sharedStores('ends:');

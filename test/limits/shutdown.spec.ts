@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryLeaseStore } from '../../lib/index.js';
-import { pattern } from '../delivery/support/files.js';
+import { pattern } from '../support/files.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { HeldContent } from './support/contents.js';
-import { startLimitedApp } from './support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
 
 /** A store that another node goes on with, and whose connection this node closes when it ends. */
 class SharedStore extends MemoryLeaseStore {

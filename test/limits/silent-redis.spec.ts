@@ -10,7 +10,7 @@ import { MemoryLogger } from '../support/memory-logger.js';
 import { silentProxy } from '../support/silent-proxy.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { HeldContent } from './support/contents.js';
-import { startLimitedApp } from './support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(() => undo(cleanUps));

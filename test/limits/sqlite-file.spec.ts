@@ -6,7 +6,7 @@ import { hasSqlite, openDatabase, temporaryFile } from '../leases/support/sqlite
 import { MemoryLogger } from '../support/memory-logger.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { HeldContent } from './support/contents.js';
-import { startLimitedApp } from './support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(() => undo(cleanUps));

@@ -6,7 +6,7 @@ import { hasRedis, RedisServer } from '../leases/support/redis-server.js';
 import { undo } from '../leases/support/shared-stores.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { type LimitedApp, startLimitedApp } from './support/limited-app.js';
+import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
 
 const PASSWORD = 'open-sesame-4711';
 

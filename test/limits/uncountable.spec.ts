@@ -2,12 +2,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
-import { pattern, temporaryFolder } from '../delivery/support/files.js';
+import { pattern, temporaryFolder } from '../support/files.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { expectNoTrace } from '../support/refusal.js';
-import { type TestClock, testClock } from './support/clock.js';
-import { type LimitedApp, startLimitedApp } from './support/limited-app.js';
+import { type TestClock, testClock } from '../support/clock.js';
+import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
 
 const BYTES = pattern(10_000);
 const ELSEWHERE = 'https://bucket.example/file?signature=s3cret';

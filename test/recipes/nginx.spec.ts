@@ -7,9 +7,9 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Download, DownloadLinks, redactUrl, StreamDownload } from '../../lib/index.js';
-import { until } from '../delivery/support/exchange.js';
-import { temporaryFolder } from '../delivery/support/files.js';
-import { freePort, isInstalled, stop } from '../delivery/support/programs.js';
+import { until } from '../support/exchange.js';
+import { temporaryFolder } from '../support/files.js';
+import { freePort, isInstalled, stop } from '../support/programs.js';
 import { expectNoTrace } from '../support/refusal.js';
 import { ADAPTERS, SECRET, send, startApp, type TestApp } from '../support/test-app.js';
 

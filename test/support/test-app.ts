@@ -52,7 +52,9 @@ export interface TestAppOptions {
   configure?(app: NestExpressApplication & NestFastifyApplication): void | Promise<void>;
   /** Options of the HTTP server, such as maxHeaderSize. */
   http?: Record<string, unknown>;
-  /** Options of Fastify itself, such as trustProxy or caseSensitive. */
+  /** Serves HTTPS with this certificate. */
+  https?: { key: string; cert: string };
+  /** Options of Fastify itself, such as trustProxy, caseSensitive or http2. */
   fastify?: Record<string, unknown>;
 }
 
@@ -88,7 +90,11 @@ export async function startApp(setup: TestAppOptions): Promise<TestApp> {
         ? new ConfiguredExpressAdapter(setup.http)
         : new ExpressAdapter()
       : // The adapter of Nest 11 does not hear of the application's forceCloseConnections
-        new FastifyAdapter({ http: setup.http ?? {}, forceCloseConnections: true, ...setup.fastify });
+        new FastifyAdapter({
+          ...(setup.https ? { https: setup.https } : { http: setup.http ?? {} }),
+          forceCloseConnections: true,
+          ...setup.fastify,
+        } as object);
   const app = await NestFactory.create<NestExpressApplication & NestFastifyApplication>(
     TestModule,
     adapter as never,
@@ -96,12 +102,13 @@ export async function startApp(setup: TestAppOptions): Promise<TestApp> {
       logger: setup.logger ?? false,
       abortOnError: false,
       forceCloseConnections: true,
+      httpsOptions: setup.https,
     },
   );
   await setup.configure?.(app);
   await app.listen(0, '127.0.0.1');
   const { port } = (app.getHttpServer() as { address(): AddressInfo }).address();
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http${setup.https ? 's' : ''}://127.0.0.1:${port}`;
   return {
     app,
     url,

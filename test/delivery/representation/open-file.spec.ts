@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openFile } from '../../../lib/delivery/representation/open-file.js';
-import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../support/files.js';
+import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../../support/files.js';
 
 /** Turns `root/inner` into a link that leads out and back into a folder, over and over. */
 const SWAPPER = `

@@ -1,32 +1,29 @@
 import {
+  type CallHandler,
   Controller,
+  type ExecutionContext,
   Get,
-  Module,
+  Inject,
+  Injectable,
+  type NestInterceptor,
   Post,
   Req,
   Res,
   StreamableFile,
   UseInterceptors,
-  type CallHandler,
-  type ExecutionContext,
-  type INestApplication,
-  type NestInterceptor,
 } from '@nestjs/common';
-import { HttpAdapterHost, NestFactory } from '@nestjs/core';
-import { ExpressAdapter } from '@nestjs/platform-express';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { type AddressInfo } from 'node:net';
+import { HttpAdapterHost } from '@nestjs/core';
 import { mergeMap } from 'rxjs';
 import { deliver } from '../../../lib/delivery/deliver.js';
-import { type DeliveryOverrides } from '../../../lib/delivery/delivery-headers.js';
+import type { DeliveryOverrides } from '../../../lib/delivery/delivery-headers.js';
 import { resolveDelivery, type DeliveryOptions } from '../../../lib/delivery/delivery-options.js';
-import { type DeliveryWatch } from '../../../lib/delivery/delivery-watch.js';
+import type { DeliveryWatch } from '../../../lib/delivery/delivery-watch.js';
 import { PreparedHeaders } from '../../../lib/delivery/prepared-headers.js';
 import { ResponsePort } from '../../../lib/delivery/response-port.js';
 import { Download } from '../../../lib/delivery/download.js';
+import { type AdapterName, startApp, type TestApp, type TestAppOptions } from '../../support/test-app.js';
 
-export const ADAPTERS = ['express', 'fastify'] as const;
-export type AdapterName = (typeof ADAPTERS)[number];
+export { type AdapterName, ADAPTERS } from '../../support/test-app.js';
 
 /** What the one route of the test application answers; replaced by every test. */
 export interface Scenario {
@@ -36,25 +33,22 @@ export interface Scenario {
   watch?: DeliveryWatch;
 }
 
-export interface TestApplication {
+export interface TestApplication extends TestApp {
   readonly name: AdapterName;
-  readonly app: INestApplication;
-  readonly port: number;
-  readonly url: string;
   serve(scenario: Scenario | Scenario['handler']): void;
-  close(): Promise<void>;
 }
 
-/** Starts a real application on a free port of the loopback interface. */
+/** An application whose one route is delivered with a watch of the test, and without a guard. */
 export async function startApplication(
   name: AdapterName,
-  configure: (app: INestApplication) => void | Promise<void> = () => {},
-  serverOptions: { https?: { key: string; cert: string }; http2?: boolean } = {},
+  configure?: TestAppOptions['configure'],
+  setup: Pick<TestAppOptions, 'https' | 'fastify'> = {},
 ): Promise<TestApplication> {
   let scenario: Scenario = { handler: () => 'nothing to serve' };
 
+  @Injectable()
   class DeliveryInterceptor implements NestInterceptor {
-    constructor(private readonly host: HttpAdapterHost) {}
+    constructor(@Inject(HttpAdapterHost) private readonly host: HttpAdapterHost) {}
 
     intercept(context: ExecutionContext, next: CallHandler) {
       const http = context.switchToHttp();
@@ -65,69 +59,45 @@ export async function startApplication(
         declared: new Set(),
         answersItself: false,
       });
-      return next.handle().pipe(
-        mergeMap(async (result) =>
-          result instanceof StreamableFile || result instanceof Download
-            ? deliver(result, {
-                request: http.getRequest(),
-                headers,
-                options,
-                overrides,
-                watch,
-              })
-            : result,
-        ),
-      );
+      return next
+        .handle()
+        .pipe(
+          mergeMap(async (result) =>
+            result instanceof StreamableFile || result instanceof Download
+              ? deliver(result, { request: http.getRequest(), headers, options, overrides, watch })
+              : result,
+          ),
+        );
     }
   }
-  Reflect.defineMetadata('design:paramtypes', [HttpAdapterHost], DeliveryInterceptor);
 
+  @Controller()
+  @UseInterceptors(DeliveryInterceptor)
   class FileController {
-    file(request: unknown, response: unknown) {
+    @Get(':name')
+    file(@Req() request: unknown, @Res({ passthrough: true }) response: unknown) {
       return scenario.handler(request, response);
     }
-    form(request: unknown, response: unknown) {
+
+    @Post(':name')
+    form(@Req() request: unknown, @Res({ passthrough: true }) response: unknown) {
       return scenario.handler(request, response);
     }
   }
-  for (const [method, decorate] of [
-    ['file', Get(':name')],
-    ['form', Post(':name')],
-  ] as const) {
-    decorate(
-      FileController.prototype,
-      method,
-      Object.getOwnPropertyDescriptor(FileController.prototype, method)!,
-    );
-    Req()(FileController.prototype, method, 0);
-    Res({ passthrough: true })(FileController.prototype, method, 1);
-  }
-  UseInterceptors(DeliveryInterceptor)(FileController);
-  Controller()(FileController);
 
-  class TestModule {}
-  Module({ controllers: [FileController] })(TestModule);
-
-  const adapter =
-    name === 'express'
-      ? new ExpressAdapter()
-      : new FastifyAdapter({ ...(serverOptions as object), exposeHeadRoutes: true } as any);
-  const app = await NestFactory.create(TestModule, adapter as any, {
-    logger: false,
-    forceCloseConnections: true,
-    ...(name === 'express' && serverOptions.https ? { httpsOptions: serverOptions.https } : {}),
+  const app = await startApp({
+    adapter: name,
+    controllers: [FileController],
+    imports: [],
+    configure,
+    ...setup,
+    fastify: { exposeHeadRoutes: true, ...setup.fastify },
   });
-  await configure(app);
-  await app.listen(0, '127.0.0.1');
-  const { port } = app.getHttpServer().address() as AddressInfo;
   return {
+    ...app,
     name,
-    app,
-    port,
-    url: `http${serverOptions.https ? 's' : ''}://127.0.0.1:${port}`,
     serve(next) {
       scenario = typeof next === 'function' ? { handler: next } : next;
     },
-    close: () => app.close(),
   };
 }

@@ -7,15 +7,6 @@ import { HOUR, START } from '../../../lib/leases/testing/fixtures.js';
 
 export const MIB = 1024 * 1024;
 
-/** A clock that stands still unless told otherwise. */
-export function fakeClock(now = START) {
-  return Object.assign(() => now, {
-    advance(milliseconds: number) {
-      now += milliseconds;
-    },
-  });
-}
-
 export function link(changes: Partial<LeasedLink> = {}): LeasedLink {
   return {
     id: 'link-1',

@@ -8,14 +8,8 @@ import {
   DownloadLinks,
   type LinkUsage,
   StreamDownload,
-} from '../../../lib/index.js';
-import {
-  type AdapterName,
-  SECRET,
-  startApp,
-  type TestApp,
-  type TestAppOptions,
-} from '../../support/test-app.js';
+} from '../../lib/index.js';
+import { type AdapterName, SECRET, startApp, type TestApp, type TestAppOptions } from './test-app.js';
 import { type Asking, fetchAll, Transfer } from './transfer.js';
 
 /** What the routes of the application answer, by name; what is not there is a 404 of the handler. */
@@ -51,7 +45,9 @@ export async function startLimitedApp(
 ): Promise<LimitedApp> {
   const answer = (name: string, request: unknown, response: unknown) => {
     const content = contents[name];
-    if (!content) throw new NotFoundException();
+    if (!content) {
+      throw new NotFoundException();
+    }
     return content(request, response);
   };
 

@@ -60,7 +60,9 @@ export class Transfer {
 
   /** The code of a refusal, undefined for any other answer. */
   get code(): string | undefined {
-    if (!String(this.headers['content-type']).startsWith('application/json')) return undefined;
+    if (!String(this.headers['content-type']).startsWith('application/json')) {
+      return undefined;
+    }
     return (JSON.parse(this.body.toString()) as { code?: string }).code;
   }
 
@@ -71,9 +73,12 @@ export class Transfer {
 
   /** Waits until so many bytes of the body are here. */
   async until(bytes: number): Promise<this> {
-    while (this.received < bytes && !this.over)
+    while (this.received < bytes && !this.over) {
       await new Promise<void>((resolve) => (this.arrived = resolve));
-    if (this.received < bytes) throw new Error(`${this.received} of ${bytes} bytes came`);
+    }
+    if (this.received < bytes) {
+      throw new Error(`${this.received} of ${bytes} bytes came`);
+    }
     return this;
   }
 

@@ -1,11 +1,10 @@
-/** A clock that starts now and stands still unless told otherwise; milliseconds. */
+/** A clock that stands still unless told otherwise; milliseconds. */
 export interface TestClock {
   (): number;
   advance(milliseconds: number): void;
 }
 
-export function testClock(): TestClock {
-  let now = Date.now();
+export function testClock(now = Date.now()): TestClock {
   return Object.assign(() => now, {
     advance(milliseconds: number) {
       now += milliseconds;
