@@ -28,7 +28,8 @@ export function withInterval(set: IntervalSet, start: number, end: number): Inte
       end = Math.max(end, to);
     }
   }
-  return bounded([...before, start, end, ...after]);
+  // concat() reserves no room for more, unlike a literal with spreads
+  return bounded(before.concat(start, end, after));
 }
 
 /** The union of two sets. */

@@ -8,10 +8,7 @@ import { describeLeaseStore } from '../../lib/leases/testing/index.js';
 describe('memory store', () => {
   describeLeaseStore({
     test: it,
-    create: () => {
-      const store = new MemoryLeaseStore();
-      return { store };
-    },
+    create: () => ({ store: new MemoryLeaseStore() }),
   });
 
   async function opened(options?: ConstructorParameters<typeof MemoryLeaseStore>[0]) {
@@ -19,6 +16,13 @@ describe('memory store', () => {
     await store.open(START);
     return store;
   }
+
+  it('refuses options that it does not have, and values that cannot work', () => {
+    expect(() => new MemoryLeaseStore({ capcity: 1 } as never)).toThrow(/Did you mean "capacity"\?/);
+    expect(() => new MemoryLeaseStore({ capacity: 0 })).toThrow(
+      /MemoryLeaseStore\.capacity: write a whole number/,
+    );
+  });
 
   it('remembers nothing before it was opened', async () => {
     const state = await new MemoryLeaseStore().read(query());
@@ -64,6 +68,29 @@ describe('memory store', () => {
     for (let i = 0; i < 280; i++) {
       expect(await open(store, `link-${i}`)).toBe(true);
     }
+  });
+
+  it('keeps count when the link that a commit is about has expired', async () => {
+    const store = await opened({ capacity: 2 });
+    await open(store, 'link', 0, { keepUntil: START + 1 });
+    await open(store, 'link', 1, { now: START + 1 });
+    expect(store.size).toBe(0);
+    expect(await open(store, 'link', 0, { now: START + 1 })).toBe(true);
+    expect(store.size).toBe(1);
+  });
+
+  it('finds and forgets leases of a link that has many', async () => {
+    const store = await opened();
+    for (let i = 0; i < 40; i++) {
+      const link = { was: i || undefined, version: i + 1, used: i + 1 };
+      await store.commit(commitOf([added(`lease-${i}`, { keys: ['ada', `client-${i}`] })], { link }));
+    }
+    const removal = { id: 'lease-30', was: 1, version: 2, keys: ['ada', 'client-30'], until: 0 };
+    expect(await store.commit(commitOf([removal], { link: { was: 40, version: 41, used: 39 } }))).toBe(true);
+    const ids = async (keys: string[]) => (await store.read(query({ keys }))).leases.map(({ id }) => id);
+    expect(await ids(['client-30'])).toEqual([]);
+    expect(await ids(['ada', 'client-3'])).toHaveLength(9);
+    expect(store.size).toBe(39);
   });
 
   it('has room again for what was given back', async () => {

@@ -1,4 +1,5 @@
 import {
+  type LeaseChange,
   type LeaseCommit,
   type LeaseList,
   type LeaseListQuery,
@@ -7,51 +8,55 @@ import {
   type LinkState,
   type RevocationListener,
 } from '../lease-store.js';
-import { type Revocation } from '../revocation.js';
+import { type Revocation, revocationNames } from '../revocation.js';
+import { checkOptions, wholeNumber } from '../../shared/check-options.js';
+import { ExpiringMap } from './expiring-map.js';
 import { MemoryLink } from './memory-link.js';
-import { MemoryRevocations } from './memory-revocations.js';
-import { SweptMap } from './swept-map.js';
 
 /** Bounds of a {@link MemoryLeaseStore}. */
 export interface MemoryLeaseStoreOptions {
   /**
-   * How many links may be remembered, a link with several leases counting once for each. When as many are in use a
-   * further one is refused (503), since to forget one would let it be used twice. Default 1,000,000, which takes some
-   * 870 MB.
+   * How many links may be remembered; a link with several leases counts once for each. A further link is refused
+   * (503) while all of them are in use, since a link that was forgotten could be used again. Default 1,000,000,
+   * which takes some 690 MB.
    */
   readonly capacity?: number;
-  /** How many revocations may be remembered; over it, revoking throws. Default 1,000,000. */
+  /** How many revocations may be remembered; beyond it, revoking throws. Default 1,000,000. */
   readonly revocations?: number;
 }
 
-/** The leases of one link take at most this part of the store; beyond, its oldest are forgotten, and still counted. */
+/** One link may fill this part of the store; beyond it, its oldest leases are forgotten but stay counted. */
 const SHARE_OF_LINK = 1 / 16;
 
+interface Cutoff {
+  readonly issuedBefore: number;
+  readonly keepUntil: number;
+}
+
 /**
- * The store of a single process. It forgets when the process ends; so links issued before it was opened, whose uses it
- * cannot know, are refused if they are limited.
+ * The store of a single process. It forgets everything when the process ends, so limited links that were issued
+ * before it was opened are refused: their uses are not known.
  */
 export class MemoryLeaseStore implements LeaseStore {
-  private readonly links: SweptMap<MemoryLink>;
-  private readonly revocations: MemoryRevocations;
+  private readonly links: ExpiringMap<MemoryLink>;
+  private readonly cutoffs: ExpiringMap<Cutoff>;
   private readonly listeners = new Set<RevocationListener>();
   private readonly mostOfLink: number;
+  private entries = 0;
   private since = Infinity;
 
+  /** @throws DownloadAuthConfigurationError for an unknown option or a value that cannot work */
   constructor(options: MemoryLeaseStoreOptions = {}) {
+    checkOptions(options, { capacity: wholeNumber(1), revocations: wholeNumber(1) }, 'MemoryLeaseStore');
     const { capacity = 1_000_000, revocations = 1_000_000 } = options;
-    this.links = new SweptMap(
-      capacity,
-      (link, now) => link.keepUntil <= now,
-      (link) => link.size,
-    );
+    this.links = new ExpiringMap(capacity, (link) => (this.entries -= link.size));
+    this.cutoffs = new ExpiringMap(revocations);
     this.mostOfLink = Math.max(1, Math.floor(capacity * SHARE_OF_LINK));
-    this.revocations = new MemoryRevocations(revocations);
   }
 
-  /** Links and further leases remembered at the moment, what has expired and was not yet met included. */
+  /** Links and further leases that are remembered, including expired ones that were not yet found. */
   get size(): number {
-    return this.links.size;
+    return this.entries;
   }
 
   open(now: number): Promise<void> {
@@ -61,51 +66,63 @@ export class MemoryLeaseStore implements LeaseStore {
 
   read(query: LeaseQuery): Promise<LinkState> {
     const link = query.leased ? this.links.get(query.linkId) : undefined;
+    const cutoffs = revocationNames(query).map((name) => this.cutoffs.get(name.join(':'))?.issuedBefore ?? 0);
     return Promise.resolve({
       now: query.now,
       since: this.since,
-      revokedBefore: this.revocations.before(query),
+      revokedBefore: Math.max(...cutoffs),
       link: link && { version: link.version, used: link.used },
-      leases: link?.find(query.leases, query.keys) ?? [],
+      leases: link?.find(query) ?? [],
     });
   }
 
   // `async`, so that what it throws is a rejection, as it is with every other store
   // eslint-disable-next-line @typescript-eslint/require-await
   async commit(commit: LeaseCommit): Promise<boolean> {
-    const { linkId, now, link: change } = commit;
+    const { linkId, link: change, leases, now } = commit;
+    if (leases.some(isNew)) {
+      this.links.makeRoom(now, () => this.entries);
+    }
     const known = this.links.get(linkId);
-    if ((change && change.was !== known?.version) || !(known ?? new MemoryLink()).holds(commit.leases)) {
+    const link = known ?? new MemoryLink();
+    if ((change && change.was !== known?.version) || !link.holds(leases)) {
       return false;
     }
-    if (!known) {
-      if (change?.used) {
-        const link = new MemoryLink();
-        link.write(commit, this.mostOfLink);
-        // A copy: an id that was put together from pieces is kept as those pieces, which may take ten times the memory
-        this.links.set(Buffer.from(linkId).toString(), link, now);
-      }
+    if (!known && !change?.used) {
       return true;
     }
-    const grows = commit.leases.some(({ was, lease }) => was === undefined && lease !== undefined);
-    this.links.update(known, now, () => known.write(commit, this.mostOfLink), grows);
-    if (known.isEmpty) {
+    const before = known?.size ?? 0;
+    link.write({ ...commit, most: Math.min(commit.most, this.mostOfLink) });
+    if (link.isEmpty) {
       this.links.delete(linkId);
+      this.entries -= before;
+      return true;
+    }
+    this.entries += link.size - before;
+    if (!known) {
+      // A copy: V8 keeps an id that was put together from pieces as those pieces, in up to ten times the memory
+      this.links.set(Buffer.from(linkId).toString(), link);
     }
     return true;
   }
 
   list({ linkId, limit, after }: LeaseListQuery): Promise<LeaseList> {
-    const link = this.links.get(linkId);
-    return Promise.resolve({ used: link?.used ?? 0, ...(link?.page(limit, after) ?? { leases: [] }) });
+    return Promise.resolve(this.links.get(linkId)?.page(limit, after) ?? { used: 0, leases: [] });
   }
 
+  // eslint-disable-next-line @typescript-eslint/require-await -- as above
   async revoke(revocation: Revocation, now: number): Promise<void> {
-    this.revocations.add(revocation, now);
-    for (const listener of this.listeners) {
-      listener.revoked(revocation);
+    const { kind, name, issuedBefore, keepUntil } = revocation;
+    const key = `${kind}:${name}`;
+    if (!this.cutoffs.get(key)) {
+      this.cutoffs.makeRoom(now);
     }
-    return Promise.resolve();
+    const known = this.cutoffs.get(key);
+    this.cutoffs.set(key, {
+      issuedBefore: Math.max(issuedBefore, known?.issuedBefore ?? 0),
+      keepUntil: Math.max(keepUntil, known?.keepUntil ?? 0),
+    });
+    this.listeners.forEach((listener) => listener.revoked(revocation));
   }
 
   subscribe(listener: RevocationListener): () => void {
@@ -116,4 +133,8 @@ export class MemoryLeaseStore implements LeaseStore {
   close(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+function isNew({ was, lease }: LeaseChange): boolean {
+  return was === undefined && lease !== undefined;
 }
