@@ -6,7 +6,7 @@ import { GuardServices } from './guard-services.js';
 import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/http-exchange.js';
 import { RequestNote } from './http/request-note.js';
 import { unleasedWatch } from './leases/delivery-events.js';
-import { claimsToBeLink, describeLink } from './links/link-claims.js';
+import { claimsToBeLink, grantedLink } from './links/link-claims.js';
 import { PerRoute } from './http/per-route.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
 import { routeOptions, type RoutePolicy, routePolicy } from './route-options.js';
@@ -120,19 +120,17 @@ export class DownloadAuthGuard implements CanActivate {
     context: ExecutionContext,
   ): Promise<DownloadGrant> {
     const { request } = exchange;
-    const { linkOpener, linkAdmission, addresses } = this.services;
+    const { linkOpener } = this.services;
     const claims = await linkOpener.verify(unverified);
     const { sub: subject, res: resource, jti: linkId } = claims;
     claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
     const signedIn = claims.bnd?.sub
       ? await this.signedIn(companionToken(found, presented), request)
       : undefined;
-    const address = claims.bnd?.net ? addresses.of(exchange) : undefined;
-    linkOpener.check(claims, request, context, { address, subject: signedIn?.sub });
-    watchNote.set(request, await linkAdmission.admit(claims, exchange));
+    watchNote.set(request, await linkOpener.open(claims, exchange, context, signedIn?.sub));
     const user = await this.validated(this.options.links.validate, claims, request);
     request.user = signedIn ? await this.validated(this.options.validate, signedIn, request) : user;
-    return { kind: 'link', subject, claims, transport: presented.transport, link: describeLink(claims) };
+    return { kind: 'link', subject, claims, transport: presented.transport, link: grantedLink(claims) };
   }
 
   /** The claims of the access token beside a link, if it is genuine. */

@@ -14,7 +14,6 @@ import { DownloadEvents } from './events/download-events.js';
 import { GuardServices } from './guard-services.js';
 import { ClientAddresses } from './http/client-addresses.js';
 import { LeaseKeeper } from './leases/lease-keeper.js';
-import { LinkAdmission } from './links/link-admission.js';
 import { DownloadLinks } from './links/download-links.js';
 import { LinkOpener } from './links/open-link.js';
 import { TargetLocator } from './links/link-target.js';
@@ -81,15 +80,15 @@ const internals: Provider[] = [
     ) =>
       new GuardServices(
         new AccessTokens(options, signatures),
-        new LinkOpener(options, tokens, routes),
-        new LinkAdmission(
+        new LinkOpener(
           options,
+          tokens,
+          routes,
           keeper,
           addresses,
           (...field) => void host.httpAdapter.appendHeader(...field),
         ),
         events,
-        addresses,
       ),
     inject: [
       RESOLVED_OPTIONS,

@@ -1,6 +1,4 @@
-import type { ClientAddresses } from './http/client-addresses.js';
 import type { DownloadEventSink } from './events/download-event.js';
-import type { LinkAdmission } from './links/link-admission.js';
 import type { LinkOpener } from './links/open-link.js';
 import type { AccessTokens } from './tokens/access-tokens.js';
 
@@ -11,8 +9,6 @@ export class GuardServices {
   constructor(
     readonly accessTokens: AccessTokens,
     readonly linkOpener: LinkOpener,
-    readonly linkAdmission: LinkAdmission,
     readonly events: DownloadEventSink,
-    readonly addresses: ClientAddresses,
   ) {}
 }

@@ -50,25 +50,12 @@ export { MemoryLeaseStore, type MemoryLeaseStoreOptions } from './leases/memory/
 export { DownloadInterceptor } from './download.interceptor.js';
 export type { AnyRequest } from './http/http-exchange.js';
 export { redactUrl } from './http/redact-url.js';
-export type {
-  CreateLinkOptions,
-  DownloadLink,
-  HandlerName,
-  LinkBindingOptions,
-  LinkInspection,
-  LinkLimitOptions,
-  LinkRevocation,
-} from './links/link.js';
-export type { LinkTarget } from './links/link-target.js';
 // an application adds its routes to DownloadRoutes, which TypeScript allows through `export *` only
-export type * from './links/named-routes.js';
-export type { ToldRouteOptions } from './links/told-route.js';
+export type * from './links/link.js';
 export { DownloadLinks } from './links/download-links.js';
-export type { QueryParams } from './links/link-resource.js';
-export type { RouteParams } from './links/route-template.js';
 export { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 export type { DownloadAuthOptions, RefusalPage, StreamDownloadOptions } from './download-auth-options.js';
-export type { LinkOptions } from './links/link-options.js';
+export type { LinkOptions, ToldRouteOptions } from './links/link-options.js';
 export type { Duration } from './shared/duration.js';
 export { DownloadRefusal, type RefusalCode, type RefusalDetails } from './refusals/download-refusal.js';
 export type { AcceptOptions } from './tokens/access-tokens.js';

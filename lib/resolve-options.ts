@@ -1,8 +1,8 @@
 import { type ResolvedDelivery, resolveDelivery } from './delivery/delivery-options.js';
 import type { DownloadAuthOptions, RefusalPage } from './download-auth-options.js';
 import type { LeaseOptions } from './leases/lease-options.js';
-import { createLinkKeys, type LinkKey } from './links/link-keys.js';
 import { type ResolvedLinkOptions, resolveLinkOptions } from './links/link-options.js';
+import { createLinkKeys, type LinkKey } from './links/link-tokens.js';
 import {
   anything,
   boolean,

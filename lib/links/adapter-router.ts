@@ -5,55 +5,68 @@ import findMyWay, { type HTTPMethod } from 'find-my-way';
 import { parse as parseQuerystring } from 'node:querystring';
 import { match as matcherOf } from 'path-to-regexp';
 
-/** A route of the router that a URL leads to, with the parameters that its handler would receive. */
+type Members = Readonly<Record<string, unknown>>;
+
+/** A route that a URL leads to, with the parameters that its handler would receive. */
 export interface RouteMatch {
   readonly pattern: string;
-  readonly params: Readonly<Record<string, unknown>>;
+  readonly params: Members;
 }
 
 /**
  * How an adapter writes patterns: Express names its wildcards and gives segments, Fastify has `*` and gives
- * one text.
+ * one string.
  */
 export type RouteSyntax = 'express' | 'fastify';
 
 /** The versions of a route, as Nest keeps them. */
 export type RouteVersions = Parameters<AbstractHttpAdapter['applyVersionFilter']>[1];
 
-/** Asks an adapter's own router and query parser what they will do with a URL. */
-export interface AdapterRouter {
+/** Reads URLs as the server does that they lead to. */
+export interface UrlReader {
   readonly syntax: RouteSyntax;
+  /** The routes that match a URL, in the order in which they are asked. */
+  matches(method: string, url: URL): readonly RouteMatch[];
+  /** What a handler receives of the query of a URL. */
+  parseQuery(text: string): Members;
+}
+
+/** Asks an adapter's own router and query parser. */
+export interface AdapterRouter extends UrlReader {
   /** Nest's path in the spelling in which the adapter registers it. */
   patternOf(path: string): string;
   isRegistered(method: string, pattern: string): boolean;
-  /** The routes that match a URL, in the order in which they are asked. */
-  matches(method: string, url: URL): readonly RouteMatch[];
-  /** Whether a route of these versions serves a URL to somebody who adds no header. */
+  /** Whether a route of these versions serves a URL to a client that adds no header. */
   servesVersion(url: URL, versions: RouteVersions, options: VersioningOptions): boolean;
-  /** What a handler receives of the query of a URL. */
-  parseQuery(text: string): Readonly<Record<string, unknown>>;
 }
 
 /** Must be called before the adapter registers its routes. */
 export function routerOf(adapter: AbstractHttpAdapter): AdapterRouter {
-  return adapter.getType() === 'fastify' ? new FastifyRouter(adapter) : new ExpressRouter(adapter);
+  return adapter.getType() === 'fastify'
+    ? new FastifyRouter(adapter.getInstance())
+    : new ExpressRouter(adapter, adapter.getInstance());
 }
 
 interface ExpressLayer {
   readonly route?: { readonly path: unknown; readonly methods: Readonly<Record<string, boolean>> };
-  readonly matchers?: readonly ((path: string) => false | { params: Record<string, unknown> })[];
+  readonly matchers?: readonly ((path: string) => false | { params: Members })[];
 }
 
 interface ExpressApplication {
   readonly request: object;
   readonly router: { readonly stack: readonly ExpressLayer[] };
-  get(setting: 'query parser fn'): ((text: string) => Record<string, unknown>) | undefined;
+  get(setting: 'query parser fn'): ((text: string) => Members) | undefined;
 }
+
+type VersionFilter = (request: unknown, response: unknown, next: () => boolean) => unknown;
 
 class ExpressRouter implements AdapterRouter {
   readonly syntax = 'express';
 
-  constructor(private readonly adapter: AbstractHttpAdapter) {}
+  constructor(
+    private readonly adapter: AbstractHttpAdapter,
+    private readonly app: ExpressApplication,
+  ) {}
 
   patternOf(path: string): string {
     return LegacyRouteConverter.tryConvert(path, { logs: false });
@@ -65,36 +78,22 @@ class ExpressRouter implements AdapterRouter {
 
   matches(method: string, { pathname }: URL): RouteMatch[] {
     return this.layers(method).flatMap(({ route, matchers = [] }) => {
-      for (const matcher of matchers) {
-        const match = attempt(() => matcher(pathname));
-        if (match) {
-          return [{ pattern: String(route?.path), params: match.params }];
-        }
-      }
-      return [];
+      const match = firstOf(matchers, (matcher) => attempt(() => matcher(pathname)));
+      return match ? [{ pattern: String(route?.path), params: match.params }] : [];
     });
   }
 
   servesVersion(url: URL, versions: RouteVersions, options: VersioningOptions): boolean {
-    const filter = this.adapter.applyVersionFilter(() => true, versions, options) as unknown as (
-      request: unknown,
-      response: unknown,
-      next: () => boolean,
-    ) => unknown;
+    const { app } = this;
+    const filter = this.adapter.applyVersionFilter(() => true, versions, options) as unknown as VersionFilter;
     return bareRequests(url).every((bare) => {
-      const request: unknown = Object.assign(Object.create(this.app.request) as object, bare, {
-        app: this.app,
-      });
+      const request: unknown = Object.assign(Object.create(app.request) as object, bare, { app });
       return filter(request, {}, () => false) === true;
     });
   }
 
-  parseQuery(text: string): Readonly<Record<string, unknown>> {
+  parseQuery(text: string): Members {
     return this.app.get('query parser fn')?.(text) ?? {};
-  }
-
-  private get app(): ExpressApplication {
-    return this.adapter.getInstance<ExpressApplication>();
   }
 
   private layers(method: string): readonly ExpressLayer[] {
@@ -110,7 +109,6 @@ interface FastifyRoute {
 }
 
 interface FastifyApplication {
-  readonly initialConfig: object;
   addHook(name: 'onRoute', hook: (route: FastifyRoute) => void): void;
 }
 
@@ -122,17 +120,18 @@ const ROUTER_OPTIONS = [
   'useSemicolonDelimiter', 'querystringParser', 'constraints',
 ] as const; // prettier-ignore
 
-/**
- * Fastify does not give its router away: a second one with the same routes and options answers in its place.
- */
+/** Fastify does not expose its router: a second one with the same routes and options answers in its place. */
 class FastifyRouter implements AdapterRouter {
   readonly syntax = 'fastify';
   private readonly registered = new Set<string>();
   private readonly recorded: FastifyRoute[] = [];
+  private readonly options: FindMyWayOptions;
+  private readonly byVersion = new Map<RouteVersions, FindMyWay>();
   private mirror: FindMyWay | undefined;
 
-  constructor(private readonly adapter: AbstractHttpAdapter) {
-    this.app.addHook('onRoute', (route) => {
+  constructor(app: FastifyApplication) {
+    this.options = routerOptions(app);
+    app.addHook('onRoute', (route) => {
       this.recorded.push(route);
       for (const method of [route.method].flat()) {
         this.registered.add(`${method} ${route.url}`);
@@ -151,7 +150,7 @@ class FastifyRouter implements AdapterRouter {
 
   /** Fastify asks one route only; what its router does about versions and hosts is in the constraints. */
   matches(method: string, url: URL): RouteMatch[] {
-    this.mirror ??= mirrorOf(this.recorded, this.options());
+    this.mirror ??= mirrorOf(this.recorded, this.options);
     return lookUp(this.mirror, method, url);
   }
 
@@ -159,77 +158,82 @@ class FastifyRouter implements AdapterRouter {
     if (version === VERSION_NEUTRAL) {
       return true;
     }
-    const route = { method: 'GET', url: '*', constraints: { version } };
-    return lookUp(mirrorOf([route], this.options()), 'GET', url).length > 0;
-  }
-
-  parseQuery(text: string): Readonly<Record<string, unknown>> {
-    const { querystringParser } = this.options();
-    if (querystringParser) {
-      return querystringParser(text) as Record<string, unknown>;
+    let mirror = this.byVersion.get(version);
+    if (!mirror) {
+      mirror = mirrorOf([{ method: 'GET', url: '*', constraints: { version } }], this.options);
+      this.byVersion.set(version, mirror);
     }
-    const router = findMyWay();
-    router.on('GET', '/', () => undefined);
-    return router.find('GET', `/?${text}`)?.searchParams ?? {};
+    return lookUp(mirror, 'GET', url).length > 0;
   }
 
-  private get app(): FastifyApplication {
-    return this.adapter.getInstance<FastifyApplication>();
-  }
-
-  /** Those of Fastify's own copy of its options, which has the functions too, wherever they were given. */
-  private options(): FindMyWayOptions {
-    const { app } = this;
-    const symbol = Object.getOwnPropertySymbols(app).find(
-      ({ description }) => description === 'fastify.options',
-    );
-    const all = (symbol ? (app as unknown as Record<symbol, object>)[symbol] : app.initialConfig) as object;
-    const own = { ...all, ...(all as { routerOptions?: object }).routerOptions } as Record<string, unknown>;
-    return Object.fromEntries(ROUTER_OPTIONS.map((name) => [name, own[name]]));
+  parseQuery(text: string): Members {
+    return (this.options.querystringParser ?? defaultParser)(text) as Members;
   }
 }
 
-/** Stands in for the router of another process, of which only one route is known. */
-export class StandInRouter implements AdapterRouter {
+/** The members of Fastify's own copy of its options that concern the router, functions included. */
+function routerOptions(app: object): FindMyWayOptions {
+  const symbol = Object.getOwnPropertySymbols(app).find(
+    ({ description }) => description === 'fastify.options',
+  );
+  const all = (app as Record<symbol, Members & { routerOptions?: object }>)[symbol as symbol];
+  const own: Members = { ...all, ...all?.routerOptions };
+  return Object.fromEntries(ROUTER_OPTIONS.map((name) => [name, own[name]]));
+}
+
+const anyQuery = mirrorOf([{ method: 'GET', url: '/' }], {});
+
+function defaultParser(text: string): Members {
+  return anyQuery.find('GET', `/?${text}`)?.searchParams as unknown as Members;
+}
+
+/** The longest list that every query parser reads as a list, and the most parameters that every one reads. */
+const MAX_LIST = 20;
+const MAX_PARAMETERS = 500;
+
+/** Stands in for the server of another process, of which only one route is known. */
+export class StandInRouter implements UrlReader {
+  private readonly mirror: FindMyWay | undefined;
+
   constructor(
     readonly syntax: RouteSyntax,
-    private readonly method: string,
+    method: string,
     private readonly pattern: string,
-  ) {}
-
-  patternOf(path: string): string {
-    return path;
-  }
-
-  isRegistered(): boolean {
-    return true;
+  ) {
+    this.mirror = syntax === 'fastify' ? mirrorOf([{ method, url: pattern }], {}) : undefined;
   }
 
   matches(method: string, url: URL): RouteMatch[] {
-    const { pattern, syntax } = this;
-    if (syntax === 'fastify') {
-      return lookUp(mirrorOf([{ method: this.method, url: pattern }], {}), method, url);
+    if (this.mirror) {
+      return lookUp(this.mirror, method, url);
     }
+    const { pattern } = this;
     const match = attempt(() => matcherOf(pattern)(url.pathname));
     return match ? [{ pattern, params: match.params }] : [];
   }
 
-  servesVersion(): boolean {
-    return true;
-  }
-
-  parseQuery(text: string): Readonly<Record<string, unknown>> {
-    return parseQuerystring(text);
+  /** @throws Error for what the parser of the other process may read differently */
+  parseQuery(text: string): Members {
+    const query = parseQuerystring(text);
+    for (const [name, value] of Object.entries(query)) {
+      if (/[[\]]|^__proto__$/.test(name) || [value].flat().length > MAX_LIST) {
+        throw new Error(
+          `the process that serves the route may read ${name} differently. ` +
+            `Give names without brackets, and strings or lists of at most ${MAX_LIST}`,
+        );
+      }
+    }
+    if (Object.values(query).flat().length > MAX_PARAMETERS) {
+      throw new Error(`the process that serves the route may read no more than ${MAX_PARAMETERS} parameters`);
+    }
+    return query;
   }
 }
 
 function mirrorOf(routes: readonly FastifyRoute[], options: FindMyWayOptions): FindMyWay {
   const router = findMyWay({ ...options, defaultRoute: () => undefined });
   for (const { method, url, constraints } of routes) {
-    const report = (_request: unknown, _response: unknown, params: Record<string, unknown>) => ({
-      pattern: url,
-      params,
-    });
+    const report = (_request: unknown, _response: unknown, params: Members) => ({ pattern: url, params });
     router.on([method].flat() as HTTPMethod[], url, constraints ? { constraints } : {}, report as never);
   }
   return router;
@@ -243,16 +247,27 @@ function lookUp(router: FindMyWay, method: string, url: URL): RouteMatch[] {
   return matches.every(Boolean) ? (matches.slice(0, 1) as RouteMatch[]) : [];
 }
 
-/** What programs say that they accept, and Chromium, whose last parameter looks like a version to Nest. */
+/** What programs accept, and what Chromium does: Nest takes the last parameter there for a version. */
 const ACCEPT = [
   '*/*',
   'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7',
 ];
 
-/** Requests as those send them who follow a link, as far as routers read them. */
+/** Requests of clients that follow a link, as far as routers read them. */
 function bareRequests({ host, pathname, search }: URL) {
   const url = pathname + search;
   return ACCEPT.map((accept) => ({ method: 'GET', url, originalUrl: url, headers: { host, accept } }));
+}
+
+/** The first answer that is neither `false` nor `undefined`. */
+function firstOf<T, A>(list: readonly T[], ask: (one: T) => A | false | undefined): A | undefined {
+  for (const one of list) {
+    const answer = ask(one);
+    if (answer) {
+      return answer;
+    }
+  }
+  return undefined;
 }
 
 /** Routers and parsers throw for what they cannot decode. */

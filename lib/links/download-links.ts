@@ -2,32 +2,47 @@ import { Injectable, type Type } from '@nestjs/common';
 import { DownloadEvents } from '../events/download-events.js';
 import { LeaseKeeper } from '../leases/lease-keeper.js';
 import type { LinkUsage, UsagePage } from '../leases/link-usage.js';
+import { checkOptions, date, type OptionRules, text } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { refuseUnknown } from '../shared/unknown-option.js';
-import { isValidDate } from '../shared/valid-date.js';
-import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { MAX_TOKEN_LENGTH, parseCompactJws } from '../tokens/compact-jws.js';
 import type { TokenNames } from '../tokens/token-options.js';
-import type { CreateLinkOptions, DownloadLink, HandlerName, LinkInspection, LinkRevocation } from './link.js';
-import type { OptionsOfRoute, RouteName } from './named-routes.js';
+import type {
+  CreateLinkOptions,
+  DownloadLink,
+  HandlerName,
+  LinkInspection,
+  LinkRevocation,
+  LinkTarget,
+  OptionsOfRoute,
+  RouteName,
+} from './link.js';
+import {
+  CREATE_RULES,
+  endOf,
+  grantedLink,
+  leasedLink,
+  linkClaims,
+  milliseconds,
+  TARGET_RULES,
+} from './link-claims.js';
 import type { ResolvedLinkOptions } from './link-options.js';
-import { claimsToBeLink, describeLink, linkClaims } from './link-claims.js';
-import { queryString } from './link-query.js';
-import { type LinkTarget, type LocatedTarget, TargetLocator } from './link-target.js';
-import { checkLinkTimes, LinkTokens } from './link-tokens.js';
+import { type LocatedTarget, TargetLocator } from './link-target.js';
+import { LinkTokens } from './link-tokens.js';
+import { queryString } from './route-template.js';
 
-const CREATE_OPTIONS = [
-  'params', 'query', 'hosts', 'path', 'expiresIn', 'expiresAt', 'notBefore', 'subject', 'filename', 'disposition', 'bindTo',
-  'claims', 'maxDownloads', 'strict', 'resumeWithin', 'byteBudget', 'revocable',
-] as const satisfies readonly (keyof CreateLinkOptions)[]; // prettier-ignore
-
-const TARGET_OPTIONS = ['params', 'query', 'hosts', 'path'] as const satisfies readonly (keyof LinkTarget)[];
+/** The keeper checks that exactly one thing is named. */
+const REVOKE_RULES: OptionRules<LinkRevocation> = {
+  link: text("the link's id"),
+  resource: text('what links.resource() answers'),
+  subject: text('such as String(user.id)'),
+  issuedBefore: date('new Date()'),
+};
 
 /** A handler by its class and method, or by the name of its route. */
 type RouteCall<Options> = [Type, string, Options?] | [string, Options?];
 
-function optionsOf<Options extends object>(call: RouteCall<Options>): Options | Record<string, never> {
-  return (typeof call[0] === 'string' ? (call[1] as Options | undefined) : call[2]) ?? {};
+function optionsOf<Options extends object>(call: RouteCall<Options>): Options {
+  return ((typeof call[0] === 'string' ? call[1] : call[2]) ?? {}) as Options;
 }
 
 interface DownloadLinksSettings {
@@ -48,8 +63,8 @@ export class DownloadLinks {
   ) {}
 
   /**
-   * Mints a link to one handler with one set of parameters. Whoever holds it may download: check before that
-   * the person who asks may.
+   * Mints a link to one handler with one set of parameters. Whoever holds it may download, so check first
+   * that the person who asks may.
    *
    * The handler is given by its controller and the name of the method, which the compiler checks, or by the
    * name of its route: `@StreamDownload({ name })`, or `links.routes` where another process serves it.
@@ -59,8 +74,8 @@ export class DownloadLinks {
    *   none at all, a reserved claim, an application that is not initialised yet
    * @example
    * ```ts
-   * const { url } = links.create(FilesController, 'download', { params: { id }, expiresIn: '5m', subject:
-   * user.id }); const { url } = links.create('file', { params: { id } });
+   * links.create(FilesController, 'download', { params: { id }, expiresIn: '5m', subject: user.sub }).url;
+   * links.create('file', { params: { id } }).url;
    * ```
    */
   create<Controller>(
@@ -74,9 +89,9 @@ export class DownloadLinks {
   ): DownloadLink;
   create(...call: RouteCall<CreateLinkOptions>): DownloadLink {
     const options = optionsOf(call);
-    refuseUnknown(options, CREATE_OPTIONS, 'links.create');
+    checkOptions(options, CREATE_RULES, 'links.create', '');
     const now = this.options.clock() / 1000;
-    const { route, method, path, resource } = this.locate(call);
+    const { route, path, query, resource } = this.locate(call);
     if (options.maxDownloads !== undefined && route.answersItself) {
       throw new DownloadAuthConfigurationError(
         `${route.label} sends its answer itself, where no download can be counted, so no link to it can have ` +
@@ -84,18 +99,17 @@ export class DownloadLinks {
       );
     }
     const claims = linkClaims(options, resource, now, this.options.links.expiresIn);
-    const resume = claims.lim?.resume;
-    this.keeper.checkLife((claims.exp - now) * 1000, resume === undefined ? undefined : resume * 1000);
+    this.keeper.checkLife((claims.exp - now) * 1000, leasedLink(claims).resumeWithin);
     const token = this.tokens.sign(claims);
     if (token.length > MAX_TOKEN_LENGTH) {
       throw new DownloadAuthConfigurationError(
         `The link's token is too long: ${token.length} characters, ${MAX_TOKEN_LENGTH} are read at most. Put less into claims.`,
       );
     }
-    const expiresAt = new Date(Math.round(claims.exp * 1000));
+    const expiresAt = new Date(milliseconds(claims.exp));
     this.events.emit({
       type: 'minted',
-      at: Math.round(now * 1000),
+      at: milliseconds(now),
       linkId: claims.jti,
       subject: claims.sub,
       resource,
@@ -103,10 +117,9 @@ export class DownloadLinks {
       expiresAt: expiresAt.getTime(),
       maxDownloads: options.maxDownloads,
     });
-    const query =
-      method === 'GET' ? { ...options.query, [this.options.tokenNames.query]: token } : { ...options.query };
+    const withToken = route.method === 'GET' ? { ...query, [this.options.tokenNames.query]: token } : query;
     return {
-      url: this.options.links.publicUrl + path + queryString(query),
+      url: this.options.links.publicUrl + path + queryString(withToken),
       token,
       id: claims.jti,
       expiresAt,
@@ -124,47 +137,43 @@ export class DownloadLinks {
   ): string;
   resource<Name extends RouteName>(route: Name, ...target: OptionsOfRoute<Name, LinkTarget>): string;
   resource(...call: RouteCall<LinkTarget>): string {
-    refuseUnknown(optionsOf(call), TARGET_OPTIONS, 'links.resource');
+    checkOptions(optionsOf(call), TARGET_RULES, 'links.resource', '');
     return this.locate(call).resource;
   }
 
   /**
-   * Says what a link token is for and whether it has begun and not ended; it asks no store.
-   * @throws DownloadRefusal `LINK_INVALID` for a token that is no genuine link
+   * Says what a link token is for and whether it has begun and not ended, without asking the store.
+   * @throws DownloadRefusal `LINK_INVALID` for a token that is not a genuine link
    */
   async inspect(token: string): Promise<LinkInspection> {
-    const unverified = parseCompactJws(token);
-    const claims =
-      unverified && claimsToBeLink(unverified.header.typ) ? await this.tokens.open(unverified) : undefined;
-    if (!claims) {
-      throw new DownloadRefusal('LINK_INVALID');
+    const claims = await this.tokens.verify(parseCompactJws(token));
+    const now = this.options.clock() / 1000;
+    const { sub: subject, nbf } = claims;
+    const notBefore = nbf === undefined ? undefined : new Date(milliseconds(nbf));
+    const inspection = { ...grantedLink(claims), subject, notBefore };
+    if (now >= endOf(claims, this.options.links.maxAge)) {
+      return { ...inspection, refusal: 'LINK_EXPIRED' };
     }
-    return {
-      ...describeLink(claims),
-      subject: claims.sub,
-      notBefore: claims.nbf === undefined ? undefined : new Date(Math.round(claims.nbf * 1000)),
-      refusal: checkLinkTimes(claims, this.options.clock() / 1000, this.options.links.maxAge),
-    };
+    return nbf !== undefined && now < nbf ? { ...inspection, refusal: 'LINK_NOT_YET_VALID' } : inspection;
   }
 
   /**
-   * Withdraws links that are out: one by its id, all of a resource ({@link resource}), all of a subject, or
-   * all that were issued before a moment. Downloads that run on them are cut, here at once, on other nodes
-   * within a second.
+   * Revokes links: one by its id, all of a resource ({@link resource}), all of a subject, or all that were
+   * issued before a moment. Their running downloads are cut, on this node at once, on others within a second.
    *
-   * @throws DownloadRefusal `STORE_UNAVAILABLE`; downloads of this node were cut then, but nothing is
-   *   recorded
-   * @throws DownloadAuthConfigurationError for none or several targets, and for what can be none
+   * @throws DownloadRefusal `STORE_UNAVAILABLE`: downloads of this node were cut, but nothing is recorded
+   * @throws DownloadAuthConfigurationError for none or several targets, and for values that cannot be one
    * @example
    * ```ts
    * await links.revoke({ link: id });
-   * await links.revoke({ subject: user.id });
+   * await links.revoke({ subject: user.sub });
    * await links.revoke({ resource: links.resource(FilesController, 'download', { params: { id } }) });
    * await links.revoke({ issuedBefore: new Date() });
    * ```
    */
-  async revoke({ issuedBefore, ...target }: LinkRevocation): Promise<void> {
-    for (const [name, value] of Object.entries(target)) {
+  async revoke(target: LinkRevocation): Promise<void> {
+    checkOptions(target ?? {}, REVOKE_RULES, 'links.revoke', 'links.revoke: ');
+    for (const [name, value] of Object.entries(target ?? {})) {
       if (value === undefined) {
         // { subject: undefined, issuedBefore } would revoke the links of everybody
         throw new DownloadAuthConfigurationError(
@@ -172,19 +181,15 @@ export class DownloadLinks {
         );
       }
     }
-    await this.keeper.revoke({
-      ...target,
-      issuedBefore:
-        issuedBefore === undefined ? undefined : momentOf(issuedBefore, 'links.revoke: issuedBefore'),
-    });
+    await this.keeper.revoke({ ...target, issuedBefore: target.issuedBefore?.getTime() });
   }
 
   /**
-   * How often a limited link has been used so far, on all nodes, and its latest downloads.
+   * How often a limited link has been used, on all nodes, and its latest downloads.
    *
    * @param page which of its downloads, the latest first; 100 by default
    * @throws DownloadRefusal `STORE_UNAVAILABLE`
-   * @throws DownloadAuthConfigurationError for a page that cannot be meant
+   * @throws DownloadAuthConfigurationError for an unknown option or a limit out of range
    */
   usage(id: string, page?: UsagePage): Promise<LinkUsage> {
     return this.keeper.usage(id, page);
@@ -197,12 +202,4 @@ export class DownloadLinks {
     }
     return this.targets.byHandler(call[0], call[1] as string, target);
   }
-}
-
-/** Milliseconds since 1970. @throws DownloadAuthConfigurationError for anything but a valid Date */
-function momentOf(date: unknown, option: string): number {
-  if (isValidDate(date)) {
-    return date.getTime();
-  }
-  throw new DownloadAuthConfigurationError(`${option}: give a valid Date, such as new Date().`);
 }

@@ -1,44 +1,35 @@
 import { randomBytes } from 'node:crypto';
 import { normalizeBlock } from '../leases/client-address.js';
-import { resumeWithinInSeconds } from '../leases/lease-options.js';
+import type { LeasedLink } from '../leases/lease-link.js';
+import {
+  boolean,
+  checkOptions,
+  date,
+  duration,
+  oneOf,
+  type OptionRule,
+  type OptionRules,
+  rule,
+  text,
+  wholeNumber,
+} from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { type Duration, durationInSeconds } from '../shared/duration.js';
-import { checkTypes } from '../shared/option-types.js';
-import { refuseUnknown } from '../shared/unknown-option.js';
-import { isValidDate } from '../shared/valid-date.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { GrantedLink } from '../tokens/grant.js';
-import type { CreateLinkOptions } from './link.js';
+import type { CreateLinkOptions, LinkBindingOptions, LinkTarget } from './link.js';
 import { MAX_LINK_LIFETIME } from './link-options.js';
 
 /** The `typ` of link tokens (RFC 7515 §4.1.9), which tells them from access tokens (RFC 8725 §3.11). */
 export const LINK_TYPE = 'dl+jwt';
 
-const LINK_TYPES: readonly string[] = [LINK_TYPE, `application/${LINK_TYPE}`];
-
 /** The `aud` of link tokens. */
 export const LINK_AUDIENCE = 'urn:nestjs-download-auth:link';
 
-/** The `lim` claim; durations in seconds. */
-export interface LinkLimits {
-  readonly max?: number;
-  readonly strict?: boolean;
-  readonly resume?: number;
-  readonly bytes?: number;
-  readonly rev?: true;
-}
-
-/** The `bnd` claim. */
-export interface LinkBinding {
-  readonly sub?: true;
-  readonly net?: readonly string[];
-}
-
-/** The claims of a link token. */
+/** The claims of a link token; moments are seconds since 1970, with milliseconds. */
 export interface LinkClaims extends TokenClaims {
   aud: string;
   jti: string;
-  /** Seconds since 1970, to the millisecond: a link ends when it says so. */
   iat: number;
   exp: number;
   /** Digest of the resource that the link opens. */
@@ -47,40 +38,96 @@ export interface LinkClaims extends TokenClaims {
   fn?: string;
   /** Disposition, where the link fixes it. */
   dsp?: 'attachment' | 'inline';
-  /** How often it may be used, where that is limited. */
-  lim?: LinkLimits;
-  /** Whom it is bound to, where it is. */
-  bnd?: LinkBinding;
+  /** How often it may be used; `resume` is in seconds. */
+  lim?: {
+    readonly max?: number;
+    readonly strict?: boolean;
+    readonly resume?: number;
+    readonly bytes?: number;
+    readonly rev?: true;
+  };
+  /** Whom it is bound to. */
+  bnd?: { readonly sub?: true; readonly net?: readonly string[] };
 }
 
-/** Claims that the caller of `create` cannot set: they have a meaning already, here or in RFC 7519 §4.1. */
-const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
-  'iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'res', 'fn', 'dsp', 'lim', 'bnd',
-]); // prettier-ignore
+/** An option of `create`: what it may be, and which claim, or which member of `lim`, is made of it how. */
+interface Row {
+  readonly rule: OptionRule;
+  readonly claim?: keyof LinkClaims;
+  readonly limit?: keyof NonNullable<LinkClaims['lim']>;
+  /** Default: the value itself. `undefined` makes no claim. */
+  readonly write?: (value: never) => unknown;
+}
 
-/** Turns the value of an option into that of its claim; undefined makes none. */
-type Read = (value: unknown, option: string) => unknown;
+const members = rule(
+  (value) => typeof value === 'object' && value !== null,
+  "give an object, such as { id: '42' }.",
+);
 
-/** Each option of `create` that is a claim of its own or a member of `lim`, and how it is read. */
-const CLAIMS: readonly (readonly [option: keyof CreateLinkOptions, claim: string, read: Read])[] = [
-  ['subject', 'sub', text],
-  ['notBefore', 'nbf', secondsOf],
-  ['filename', 'fn', text],
-  ['disposition', 'dsp', disposition],
-];
-const LIMITS: typeof CLAIMS = [
-  ['maxDownloads', 'max', counted],
-  ['strict', 'strict', flag],
-  ['resumeWithin', 'resume', (value, option) => resumeWithinInSeconds(value as Duration, option)],
-  ['byteBudget', 'bytes', counted],
-  ['revocable', 'rev', (value, option) => flag(value, option) || undefined],
-];
+/** The options of a target; they become the digest in `res`. */
+export const TARGET_RULES: OptionRules<LinkTarget> = {
+  params: members,
+  query: members,
+  hosts: members,
+  path: text("such as '/files/:id'"),
+};
+
+const BINDING_RULES: OptionRules<LinkBindingOptions> = { signedIn: boolean, addresses: blocksAdvice };
+
+/** The other options; {@link grantedLink} and {@link leasedLink} read their claims back. */
+const TABLE: Readonly<Record<Exclude<keyof CreateLinkOptions, keyof LinkTarget>, Row>> = {
+  expiresIn: { rule: duration() },
+  expiresAt: { rule: date('new Date(Date.now() + 60_000)') },
+  notBefore: {
+    rule: date('new Date(Date.now() + 60_000)'),
+    claim: 'nbf',
+    write: (moment: Date) => moment.getTime() / 1000,
+  },
+  subject: { rule: text('such as String(user.id)'), claim: 'sub' },
+  filename: { rule: text("such as 'report.pdf'"), claim: 'fn' },
+  disposition: { rule: oneOf('attachment', 'inline'), claim: 'dsp' },
+  bindTo: {
+    rule: (value) => void checkOptions(value as object, BINDING_RULES, 'bindTo'),
+    claim: 'bnd',
+    write: ({ signedIn, addresses = [] }: LinkBindingOptions) => ({
+      sub: signedIn || undefined,
+      net: addresses.length > 0 ? [addresses].flat().map(normalizeBlock) : undefined,
+    }),
+  },
+  claims: { rule: members },
+  maxDownloads: { rule: wholeNumber(1, undefined, ', or leave it out for no limit'), limit: 'max' },
+  strict: { rule: boolean, limit: 'strict' },
+  resumeWithin: {
+    rule: duration({
+      most: 24 * 60 * 60,
+      advice: "a download may go on for 24 hours after its link at most. Write '24h' or less.",
+    }),
+    limit: 'resume',
+    write: (value: Duration) => durationInSeconds(value, 'resumeWithin'),
+  },
+  byteBudget: { rule: wholeNumber(1), limit: 'bytes' },
+  revocable: { rule: boolean, limit: 'rev', write: (value: boolean) => value || undefined },
+};
+
+const ROWS = Object.entries(TABLE) as (readonly [keyof typeof TABLE, Row])[];
+
+/** The rules of all options of `create`. */
+export const CREATE_RULES = {
+  ...TARGET_RULES,
+  ...Object.fromEntries(ROWS.map(([option, row]) => [option, row.rule])),
+} as OptionRules<CreateLinkOptions>;
+
+/** Claims that the caller of `create` cannot set: this package or RFC 7519 §4.1 gives them a meaning. */
+const RESERVED_CLAIMS: ReadonlySet<unknown> = new Set([
+  ...['iss', 'aud', 'exp', 'iat', 'jti', 'res', 'lim'],
+  ...ROWS.flatMap(([, { claim }]) => claim ?? []),
+]);
 
 /**
- * The claims of a link, as the caller of `create` wants it.
+ * The claims of a link, from options that were found to follow {@link CREATE_RULES}.
  * @param now seconds since 1970
- * @param lifetime seconds, where the caller says nothing
- * @throws DownloadAuthConfigurationError for what could not be read back, or would open nothing
+ * @param lifetime seconds, where the options name no end
+ * @throws DownloadAuthConfigurationError for options that contradict one another, or a link that never opens
  */
 export function linkClaims(
   options: CreateLinkOptions,
@@ -88,22 +135,31 @@ export function linkClaims(
   now: number,
   lifetime: number,
 ): LinkClaims {
-  if ('subject' in options && options.subject === undefined) {
+  const { subject, bindTo, claims: own = {} } = options;
+  if ('subject' in options && subject === undefined) {
     throw new DownloadAuthConfigurationError(
       'subject: undefined would make a link for anybody. Give the member of the user that holds the id, such as ' +
         'user.sub, or leave subject out for a link without one.',
     );
   }
+  if (bindTo?.signedIn && subject === undefined) {
+    throw new DownloadAuthConfigurationError('bindTo.signedIn: say whom the link is for: subject: user.sub.');
+  }
+  const reserved = Object.keys(own).find((name) => RESERVED_CLAIMS.has(name));
+  if (reserved !== undefined) {
+    throw new DownloadAuthConfigurationError(
+      `claims.${reserved}: this name is reserved. Use the option for it, or another name.`,
+    );
+  }
   const claims: LinkClaims = {
-    ...ownClaims(options.claims),
+    ...own,
     aud: LINK_AUDIENCE,
     jti: randomBytes(16).toString('base64url'),
     iat: now,
     exp: expiry(options, now, lifetime),
     res: resource,
-    ...members(options, CLAIMS),
-    lim: members(options, LIMITS),
-    bnd: binding(options),
+    ...written(options, 'claim'),
+    lim: written(options, 'limit'),
   };
   if (claims.nbf !== undefined && claims.nbf >= claims.exp) {
     throw new DownloadAuthConfigurationError('notBefore: the link would end before it begins.');
@@ -111,40 +167,23 @@ export function linkClaims(
   return claims;
 }
 
-/** The claims that a table reads out of the options; undefined where there is none. */
-function members(options: CreateLinkOptions, table: typeof CLAIMS): Record<string, unknown> | undefined {
-  const entries = table
-    .filter(([option]) => options[option] !== undefined)
-    .map(([option, claim, read]) => [claim, read(options[option], option)] as const)
-    .filter(([, value]) => value !== undefined);
+/** The claims that {@link TABLE} makes of the options, or the members of `lim`; `undefined` for none. */
+function written(options: CreateLinkOptions, place: 'claim' | 'limit'): Record<string, unknown> | undefined {
+  const entries = ROWS.flatMap(([option, { write, ...row }]) => {
+    const value = options[option];
+    const result: unknown = write && value !== undefined ? write(value as never) : value;
+    return row[place] === undefined || result === undefined ? [] : [[row[place], result] as const];
+  });
   return entries.length > 0 ? Object.fromEntries(entries) : undefined;
-}
-
-function binding({ bindTo, subject }: CreateLinkOptions): LinkBinding | undefined {
-  if (bindTo === undefined) {
-    return undefined;
-  }
-  refuseUnknown(bindTo, ['signedIn', 'addresses'], 'bindTo');
-  checkTypes(bindTo, { signedIn: 'boolean' }, 'bindTo.');
-  if (bindTo.signedIn && subject === undefined) {
-    throw new DownloadAuthConfigurationError('bindTo.signedIn: say whom the link is for: subject: user.id.');
-  }
-  const blocks = [bindTo.addresses ?? []].flat();
-  return {
-    ...(bindTo.signedIn && { sub: true as const }),
-    ...(blocks.length > 0 && { net: blocks.map(checkedBlock) }),
-  };
 }
 
 function expiry({ expiresIn, expiresAt }: CreateLinkOptions, now: number, lifetime: number): number {
   if (expiresIn !== undefined && expiresAt !== undefined) {
     throw new DownloadAuthConfigurationError('Give expiresIn or expiresAt, not both.');
   }
-  const exp =
-    expiresAt !== undefined
-      ? secondsOf(expiresAt, 'expiresAt')
-      : now + (expiresIn === undefined ? lifetime : durationInSeconds(expiresIn, 'expiresIn'));
-  if (!(exp > now)) {
+  const life = expiresIn === undefined ? lifetime : durationInSeconds(expiresIn, 'expiresIn');
+  const exp = expiresAt === undefined ? now + life : expiresAt.getTime() / 1000;
+  if (exp <= now) {
     throw new DownloadAuthConfigurationError(
       'The link would have expired already. Give an expiry in the future.',
     );
@@ -157,20 +196,10 @@ function expiry({ expiresIn, expiresAt }: CreateLinkOptions, now: number, lifeti
   return exp;
 }
 
-/** The claims of the caller itself. */
-function ownClaims(claims: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> {
-  const reserved = Object.keys(claims).find((name) => RESERVED_CLAIMS.has(name));
-  if (reserved) {
-    throw new DownloadAuthConfigurationError(
-      `claims.${reserved}: this name is reserved. Use the option for it, or another name.`,
-    );
-  }
-  return claims;
-}
-
-/** Whether a token of this `typ` says that it is a link token; whether it is one, the signature tells. */
+/** Whether a token of this `typ` says that it is a link token; only its signature proves it. */
 export function claimsToBeLink(typ: string | undefined): boolean {
-  return LINK_TYPES.includes(typ?.toLowerCase() ?? '');
+  const type = typ?.toLowerCase();
+  return type === LINK_TYPE || type === `application/${LINK_TYPE}`;
 }
 
 /** Whether claims have the shape that this package gives them. */
@@ -182,65 +211,56 @@ export function isLinkClaims(claims: TokenClaims): claims is LinkClaims {
     typeof iat === 'number' &&
     typeof exp === 'number' &&
     typeof res === 'string' &&
-    (nbf === undefined || typeof nbf === 'number') &&
-    (sub === undefined || typeof sub === 'string')
+    ['number', 'undefined'].includes(typeof nbf) &&
+    ['string', 'undefined'].includes(typeof sub)
   );
 }
 
-export function describeLink(claims: LinkClaims): GrantedLink {
+/** When a link ends, in seconds since 1970; `maxAge` is in seconds. */
+export function endOf({ exp, iat }: LinkClaims, maxAge = Infinity): number {
+  return Math.min(exp, iat + maxAge);
+}
+
+/** What the handler sees of a link. */
+export function grantedLink(claims: LinkClaims): GrantedLink {
   return {
     id: claims.jti,
     resource: claims.res,
     maxDownloads: claims.lim?.max,
-    issuedAt: new Date(Math.round(claims.iat * 1000)),
-    expiresAt: new Date(Math.round(claims.exp * 1000)),
+    issuedAt: new Date(milliseconds(claims.iat)),
+    expiresAt: new Date(milliseconds(claims.exp)),
     filename: claims.fn,
     disposition: claims.dsp,
   };
 }
 
-/** Seconds since 1970. */
-function secondsOf(date: unknown, option: string): number {
-  if (isValidDate(date)) {
-    return date.getTime() / 1000;
-  }
-  throw new DownloadAuthConfigurationError(
-    `${option}: give a valid Date in the future, such as new Date(Date.now() + 60_000).`,
-  );
+/** What counts the downloads of a link and knows its revocations. */
+export function leasedLink(claims: LinkClaims, maxAge?: number): LeasedLink {
+  const { max, strict, resume, bytes, rev } = claims.lim ?? {};
+  return {
+    id: claims.jti,
+    subject: claims.sub,
+    resource: claims.res,
+    issuedAt: milliseconds(claims.iat),
+    expiresAt: milliseconds(endOf(claims, maxAge)),
+    maxDownloads: max,
+    strict,
+    resumeWithin: resume === undefined ? undefined : milliseconds(resume),
+    byteBudget: bytes,
+    revocable: rev,
+  };
 }
 
-function text(value: unknown, option: string): string {
-  if (typeof value === 'string') {
-    return value;
-  }
-  throw new DownloadAuthConfigurationError(`${option}: give a string, such as String(user.id).`);
+/** Milliseconds, without the fraction that a token's seconds may add. */
+export function milliseconds(seconds: number): number {
+  return Math.round(seconds * 1000);
 }
 
-function disposition(value: unknown, option: string): unknown {
-  if (value === 'attachment' || value === 'inline') {
-    return value;
-  }
-  throw new DownloadAuthConfigurationError(`${option}: write 'attachment' or 'inline'.`);
-}
-
-function flag(value: unknown, option: string): unknown {
-  checkTypes({ [option]: value }, { [option]: 'boolean' });
-  return value;
-}
-
-function counted(value: unknown, option: string): unknown {
-  if (Number.isSafeInteger(value) && (value as number) >= 1) {
-    return value;
-  }
-  throw new DownloadAuthConfigurationError(
-    `${option}: give a whole number from 1 on, or leave it out for no limit.`,
-  );
-}
-
-function checkedBlock(block: string): string {
+function blocksAdvice(blocks: unknown): string | undefined {
   try {
-    return normalizeBlock(block);
+    [blocks].flat().forEach((block) => normalizeBlock(block as string));
+    return undefined;
   } catch (error) {
-    throw new DownloadAuthConfigurationError(`bindTo.addresses: ${(error as Error).message}`);
+    return (error as Error).message;
   }
 }

@@ -1,13 +1,35 @@
 import type { AnyRequest } from '../http/http-exchange.js';
-import { anything, callable, checkOptions, duration, rule } from '../shared/check-options.js';
+import {
+  anything,
+  callable,
+  checkOptions,
+  duration,
+  oneOf,
+  type OptionRules,
+  rule,
+} from '../shared/check-options.js';
 import { type Duration, durationInSeconds } from '../shared/duration.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
-import { resolveToldRoutes, type ToldRoute, type ToldRouteOptions } from './told-route.js';
+import { type RouteSyntax, StandInRouter, type UrlReader } from './adapter-router.js';
+import type { Route } from './route-registry.js';
 
 /** The longest that a link may live, in seconds: 7 days. */
 export const MAX_LINK_LIFETIME = 7 * 24 * 60 * 60;
 
 const DEFAULT_LIFETIME = '5m';
+
+/** Where a named route of another process is served. */
+export interface ToldRouteOptions {
+  /** The whole path, global prefix and version included, as the adapter has it: `/api/files/:id`. */
+  path: string;
+  /** `'POST'` for a handler with `@Post()`. Default `'GET'`. */
+  method?: 'GET' | 'POST';
+  /**
+   * The adapter of that process. Default: either; then only parameters that both read alike can be given, of
+   * 100 characters at most.
+   */
+  adapter?: RouteSyntax;
+}
 
 /** What holds for every link of the module. An unknown member keeps the application from starting. */
 export interface LinkOptions {
@@ -40,6 +62,12 @@ export interface LinkOptions {
   validate?: (claims: TokenClaims, request: AnyRequest) => unknown;
 }
 
+/** A named route of another process, with what reads URLs as that process may. */
+export interface ToldRoute {
+  readonly route: Pick<Route, 'id' | 'method' | 'label' | 'patterns'>;
+  readonly readers: readonly UrlReader[];
+}
+
 /** The options with every default filled in and every duration in seconds. */
 export interface ResolvedLinkOptions {
   readonly expiresIn: number;
@@ -51,7 +79,7 @@ export interface ResolvedLinkOptions {
   readonly validate: LinkOptions['validate'];
 }
 
-const RULES = {
+const RULES: OptionRules<LinkOptions> = {
   secret: anything,
   expiresIn: duration({
     above: 0,
@@ -67,8 +95,20 @@ const RULES = {
     (names) => Array.isArray(names) && names.every((name) => typeof name === 'string'),
     "give a list of names, such as ['utm_source'].",
   ),
-  routes: anything,
+  routes: rule(
+    (routes) => typeof routes === 'object' && routes !== null && !Array.isArray(routes),
+    "give an object of names and paths, such as { file: '/api/files/:id' }.",
+  ),
   validate: callable,
+};
+
+const TOLD_ROUTE_RULES: OptionRules<ToldRouteOptions> = {
+  path: rule(
+    (path) => typeof path === 'string' && path.startsWith('/'),
+    "give the whole path of the route, such as '/api/files/:id'.",
+  ),
+  method: oneOf('GET', 'POST'),
+  adapter: oneOf('express', 'fastify'),
 };
 
 /**
@@ -77,15 +117,43 @@ const RULES = {
  */
 export function resolveLinkOptions(options: LinkOptions = {}): ResolvedLinkOptions {
   checkOptions(options, RULES, 'links');
-  const { expiresIn = DEFAULT_LIFETIME, maxAge, publicUrl = '', ignoreQuery, routes, validate } = options;
+  const {
+    expiresIn = DEFAULT_LIFETIME,
+    maxAge,
+    publicUrl = '',
+    ignoreQuery,
+    routes = {},
+    validate,
+  } = options;
   return {
     expiresIn: durationInSeconds(expiresIn, 'links.expiresIn'),
     maxAge: maxAge === undefined ? undefined : durationInSeconds(maxAge, 'links.maxAge'),
     publicUrl: publicUrl.replace(/\/+$/, ''),
     ignoreQuery: new Set(ignoreQuery),
-    routes: resolveToldRoutes(routes),
+    routes: new Map(Object.entries(routes).map(([name, told]) => [name, toldRoute(name, told)])),
     validate,
   };
+}
+
+function toldRoute(name: string, told: string | ToldRouteOptions): ToldRoute {
+  const options = typeof told === 'string' ? { path: told } : told;
+  // null, because a rule is not asked about a member that is absent
+  const checked = { ...options, path: (options as ToldRouteOptions | null)?.path ?? null };
+  checkOptions(checked as ToldRouteOptions, TOLD_ROUTE_RULES, `links.routes.${name}`);
+  const { path, method = 'GET', adapter } = options;
+  const adapters = adapter ? [adapter] : adaptersOf(path);
+  return {
+    route: { id: name, method, label: name, patterns: [path] },
+    readers: adapters.map((syntax) => new StandInRouter(syntax, method, path)),
+  };
+}
+
+/** The adapters whose syntax a path can be. */
+function adaptersOf(path: string): RouteSyntax[] {
+  if (/\*\w|[{}]/.test(path)) {
+    return ['express'];
+  }
+  return /\*|[()?]/.test(path) ? ['fastify'] : ['express', 'fastify'];
 }
 
 function isPublicUrl(value: unknown): boolean {

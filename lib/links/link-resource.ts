@@ -1,9 +1,7 @@
 import { hash } from 'node:crypto';
 import { type FrameworkRequest, routePattern } from '../http/http-exchange.js';
+import type { QueryParams } from './link.js';
 import type { RouteIdentity } from './route-registry.js';
-
-/** Query parameters as the handler receives them. */
-export type QueryParams = Readonly<Record<string, unknown>>;
 
 /**
  * What a link opens, as the handler sees it: the route plus the decoded parameters it receives. Two URLs that
@@ -40,7 +38,7 @@ export function resourceDigest({ route, pattern, params, query, hosts }: LinkRes
   return hash('sha256', canonical([route.id, route.method, pattern, params, query, hosts]), 'base64url');
 }
 
-/** JSON with the members of objects in one order, so that neither that of a query nor of a literal counts. */
+/** JSON with the members of objects in one order, so that two spellings of one thing are one text. */
 export function canonical(value: unknown): string {
   return JSON.stringify(value, (_name, member: unknown) => {
     if (typeof member !== 'object' || member === null || Array.isArray(member)) {

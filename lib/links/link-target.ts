@@ -1,32 +1,20 @@
-import { type Type, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
-import { compile, match as matcherOf } from 'path-to-regexp';
+import { RequestMethod, type Type, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import type { AdapterRouter } from './adapter-router.js';
-import { canonical, type QueryParams, resourceDigest } from './link-resource.js';
-import { normalizedQuery, queryString } from './link-query.js';
+import type { AdapterRouter, UrlReader } from './adapter-router.js';
+import type { LinkTarget, QueryParams } from './link.js';
+import type { ToldRoute } from './link-options.js';
+import { canonical, resourceDigest } from './link-resource.js';
 import { type Route, type RouteRegistry, routerMethod } from './route-registry.js';
-import { fillRoute, type RouteParams } from './route-template.js';
-import { requireCommonQuery, type ToldRoute } from './told-route.js';
+import { filledHost, hostParams, normalizedQuery, queryString, RouteTemplate } from './route-template.js';
 
-/** What a link opens, beside the handler. */
-export interface LinkTarget {
-  /** The parameters of the route, decoded. Default: none. */
-  params?: RouteParams;
-  /** The query parameters, decoded, in the shape in which the handler receives them. Default: none. */
-  query?: QueryParams;
-  /** The host parameters, for a controller bound to a host such as `:tenant.example.com`. Default: none. */
-  hosts?: Readonly<Record<string, string>>;
-  /** Which of the handler's paths, where it has several: whole, or its end. Default: the first. */
-  path?: string;
-}
-
-/** What a link leads to, found out. */
+/** Where a link leads. */
 export interface LocatedTarget {
-  readonly route: Route;
-  readonly method: string;
+  readonly route: Pick<Route, 'id' | 'method' | 'label' | 'answersItself'>;
   /** Percent-encoded, without query. */
   readonly path: string;
+  readonly query: QueryParams;
+  /** The digest of the resource. */
   readonly resource: string;
 }
 
@@ -41,14 +29,20 @@ interface TargetOptions {
 
 /** Finds out whether a URL will reach its handler, and what the handler will receive. */
 export class TargetLocator {
+  private readonly publicHost: string | undefined;
+  private readonly templates = new Map<string, RouteTemplate>();
+
   constructor(
     private readonly options: TargetOptions,
     private readonly registry: RouteRegistry,
-  ) {}
+  ) {
+    const { publicUrl } = options.links;
+    this.publicHost = publicUrl ? new URL(publicUrl).hostname : undefined;
+  }
 
   /**
-   * @throws DownloadAuthConfigurationError for what the router or the query parser would not hand over as it
-   *   is given
+   * @throws DownloadAuthConfigurationError for values that the router or the query parser would not hand over
+   *   as they are given
    */
   byHandler(controller: Type, method: string, target: LinkTarget): LocatedTarget {
     const route = this.registry.byHandler(controller, method);
@@ -61,18 +55,19 @@ export class TargetLocator {
   /** As {@link byHandler}; a route that is not of this application is one of `links.routes`. */
   byName(name: string, target: LinkTarget): LocatedTarget {
     const { registry } = this;
+    const { routes } = this.options.links;
     const route = registry.byName(name);
     if (route && registry.router) {
       return this.served(route, target, registry.router);
     }
-    const told = this.options.links.routes.get(name);
+    const told = routes.get(name);
     if (told) {
       return this.told(told, target);
     }
     if (route) {
       throw withoutHttp();
     }
-    const names = [...new Set([...registry.names(), ...this.options.links.routes.keys()])];
+    const names = [...new Set([...registry.list.flatMap((one) => one.name ?? []), ...routes.keys()])];
     throw new DownloadAuthConfigurationError(
       `No route is named ${JSON.stringify(name)}. ` +
         (names.length > 0 ? `There are: ${names.join(', ')}. ` : '') +
@@ -85,40 +80,42 @@ export class TargetLocator {
     this.registry.requireRegistered(route, pattern);
     const host = this.hostOf(route, target.hosts ?? {});
     return this.resolve(route, pattern, target, router, host, (url) => {
-      this.checkVersion(route, url, router);
+      this.checkVersion(route, url);
       return this.receivedParams(route, pattern, url, router);
     });
   }
 
-  private told({ route, routers }: ToldRoute, target: LinkTarget): LocatedTarget {
+  /** The readers of both adapters must agree; the answer is that of the first. */
+  private told({ route, readers }: ToldRoute, target: LinkTarget): LocatedTarget {
     const [pattern] = route.patterns as readonly [string];
-    requireCommonQuery(target.query ?? {});
-    const [located] = routers.map((router) =>
-      this.resolve(route, pattern, target, router, undefined, (url) => {
-        const [match] = router.matches(route.method, url);
-        if (match) {
-          return match.params;
-        }
-        throw notFound(route, pattern, url);
+    const [located] = readers.map((reader) =>
+      this.resolve(route, pattern, target, reader, undefined, (url) => {
+        const [match] = reader.matches(route.method, url);
+        return (match ?? notFound(route, pattern, url)).params;
       }),
     );
     return located as LocatedTarget;
   }
 
   private resolve(
-    route: Route,
+    route: LocatedTarget['route'],
     pattern: string,
     { params: given = {}, query: givenQuery = {}, hosts = {} }: LinkTarget,
-    router: AdapterRouter,
+    reader: UrlReader,
     host: string | undefined,
     receivedParams: (url: URL) => Readonly<Record<string, unknown>>,
   ): LocatedTarget {
-    const { path, expected } = fillRoute(pattern, given, router.syntax);
-    const query = this.receivedQuery(givenQuery, router);
-    const params = receivedParams(urlOf(route, path + queryString(givenQuery), host));
+    const { path, expected } = this.template(pattern, reader).fill(given);
+    const query = normalizedQuery(givenQuery);
+    const bound = this.boundQuery(query, reader);
+    const params = receivedParams(urlOf(route, path + queryString(query), host));
     if (canonical(params) === canonical(expected)) {
-      const resource = resourceDigest({ route, pattern, params, query, hosts });
-      return { route, method: route.method, path, resource };
+      return {
+        route,
+        path,
+        query,
+        resource: resourceDigest({ route, pattern, params, query: bound, hosts }),
+      };
     }
     throw new DownloadAuthConfigurationError(
       `params: the router would read ${shown(params)} out of ${path} (${pattern}), not ${shown(expected)}. ` +
@@ -126,72 +123,70 @@ export class TargetLocator {
     );
   }
 
+  private template(pattern: string, { syntax }: UrlReader): RouteTemplate {
+    const key = `${syntax} ${pattern}`;
+    let template = this.templates.get(key);
+    if (!template) {
+      this.templates.set(key, (template = new RouteTemplate(pattern, syntax)));
+    }
+    return template;
+  }
+
   private receivedParams(route: Route, pattern: string, url: URL, router: AdapterRouter) {
     const method = routerMethod(route);
     for (const match of router.matches(method, url)) {
-      const rival = this.certain(method, match.pattern, url, router);
-      if (match.pattern === pattern) {
-        if (!rival || !this.isBefore(rival, route)) {
-          return match.params;
-        }
-        throw shadowed(route, url, rival.label);
+      const first = this.registry.list.find(
+        (one) =>
+          one.patterns.includes(match.pattern) &&
+          ((one === route && match.pattern === pattern) || this.servesAnyHost(one, method, url)),
+      );
+      if (first === route && match.pattern === pattern) {
+        return match.params;
       }
-      // Fastify asks no further route, Express does where one passes the request on
-      if (rival || router.syntax === 'fastify') {
-        throw shadowed(route, url, rival?.label ?? match.pattern);
+      // Fastify asks no further route; Express does where a handler passes the request on
+      if (first || router.syntax === 'fastify') {
+        throw new DownloadAuthConfigurationError(
+          `${url.pathname} does not lead to ${route.label}: ${first?.label ?? match.pattern} is asked first. ` +
+            'Declare it behind, or give one of them another path.',
+        );
       }
     }
-    throw notFound(route, pattern, url);
+    return notFound(route, pattern, url);
   }
 
-  /** The first route of this pattern that serves the URL whatever the host. */
-  private certain(method: string, pattern: string, url: URL, router: AdapterRouter): Route | undefined {
-    return this.registry.list.find(
-      (route) =>
-        (routerMethod(route) === method || route.method === method) &&
-        route.patterns.includes(pattern) &&
-        route.hosts.length === 0 &&
-        this.servesVersion(route, url, router),
-    );
+  private servesAnyHost(route: Route, method: string, url: URL): boolean {
+    const isAsked = routerMethod(route) === method || route.requestMethod === RequestMethod.ALL;
+    return isAsked && route.hosts.length === 0 && this.registry.servesVersion(route, url);
   }
 
-  private isBefore(one: Route, other: Route): boolean {
-    const { list } = this.registry;
-    return list.indexOf(one) < list.indexOf(other);
-  }
-
-  private servesVersion({ versions }: Route, url: URL, router: AdapterRouter): boolean {
-    const versioning = this.registry.config.getVersioning();
-    return versions === undefined || !versioning || router.servesVersion(url, versions, versioning);
-  }
-
-  private checkVersion(route: Route, url: URL, router: AdapterRouter): void {
-    if (this.servesVersion(route, url, router)) {
+  private checkVersion(route: Route, url: URL): void {
+    if (this.registry.servesVersion(route, url)) {
       return;
     }
-    const isCustom = this.registry.config.getVersioning()?.type === VersioningType.CUSTOM;
+    const isCustom = this.registry.versioning?.type === VersioningType.CUSTOM;
     const versions = [route.versions].flat().filter((version) => version !== VERSION_NEUTRAL);
     throw new DownloadAuthConfigurationError(
       `${route.label} serves version ${versions.join(', ')} only, which ` +
         (isCustom
           ? 'the extractor does not find in a URL without headers. '
-          : 'no browser asks for that follows a link: it is in a header. ') +
+          : 'a browser that follows a link does not ask for: it is in a header. ') +
         'Make it VERSION_NEUTRAL, or put versions into the URL (VersioningType.URI).',
     );
   }
 
-  private receivedQuery(given: QueryParams, router: AdapterRouter): QueryParams {
+  /** What the handler receives of a query, as far as the link is bound to it. */
+  private boundQuery(query: QueryParams, reader: UrlReader): QueryParams {
     const { query: tokenName } = this.options.tokenNames;
     const { ignoreQuery } = this.options.links;
-    if (Object.keys(given).some((name) => isTokenName(name, tokenName))) {
+    if (Object.keys(query).some((name) => isTokenName(name, tokenName))) {
       throw new DownloadAuthConfigurationError(`query: ${tokenName} is the token's own parameter.`);
     }
-    const bound = (query: QueryParams) =>
+    const bound = (all: QueryParams): QueryParams =>
       Object.fromEntries(
-        Object.entries(query).filter(([name]) => !isTokenName(name, tokenName) && !ignoreQuery.has(name)),
+        Object.entries(all).filter(([name]) => !isTokenName(name, tokenName) && !ignoreQuery.has(name)),
       );
-    const expected = bound(normalizedQuery(given));
-    const received = bound(parsed(router, queryString({ ...given, [tokenName]: '' }).slice(1)));
+    const expected = bound(query);
+    const received = bound(parsed(reader, queryString({ ...query, [tokenName]: '' }).slice(1)));
     if (canonical(received) === canonical(expected)) {
       return received;
     }
@@ -201,26 +196,24 @@ export class TargetLocator {
     );
   }
 
-  /** The host that a link leads to, as far as it is known. */
+  /** The host that a link leads to, where it is known: the groups of an expression cannot be filled in. */
   private hostOf(route: Route, hosts: Readonly<Record<string, string>>): string | undefined {
-    const { publicUrl } = this.options.links;
-    const publicHost = publicUrl ? new URL(publicUrl).hostname : undefined;
+    const { publicHost } = this;
     if (route.hosts.length === 0) {
       return publicHost;
     }
-    const given = canonical(hosts);
     if (Object.keys(hosts).length === 0 && route.hosts.every(hasParameters)) {
       throw new DownloadAuthConfigurationError(
         `${route.label} is bound to a host with parameters. Give them too: hosts: { tenant: 'acme' }.`,
       );
     }
-    const filled = publicHost ?? route.hosts.map((host) => filledHost(host, hosts)).find(Boolean);
-    // the groups of an expression cannot be filled in
-    if (filled === undefined && route.hosts.some((host) => host instanceof RegExp)) {
+    const host = publicHost ?? route.hosts.map((one) => filledHost(one, hosts)).find(Boolean);
+    if (host === undefined && route.hosts.some((one) => one instanceof RegExp)) {
       return undefined;
     }
-    if (filled !== undefined && route.hosts.some((host) => canonical(hostParams(host, filled)) === given)) {
-      return filled;
+    const given = canonical(hosts);
+    if (host !== undefined && route.hosts.some((one) => canonical(hostParams(one, host)) === given)) {
+      return host;
     }
     throw new DownloadAuthConfigurationError(
       publicHost
@@ -240,18 +233,17 @@ function withoutHttp(): DownloadAuthConfigurationError {
   );
 }
 
-function notFound(route: Route, pattern: string, url: URL): DownloadAuthConfigurationError {
-  return new DownloadAuthConfigurationError(
-    `${route.label}: the router would not find ${pattern} for ${shown(url.pathname)}. A parameter is too long ` +
+/** @throws DownloadAuthConfigurationError */
+function notFound({ label }: LocatedTarget['route'], pattern: string, url: URL): never {
+  throw new DownloadAuthConfigurationError(
+    `${label}: the router would not find ${pattern} for ${shown(url.pathname)}. A parameter is too long ` +
       '(Fastify: routerOptions.maxParamLength, 100 characters by default), or does not fit the expression of the route.',
   );
 }
 
 function patternOf(route: Route, path: string | undefined, router: AdapterRouter): string {
-  if (path === undefined) {
-    return route.patterns[0] as string;
-  }
-  const wanted = router.patternOf(`/${path.replace(/^\/|\/$/g, '')}`);
+  const [first] = route.patterns as readonly [string];
+  const wanted = path === undefined ? first : router.patternOf(`/${path.replace(/^\/|\/$/g, '')}`);
   const found = route.patterns.find((pattern) => pattern === wanted || pattern.endsWith(wanted));
   if (found !== undefined) {
     return found;
@@ -261,25 +253,22 @@ function patternOf(route: Route, path: string | undefined, router: AdapterRouter
   );
 }
 
-/**
- * @throws DownloadAuthConfigurationError for a path that a browser would rewrite, such as one that begins
- *   with `//`
- */
-function urlOf(route: Route, pathAndQuery: string, host = 'localhost'): URL {
+/** @throws DownloadAuthConfigurationError for a path that a browser would rewrite, such as `//files` */
+function urlOf({ label }: LocatedTarget['route'], pathAndQuery: string, host = 'localhost'): URL {
   const origin = `http://${host}`;
   const url = URL.canParse(pathAndQuery, origin) ? new URL(pathAndQuery, origin) : undefined;
-  if (url?.pathname + (url?.search ?? '') === pathAndQuery) {
-    return url as URL;
+  if (url && url.pathname + url.search === pathAndQuery) {
+    return url;
   }
   throw new DownloadAuthConfigurationError(
-    `params: a browser would ask for another path than ${pathAndQuery} of ${route.label}. ` +
+    `params: a browser would ask for another path than ${pathAndQuery} of ${label}. ` +
       'Give no parameters that are dots or empty.',
   );
 }
 
-function parsed(router: AdapterRouter, text: string): QueryParams {
+function parsed(reader: UrlReader, text: string): QueryParams {
   try {
-    return router.parseQuery(text);
+    return reader.parseQuery(text);
   } catch (error) {
     throw new DownloadAuthConfigurationError(
       `query: the application's query parser refuses it: ${(error as Error).message}.`,
@@ -289,34 +278,6 @@ function parsed(router: AdapterRouter, text: string): QueryParams {
 
 function hasParameters(host: string | RegExp): boolean {
   return typeof host === 'string' ? host.includes(':') : host.source.includes('(?<');
-}
-
-function filledHost(host: string | RegExp, hosts: Readonly<Record<string, string>>): string | undefined {
-  if (host instanceof RegExp) {
-    return undefined;
-  }
-  try {
-    const name = compile(host, { encode: false })(hosts);
-    return new URL(`http://${name}`).hostname === name ? name : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** As Nest's host filter finds them. */
-function hostParams(host: string | RegExp, name: string): unknown {
-  if (host instanceof RegExp) {
-    return host.exec(name)?.groups ?? {};
-  }
-  const match = matcherOf(host, { decode: false })(name);
-  return match ? match.params : undefined;
-}
-
-function shadowed(route: Route, url: URL, rival: string): DownloadAuthConfigurationError {
-  return new DownloadAuthConfigurationError(
-    `${url.pathname} does not lead to ${route.label}: ${rival} is asked first. ` +
-      'Declare it behind, or give one of them another path.',
-  );
 }
 
 /** A value for a message, cut to a readable length. */

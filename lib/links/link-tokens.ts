@@ -1,12 +1,26 @@
 import jwt from 'jsonwebtoken';
+import { createSecretKey, hash, hkdfSync, type KeyObject } from 'node:crypto';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import type { RefusalCode } from '../refusals/download-refusal.js';
-import type { TokenClaims, UnverifiedToken } from '../tokens/compact-jws.js';
+import type { UnverifiedToken } from '../tokens/compact-jws.js';
+import { asPrivate, isKeyObject, type KeyMaterial, refuseKeyAsSecret } from '../tokens/key-material.js';
+import type { KeyOptions, KeyRingEntry } from '../tokens/keys.js';
 import type { RememberingVerifier } from '../tokens/signatures.js';
-import { isLinkClaims, LINK_TYPE, type LinkClaims } from './link-claims.js';
-import type { LinkKey } from './link-keys.js';
+import { claimsToBeLink, isLinkClaims, LINK_TYPE, type LinkClaims } from './link-claims.js';
+import type { LinkOptions } from './link-options.js';
+
+/** A key that signs and verifies link tokens, with the `kid` they carry. */
+export interface LinkKey {
+  readonly kid: string;
+  readonly key: KeyObject;
+  /** Milliseconds since 1970; from then on the key neither signs nor verifies. */
+  readonly retiredAt: number;
+}
 
 const ALGORITHM = 'HS256';
+const PURPOSE = 'nestjs-download-auth link token HS256';
+const KEY_BYTES = 32;
+const MINIMUM_SECRET_BYTES = 32;
 
 /** Signs link tokens, and tells genuine ones from others. */
 export class LinkTokens {
@@ -20,12 +34,13 @@ export class LinkTokens {
     this.byKid = new Map(keys.map((key) => [key.kid, key]));
   }
 
-  /** @throws DownloadAuthConfigurationError where no key of links is configured */
+  /** @throws DownloadAuthConfigurationError where links have no key */
   sign(claims: LinkClaims): string {
     const current = this.keys.find((key) => this.isInUse(key));
     if (!current) {
       throw new DownloadAuthConfigurationError(
-        'Links need a secret of their own, because the access tokens are verified with a public key or a resolver. Write links: { secret: process.env.LINK_SECRET } in the options.',
+        'Links need a secret of their own, because the access tokens are verified with a public key or a resolver. ' +
+          'Write links: { secret: process.env.LINK_SECRET } in the options.',
       );
     }
     return jwt.sign(claims, current.key, {
@@ -34,16 +49,24 @@ export class LinkTokens {
     });
   }
 
-  /**
-   * The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked here.
-   */
-  async open(unverified: UnverifiedToken): Promise<LinkClaims | undefined> {
-    const key = this.byKid.get(unverified.header.kid);
-    if (!key || !this.isInUse(key) || unverified.header.alg !== ALGORITHM) {
+  /** The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked. */
+  async open(unverified: UnverifiedToken | undefined): Promise<LinkClaims | undefined> {
+    const { alg, kid, typ } = unverified?.header ?? {};
+    const key = this.byKid.get(kid);
+    if (!unverified || !key || !this.isInUse(key) || alg !== ALGORITHM || !claimsToBeLink(typ)) {
       return undefined;
     }
-    const claims: TokenClaims | undefined = await this.signatures.verify(unverified, key.key);
+    const claims = await this.signatures.verify(unverified, key.key);
     return claims && isLinkClaims(claims) ? claims : undefined;
+  }
+
+  /** As {@link open}. @throws DownloadRefusal `LINK_INVALID` for a token that is not a genuine link */
+  async verify(unverified: UnverifiedToken | undefined): Promise<LinkClaims> {
+    const claims = await this.open(unverified);
+    if (!claims) {
+      throw new DownloadRefusal('LINK_INVALID');
+    }
+    return claims;
   }
 
   private isInUse({ retiredAt }: LinkKey): boolean {
@@ -52,13 +75,60 @@ export class LinkTokens {
 }
 
 /**
- * Checks the times of a genuine link.
- * @param now seconds since 1970
- * @param maxAge seconds that a link may be old, whatever its `exp` says
+ * The keys of link tokens, the signing one first; none where nothing secret is configured.
+ *
+ * Each is derived for this one purpose (HKDF-SHA-256, RFC 5869) from `links.secret`, or else from the secrets
+ * and private keys of the access tokens: a guard that verifies with the application's own secret never
+ * accepts a link token. A secret that is given twice, with a `kid` and without, makes one key, which
+ * verifies until the later of the two is retired.
+ *
+ * @throws DownloadAuthConfigurationError for a `links.secret` under 32 bytes, or one that is a public key
  */
-export function checkLinkTimes(claims: LinkClaims, now: number, maxAge = Infinity): RefusalCode | undefined {
-  if (now >= Math.min(claims.exp, claims.iat + maxAge)) {
-    return 'LINK_EXPIRED';
+export function createLinkKeys(options: KeyOptions & { readonly links?: LinkOptions }): readonly LinkKey[] {
+  const keys = new Map<string, LinkKey>();
+  for (const key of derivedKeys(options, options.links?.secret)) {
+    const { retiredAt = key.retiredAt } = keys.get(key.kid) ?? {};
+    keys.set(key.kid, { ...key, retiredAt: Math.max(retiredAt, key.retiredAt) });
   }
-  return claims.nbf !== undefined && now < claims.nbf ? 'LINK_NOT_YET_VALID' : undefined;
+  return [...keys.values()];
+}
+
+function derivedKeys(options: KeyOptions, own: LinkOptions['secret']): LinkKey[] {
+  if (own !== undefined) {
+    const secrets = [own].flat() as unknown[];
+    return (secrets.length > 0 ? secrets : ['']).map((secret) => deriveLinkKey(checkedSecret(secret)));
+  }
+  const sources: readonly KeyRingEntry[] = options.keys ?? [options];
+  return sources.flatMap(({ secret, privateKey, retiredAt }) => {
+    if (secret !== undefined) {
+      return [deriveLinkKey(secretBytes(secret), retiredAt)];
+    }
+    return privateKey !== undefined ? [deriveLinkKey(privateBytes(privateKey), retiredAt)] : [];
+  });
+}
+
+function deriveLinkKey(secret: Buffer, retiredAt?: Date): LinkKey {
+  const bytes = Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, KEY_BYTES));
+  const kid = hash('sha256', bytes, 'base64url').slice(0, 8);
+  return { kid, key: createSecretKey(bytes), retiredAt: retiredAt?.getTime() ?? Infinity };
+}
+
+function secretBytes(secret: KeyMaterial): Buffer {
+  return isKeyObject(secret) ? secret.export() : Buffer.from(secret as string);
+}
+
+function privateBytes(privateKey: KeyMaterial): Buffer {
+  return asPrivate(privateKey).export({ format: 'der', type: 'pkcs8' });
+}
+
+function checkedSecret(secret: unknown): Buffer {
+  const bytes = Buffer.from(typeof secret === 'string' || Buffer.isBuffer(secret) ? (secret as string) : '');
+  if (bytes.length < MINIMUM_SECRET_BYTES) {
+    throw new DownloadAuthConfigurationError(
+      `links.secret: at least ${MINIMUM_SECRET_BYTES} bytes are needed, this has ${bytes.length}. ` +
+        `Make one with: node -p "require('crypto').randomBytes(${MINIMUM_SECRET_BYTES}).toString('base64url')"`,
+    );
+  }
+  refuseKeyAsSecret(bytes, 'links.secret');
+  return bytes;
 }

@@ -1,7 +1,9 @@
-import type { Duration } from '../shared/duration.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
+import type { Duration } from '../shared/duration.js';
 import type { GrantedLink } from '../tokens/grant.js';
-import type { LinkTarget } from './link-target.js';
+
+// Everything here is public: the package root exports this file with `export *`, the only way in which
+// TypeScript lets an application add its own members to DownloadRoutes.
 
 /** The names of a controller's methods. */
 export type HandlerName<Controller> = {
@@ -9,11 +11,60 @@ export type HandlerName<Controller> = {
 }[keyof Controller] &
   string;
 
+/** The values of a route's parameters, decoded; a wildcard takes its segments, or one string with slashes. */
+export type RouteParams = Readonly<Record<string, string | number | readonly string[]>>;
+
+/** Query parameters as the handler receives them. */
+export type QueryParams = Readonly<Record<string, unknown>>;
+
+/**
+ * The names of routes and their parameters, for `links.create('file', …)`. While it is empty, any name is
+ * accepted; declare yours to have the compiler check them:
+ *
+ * @example
+ * ```ts
+ * declare module 'nestjs-download-auth' {
+ *   interface DownloadRoutes {
+ *     file: { id: string };
+ *   }
+ * }
+ * ```
+ */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- applications add its members
+export interface DownloadRoutes {}
+
+// eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- not once members are added
+export type RouteName = keyof DownloadRoutes extends never ? string : keyof DownloadRoutes & string;
+
+type ParamsOf<Name> = Name extends keyof DownloadRoutes
+  ? object extends DownloadRoutes[Name]
+    ? { params?: DownloadRoutes[Name] }
+    : { params: DownloadRoutes[Name] }
+  : { params?: RouteParams };
+
+/** The last argument of a call that names a route; optional where the route has no parameters. */
+export type OptionsOfRoute<Name, Options extends LinkTarget> =
+  object extends ParamsOf<Name>
+    ? [options?: Omit<Options, 'params'> & ParamsOf<Name>]
+    : [options: Omit<Options, 'params'> & ParamsOf<Name>];
+
+/** What a link opens, beside the handler. */
+export interface LinkTarget {
+  /** The parameters of the route, decoded. Default: none. */
+  params?: RouteParams;
+  /** The query parameters, decoded, in the shape in which the handler receives them. Default: none. */
+  query?: QueryParams;
+  /** The host parameters, for a controller bound to a host such as `:tenant.example.com`. Default: none. */
+  hosts?: Readonly<Record<string, string>>;
+  /** Which of the handler's paths, where it has several: the whole path or its end. Default: the first. */
+  path?: string;
+}
+
 /** How often and how a link may be used. */
 export interface LinkLimitOptions {
   /**
-   * How many downloads the link is good for. A download is not a request: what resumes it, what a download
-   * manager fetches in parallel and what only looks belongs to it. Default: unlimited.
+   * How many downloads the link is good for. Resumes and parallel connections belong to one download; HEAD,
+   * 304 and prefetches never count. Default: unlimited.
    */
   maxDownloads?: number;
   /**
@@ -27,22 +78,17 @@ export interface LinkLimitOptions {
    */
   resumeWithin?: Duration;
   /**
-   * Bytes that one download may send, of a link that is limited or may be resumed after its end. Default:
-   * twice the length of what is downloaded (`leases.byteBudget`).
+   * Bytes that one download may send, for a link that is limited or may be resumed after its end. Default:
+   * twice the length of the file (`leases.byteBudget`).
    */
   byteBudget?: number;
-  /**
-   * Whether the link is refused while the store cannot say that it was not revoked. Default `false`; limited
-   * links are.
-   */
+  /** Refuse the link, 503, while the store is unreachable. Default `false`; limited links always are. */
   revocable?: boolean;
 }
 
 /** Whom a link is bound to, beside its resource. */
 export interface LinkBindingOptions {
-  /**
-   * Only for the person it was made for: header or cookie must hold an access token of the link's `subject`.
-   */
+  /** Header or cookie must also hold an access token of the link's `subject`. */
   signedIn?: boolean;
   /** Only from these networks: CIDR blocks or single addresses, such as `192.0.2.0/24` or `2001:db8::/32`. */
   addresses?: string | readonly string[];
@@ -65,13 +111,11 @@ export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions {
   filename?: string;
   /** Whether the file is saved or shown, whatever the handler says. */
   disposition?: 'attachment' | 'inline';
-  /**
-   * Whom the link is bound to: the person it was made for, signed in, or a network. Default: whoever has it.
-   */
+  /** Whom the link is bound to: its subject, signed in, or a network. Default: whoever has it. */
   bindTo?: LinkBindingOptions;
   /**
-   * Further claims; everyone who sees the link can read them. Registered names and those of this package are
-   * refused.
+   * Further claims; everyone who sees the link can read them. The registered names (RFC 7519 §4.1) and those
+   * of this package are refused.
    */
   claims?: Readonly<Record<string, unknown>>;
 }
@@ -79,9 +123,8 @@ export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions {
 /** A link that was minted. */
 export interface DownloadLink {
   /**
-   * Absolute where `links.publicUrl` is set, otherwise from the path on. It carries the token, unless the
-   * handler is a
-   * `@Post()`: then the token goes into the form field of that name (`transports: { form: true }`).
+   * Absolute where `links.publicUrl` is set, otherwise path and query. It carries the token, unless the
+   * handler is a `@Post()`: then the token goes into the form field of that name (`transports.form`).
    */
   readonly url: string;
   readonly token: string;
@@ -94,10 +137,7 @@ export interface DownloadLink {
 export interface LinkInspection extends GrantedLink {
   readonly subject?: string;
   readonly notBefore?: Date;
-  /**
-   * The refusal that its times earn it now, `undefined` where they earn none. Whether it was revoked or used
-   * up is not looked up.
-   */
+  /** Why it would be refused now because of its times; whether it was revoked or used up is not looked up. */
   readonly refusal?: RefusalCode;
 }
 
@@ -105,7 +145,7 @@ export interface LinkInspection extends GrantedLink {
 export interface LinkRevocation {
   /** The link's id. */
   link?: string;
-  /** As {@link DownloadLinks.resource} tells it. */
+  /** The answer of {@link DownloadLinks.resource}. */
   resource?: string;
   subject?: string;
   /** Links issued at this moment or later stay good. Default: those issued up to now are revoked. */

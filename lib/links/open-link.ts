@@ -1,94 +1,126 @@
 import type { ExecutionContext } from '@nestjs/common';
-import type { FrameworkRequest } from '../http/http-exchange.js';
+import type { DeliveryWatch } from '../delivery/delivery-watch.js';
+import type { ClientAddresses } from '../http/client-addresses.js';
+import { cookieOf } from '../http/cookies.js';
+import { type FrameworkRequest, type HttpExchange, isSecure, requestPath } from '../http/http-exchange.js';
 import { addressWithin } from '../leases/client-address.js';
-import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
+import { leaseCookieName, serializeLeaseCookie } from '../leases/lease-cookie.js';
+import type { LeaseKeeper } from '../leases/lease-keeper.js';
+import type { LeaseClient } from '../leases/lease-link.js';
+import type { LeaseOptions } from '../leases/lease-options.js';
+import { isPrefetch, isSelfNamedBot } from '../leases/unattended.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { parseCompactJws, type UnverifiedToken } from '../tokens/compact-jws.js';
-import { claimsToBeLink, type LinkBinding, type LinkClaims } from './link-claims.js';
+import { leasedLink, type LinkClaims } from './link-claims.js';
 import { requestedResource, resourceDigest } from './link-resource.js';
 import type { LinkTokens } from './link-tokens.js';
 import type { RouteRegistry } from './route-registry.js';
 
 interface LinkOpenerOptions {
-  readonly links: { readonly ignoreQuery: ReadonlySet<string> };
+  readonly links: {
+    readonly ignoreQuery: ReadonlySet<string>;
+    readonly maxAge: number | undefined;
+    readonly publicUrl: string;
+  };
+  readonly leases: Pick<LeaseOptions, 'isBot'> | undefined;
   readonly clock: () => number;
 }
 
-/** What is known of who opens a link. */
-export interface LinkUser {
-  /** As the framework resolves it behind trusted proxies. */
-  readonly address: string | undefined;
-  /** The subject of the access token in header or cookie, where a genuine one is. */
-  readonly subject: string | undefined;
-}
+/** Writes a header field of a response, on either adapter. */
+export type HeaderAppender = (response: object, name: string, value: string) => void;
 
-/** Decides whether a link opens what a request asks for. */
+/** Decides whether a link opens what a request asks for, for whoever asks. */
 export class LinkOpener {
+  private readonly publicPath: string;
+
   constructor(
     private readonly options: LinkOpenerOptions,
     private readonly tokens: LinkTokens,
     private readonly routes: RouteRegistry,
-  ) {}
+    private readonly keeper: Pick<LeaseKeeper, 'admit'>,
+    private readonly addresses: ClientAddresses,
+    private readonly appendHeader: HeaderAppender,
+  ) {
+    const { publicUrl } = options.links;
+    this.publicPath = publicUrl && new URL(publicUrl).pathname.replace(/\/$/, '');
+  }
 
   /** Whether a token is a link that this application has made, whatever it opens, and until when. */
   async isGenuine(token: string): Promise<boolean> {
-    const unverified = parseCompactJws(token);
-    return (
-      unverified !== undefined &&
-      claimsToBeLink(unverified.header.typ) &&
-      (await this.tokens.open(unverified)) !== undefined
-    );
+    return (await this.tokens.open(parseCompactJws(token))) !== undefined;
   }
 
   /** The claims of a genuine link. @throws DownloadRefusal `LINK_INVALID` */
-  async verify(unverified: UnverifiedToken): Promise<LinkClaims> {
-    const claims = await this.tokens.open(unverified);
-    if (!claims) {
-      throw new DownloadRefusal('LINK_INVALID');
-    }
-    return claims;
+  verify(unverified: UnverifiedToken): Promise<LinkClaims> {
+    return this.tokens.verify(unverified);
   }
 
   /**
-   * Checks that a genuine link opens what is asked for, for who asks. Whether it has expired is for the
-   * keeper of leases to say: a download that had begun may go on for a while.
+   * Opens a genuine link for a request.
    *
-   * @throws DownloadRefusal `LINK_SCOPE`, `LINK_NOT_YET_VALID`, `LINK_ADDRESS`, `LINK_SUBJECT`
+   * @param signedIn the subject of the access token beside the link, where there is a genuine one
+   * @returns the watch that counts what is delivered
+   * @throws DownloadRefusal `LINK_SCOPE`, `LINK_NOT_YET_VALID`, `LINK_ADDRESS`, `LINK_SUBJECT`,
+   *   `LINK_EXPIRED`, `LINK_REVOKED`, `LINK_USED_UP`, `PREFETCH_REFUSED`, `BOT_REFUSED`, `STORE_UNAVAILABLE`
    */
-  check(claims: LinkClaims, request: FrameworkRequest, context: ExecutionContext, user: LinkUser): void {
-    if (!this.isScopeOf(claims, request, context)) {
+  async open(
+    claims: LinkClaims,
+    exchange: HttpExchange,
+    context: ExecutionContext,
+    signedIn: string | undefined,
+  ): Promise<DeliveryWatch> {
+    if (!this.isScopeOf(claims, exchange.request, context)) {
       throw new DownloadRefusal('LINK_SCOPE');
     }
     const now = this.options.clock() / 1000;
     if (claims.nbf !== undefined && now < claims.nbf) {
       throw new DownloadRefusal('LINK_NOT_YET_VALID', { retryAfter: claims.nbf - now });
     }
-    const refusal = checkBinding(claims.bnd, claims.sub, user);
-    if (refusal) {
-      throw new DownloadRefusal(refusal);
+    const { net, sub } = claims.bnd ?? {};
+    if (net && !addressWithin(this.addresses.of(exchange), net)) {
+      throw new DownloadRefusal('LINK_ADDRESS');
     }
+    if (sub && (signedIn === undefined || signedIn !== claims.sub)) {
+      throw new DownloadRefusal('LINK_SUBJECT');
+    }
+    return this.admit(claims, exchange);
   }
 
   private isScopeOf(claims: LinkClaims, request: FrameworkRequest, context: ExecutionContext): boolean {
     const route = this.routes.identify(context.getClass(), context.getHandler());
     const method = request.method === 'HEAD' ? 'GET' : request.method;
-    if (method !== route.method) {
-      return false;
-    }
-    return claims.res === resourceDigest(requestedResource(route, request, this.options.links.ignoreQuery));
+    return (
+      method === route.method &&
+      claims.res === resourceDigest(requestedResource(route, request, this.options.links.ignoreQuery))
+    );
   }
-}
 
-/** @returns why the link is not for this user, `undefined` where it is */
-function checkBinding(
-  binding: LinkBinding | undefined,
-  linkSubject: string | undefined,
-  user: LinkUser,
-): RefusalCode | undefined {
-  if (binding?.net && !addressWithin(user.address, binding.net)) {
-    return 'LINK_ADDRESS';
+  /** Expiry is judged here too: a download that had begun may go on for a while. */
+  private async admit(claims: LinkClaims, exchange: HttpExchange): Promise<DeliveryWatch> {
+    const link = leasedLink(claims, this.options.links.maxAge);
+    const watch = await this.keeper.admit(link, this.client(claims, exchange));
+    if (link.maxDownloads !== undefined && exchange.request.method !== 'HEAD' && this.isBot(exchange)) {
+      throw new DownloadRefusal('BOT_REFUSED');
+    }
+    return watch;
   }
-  if (binding?.sub && (user.subject === undefined || user.subject !== linkSubject)) {
-    return 'LINK_SUBJECT';
+
+  private isBot({ request }: HttpExchange): boolean {
+    const isBot = this.options.leases?.isBot ?? isSelfNamedBot;
+    return isBot !== false && isBot(request);
   }
-  return undefined;
+
+  private client(claims: LinkClaims, exchange: HttpExchange): LeaseClient {
+    const { request, response } = exchange;
+    const { headers } = request;
+    const secure = isSecure(exchange);
+    return {
+      address: this.addresses.of(exchange),
+      userAgent: headers['user-agent'],
+      leaseCookie: cookieOf(exchange, leaseCookieName(claims.jti)),
+      path: this.publicPath + requestPath(exchange),
+      prefetch: isPrefetch(headers),
+      setCookie: (cookie) => this.appendHeader(response, 'Set-Cookie', serializeLeaseCookie(cookie, secure)),
+    };
+  }
 }

@@ -4,6 +4,7 @@ import {
   RequestMethod,
   type Type,
   VERSION_NEUTRAL,
+  type VersioningOptions,
   VersioningType,
 } from '@nestjs/common';
 import {
@@ -39,17 +40,14 @@ export interface Route extends RouteIdentity {
   /** `FilesController.download`, for messages. */
   readonly label: string;
   readonly name: string | undefined;
-  /** Whether a guard of this package looks at its requests. */
-  readonly isDownload: boolean;
-  /**
-   * The handler sends the answer itself, where nothing can be counted. Unknown of another process's route.
-   */
+  readonly controller: Type;
+  /** The handler sends the answer itself, where nothing can be counted. */
   readonly answersItself?: boolean;
   readonly requestMethod: RequestMethod;
   /** In the spelling of the adapter: global prefix, version and module path included. */
   readonly patterns: readonly string[];
   readonly hosts: readonly (string | RegExp)[];
-  /** Those that a request has to say otherwise than by its path; undefined where it need not. */
+  /** Those that a request names elsewhere than in its path; undefined where it need not. */
   readonly versions: RouteVersions | undefined;
 }
 
@@ -62,10 +60,10 @@ export class RouteRegistry {
   /** Undefined in a process that serves no HTTP. */
   router: AdapterRouter | undefined;
   private readonly identities = new PerRoute<RouteIdentity>();
-  private all: ReadonlyMap<Type, readonly Route[]> | undefined;
+  private found: readonly Route[] | undefined;
 
   constructor(
-    @Inject(ApplicationConfig) readonly config: ApplicationConfig,
+    @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(HttpAdapterHost) host: HttpAdapterHost,
   ) {
@@ -78,24 +76,24 @@ export class RouteRegistry {
 
   /**
    * The route of a handler.
-   * @throws DownloadAuthConfigurationError for an unknown controller, a method that is no route, a route that
-   *   no guard of this package protects
+   * @throws DownloadAuthConfigurationError for an unknown controller, a method that is not a route, a route
+   *   that no guard of this package protects
    */
   byHandler(controller: Type, method: string): Route {
     const handler: unknown = (controller.prototype as Record<string, unknown>)[method];
     const label = `${controller.name}.${method}`;
     if (typeof handler !== 'function' || Reflect.getMetadata(PATH_METADATA, handler) === undefined) {
-      throw new DownloadAuthConfigurationError(`${label} is no route. Name a method that carries @Get().`);
+      throw new DownloadAuthConfigurationError(`${label} is not a route. Name a method that carries @Get().`);
     }
     if (!isDownload(handler) && !isDownload(controller)) {
       throw new DownloadAuthConfigurationError(
         `${label} would not look at a link. Mark it with @StreamDownload().`,
       );
     }
-    const route = this.routes.get(controller)?.find((one) => one.label === label);
+    const route = this.list.find((one) => one.controller === controller && one.label === label);
     if (!route) {
       throw new DownloadAuthConfigurationError(
-        `${controller.name} is no controller of this application. List it in the controllers of a module.`,
+        `${controller.name} is not a controller of this application. List it in the controllers of a module.`,
       );
     }
     return route;
@@ -105,13 +103,9 @@ export class RouteRegistry {
     return this.list.find((route) => route.name === name);
   }
 
-  names(): string[] {
-    return this.list.flatMap(({ name }) => name ?? []);
-  }
-
   /** Every route of every controller, in the order in which Nest registers them. */
   get list(): readonly Route[] {
-    return [...this.routes.values()].flat();
+    return (this.found ??= this.collect());
   }
 
   /** What the handler of a request is known by. */
@@ -124,57 +118,62 @@ export class RouteRegistry {
     if (this.router?.isRegistered(routerMethod(route), pattern)) {
       return;
     }
-    // what was found out so far may change: a global prefix, for one
-    this.all = undefined;
+    // a global prefix, for one, may still be set
+    this.found = undefined;
     throw new DownloadAuthConfigurationError(
       `${route.label}: the router has no ${pattern} yet. Make links after the application is initialised: ` +
         'await app.init() or app.listen(), and global prefix and versioning before it.',
     );
   }
 
-  private get routes(): ReadonlyMap<Type, readonly Route[]> {
-    return (this.all ??= this.collect());
+  get versioning(): VersioningOptions | undefined {
+    return this.config.getVersioning();
   }
 
-  private collect(): ReadonlyMap<Type, readonly Route[]> {
-    const found = new Map<Type, readonly Route[]>();
+  /** Whether a route serves a URL to a client that adds no header. */
+  servesVersion({ versions }: Route, url: URL): boolean {
+    const { versioning, router } = this;
+    return !versions || !versioning || !router || router.servesVersion(url, versions, versioning);
+  }
+
+  private collect(): Route[] {
+    const found = new Map<Type, Route[]>();
     for (const module of this.modules.values()) {
+      const modulePath = (Reflect.getMetadata(MODULE_PATH + this.modules.applicationId, module.metatype) ??
+        Reflect.getMetadata(MODULE_PATH, module.metatype)) as string | undefined;
       for (const { metatype } of module.controllers.values()) {
         const controller = metatype as Type | null;
-        if (typeof controller !== 'function' || found.has(controller)) {
-          continue;
+        if (typeof controller === 'function' && !found.has(controller)) {
+          found.set(controller, this.routesOf(controller, modulePath));
         }
-        const modulePath = (Reflect.getMetadata(MODULE_PATH + this.modules.applicationId, module.metatype) ??
-          Reflect.getMetadata(MODULE_PATH, module.metatype)) as string | undefined;
-        const prototype = controller.prototype as Record<string, object>;
-        const methods = new MetadataScanner()
-          .getAllMethodNames(prototype)
-          .filter((method) => Reflect.hasMetadata(PATH_METADATA, prototype[method] as object));
-        found.set(
-          controller,
-          methods.map((method) => this.describe(controller, method, prototype[method] as object, modulePath)),
-        );
       }
     }
-    return found;
+    return [...found.values()].flat();
+  }
+
+  private routesOf(controller: Type, modulePath: string | undefined): Route[] {
+    const prototype = controller.prototype as Record<string, object>;
+    return new MetadataScanner().getAllMethodNames(prototype).flatMap((method) => {
+      const handler = prototype[method] as object;
+      return Reflect.hasMetadata(PATH_METADATA, handler)
+        ? this.describe(controller, method, handler, modulePath)
+        : [];
+    });
   }
 
   private describe(controller: Type, method: string, handler: object, modulePath: string | undefined): Route {
+    const paths = this.pathsOf(controller, handler, modulePath);
+    const inPath = this.versioning?.type === VersioningType.URI;
     return {
       ...this.identity(controller, handler),
+      controller,
       label: `${controller.name}.${method}`,
       name: routeName(handler),
-      isDownload: isDownload(handler) || isDownload(controller),
       answersItself: answersItself(controller, handler),
       requestMethod: requestMethodOf(handler),
-      patterns: this.pathsOf(controller, handler, modulePath).map(
-        (path) => this.router?.patternOf(path) ?? path,
-      ),
+      patterns: paths.map((path) => this.router?.patternOf(path) ?? path),
       hosts: hostsOf(controller),
-      versions:
-        this.config.getVersioning()?.type === VersioningType.URI
-          ? undefined
-          : this.versionsOf(controller, handler),
+      versions: inPath ? undefined : this.versionsOf(controller, handler),
     };
   }
 
@@ -186,45 +185,30 @@ export class RouteRegistry {
       ...hostsOf(controller).map((host) => `host=${String(host)}`),
       ...listOf<Version>(this.versionsOf(controller, handler)).map((version) => `version=${String(version)}`),
     ];
+    const named = [`${controller.name}.${methodName(controller, handler)}`, ...conditions].join(' ');
     return {
-      id:
-        routeName(handler) ??
-        [`${controller.name}.${methodName(controller, handler)}`, ...conditions].join(' '),
+      id: routeName(handler) ?? named,
       method: retrieves ? 'GET' : RequestMethod[requestMethod],
     };
   }
 
   private versionsOf(controller: Type, handler: object): Versions {
-    const versioning = this.config.getVersioning();
-    if (versioning === undefined) {
-      return undefined;
-    }
-    return (Reflect.getMetadata(VERSION_METADATA, handler) ??
-      Reflect.getMetadata(VERSION_METADATA, controller) ??
-      versioning.defaultVersion) as Versions;
+    const { versioning } = this;
+    return versioning && (versionOf(handler) ?? versionOf(controller) ?? versioning.defaultVersion);
   }
 
   private pathsOf(controller: Type, handler: object, modulePath: string | undefined): string[] {
-    const versioningOptions = this.config.getVersioning();
-    const controllerVersion = (Reflect.getMetadata(VERSION_METADATA, controller) ??
-      versioningOptions?.defaultVersion) as Versions;
-    const methodVersion = Reflect.getMetadata(VERSION_METADATA, handler) as Versions;
-    const globalPrefix = withLeadingSlash(this.config.getGlobalPrefix());
     const paths = new RoutePathFactory(this.config);
+    const metadata: Parameters<RoutePathFactory['create']>[0] = {
+      globalPrefix: withLeadingSlash(this.config.getGlobalPrefix()),
+      modulePath,
+      versioningOptions: this.versioning,
+      controllerVersion: versionedFirst(versionOf(controller) ?? this.versioning?.defaultVersion),
+      methodVersion: versionedFirst(versionOf(handler)),
+    };
     return fragments(controller).flatMap((ctrlPath) =>
       fragments(handler).flatMap((methodPath) =>
-        paths.create(
-          {
-            ctrlPath,
-            methodPath,
-            globalPrefix,
-            modulePath,
-            versioningOptions,
-            controllerVersion: versionedFirst(controllerVersion),
-            methodVersion: versionedFirst(methodVersion),
-          },
-          requestMethodOf(handler),
-        ),
+        paths.create({ ctrlPath, methodPath, ...metadata }, requestMethodOf(handler)),
       ),
     );
   }
@@ -237,6 +221,10 @@ export function routerMethod({ requestMethod, method }: Route): string {
 
 function requestMethodOf(handler: object): RequestMethod {
   return (Reflect.getMetadata(METHOD_METADATA, handler) ?? RequestMethod.GET) as RequestMethod;
+}
+
+function versionOf(target: object): Versions {
+  return Reflect.getMetadata(VERSION_METADATA, target) as Versions;
 }
 
 function hostsOf(controller: Type): (string | RegExp)[] {
@@ -259,7 +247,7 @@ function withLeadingSlash(path: string | undefined): string {
   return path ? `/${path.replace(/^\//, '')}` : '';
 }
 
-/** A handler that serves several versions and none is linked to by a versioned path. */
+/** A handler that serves several versions, or requests without one, is linked to by a versioned path. */
 function versionedFirst(version: Versions): Versions {
   if (!Array.isArray(version)) {
     return version;

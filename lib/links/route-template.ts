@@ -1,9 +1,7 @@
-import { compile } from 'path-to-regexp';
+import { compile, match as matcherOf } from 'path-to-regexp';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { RouteSyntax } from './adapter-router.js';
-
-/** The values of a route's parameters, decoded; a wildcard takes its segments or one string with slashes. */
-export type RouteParams = Readonly<Record<string, string | number | readonly string[]>>;
+import type { QueryParams, RouteParams } from './link.js';
 
 /** A path that was filled in, and the parameters that its handler is to receive. */
 export interface FilledRoute {
@@ -11,58 +9,69 @@ export interface FilledRoute {
   readonly expected: Readonly<Record<string, string | readonly string[]>>;
 }
 
-const UNNAMED_WILDCARD = /\/\*$/;
-const NAMED = /[:*](\w+)/g;
-const FASTIFY_OPTIONAL = /\/:(\w+)\?$/;
-const FASTIFY_EXPRESSION = /(:\w+)\((?:[^()\\]|\\.|\([^()]*\))*\)/g;
+/** The pattern of a route, ready to be filled in. */
+export class RouteTemplate {
+  private readonly names: readonly string[];
+  private readonly wildcards: readonly string[];
+  private readonly template: string;
+  private toPath: ReturnType<typeof compile> | undefined;
 
-/**
- * Fills the parameters of a route into its pattern, percent-encoded (RFC 3986 §3.3).
- * @throws DownloadAuthConfigurationError for a parameter that is missing, unknown, or that no URL can carry
- */
-export function fillRoute(pattern: string, params: RouteParams, syntax: RouteSyntax): FilledRoute {
-  const template = syntax === 'fastify' ? inExpressSyntax(pattern) : pattern;
-  const wildcards = new Set([...template.matchAll(/\*(\w+)/g)].map(([, name]) => name as string));
-  const names = new Set([...template.matchAll(NAMED)].map(([, name]) => name as string));
-  const values: Record<string, string | string[]> = {};
-  const expected: Record<string, string | string[]> = {};
-  for (const [given, value] of Object.entries(params)) {
-    const name = given === '*' && wildcards.size === 1 ? ([...wildcards][0] as string) : given;
-    if (!names.has(name)) {
-      throw unknownParameter(pattern, given, names);
-    }
-    if (wildcards.has(name)) {
-      const segments = typeof value === 'object' ? [...value] : String(value).split('/');
-      values[name] = segments.map((segment) => carriable(pattern, name, segment));
-      if (syntax === 'fastify') {
-        expected['*'] = segments.join('/');
-      } else {
-        expected[name] = segments;
-      }
-    } else {
-      values[name] = expected[name] = carriable(pattern, name, value);
-    }
+  constructor(
+    private readonly pattern: string,
+    private readonly syntax: RouteSyntax,
+  ) {
+    this.template = syntax === 'fastify' ? inExpressSyntax(pattern) : pattern;
+    this.names = [...this.template.matchAll(/[:*](\w+)/g)].map(([, name]) => name as string);
+    this.wildcards = [...this.template.matchAll(/\*(\w+)/g)].map(([, name]) => name as string);
   }
-  try {
-    return { path: compile(template)(values), expected };
-  } catch (error) {
-    throw new DownloadAuthConfigurationError(
-      `No link can be made to ${pattern}: ${(error as Error).message}. Give every parameter of the route in params.`,
-    );
+
+  /**
+   * Fills the parameters in, percent-encoded (RFC 3986 §3.3).
+   * @throws DownloadAuthConfigurationError for a parameter that is missing, unknown, or that no URL can carry
+   */
+  fill(params: RouteParams): FilledRoute {
+    const { pattern, names, wildcards, syntax } = this;
+    const values: Record<string, string | string[]> = {};
+    const expected: Record<string, string | string[]> = {};
+    for (const [given, value] of Object.entries(params)) {
+      const name = given === '*' && wildcards.length === 1 ? (wildcards[0] as string) : given;
+      if (!names.includes(name)) {
+        const known = names.length > 0 ? `It has ${names.join(', ')}.` : 'It has none.';
+        throw new DownloadAuthConfigurationError(
+          `params.${name}: ${pattern} has no such parameter. ${known}`,
+        );
+      }
+      if (!wildcards.includes(name)) {
+        values[name] = expected[name] = carriable(pattern, name, value);
+        continue;
+      }
+      const segments = typeof value === 'object' ? [...value] : String(value).split('/');
+      const carried = segments.map((segment) => carriable(pattern, name, segment));
+      values[name] = carried;
+      expected[syntax === 'fastify' ? '*' : name] = syntax === 'fastify' ? carried.join('/') : carried;
+    }
+    try {
+      this.toPath ??= compile(this.template);
+      return { path: this.toPath(values), expected };
+    } catch (error) {
+      throw new DownloadAuthConfigurationError(
+        `No link can be made to ${pattern}: ${(error as Error).message}. Give every parameter of the route in params.`,
+      );
+    }
   }
 }
 
 function inExpressSyntax(pattern: string): string {
   return pattern
-    .replace(UNNAMED_WILDCARD, '{/*path}')
-    .replace(FASTIFY_OPTIONAL, '{/:$1}')
-    .replace(FASTIFY_EXPRESSION, '$1');
+    .replace(/\/\*$/, '{/*path}')
+    .replace(/\/:(\w+)\?$/, '{/:$1}')
+    .replace(/(:\w+)\((?:[^()\\]|\\.|\([^()]*\))*\)/g, '$1');
 }
 
 /** Browsers resolve `.` and `..` segments before they send a request, encoded or not (WHATWG URL §4.4). */
 function carriable(pattern: string, name: string, value: unknown): string {
   const text = Number.isFinite(value) ? String(value) : value;
-  if (typeof text !== 'string' || text === '' || text === '.' || text === '..' || !text.isWellFormed()) {
+  if (typeof text !== 'string' || ['', '.', '..'].includes(text) || !text.isWellFormed()) {
     throw new DownloadAuthConfigurationError(
       `params.${name} of ${pattern}: ${JSON.stringify(value)} cannot stand in the path of a URL. Give a non-empty string or a number.`,
     );
@@ -70,11 +79,74 @@ function carriable(pattern: string, name: string, value: unknown): string {
   return text;
 }
 
-function unknownParameter(
-  pattern: string,
-  name: string,
-  names: ReadonlySet<string>,
-): DownloadAuthConfigurationError {
-  const known = names.size > 0 ? `It has ${[...names].join(', ')}.` : 'It has none.';
-  return new DownloadAuthConfigurationError(`params.${name}: ${pattern} has no such parameter. ${known}`);
+/**
+ * Query parameters as query parsers give them to the handler: strings, and lists of at least two. Members
+ * that are `undefined` or empty lists are left out; objects stay, for applications whose parser makes them.
+ * @throws DownloadAuthConfigurationError for a value that no query string can carry
+ */
+export function normalizedQuery(query: QueryParams, place = 'query'): QueryParams {
+  const members = Object.entries(query).map(([name, value]) => [name, normalized(`${place}.${name}`, value)]);
+  return Object.fromEntries(members.filter(([, value]) => value !== undefined)) as QueryParams;
+}
+
+function normalized(place: string, value: unknown): unknown {
+  if (value === undefined || typeof value === 'boolean' || Number.isFinite(value)) {
+    return value?.toString();
+  }
+  if (typeof value === 'string' && value.isWellFormed()) {
+    return value;
+  }
+  if (Array.isArray(value)) {
+    const values = value.map((one) => normalized(place, one)).filter((one) => one !== undefined);
+    return values.length > 1 ? values : values[0];
+  }
+  if (typeof value === 'object' && value !== null && !(value instanceof Date)) {
+    return normalizedQuery(value as QueryParams, place);
+  }
+  throw new DownloadAuthConfigurationError(
+    `${place}: give a string, a number, a boolean or a list of them; dates as .toISOString().`,
+  );
+}
+
+/**
+ * The query string of normalized parameters, with its question mark (WHATWG URL,
+ * application/x-www-form-urlencoded); empty for no parameters.
+ */
+export function queryString(query: QueryParams): string {
+  const pairs = Object.entries(query).flatMap(([name, value]) => pairsOf(name, value));
+  return pairs.length > 0 ? `?${new URLSearchParams(pairs).toString()}` : '';
+}
+
+function pairsOf(name: string, value: unknown): [string, string][] {
+  if (Array.isArray(value)) {
+    return value.flatMap((one) => pairsOf(name, one));
+  }
+  return typeof value === 'object'
+    ? Object.entries(value as object).flatMap(([key, one]) => pairsOf(`${name}[${key}]`, one))
+    : [[name, value as string]];
+}
+
+/** The name of a host with its parameters filled in, where a browser can ask for it under that name. */
+export function filledHost(
+  host: string | RegExp,
+  hosts: Readonly<Record<string, string>>,
+): string | undefined {
+  if (host instanceof RegExp) {
+    return undefined;
+  }
+  try {
+    const name = compile(host, { encode: false })(hosts);
+    return new URL(`http://${name}`).hostname === name ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The parameters of a host, as Nest's host filter finds them. */
+export function hostParams(host: string | RegExp, name: string): unknown {
+  if (host instanceof RegExp) {
+    return host.exec(name)?.groups ?? {};
+  }
+  const match = matcherOf(host, { decode: false })(name);
+  return match ? match.params : undefined;
 }

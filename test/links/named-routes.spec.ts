@@ -155,10 +155,18 @@ it.each<[string, object, RegExp]>([
   [
     'an object in the query',
     { params: { id: 'a' }, query: { a: { b: '1' } } },
-    /query\.a: the parser of the process/,
+    /query: .*may read a\[b\] differently/,
   ],
-  ['a long list in the query', { params: { id: 'a' }, query: { a: Array(21).fill('1') } }, /query\.a/],
-  ['brackets in the query', { params: { id: 'a' }, query: { 'a[]': '1' } }, /query\.a\[\]/],
+  [
+    'a long list in the query',
+    { params: { id: 'a' }, query: { a: Array(21).fill('1') } },
+    /query: .*may read a differently/,
+  ],
+  [
+    'brackets in the query',
+    { params: { id: 'a' }, query: { 'a[]': '1' } },
+    /query: .*may read a\[\] differently/,
+  ],
 ])('a worker throws for %s', async (_name, options, says) => {
   const context = await worker({ file: '/files/:id' });
   const mint = () => context.get(DownloadLinks).create('file', options as never);
@@ -202,7 +210,7 @@ it.each<[string, Type[], LinkOptions, RegExp]>([
   ['a name for a whole controller', [WholeController], {}, /WholeController: @StreamDownload\(\{ name \}\) names one route/],
   ['a told path that is not the route\'s', [OtherController], { routes: { file: '/other' } }, /links\.routes\.file: OtherController\.get is served at GET \/api\/other, not at GET \/other/],
   ['a told method that is not the route\'s', [OtherController], { routes: { file: { path: '/api/other', method: 'POST' } } }, /served at GET \/api\/other, not at POST/],
-  ['a told path that is none', [], { routes: { file: 'files/:id' } }, /links\.routes\.file: give the whole path/],
+  ['a told path that is none', [], { routes: { file: 'files/:id' } }, /links\.routes\.file\.path: give the whole path/],
   ['a told adapter that is none', [], { routes: { file: { path: '/f', adapter: 'koa' as 'express' } } }, /links\.routes\.file\.adapter/],
   ['told routes that are a list', [], { routes: ['/files'] as never }, /links\.routes: give an object/],
 ])('the application does not start with %s', async (_name, controllers, linkOptions, says) => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DownloadLinks } from '../../lib/index.js';
-import { createLinkKeys } from '../../lib/links/link-keys.js';
+import { createLinkKeys } from '../../lib/links/link-tokens.js';
 import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
 import { forge } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
