@@ -6,7 +6,7 @@ import { FilesController } from './files.controller.js';
 import { FilesService } from './files.service.js';
 import { LinksController } from './links.controller.js';
 
-/** The application. What it takes from its surroundings is in `app.providers.ts`; here `demo/` provides it. */
+/** The application. What it needs from outside is in `app.providers.ts`; here `demo/` provides it. */
 @Module({
   imports: [
     DownloadAuthModule.forRootAsync({

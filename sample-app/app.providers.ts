@@ -15,7 +15,7 @@ export abstract class Users {
   abstract hasPassword(username: string, password: string): boolean | Promise<boolean>;
 }
 
-/** In your application: a table of links, so that people can list and revoke theirs. Links work without it. */
+/** In your application: a table of links, to list and revoke them. Links work without it. */
 export abstract class LinkLedger {
   abstract add(owner: string, file: string, link: DownloadLink, maxDownloads?: number): Promise<void>;
   /** The links of one person, the newest first. */

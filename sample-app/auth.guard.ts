@@ -21,8 +21,8 @@ interface RequestWithUser {
 }
 
 /**
- * The application's own guard, for all routes but downloads. Those have `@StreamDownload()` instead, which also
- * reads the query and the cookie, and opens links.
+ * The application's own guard, for all routes but downloads. Those have `@StreamDownload()` instead, which
+ * also reads the query and the cookie, and opens links.
  */
 @Injectable()
 export class AuthGuard implements CanActivate {

@@ -11,7 +11,7 @@ import { type CreateLinkOptions, DownloadAuthConfigurationError } from 'nestjs-d
 /** What a caller may choose about a link. */
 export type LinkLimits = Pick<CreateLinkOptions, 'expiresIn' | 'maxDownloads'>;
 
-/** Takes only these two fields from the body: a caller must not choose the subject or the claims of a link. */
+/** Takes only these fields from the body: a caller must not choose the subject or claims of a link. */
 @Injectable()
 export class LinkLimitsPipe implements PipeTransform<unknown, LinkLimits> {
   transform(body: unknown): LinkLimits {

@@ -37,8 +37,8 @@ const BEAT = 10;
 const LARGEST_PIECE = 64 * 1024;
 
 /**
- * The same files at a chosen speed. On one computer a large file takes no time; in slow motion there is time to
- * watch a download, to interrupt it and to revoke its link. The speed is a claim of the link.
+ * The same files at a chosen speed. On one computer a large file takes no time; in slow motion there is time
+ * to watch a download, to interrupt it and to revoke its link. The speed is a claim of the link.
  */
 @Controller('slow')
 export class SlowMotionController {

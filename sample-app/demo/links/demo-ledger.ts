@@ -121,8 +121,8 @@ const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
 /**
- * Encrypts the URLs in the store, since each contains a token: a copy of the SQLite file or of the Redis opens
- * nothing. The key is derived from the secret of the access tokens.
+ * Encrypts the URLs in the store, since each contains a token: a copy of the SQLite file or of the Redis
+ * opens nothing. The key is derived from the secret of the access tokens.
  */
 class LinkSeal {
   private readonly key: Uint8Array;
@@ -138,7 +138,7 @@ class LinkSeal {
     return Buffer.concat([iv, cipher.getAuthTag(), text]).toString('base64url');
   }
 
-  /** @returns `undefined` if it was sealed with another secret, in which case the link does not work either */
+  /** @returns `undefined` if it was sealed with another secret; then the link does not work either */
   open(sealed: string): string | undefined {
     const bytes = Buffer.from(sealed, 'base64url');
     const text = bytes.subarray(IV_BYTES + TAG_BYTES);

@@ -1,6 +1,7 @@
 /**
- * The access token is kept in this variable only. In localStorage it would outlive the session, and any injected
- * script could read it; in the address it would be in the history. The price: signing in again after a reload.
+ * The access token is kept in this variable only. In localStorage it would outlive the session, and any
+ * injected script could read it; in the address it would be in the history. The price: signing in again after
+ * a reload.
  */
 let accessToken;
 

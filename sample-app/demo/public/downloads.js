@@ -2,8 +2,8 @@ import { fetchFile } from './api.js';
 
 /**
  * Makes the browser download a URL, as a click on a link would. With the `download` attribute the page stays
- * even if the server refuses, so the URL with the token never gets into the address bar. The server chooses the
- * name.
+ * even if the server refuses, so the URL with the token never gets into the address bar. The server chooses
+ * the name.
  */
 export function download(url, name = '') {
   const link = document.createElement('a');

@@ -16,8 +16,8 @@ export function zipArchiveLength(memberName: string, memberLength: number): numb
 }
 
 /**
- * Writes a ZIP archive with one uncompressed member of noise: the same noise every time, without repetition, so
- * a missing or doubled byte changes the checksum. A cipher makes it faster than most disks can write.
+ * Writes a ZIP archive with one uncompressed member of noise: the same noise every time, without repetition,
+ * so a missing or doubled byte changes the checksum. A cipher makes it faster than most disks can write.
  * @param memberName ASCII
  */
 export async function writeZipArchive(
