@@ -1,4 +1,4 @@
-import type { DeliveryOptions } from './delivery/delivery-options.js';
+import type { DeliveryOptions } from './delivery/options.js';
 import type { LeaseOptions } from './leases/lease-options.js';
 import type { LinkOptions } from './links/link-options.js';
 import type { DownloadRefusal } from './refusals/download-refusal.js';

@@ -1,6 +1,6 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { watchNote } from './delivery/watch-note.js';
+import { watchNote } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
 import { GuardServices } from './guard-services.js';
 import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/http-exchange.js';

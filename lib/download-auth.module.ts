@@ -9,7 +9,7 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { RunningDeliveries } from './delivery/running-deliveries.js';
+import { RunningDeliveries } from './delivery/run.js';
 import { DownloadEvents } from './events/download-events.js';
 import { GuardServices } from './guard-services.js';
 import { ClientAddresses } from './http/client-addresses.js';

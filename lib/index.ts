@@ -1,7 +1,7 @@
 export { DownloadAuthModule } from './download-auth.module.js';
 export { DownloadAuthGuard } from './download-auth.guard.js';
 export { StreamDownload } from './stream-download.decorator.js';
-export type { DeliveryOptions } from './delivery/delivery-options.js';
+export type { DeliveryOptions } from './delivery/options.js';
 export {
   type ByteStream,
   Download,

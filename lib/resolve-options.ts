@@ -1,4 +1,4 @@
-import { type ResolvedDelivery, resolveDelivery } from './delivery/delivery-options.js';
+import { type ResolvedDelivery, resolveDelivery } from './delivery/options.js';
 import type { DownloadAuthOptions, RefusalPage } from './download-auth-options.js';
 import type { LeaseOptions } from './leases/lease-options.js';
 import { type ResolvedLinkOptions, resolveLinkOptions } from './links/link-options.js';

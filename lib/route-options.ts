@@ -1,5 +1,5 @@
 import type { Reflector } from '@nestjs/core';
-import { resolveDelivery } from './delivery/delivery-options.js';
+import { resolveDelivery } from './delivery/options.js';
 import type { StreamDownloadOptions } from './download-auth-options.js';
 import { STREAM_DOWNLOAD } from './http/handler-metadata.js';
 import type { ResolvedOptions } from './resolve-options.js';

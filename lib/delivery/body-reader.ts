@@ -1,6 +1,5 @@
-import { type ByteInterval } from './delivery-watch.js';
-import { type BodyLayout } from './multipart-byteranges.js';
-import { nextTurn } from './next-turn.js';
+import type { BodyLayout } from './multipart.js';
+import type { ByteInterval } from './byte-range.js';
 
 /**
  * Where the bytes of a body come from. Reads do not overlap: the next one starts after the last has settled.
@@ -150,5 +149,37 @@ export class BodyReader {
       this.#segment++;
       this.#offset = 0;
     }
+  }
+}
+
+/** Milliseconds of one turn of the event loop that all bodies together may take. */
+const SHARE = 2;
+
+const waiting: (() => void)[] = [];
+/** When the bodies' share of this turn is used up; 0 before the first of them ran. */
+let shareEnds = 0;
+
+/**
+ * Resolves after the event loop has polled. A body that never waits for I/O (its bytes are in memory, its
+ * client takes them at once) would otherwise run in microtasks only and keep every other request waiting.
+ * Bodies that wait here take turns, and share {@link SHARE} of each turn.
+ */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    waiting.push(resolve);
+    setImmediate(admit);
+  });
+}
+
+/** Runs once for each of {@link waiting}, and what it resolves runs before the next call. */
+function admit(): void {
+  if (shareEnds === 0) {
+    shareEnds = performance.now() + SHARE;
+    setImmediate(() => (shareEnds = 0));
+  }
+  if (performance.now() > shareEnds) {
+    setImmediate(admit);
+  } else {
+    waiting.shift()?.();
   }
 }

@@ -1,8 +1,8 @@
-import { type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { BodyReader, type ByteSource, type Chunk, type Grant } from './body-reader.js';
-import { logFailure } from './delivery-failure.js';
-import { type BodyLayout } from './multipart-byteranges.js';
+import { logFailure } from './failure.js';
+import type { BodyLayout } from './multipart.js';
 import { firstChunk, isPlainResponse, pump } from './pump.js';
 
 /** Bytes per read where the body is an ordinary stream, as Node's own file stream has it. */

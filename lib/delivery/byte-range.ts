@@ -1,7 +1,22 @@
-import { type ByteInterval } from './delivery-watch.js';
+/** Bytes of a representation: `start` inclusive, `end` exclusive. */
+export interface ByteInterval {
+  readonly start: number;
+  readonly end: number;
+}
 
-/** What a `Range` field comes to: intervals to send, nothing to honour, or nothing that exists. */
-export type RangeDecision = readonly ByteInterval[] | 'ignored' | 'unsatisfiable';
+/** What a `Range` field comes to. */
+export type RangeDecision =
+  | { readonly status: 206; readonly reason: 'one range' | 'several ranges'; readonly intervals: Intervals }
+  | { readonly status: 416; readonly reason: 'Range outside the content' }
+  | {
+      readonly status: 200;
+      readonly reason: 'malformed Range' | 'more ranges than maxRanges' | 'empty content';
+    };
+
+type Intervals = readonly ByteInterval[];
+
+const MALFORMED: RangeDecision = { status: 200, reason: 'malformed Range' };
+const UNSATISFIABLE: RangeDecision = { status: 416, reason: 'Range outside the content' };
 
 const UNIT = /^bytes=/i;
 // Whitespace is matched here and not trimmed: trim() knows more kinds of it than HTTP does
@@ -11,14 +26,13 @@ const BLANK = /^[ \t]*$/;
 /**
  * Decides what a `Range` field asks of a representation (RFC 9110 §14.1, §14.2).
  *
- * - malformed, another unit, or last position before the first: `'ignored'`, the whole is sent
- * - no range-spec overlaps the representation: `'unsatisfiable'`, a 416
- * - otherwise the intervals, overlapping and adjoining ones coalesced, in the order of the request;
- *   more than `maxRanges` of them: `'ignored'`
+ * - 200, the field is ignored: malformed, another unit, last position before the first, or more than
+ *   `maxRanges` intervals
+ * - 416: no range-spec overlaps the representation
+ * - 206: the intervals in the order of the request; overlapping and adjoining ones are one
  *
- * Written here because the package range-parser 1.2 takes a suffix longer than the representation for
- * unsatisfiable, drops an invalid range-spec where the field has to be ignored, accepts any unit and
- * spaces around the dash, and refuses the empty list elements that a recipient has to accept.
+ * Written here because range-parser 1.2 refuses a suffix longer than the representation and empty list
+ * elements, and accepts other units, spaces around the dash and lists with an invalid element.
  *
  * @param length of the representation, bytes
  * @param maxRanges most intervals that are worth a multipart answer
@@ -26,19 +40,19 @@ const BLANK = /^[ \t]*$/;
 export function decideRange(field: string, length: number, maxRanges: number): RangeDecision {
   const unit = UNIT.exec(field);
   if (!unit) {
-    return 'ignored';
+    return MALFORMED;
   }
   const intervals: ByteInterval[] = [];
   let specs = 0;
   let suffixOfNothing = false;
   for (const element of field.slice(unit[0].length).split(',')) {
-    // A recipient has to put up with empty list elements (§5.6.1.2).
+    // A recipient has to accept empty list elements (§5.6.1.2)
     if (BLANK.test(element)) {
       continue;
     }
     const match = RANGE_SPEC.exec(element);
     if (!match || isBackwards(match[1], match[2])) {
-      return 'ignored';
+      return MALFORMED;
     }
     specs++;
     suffixOfNothing ||= length === 0 && Number(match[3]) > 0;
@@ -48,14 +62,18 @@ export function decideRange(field: string, length: number, maxRanges: number): R
     }
   }
   if (specs === 0) {
-    return 'ignored';
+    return MALFORMED;
   }
   if (intervals.length === 0) {
-    // A suffix of an empty representation is satisfiable, but no Content-Range can say so (§14.1.2, §14.4).
-    return suffixOfNothing ? 'ignored' : 'unsatisfiable';
+    // A suffix of an empty representation is satisfiable, but no Content-Range can say so (§14.1.2, §14.4)
+    return suffixOfNothing ? { status: 200, reason: 'empty content' } : UNSATISFIABLE;
   }
   const coalesced = coalesce(intervals);
-  return coalesced.length > maxRanges ? 'ignored' : coalesced;
+  if (coalesced.length > maxRanges) {
+    return { status: 200, reason: 'more ranges than maxRanges' };
+  }
+  const reason = coalesced.length > 1 ? 'several ranges' : 'one range';
+  return { status: 206, reason, intervals: coalesced };
 }
 
 /** Compared as text: positions may have more digits than a number can tell apart. */

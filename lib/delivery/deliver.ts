@@ -1,24 +1,32 @@
 import { StreamableFile } from '@nestjs/common';
-import { type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type { ResponsePort } from '../http/response-port.js';
 import { DeliveryBody } from './body.js';
 import { DeliveredFile } from './delivered-file.js';
-import { type DeliveryContext } from './delivery-context.js';
-import { FailureHooks, missingFile, toHttpException } from './delivery-failure.js';
-import { removeFileFields, withholdFileFields, writeFields } from './delivery-headers.js';
-import { type ResolvedDelivery } from './delivery-options.js';
-import { planDelivery, type DeliveryPlan } from './delivery-plan.js';
-import { DeliveryRun } from './delivery-run.js';
-import { type DeliveryOutcome, type PlannedDelivery } from './delivery-watch.js';
-import { Download, type DownloadEnd } from './download.js';
-import { keepFromEncoding } from './head-guard.js';
-import { multipartLayout, plainLayout, randomBoundary, type BodyLayout } from './multipart-byteranges.js';
-import { delegate, type Delegation } from './offload-delegation.js';
-import { redirect } from './redirect.js';
-import { withHandlerFields } from './representation/handler-fields.js';
-import { NOTHING_SENT, representDownload, representStreamable } from './representation/represent.js';
-import { type Representation } from './representation/representation.js';
-import { requestFields } from './request-fields.js';
-import { type ResponsePort } from './response-port.js';
+import { Download, type DownloadEnd, type RedirectContent } from './download.js';
+import { FailureHooks, missingFile, toHttpException } from './failure.js';
+import { type DeliveryOverrides, removeFileFields, withholdFileFields, writeFields } from './headers.js';
+import { type BodyLayout, multipartLayout, plainLayout, randomBoundary } from './multipart.js';
+import { delegate, type Delegation } from './offload.js';
+import type { ResolvedDelivery } from './options.js';
+import { type DeliveryPlan, planDelivery } from './plan.js';
+import { requestFields } from './preconditions.js';
+import { keepFromEncoding, type PreparedHeaders } from './prepared-headers.js';
+import { NOTHING_SENT, representDownload, representStreamable } from './represent.js';
+import { type Representation, withHandlerFields } from './representation.js';
+import { DeliveryRun } from './run.js';
+import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from './watch.js';
+
+/** Everything a delivery needs beside its content. */
+export interface DeliveryContext {
+  /** Express' or Fastify's request. */
+  readonly request: unknown;
+  /** The headers of the answer, as they were prepared before the handler ran. */
+  readonly headers: PreparedHeaders;
+  readonly options: ResolvedDelivery;
+  readonly overrides?: DeliveryOverrides;
+  readonly watch?: DeliveryWatch;
+}
 
 const DEFAULT_TYPE = 'application/octet-stream';
 
@@ -80,7 +88,12 @@ async function answer(
       found.ended?.(NOTHING_SENT);
       return nothingMore();
     }
-    const delegation = await delegate(request.headers, plan, representation, context);
+    const delegation = await delegate(
+      context.watch?.countsBytes ? false : (representation.offload ?? context.options.offload),
+      representation.path,
+      request.headers,
+      plan,
+    );
     await context.watch?.planned?.(toPlanned(method, plan, representation, delegation));
     return await carryOut(plan, representation, delegation, port, hooks, context);
   } catch (error) {
@@ -235,14 +248,62 @@ async function openBody(
 
 function toPlanned(
   method: string,
-  { status, intervals, ranged, ifRangeMatched }: DeliveryPlan,
+  { status, reason, intervals, ranged, ifRangeMatched }: DeliveryPlan,
   { length, etag }: Representation,
   delegation: Delegation | undefined,
 ): PlannedDelivery {
-  return { method, status, length, intervals, etag, ranged, ifRangeMatched, delegated: delegation?.to };
+  return {
+    method,
+    status,
+    reason,
+    length,
+    intervals,
+    etag,
+    ranged,
+    ifRangeMatched,
+    delegated: delegation?.to,
+  };
 }
 
 /** Fastify wraps Node's request; its headers are a getter, which is why the wrapper will not do as it is. */
 function rawRequest(request: unknown): IncomingMessage {
   return (request as { raw?: IncomingMessage }).raw ?? (request as IncomingMessage);
+}
+
+/**
+ * Sends the client to another URL: 302, or 303 where a form was posted, which is then fetched by GET
+ * (RFC 9110 §15.4.4). The URL goes out as it is; the referrer policy is ours whatever the options say, since
+ * this request's URL may hold a token. The route's `Cache-Control` is for files: a cached redirect would
+ * outlive the presigned URL that it leads to.
+ */
+export async function redirect(
+  { url, cacheControl }: RedirectContent,
+  method: string,
+  port: ResponsePort,
+  { options, watch = {} }: Pick<DeliveryContext, 'options' | 'watch'>,
+): Promise<DeliveredFile> {
+  const status = method === 'GET' || method === 'HEAD' ? 302 : 303;
+  await watch.planned?.({
+    method,
+    status,
+    reason: 'redirect',
+    intervals: [],
+    ranged: false,
+    ifRangeMatched: false,
+    delegated: 'redirect',
+  });
+  new DeliveryRun(port, status, plainLayout([]), watch);
+  const written = port.get('Cache-Control');
+  const ofHandler = written === options.cacheControl ? undefined : written;
+  removeFileFields(port);
+  return new DeliveredFile(undefined, undefined, () => {
+    const chosen = cacheControl ?? ofHandler;
+    if (chosen !== undefined) {
+      port.set('Cache-Control', chosen);
+    }
+    port.status = status;
+    port.set('Location', url);
+    port.set('Referrer-Policy', 'no-referrer');
+    port.set('Content-Length', 0);
+  });
 }

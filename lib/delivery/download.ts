@@ -1,12 +1,12 @@
 import { StreamableFile } from '@nestjs/common';
-import { type Readable } from 'node:stream';
-import { isDispositionType, type DispositionType } from './content-disposition.js';
-import { wrappedFile } from './delivered-file.js';
-import { toEntityTag } from './entity-tag.js';
-import { isFieldValue } from './field-value.js';
-import { type OffloadOptions, checkOffload } from './offload.js';
+import type { Readable } from 'node:stream';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { isValidDate } from '../shared/valid-date.js';
+import { wrappedFile } from './delivered-file.js';
+import { type DispositionType, isDispositionType } from './disposition.js';
+import { toEntityTag } from './entity-tag.js';
+import { checkOffload, type OffloadOptions } from './offload.js';
+import { isFieldValue } from './options.js';
 
 /** What can be said of any download. Each member wins over what the content itself suggests. */
 export interface DownloadOptions {

@@ -1,6 +1,6 @@
-import { type ByteSource } from './body-reader.js';
+import type { ByteSource } from './body-reader.js';
 import { PooledBuffer } from './buffer-pool.js';
-import { type OpenFile } from './representation/open-file.js';
+import type { OpenFile } from './open-file.js';
 
 /** Bytes of an open file, or of a slice of one. Owns the descriptor. */
 export class FileSource implements ByteSource {

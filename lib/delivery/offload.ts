@@ -1,3 +1,4 @@
+import { realpath } from 'node:fs/promises';
 import { isAbsolute, relative, sep } from 'node:path';
 import { field, type RequestFields } from './preconditions.js';
 
@@ -68,6 +69,13 @@ export function offloadField(options: OffloadOptions, root: string, path: string
   return { name: 'X-Accel-Redirect', value: options.prefix + encoded };
 }
 
+/** What decides whether a proxy may carry out a plan. */
+interface ProxiedPlan {
+  readonly status: number;
+  readonly ranged: boolean;
+  readonly intervals: readonly unknown[];
+}
+
 /**
  * Whether a proxy that evaluates the request's conditions and ranges itself comes to the plan's result.
  *
@@ -76,10 +84,7 @@ export function offloadField(options: OffloadOptions, root: string, path: string
  * `If-Unmodified-Since` for failed, and sees no entity tag of ours while it evaluates `If-Match`. What
  * it might see differently is rare, and sent by this process.
  */
-export function proxyAgrees(
-  fields: RequestFields,
-  plan: { readonly status: number; readonly ranged: boolean; readonly multipart: boolean },
-): boolean {
+export function proxyAgrees(fields: RequestFields, plan: Omit<ProxiedPlan, 'intervals'>): boolean {
   if (field(fields, 'if-match') !== undefined || field(fields, 'if-unmodified-since') !== undefined) {
     return false;
   }
@@ -89,4 +94,29 @@ export function proxyAgrees(
   const isOneRange = /^bytes=(?:\d{1,15}-\d{0,15}|-\d{1,15})$/.test(field(fields, 'range') ?? '');
   const ifRange = field(fields, 'if-range');
   return isOneRange && (ifRange === undefined ? plan.status === 206 : /^"[^"]*"$/.test(ifRange));
+}
+
+/** The proxy in front sends the body. */
+export interface Delegation {
+  readonly to: 'x-accel-redirect' | 'x-sendfile';
+  readonly field: OffloadField;
+}
+
+/**
+ * Whether the proxy in front sends this body, and how it is told. Not where bytes are counted, where there is
+ * no body, where the file is outside the proxy's folder, and where the proxy might decide otherwise.
+ *
+ * @param path real or not, of a whole file; undefined for anything else
+ */
+export async function delegate(
+  wanted: OffloadOptions | false,
+  path: string | undefined,
+  fields: RequestFields,
+  plan: ProxiedPlan,
+): Promise<Delegation | undefined> {
+  if (!wanted || path === undefined || plan.intervals.length === 0 || !proxyAgrees(fields, plan)) {
+    return undefined;
+  }
+  const header = offloadField(wanted, await realpath(wanted.root), await realpath(path));
+  return header && { to: wanted.type, field: header };
 }

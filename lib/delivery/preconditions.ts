@@ -1,4 +1,5 @@
-import { matchesStrongly, matchesWeakly, isStrongEntityTag, parseEntityTagList } from './entity-tag.js';
+import type { IncomingMessage } from 'node:http';
+import { isStrongEntityTag, matchesStrongly, matchesWeakly, parseEntityTagList } from './entity-tag.js';
 import { parseHttpDate, wholeSeconds } from './http-date.js';
 
 /** Request header fields by lower-case name, as Node gives them: without the whitespace around a value. */
@@ -12,30 +13,46 @@ export interface Validators {
   readonly lastModified?: number;
 }
 
-/** `'proceed'`: no precondition stands in the way. */
-export type PreconditionDecision = 'proceed' | 304 | 412;
+/** The answer to a request whose preconditions do not let it proceed. */
+export type PreconditionAnswer =
+  | {
+      readonly status: 304;
+      readonly reason: 'If-None-Match matched' | 'not modified since If-Modified-Since';
+    }
+  | {
+      readonly status: 412;
+      readonly reason: 'If-Match did not match' | 'modified since If-Unmodified-Since';
+    };
 
 /**
- * Evaluates the preconditions of a GET or HEAD request in the order of RFC 9110 §13.2.2, but for
- * `If-Range`, which belongs to the range ({@link ifRangeMatches}).
+ * Evaluates the preconditions of a GET or HEAD request in the order of RFC 9110 §13.2.2, except `If-Range`,
+ * which belongs to the range ({@link ifRangeMatches}).
  *
- * A date that is no HTTP-date and a date condition on a representation without `Last-Modified` are
- * ignored. A list without entity tags, an empty value among them, matches nothing.
+ * A malformed date and a date condition on a representation without `Last-Modified` are ignored. A list
+ * without entity tags, an empty value included, matches nothing.
+ *
+ * @returns undefined where the request may proceed
  */
-export function evaluatePreconditions(fields: RequestFields, validators: Validators): PreconditionDecision {
+export function evaluatePreconditions(
+  fields: RequestFields,
+  validators: Validators,
+): PreconditionAnswer | undefined {
   const ifMatch = field(fields, 'if-match');
   if (ifMatch !== undefined) {
     if (!matchesAny(ifMatch, validators.etag, matchesStrongly)) {
-      return 412;
+      return { status: 412, reason: 'If-Match did not match' };
     }
   } else if (isModifiedSince(field(fields, 'if-unmodified-since'), validators) === true) {
-    return 412;
+    return { status: 412, reason: 'modified since If-Unmodified-Since' };
   }
   const ifNoneMatch = field(fields, 'if-none-match');
   if (ifNoneMatch !== undefined) {
-    return matchesAny(ifNoneMatch, validators.etag, matchesWeakly) ? 304 : 'proceed';
+    const matches = matchesAny(ifNoneMatch, validators.etag, matchesWeakly);
+    return matches ? { status: 304, reason: 'If-None-Match matched' } : undefined;
   }
-  return isModifiedSince(field(fields, 'if-modified-since'), validators) === false ? 304 : 'proceed';
+  return isModifiedSince(field(fields, 'if-modified-since'), validators) === false
+    ? { status: 304, reason: 'not modified since If-Modified-Since' }
+    : undefined;
 }
 
 /**
@@ -84,4 +101,27 @@ function isModifiedSince(value: string | undefined, { lastModified }: Validators
     return undefined;
   }
   return wholeSeconds(lastModified) > date;
+}
+
+/** Of these Node keeps the first and says nothing of the others. */
+const DATE_CONDITIONS = ['if-modified-since', 'if-unmodified-since'];
+
+/**
+ * The fields that an answer is planned from: those of Node, but for a date condition that came more than
+ * once, which has to be ignored (RFC 9110 §13.1.3, §13.1.4).
+ */
+export function requestFields({
+  headers,
+  rawHeaders,
+}: Pick<IncomingMessage, 'headers' | 'rawHeaders'>): RequestFields {
+  const repeated = DATE_CONDITIONS.filter(
+    (name) => headers[name] !== undefined && occurrences(rawHeaders, name) > 1,
+  );
+  return repeated.length === 0
+    ? headers
+    : { ...headers, ...Object.fromEntries(repeated.map((name) => [name, undefined])) };
+}
+
+function occurrences(rawHeaders: readonly string[], wanted: string): number {
+  return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === wanted).length;
 }

@@ -1,6 +1,8 @@
-import { commonFields, FILE_FIELDS, removeFileFields } from './delivery-headers.js';
-import { type ResolvedDelivery } from './delivery-options.js';
-import { type ResponsePort } from './response-port.js';
+import { Logger } from '@nestjs/common';
+import type { IncomingMessage } from 'node:http';
+import { beforeHead, type ResponsePort } from '../http/response-port.js';
+import { commonFields, FILE_FIELDS, removeFileFields } from './headers.js';
+import type { ResolvedDelivery } from './options.js';
 
 const NONE: ReadonlySet<string> = new Set();
 
@@ -80,4 +82,39 @@ function mergedList(before: string | undefined, ours: string): string {
       .map((member) => [member.toLowerCase(), member]),
   );
   return [...members.values()].join(', ');
+}
+
+/**
+ * Keeps what would encode the body behind us (a compression middleware, a hook) from bytes that our strong
+ * entity tag stands for, since a client resumes such a download with bytes that are not encoded (RFC 9110
+ * §8.8.3.3).
+ *
+ * Whoever negotiates finds that the client wants no encoding. An encoding that is applied all the same makes
+ * the tag weak, and takes ranges away; encoded parts of a file are no parts of anything, and break the
+ * connection.
+ */
+export function keepFromEncoding(request: IncomingMessage, port: ResponsePort): void {
+  const response = port.raw;
+  Reflect.set(request.headers, 'accept-encoding', 'identity');
+  const own = port.get('Content-Encoding');
+  beforeHead(response, (status) => {
+    if (response.getHeader('Content-Encoding') === own) {
+      return;
+    }
+    if (status === 206) {
+      new Logger('DownloadDelivery').error(
+        'A middleware or hook encoded a part of a file, which no client can use: let it skip answers of status 206.',
+      );
+      response.destroy();
+      return;
+    }
+    const etag = response.getHeader('ETag');
+    if (typeof etag === 'string' && !etag.startsWith('W/')) {
+      response.setHeader('ETag', `W/${etag}`);
+    }
+    response.setHeader('Accept-Ranges', 'none');
+    for (const name of ['Content-Length', 'Digest', 'Repr-Digest']) {
+      response.removeHeader(name);
+    }
+  });
 }

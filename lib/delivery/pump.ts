@@ -1,6 +1,6 @@
 import { OutgoingMessage, ServerResponse } from 'node:http';
-import { type Readable } from 'node:stream';
-import { type BodyReader, type Chunk } from './body-reader.js';
+import type { Readable } from 'node:stream';
+import type { BodyReader, Chunk } from './body-reader.js';
 
 const KIB = 1024;
 

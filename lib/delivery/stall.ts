@@ -1,6 +1,6 @@
-import { type ServerResponse } from 'node:http';
-import { type ServerHttp2Stream } from 'node:http2';
-import { type Socket } from 'node:net';
+import type { ServerResponse } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 
 /** The longest that Node's timers know, ms. */
 const LONGEST = 2 ** 31 - 1;

@@ -1,8 +1,4 @@
-import {
-  type DeliveryOutcome,
-  type DeliveryWatch,
-  type PlannedDelivery,
-} from '../delivery/delivery-watch.js';
+import { type DeliveryOutcome, type DeliveryWatch, type PlannedDelivery } from '../delivery/watch.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { deliveryEvents, type DeliveryEvents, sendsBody } from './delivery-events.js';

@@ -1,8 +1,4 @@
-import {
-  type DeliveryOutcome,
-  type DeliveryWatch,
-  type PlannedDelivery,
-} from '../delivery/delivery-watch.js';
+import { type DeliveryOutcome, type DeliveryWatch, type PlannedDelivery } from '../delivery/watch.js';
 import { type Claimant } from '../events/claimant.js';
 import { type DownloadEventSink } from '../events/download-event.js';
 import { type RefusalCode } from '../refusals/download-refusal.js';

@@ -1,4 +1,4 @@
-import { type ByteInterval, type DeliveryOutcome, type PlannedDelivery } from '../delivery/delivery-watch.js';
+import { type ByteInterval, type DeliveryOutcome, type PlannedDelivery } from '../delivery/watch.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit, firstCredit } from './byte-credit.js';
 import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';

@@ -1,5 +1,5 @@
 import type { ExecutionContext } from '@nestjs/common';
-import type { DeliveryWatch } from '../delivery/delivery-watch.js';
+import type { DeliveryWatch } from '../delivery/watch.js';
 import type { ClientAddresses } from '../http/client-addresses.js';
 import { cookieOf } from '../http/cookies.js';
 import { type FrameworkRequest, type HttpExchange, isSecure, requestPath } from '../http/http-exchange.js';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { BodyReader } from '../../lib/delivery/body-reader.js';
-import { multipartLayout, plainLayout } from '../../lib/delivery/multipart-byteranges.js';
+import { multipartLayout, plainLayout } from '../../lib/delivery/multipart.js';
 
 const content = Buffer.from(Array.from({ length: 200 }, (_, i) => i));
 const read = (reader: BodyReader, size: number) => reader.next(size, false);

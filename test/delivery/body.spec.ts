@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DeliveryBody } from '../../lib/delivery/body.js';
-import { plainLayout } from '../../lib/delivery/multipart-byteranges.js';
+import { plainLayout } from '../../lib/delivery/multipart.js';
 
 describe('a body whose source cannot be closed', () => {
   const layout = plainLayout([{ start: 0, end: 3 }]);

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type PlannedDelivery } from '../../lib/delivery/delivery-watch.js';
+import { type PlannedDelivery } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
 import { pattern, temporaryFolder } from '../support/files.js';

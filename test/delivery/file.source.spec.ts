@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest';
 import { PooledBuffer } from '../../lib/delivery/buffer-pool.js';
 import { FileSource } from '../../lib/delivery/file.source.js';
-import { type OpenFile } from '../../lib/delivery/representation/open-file.js';
+import { type OpenFile } from '../../lib/delivery/open-file.js';
 
 it('keeps the memory that was lent until its receiver is done with it, also where it is closed before', async () => {
   const size = 256 * 1024;

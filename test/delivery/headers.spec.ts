@@ -2,7 +2,7 @@ import { NotFoundException, StreamableFile } from '@nestjs/common';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type DeliveryOutcome, type PlannedDelivery } from '../../lib/delivery/delivery-watch.js';
+import { type DeliveryOutcome, type PlannedDelivery } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
 import { ask, until } from '../support/exchange.js';

@@ -9,7 +9,7 @@ import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { PooledBuffer } from '../../lib/delivery/buffer-pool.js';
-import { type DeliveryOutcome } from '../../lib/delivery/delivery-watch.js';
+import { type DeliveryOutcome } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
 import { ask, connect, until } from '../support/exchange.js';

@@ -5,7 +5,7 @@ import http2 from 'node:http2';
 import { type Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type DeliveryOutcome } from '../../lib/delivery/delivery-watch.js';
+import { type DeliveryOutcome } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { startLimitedApp } from '../support/limited-app.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';

@@ -15,11 +15,11 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { mergeMap } from 'rxjs';
 import { deliver } from '../../../lib/delivery/deliver.js';
-import type { DeliveryOverrides } from '../../../lib/delivery/delivery-headers.js';
-import { resolveDelivery, type DeliveryOptions } from '../../../lib/delivery/delivery-options.js';
-import type { DeliveryWatch } from '../../../lib/delivery/delivery-watch.js';
+import { type DeliveryOverrides } from '../../../lib/delivery/headers.js';
+import { resolveDelivery, type DeliveryOptions } from '../../../lib/delivery/options.js';
+import { type DeliveryWatch } from '../../../lib/delivery/watch.js';
 import { PreparedHeaders } from '../../../lib/delivery/prepared-headers.js';
-import { ResponsePort } from '../../../lib/delivery/response-port.js';
+import { ResponsePort } from '../../../lib/http/response-port.js';
 import { Download } from '../../../lib/delivery/download.js';
 import { type AdapterName, startApp, type TestApp, type TestAppOptions } from '../../support/test-app.js';
 

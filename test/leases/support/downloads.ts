@@ -1,4 +1,4 @@
-import { type PlannedDelivery } from '../../../lib/delivery/delivery-watch.js';
+import { type PlannedDelivery } from '../../../lib/delivery/watch.js';
 import { type CountedDelivery } from '../../../lib/leases/counted-delivery.js';
 import { type LeaseCookie } from '../../../lib/leases/lease-cookie.js';
 import { type LeaseKeeper } from '../../../lib/leases/lease-keeper.js';
@@ -32,6 +32,7 @@ export function plan(
   return {
     method: 'GET',
     status: ranged ? 206 : 200,
+    reason: ranged ? 'one range' : 'no Range',
     length,
     intervals: [{ start: from ?? 0, end: to ?? length ?? 0 }],
     etag: '"v1"',

@@ -1,8 +1,8 @@
-import { close, constants, fstat, open, read, type BigIntStats, type ReadStream } from 'node:fs';
+import { type BigIntStats, close, constants, fstat, open, read, type ReadStream } from 'node:fs';
 import { readlink, realpath, rm, stat } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
-import { missingFile } from '../delivery-failure.js';
+import { missingFile } from './failure.js';
 
 const openAsync = promisify(open);
 const closeAsync = promisify(close);

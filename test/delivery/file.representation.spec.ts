@@ -1,11 +1,11 @@
 import { StreamableFile } from '@nestjs/common';
 import { appendFileSync, createReadStream, existsSync, readFileSync, symlinkSync, unlinkSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { Download } from '../../../lib/delivery/download.js';
-import { OpenFile } from '../../../lib/delivery/representation/open-file.js';
-import { ADAPTERS, startApplication, type TestApplication } from '../support/application.js';
-import { ask, until } from '../../support/exchange.js';
-import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../../support/files.js';
+import { Download } from '../../lib/delivery/download.js';
+import { OpenFile } from '../../lib/delivery/open-file.js';
+import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
+import { ask, until } from '../support/exchange.js';
+import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../support/files.js';
 
 /** A file of Linux that says it is empty and is not. */
 const UNSIZED = '/proc/version';

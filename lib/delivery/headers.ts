@@ -1,17 +1,17 @@
+import type { ResponsePort } from '../http/response-port.js';
 import {
   contentDisposition,
   type DispositionType,
   isAttachment,
   readDisposition,
   repairDisposition,
-} from './content-disposition.js';
-import { type ResolvedDelivery } from './delivery-options.js';
-import { type DeliveryPlan } from './delivery-plan.js';
+} from './disposition.js';
 import { formatHttpDate } from './http-date.js';
-import { type BodyLayout } from './multipart-byteranges.js';
-import { type Delegation } from './offload-delegation.js';
-import { type ResponsePort } from './response-port.js';
-import { type Representation } from './representation/representation.js';
+import type { BodyLayout } from './multipart.js';
+import type { Delegation } from './offload.js';
+import type { ResolvedDelivery } from './options.js';
+import type { DeliveryPlan } from './plan.js';
+import type { Representation } from './representation.js';
 
 /** What a link fixes about saving. It wins over everything else. */
 export interface DeliveryOverrides {

@@ -1,8 +1,7 @@
-import { isDispositionType, type DispositionType } from './content-disposition.js';
-import { isFieldValue } from './field-value.js';
-import { checkOffload, type OffloadOptions } from './offload.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { type Duration, durationInSeconds } from '../shared/duration.js';
+import { type DispositionType, isDispositionType } from './disposition.js';
+import { checkOffload, type OffloadOptions } from './offload.js';
 
 /**
  * How downloads are answered. Every member is optional and may be set for the module and for one route. A
@@ -162,4 +161,12 @@ function checkOption(name: string, value: unknown): void {
 
 function describe(value: unknown): string {
   return typeof value === 'function' ? 'a function' : (JSON.stringify(value) ?? String(value));
+}
+
+/** RFC 9110 §5.5, in ASCII: visible characters, with spaces and tabs between them only. */
+const FIELD_VALUE = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/;
+
+/** Whether it can be sent as the value of a header field as it is. */
+export function isFieldValue(value: unknown): value is string {
+  return typeof value === 'string' && FIELD_VALUE.test(value);
 }

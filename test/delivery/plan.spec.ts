@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { planDelivery, type PlannedRequest } from '../../lib/delivery/delivery-plan.js';
+import { planDelivery, type PlannedRequest } from '../../lib/delivery/plan.js';
 
 const representation = { length: 100, seekable: true, etag: '"a"', lastModified: Date.UTC(2024, 0, 1) };
 const plan = (fields: Record<string, string>, more: Partial<PlannedRequest> = {}, of: object = {}) =>
@@ -58,11 +58,41 @@ describe('the plan of an answer', () => {
   });
 
   it('for several ranges has no Content-Range of its own', () => {
-    expect(plan({ range: 'bytes=0-9,20-29' })).toMatchObject({
-      status: 206,
-      multipart: true,
-      contentRange: undefined,
-    });
+    const decided = plan({ range: 'bytes=0-9,20-29' });
+    expect(decided).toMatchObject({ status: 206, multipart: true });
+    expect(decided.contentRange).toBeUndefined();
+  });
+
+  it.each([
+    ['no Range', {}, {}, {}],
+    ['one range', { range: 'bytes=0-9' }, {}, {}],
+    ['several ranges', { range: 'bytes=0-9,20-29' }, {}, {}],
+    ['more ranges than maxRanges', { range: 'bytes=0-9,20-29' }, { maxRanges: 1 }, {}],
+    ['malformed Range', { range: 'bytes=x' }, {}, {}],
+    ['empty content', { range: 'bytes=-1' }, {}, { length: 0 }],
+    ['Range outside the content', { range: 'bytes=100-' }, {}, {}],
+    ['If-Range did not match', { range: 'bytes=0-9', 'if-range': '"b"' }, {}, {}],
+    ['not seekable', { range: 'bytes=0-9' }, {}, { seekable: false }],
+    ['ranges are off', { range: 'bytes=0-9' }, {}, { seekable: false, rangesOff: true }],
+    ['HEAD ignores Range', { range: 'bytes=0-9' }, { method: 'HEAD' }, {}],
+    ['not GET or HEAD', { range: 'bytes=0-9' }, { method: 'POST' }, {}],
+    ['status set by the handler', { range: 'bytes=0-9' }, { status: 203 }, {}],
+    ['If-Match did not match', { 'if-match': '"b"' }, {}, {}],
+    [
+      'modified since If-Unmodified-Since',
+      { 'if-unmodified-since': 'Sun, 31 Dec 2023 00:00:00 GMT' },
+      {},
+      {},
+    ],
+    ['If-None-Match matched', { 'if-none-match': '"a"' }, {}, {}],
+    [
+      'not modified since If-Modified-Since',
+      { 'if-modified-since': 'Mon, 01 Jan 2024 00:00:00 GMT' },
+      {},
+      {},
+    ],
+  ] as const)('says why: %s', (reason, fields, request, of) => {
+    expect(plan(fields, request, of).reason).toBe(reason);
   });
 
   it('tells whether If-Range matched', () => {

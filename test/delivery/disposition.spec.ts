@@ -1,6 +1,6 @@
 import { parse } from 'content-disposition';
 import { describe, expect, it } from 'vitest';
-import { contentDisposition, repairDisposition } from '../../lib/delivery/content-disposition.js';
+import { contentDisposition, repairDisposition } from '../../lib/delivery/disposition.js';
 
 /** The name a client that knows RFC 8187 reads. */
 const saved = (name: string) => parse(contentDisposition('attachment', name)).parameters.filename;

@@ -1,5 +1,5 @@
-import { type AbstractHttpAdapter } from '@nestjs/core';
-import { type ServerResponse } from 'node:http';
+import type { AbstractHttpAdapter } from '@nestjs/core';
+import { ServerResponse } from 'node:http';
 
 /** A response as Express and Fastify both have it; Fastify's wraps Node's. */
 interface AdapterResponse {
@@ -102,5 +102,61 @@ export class ResponsePort {
     } else {
       raw.stream?.destroy?.();
     }
+  }
+}
+
+/**
+ * Calls `look` with the status before the headers of a response go out; they can still be changed then.
+ *
+ * @returns ends it
+ */
+export function beforeHead(response: ServerResponse, look: (status: number) => void): () => void {
+  const writeHead = Reflect.get(response, 'writeHead') as (...args: unknown[]) => ServerResponse;
+  let isWatching = true;
+  response.writeHead = (...args: unknown[]) => {
+    if (!isWatching || response.headersSent) {
+      return writeHead.apply(response, args);
+    }
+    isWatching = false;
+    const fields = args.at(-1);
+    if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) {
+      args.pop();
+      for (const [name, value] of Object.entries(fields)) {
+        response.setHeader(name, value as string);
+      }
+    }
+    const status = args[0] as number;
+    look(status);
+    return writeHead === Reflect.get(ServerResponse.prototype, 'writeHead')
+      ? writeHead.apply(response, args)
+      : writeHeadAsWrapped(
+          response,
+          () => writeHead.apply(response, args),
+          () => look(status),
+        );
+  };
+  return () => {
+    isWatching = false;
+  };
+}
+
+/** A `writeHead` that a middleware replaced may still set fields: looks after each `Content-Encoding`. */
+function writeHeadAsWrapped(
+  response: ServerResponse,
+  proceed: () => ServerResponse,
+  look: () => void,
+): ServerResponse {
+  const setHeader = Reflect.get<ServerResponse, 'setHeader'>(response, 'setHeader');
+  response.setHeader = (name, value) => {
+    setHeader.call(response, name, value);
+    if (name.toLowerCase() === 'content-encoding') {
+      look();
+    }
+    return response;
+  };
+  try {
+    return proceed();
+  } finally {
+    response.setHeader = setHeader;
   }
 }

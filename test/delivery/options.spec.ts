@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_DELIVERY, resolveDelivery } from '../../lib/delivery/delivery-options.js';
+import { DEFAULT_DELIVERY, resolveDelivery } from '../../lib/delivery/options.js';
 import { Download } from '../../lib/delivery/download.js';
 
 describe('delivery options', () => {

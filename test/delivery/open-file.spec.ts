@@ -2,8 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openFile } from '../../../lib/delivery/representation/open-file.js';
-import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../../support/files.js';
+import { openFile } from '../../lib/delivery/open-file.js';
+import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../support/files.js';
 
 /** Turns `root/inner` into a link that leads out and back into a folder, over and over. */
 const SWAPPER = `

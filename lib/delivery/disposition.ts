@@ -1,5 +1,4 @@
 import { create, parse } from 'content-disposition';
-import { safeFilename } from './filename.js';
 
 /** Whether the browser saves the file or shows it. */
 export type DispositionType = 'attachment' | 'inline';
@@ -64,4 +63,66 @@ export function isAttachment(value: string): boolean {
 /** Whether the value is one of the two types. */
 export function isDispositionType(value: unknown): value is DispositionType {
   return value === 'attachment' || value === 'inline';
+}
+
+/**
+ * Longest name, in bytes of UTF-8. File systems stop at 255; browsers append some twelve
+ * (".crdownload", " (1)") while they save.
+ */
+const MAX_BYTES = 240;
+/** What is kept at the end of a name that has to be shortened, if it looks like an extension. */
+const EXTENSION = /\.[^.\s]{1,16}$/u;
+/**
+ * Format characters, the bidirectional overrides and marks among them: invisible, and able to make
+ * "exe.fdp" read "pdf.exe". The two joiners shape letters and emoji, and stay.
+ */
+const FORMAT_CHARACTERS = /(?![\u200c\u200d])\p{Cf}/gu;
+/** Controls, line separators, and what one system or the other takes for a path. */
+const UNSAFE = /[\p{Cc}\u2028\u2029/\\]/gu;
+/** Names of devices on Windows, whatever the extension. */
+const DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|$)/i;
+
+/**
+ * A file name that every system can save, from one that nobody checked.
+ *
+ * Lone surrogates become U+FFFD; format characters go; controls and path separators become `_`; so does
+ * the position before a Windows device name; spaces at both ends and dots at the end go; over
+ * 240 bytes of UTF-8 it is cut before its extension.
+ *
+ * @returns undefined where nothing is left
+ */
+export function safeFilename(name: string): string | undefined {
+  let safe = toWellFormed(name).replace(FORMAT_CHARACTERS, '').replace(UNSAFE, '_').replace(/^\s+/u, '');
+  safe = trimEnd(shorten(trimEnd(safe), MAX_BYTES));
+  return safe === '' ? undefined : safe.replace(DEVICE, '_$&');
+}
+
+/** Windows drops dots and spaces at the end. Not a regular expression: those take quadratic time here. */
+function trimEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && (text[end - 1] === '.' || /\s/u.test(text.charAt(end - 1)))) {
+    end--;
+  }
+  return text.slice(0, end);
+}
+
+function toWellFormed(text: string): string {
+  return Buffer.from(text, 'utf8').toString('utf8');
+}
+
+function shorten(name: string, bytes: number): string {
+  if (Buffer.byteLength(name) <= bytes) {
+    return name;
+  }
+  const extension = EXTENSION.exec(name.slice(-17))?.[0] ?? '';
+  let room = bytes - Buffer.byteLength(extension);
+  let stem = '';
+  for (const character of name) {
+    room -= Buffer.byteLength(character);
+    if (room < 0) {
+      break;
+    }
+    stem += character;
+  }
+  return stem + extension;
 }

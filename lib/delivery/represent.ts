@@ -1,9 +1,8 @@
-import { InternalServerErrorException, Logger, type StreamableFile } from '@nestjs/common';
+import type { StreamableFile } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import fs, { ReadStream } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
-import { type ByteSource, TruncatedContentError } from '../body-reader.js';
-import { logFailure } from '../delivery-failure.js';
+import { type ByteSource, nextTurn } from './body-reader.js';
 import {
   type ByteStream,
   type DownloadContent,
@@ -11,13 +10,13 @@ import {
   type DownloadOptions,
   type DownloadSource,
   isByteStream,
-} from '../download.js';
-import { toEntityTag } from '../entity-tag.js';
-import { isFieldValue } from '../field-value.js';
-import { nextTurn } from '../next-turn.js';
-import { LONGER_THAN_ANNOUNCED, StreamSource } from '../stream.source.js';
+} from './download.js';
+import { toEntityTag } from './entity-tag.js';
+import { logFailure } from './failure.js';
 import { fileRepresentation, fileStreamRepresentation, typeOf } from './file.representation.js';
-import { type Representation } from './representation.js';
+import { isFieldValue } from './options.js';
+import { announced, type Representation } from './representation.js';
+import { StreamSource } from './stream.source.js';
 
 /** How an answer ended that never began to send its content. */
 export const NOTHING_SENT: DownloadEnd = Object.freeze({ completed: false, bytes: 0 });
@@ -107,29 +106,6 @@ export async function representStreamable(file: StreamableFile): Promise<Represe
     representation.ended?.(NOTHING_SENT);
     throw error;
   }
-}
-
-/**
- * Holds a representation to the length that the handler announced.
- *
- * @throws HttpException 500 where it is known to be shorter: sent anyway it would pass for the whole
- */
-export async function announced(representation: Representation, length: number): Promise<Representation> {
-  const actual = representation.length;
-  if (actual === length || !Number.isSafeInteger(length) || length < 0) {
-    return representation;
-  }
-  if (actual !== undefined && actual < length) {
-    await representation.close();
-    const cause = new TruncatedContentError(length - actual);
-    logFailure(cause);
-    const description = 'Internal Server Error';
-    throw new InternalServerErrorException('The file is incomplete.', { cause, description });
-  }
-  if (actual !== undefined) {
-    new Logger('DownloadDelivery').warn(LONGER_THAN_ANNOUNCED);
-  }
-  return { ...representation, length, path: undefined };
 }
 
 async function representStream(stream: Readable): Promise<Representation> {

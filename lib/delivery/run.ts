@@ -1,11 +1,12 @@
-import { type BodyObserver } from './body.js';
-import { type Chunk } from './body-reader.js';
-import { type FailureHooks, logFailure } from './delivery-failure.js';
-import { type ByteInterval, type DeliveryOutcome, type DeliveryWatch } from './delivery-watch.js';
-import { type BodyLayout } from './multipart-byteranges.js';
-import { onResponseClose } from './response-close.js';
-import { type ResponsePort } from './response-port.js';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { ResponsePort } from '../http/response-port.js';
+import type { Chunk } from './body-reader.js';
+import type { BodyObserver } from './body.js';
+import { type FailureHooks, logFailure } from './failure.js';
+import type { BodyLayout } from './multipart.js';
 import { watchStall } from './stall.js';
+import type { ByteInterval, DeliveryOutcome, DeliveryWatch } from './watch.js';
 
 /**
  * One delivery from its decision to its end: tells the observer how it ended, exactly once, and lets it be
@@ -110,4 +111,86 @@ export class DeliveryRun implements BodyObserver {
     }
     this.ended?.(outcome);
   }
+}
+
+/** Who waits for a connection to close; one listener each would be too many where a client pipelines. */
+const waiting = new WeakMap<Socket, Set<() => void>>();
+
+/**
+ * Calls `listener` once: when the response has closed, as it does after it finished or failed, or when its
+ * connection has closed, which the response of a pipelined request that waits for its turn does not notice.
+ */
+export function onResponseClose(response: ServerResponse, listener: () => void): void {
+  const socket = (response as { req?: IncomingMessage }).req?.socket;
+  let isOver = false;
+  const settle = () => {
+    if (!isOver) {
+      isOver = true;
+      if (socket) {
+        waiting.get(socket)?.delete(settle);
+      }
+      listener();
+    }
+  };
+  if (response.destroyed || response.closed) {
+    process.nextTick(settle);
+    return;
+  }
+  // Nest and Fastify come to ten listeners, beyond which Node warns of a leak
+  const most = response.getMaxListeners();
+  response.setMaxListeners(most === 0 ? 0 : most + 1);
+  response.once('close', settle);
+  if (typeof socket?.once !== 'function') {
+    return;
+  }
+  if (socket.destroyed) {
+    process.nextTick(settle);
+    return;
+  }
+  (waiting.get(socket) ?? watchSocket(socket)).add(settle);
+}
+
+function watchSocket(socket: Socket): Set<() => void> {
+  const listeners = new Set<() => void>();
+  waiting.set(socket, listeners);
+  socket.once('close', () => {
+    waiting.delete(socket);
+    for (const settle of [...listeners]) {
+      settle();
+    }
+  });
+  return listeners;
+}
+
+/**
+ * The answers that are being delivered, so that an application that ends does not wait for them without end.
+ */
+export class RunningDeliveries {
+  private readonly running = new Set<ServerResponse>();
+  private over = false;
+
+  add(response: ServerResponse): void {
+    if (this.over) {
+      cut(response);
+      return;
+    }
+    this.running.add(response);
+    onResponseClose(response, () => this.running.delete(response));
+  }
+
+  /**
+   * Breaks off what still runs after so many milliseconds, and what begins later. The server can close then,
+   * even where a client has stopped reading.
+   */
+  endWithin(milliseconds: number): void {
+    setTimeout(() => {
+      this.over = true;
+      this.running.forEach(cut);
+    }, milliseconds).unref();
+  }
+}
+
+/** The connection, and not only the response: one that waits for its turn has no socket of its own. */
+function cut(response: ServerResponse): void {
+  response.req?.socket?.destroy();
 }

@@ -1,8 +1,14 @@
+import { RequestNote } from '../http/request-note.js';
+import type { ByteInterval } from './byte-range.js';
+import type { PlanReason } from './plan.js';
+
 /** What is about to be sent, as far as an observer of the delivery needs to know it. */
 export interface PlannedDelivery {
   readonly method: string;
   /** 200, 206, 304, 412 or 416; 302 or 303 of a redirect; otherwise what the handler chose. */
   readonly status: number;
+  /** Why it is that status: why 200 and not 206, why 304, 412 or 416. For logs. */
+  readonly reason: PlanReason | 'redirect';
   /** Length of the whole representation in bytes; undefined where only the end of the stream tells. */
   readonly length?: number;
   /**
@@ -18,12 +24,6 @@ export interface PlannedDelivery {
   readonly ifRangeMatched: boolean;
   /** Somebody else sends the bytes; `sent` will not be called, and aborting `signal` does not stop them. */
   readonly delegated?: 'x-accel-redirect' | 'x-sendfile' | 'redirect';
-}
-
-/** Bytes of a representation: `start` inclusive, `end` exclusive. */
-export interface ByteInterval {
-  readonly start: number;
-  readonly end: number;
 }
 
 export interface DeliveryOutcome {
@@ -69,3 +69,8 @@ export interface DeliveryWatch {
   /** The bytes must be counted here: files are not offloaded to a proxy. Default false. */
   readonly countsBytes?: boolean;
 }
+
+/** Who observes the delivery that answers a request. */
+export const watchNote = new RequestNote<DeliveryWatch>('watch');
+
+export type { ByteInterval } from './byte-range.js';

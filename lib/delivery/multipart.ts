@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { type ByteInterval } from './delivery-watch.js';
-import { contentRange } from './delivery-plan.js';
+import { contentRange } from './plan.js';
+import type { ByteInterval } from './byte-range.js';
 
 /** Framing as it stands, or bytes of the representation. */
 export type BodySegment = Buffer | ByteInterval;
