@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type IoredisClient, IoredisDriver } from '../../lib/leases/redis/ioredis.driver.js';
-import { type NodeRedisClient, NodeRedisDriver } from '../../lib/leases/redis/node-redis.driver.js';
+import { driverFor } from '../../lib/leases/redis/redis-client.js';
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => vi.useRealTimers());
@@ -26,10 +25,9 @@ describe('the subscription through node-redis', () => {
       subscribe: vi.fn(subscribe),
       destroy: vi.fn(() => (subscriber.isOpen = false)),
     };
-    const client = { on: () => {}, duplicate: () => subscriber } as unknown as NodeRedisClient;
+    const client = { evalSha: () => {}, on: () => {}, duplicate: () => subscriber } as never;
     const ready = vi.fn();
-    const driver = new NodeRedisDriver(client, false);
-    const end = driver.subscribe('channel', { message: () => {}, ready, lost: () => {} });
+    const end = driverFor(client).subscribe('channel', { message: () => {}, ready, lost: () => {} });
     return { subscriber, ready, end };
   }
 
@@ -59,7 +57,7 @@ describe('the subscription through node-redis', () => {
     expect(subscriber.connect).toHaveBeenCalledTimes(1);
   });
 
-  it('closes the connection that came about while it ended', async () => {
+  it('closes a connection that was made while it ended', async () => {
     let connected = () => {};
     const connect = () => new Promise<void>((resolve) => (connected = resolve));
     const { subscriber, ready, end } = subscription({ connect });
@@ -73,11 +71,11 @@ describe('the subscription through node-redis', () => {
 
 describe('a connection of ioredis that the store has made', () => {
   function connection(quit: () => Promise<unknown>) {
-    const client = { on: () => {}, quit: vi.fn(quit), disconnect: vi.fn() };
-    return { client, driver: new IoredisDriver(client as unknown as IoredisClient, true) };
+    const client = { evalsha: () => {}, on: () => {}, quit: vi.fn(quit), disconnect: vi.fn() };
+    return { client, driver: driverFor(client as never, true) };
   }
 
-  it('is given up where the server does not say goodbye', async () => {
+  it('is given up where the server does not answer QUIT', async () => {
     const { client, driver } = connection(() => new Promise(() => {}));
     const closed = driver.close();
     await vi.advanceTimersByTimeAsync(2000);
@@ -92,7 +90,7 @@ describe('a connection of ioredis that the store has made', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('ends with the goodbye of the server, and leaves no timer', async () => {
+  it('ends with QUIT, and leaves no timer', async () => {
     const { client, driver } = connection(async () => 'OK');
     await driver.close();
     expect(client.disconnect).not.toHaveBeenCalled();

@@ -1,7 +1,6 @@
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { driverFor } from '../../lib/leases/redis/redis-client.js';
 import { RedisLeaseStore, type RedisLeaseStoreOptions } from '../../lib/leases/redis/index.js';
 import { WHENEVER_ISSUED } from '../../lib/leases/revocation.js';
 import { added, commitOf, HOUR, LINK, query, START } from '../../lib/leases/testing/fixtures.js';
@@ -9,10 +8,14 @@ import { describeLeaseStore, type StoreUnderTest } from '../../lib/leases/testin
 import { hasRedis, RedisServer } from './support/redis-server.js';
 
 describe('Redis store options', () => {
-  it('are a client or a url', () => {
+  it('are a client or a url, and others that exist', () => {
     expect(() => new RedisLeaseStore({})).toThrow(/a client or a url/);
     expect(() => new RedisLeaseStore({ client: {} as never, url: 'redis://localhost' })).toThrow(TypeError);
     expect(() => new RedisLeaseStore({ client: {} as never })).toThrow(/ioredis or redis/);
+    expect(() => new RedisLeaseStore({ uri: 'redis://localhost' } as never)).toThrow(/no option "uri"/);
+    expect(() => new RedisLeaseStore({ url: 'redis://localhost', clock: 'mine' as never })).toThrow(
+      /RedisLeaseStore\.clock: write 'server' or 'caller'/,
+    );
   });
 });
 
@@ -181,11 +184,5 @@ describe.skipIf(!hasRedis)('Redis store', () => {
 
   it('is an error to use before it is opened', async () => {
     await expect(new RedisLeaseStore({ url: server.url }).commit(commitOf([]))).rejects.toThrow(/not open/);
-  });
-
-  it('takes clients of both packages for what they are', () => {
-    const node = createClient({ url: server.url });
-    expect(driverFor(node).constructor.name).toBe('NodeRedisDriver');
-    expect(driverFor(ioredis({ lazyConnect: true })).constructor.name).toBe('IoredisDriver');
   });
 });

@@ -1,7 +1,6 @@
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { NodeRedisDriver } from '../../lib/leases/redis/node-redis.driver.js';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
 import * as redisClient from '../../lib/leases/redis/redis-client.js';
 import { hasRedis, RedisServer } from '../leases/support/redis-server.js';
@@ -21,7 +20,7 @@ function useNodeRedis(): void {
     const client = createClient({ url, disableOfflineQueue: true });
     client.on('error', () => {});
     client.connect().catch(() => {});
-    return Promise.resolve(new NodeRedisDriver(client as never, true));
+    return Promise.resolve(redisClient.driverFor(client as never, true));
   });
   cleanUps.push(() => connect.mockRestore());
 }

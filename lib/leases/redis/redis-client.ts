@@ -1,33 +1,35 @@
-import { type IoredisClient, IoredisDriver } from './ioredis.driver.js';
-import { type NodeRedisClient, NodeRedisDriver } from './node-redis.driver.js';
-import { type RedisDriver } from './redis-driver.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
+import { ThrottledLogger } from '../../shared/throttled-logger.js';
+import { type IoredisClient, IoredisConnection } from './ioredis.js';
+import { type NodeRedisClient, NodeRedisConnection } from './node-redis.js';
+import { RedisDriver } from './redis-driver.js';
 
 /** A client of `ioredis` (`Redis`, `Cluster`) or of `redis` (`createClient`, `createCluster`). */
 export type RedisClient = IoredisClient | NodeRedisClient;
 
-/** Milliseconds; a server that cannot be reached is for the caller to hear of, not to wait for. */
+/** How long to wait for a connection, ms: callers are told that the server is away instead of waiting for it. */
 const CONNECT_TIMEOUT = 2000;
 
-/** Milliseconds for a connection that is given up to end in order. */
+/** How long a connection that is given up may take to end in order, ms. */
 const DISCONNECT_TIMEOUT = 100;
 
 /** @throws DownloadAuthConfigurationError for what is a client of neither package */
 export function driverFor(client: RedisClient, owned = false): RedisDriver {
+  const logger = new ThrottledLogger('DownloadAuth');
   if (typeof (client as NodeRedisClient).evalSha === 'function') {
-    return new NodeRedisDriver(client as NodeRedisClient, owned);
+    return new RedisDriver(new NodeRedisConnection(client as NodeRedisClient, logger), owned, logger);
   }
   if (typeof (client as IoredisClient).evalsha === 'function') {
-    return new IoredisDriver(client as IoredisClient, owned);
+    return new RedisDriver(new IoredisConnection(client as IoredisClient, logger), owned, logger);
   }
   throw new DownloadAuthConfigurationError(
-    'The Redis lease store needs a client of the package ioredis or redis, or a url.',
+    'RedisLeaseStore.client: give a client of the package ioredis or redis, or a url instead.',
   );
 }
 
 /**
- * A client of its own, by whichever package is installed: `ioredis` before `redis`. It does not
- * keep commands for later while the server is away, nor repeat those whose fate is unknown.
+ * Makes a client, of `ioredis` if it is installed and of `redis` otherwise. It neither keeps commands for later while
+ * the server is away, nor repeats those whose outcome is unknown.
  *
  * @throws Error if neither package is installed
  */

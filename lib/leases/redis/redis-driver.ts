@@ -2,37 +2,121 @@ import { errorReason } from '../../shared/error-reason.js';
 import { type ThrottledLogger } from '../../shared/throttled-logger.js';
 import { type Script } from './redis-scripts.js';
 
-/** What the store needs of a client, whichever package it comes from. */
-export interface RedisDriver {
-  /** Runs a script on one key, by its digest where the server knows it. */
-  run(script: Script, key: string, ...args: string[]): Promise<unknown>;
+/** What an adapter makes of a client, whichever package it comes from. */
+export interface RedisConnection extends Watched {
+  evalsha(sha: string, key: string, args: string[]): Promise<unknown>;
+  eval(text: string, key: string, args: string[]): Promise<unknown>;
   /** The values of keys that are in one cluster slot. */
-  getAll(keys: string[]): Promise<(string | null)[]>;
-  /** Listens on a connection of its own. */
-  subscribe(channel: string, listener: ChannelListener): () => void;
-  /** Ends the connections that the store made itself. */
-  close(): Promise<void>;
+  mget(keys: string[]): Promise<(string | null)[]>;
+  /** Another connection to the same server, which connects by itself. */
+  renew(): RedisConnection;
+  /** A further connection that subscribes to a channel, as often as it takes. */
+  listen(channel: string, listener: ChannelListener): Watched;
+  /** Ends the connection in order. */
+  quit(): Promise<void>;
+}
+
+/** A connection that may go silent. */
+export interface Watched {
+  /** Always false for a cluster, whose client replaces the connections to its nodes itself. */
+  isReady(): boolean;
+  ping(): Promise<unknown>;
+  /** Ends the connection at once. */
+  drop(): void;
 }
 
 export interface ChannelListener {
   message(text: string): void;
   /** Called whenever the subscription stands, again after each reconnection. */
   ready(): void;
-  /** Called when nothing can be heard until {@link ready}; may be called again. */
+  /** Nothing can be heard until {@link ready}; may be called again. */
   lost(reason: unknown): void;
 }
 
-/** Runs by digest, and by text where the server lost or never had it. */
-export async function runScript<T>(byDigest: () => Promise<T>, byText: () => Promise<T>): Promise<T> {
-  try {
-    return await byDigest();
-  } catch (error) {
-    if (error instanceof Error && error.message.startsWith('NOSCRIPT')) {
-      return byText();
+/** How often a connection is pinged, ms. */
+const PING_EVERY = 1000;
+
+/** How long a connection may take to answer a ping before it counts as dead, ms. */
+const SILENT_AFTER = 2000;
+
+/** What the store needs of a client, the same for both packages. */
+export class RedisDriver {
+  private unwatch: () => void;
+
+  /** @param owned whether the store made the client, so may replace it and has to close it */
+  constructor(
+    private connection: RedisConnection,
+    private readonly owned: boolean,
+    private readonly logger: ThrottledLogger,
+  ) {
+    this.unwatch = this.watch();
+  }
+
+  /** Runs a script on one key: by its digest, or by its text where the server does not know the digest. */
+  async run({ sha, text }: Script, key: string, ...args: string[]): Promise<unknown> {
+    const { connection } = this;
+    try {
+      return await connection.evalsha(sha, key, args);
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith('NOSCRIPT')) {
+        return connection.eval(text, key, args);
+      }
+      throw error;
     }
-    throw error;
+  }
+
+  getAll(keys: string[]): Promise<(string | null)[]> {
+    return this.connection.mget(keys);
+  }
+
+  /** Listens on a connection of its own. Returns the function that ends it. */
+  subscribe(channel: string, listener: ChannelListener): () => void {
+    let ended = false;
+    const connection = this.connection.listen(channel, {
+      message: (text) => listener.message(text),
+      ready: () => listener.ready(),
+      lost: (reason) => !ended && listener.lost(reason),
+    });
+    const unwatch = watchConnection(connection, () => {
+      this.logger.error('silent', REPLACED);
+      listener.lost(new Error('the connection for revocations went silent'));
+      end();
+      end = this.subscribe(channel, listener);
+    });
+    let end = () => {
+      ended = true;
+      unwatch();
+      connection.drop();
+    };
+    return () => end();
+  }
+
+  async close(): Promise<void> {
+    this.unwatch();
+    if (this.owned) {
+      await this.connection.quit();
+    }
+  }
+
+  private watch(): () => void {
+    return watchConnection(this.connection, () => {
+      if (!this.owned) {
+        this.logger.error('silent client', NOT_REPLACED);
+        return;
+      }
+      this.logger.error('silent', REPLACED);
+      this.unwatch();
+      this.connection.drop();
+      this.connection = this.connection.renew();
+      this.unwatch = this.watch();
+    });
   }
 }
+
+const REPLACED = 'A connection to Redis has gone silent, and is replaced.';
+const NOT_REPLACED =
+  "The application's own Redis client has gone silent. The lease store does not replace it: give the client " +
+  'timeouts, or give the store a url instead (docs/stores.md).';
 
 interface Emitter {
   on(event: 'error', listener: (error: unknown) => void): unknown;
@@ -40,8 +124,8 @@ interface Emitter {
 }
 
 /**
- * Keeps a connection that fails from ending the process, and logs why it fails: the calls that need it are told less.
- * An application that listens to the errors of its own client is left to do so.
+ * Logs why a connection fails, and keeps its errors from ending the process. If the application listens to the
+ * errors of its own client, they are left to it.
  */
 export function reportErrors(client: object, logger: ThrottledLogger): void {
   const emitter = client as Emitter;
@@ -52,27 +136,13 @@ export function reportErrors(client: object, logger: ThrottledLogger): void {
   }
 }
 
-/** Milliseconds between two pings of a connection. */
-const PING_EVERY = 1000;
-
-/** A connection that does not answer a ping for so long is taken for dead, ms. */
-const SILENT_AFTER = 2000;
-
-export interface WatchedConnection {
-  /** Whether it stands; one that is about to reconnect is left alone. */
-  isReady(): boolean;
-  ping(): Promise<unknown>;
-  /** Called when a ping was not answered. */
-  silent(): void;
-}
-
 /**
- * Pings a connection as long as it stands: one that a firewall, a NAT or a failover dropped without a word would
- * otherwise stay until the kernel gives up, which takes a quarter of an hour.
+ * Pings a connection. Without pings, one that a firewall, a NAT or a failover dropped silently would stay until the
+ * kernel gives up, which takes a quarter of an hour.
  *
- * @returns what ends the pings
+ * @returns the function that ends the pings
  */
-export function watchConnection(connection: WatchedConnection): () => void {
+function watchConnection(connection: Watched, silent: () => void): () => void {
   let timer: NodeJS.Timeout | undefined;
   let ended = false;
   const later = (step: () => void, milliseconds: number) => {
@@ -85,13 +155,13 @@ export function watchConnection(connection: WatchedConnection): () => void {
       return;
     }
     let answered = false;
-    // After a pause of the event loop the answer may be there but not yet read.
     const judge = () => {
       if (!answered && !ended) {
-        connection.silent();
+        silent();
         later(next, PING_EVERY);
       }
     };
+    // After a pause of the event loop the answer may have arrived but not been read yet.
     later(() => setImmediate(judge), SILENT_AFTER);
     const heard = () => {
       answered = true;
@@ -105,13 +175,4 @@ export function watchConnection(connection: WatchedConnection): () => void {
     ended = true;
     clearTimeout(timer);
   };
-}
-
-/** A connection that the store made itself is replaced; an application's own client is for the application to mend. */
-export function reportSilence(owned: boolean, logger: ThrottledLogger): void {
-  const what = owned
-    ? 'A connection to Redis has gone silent, and is replaced.'
-    : "The application's own Redis client has gone silent. The lease store does not replace it: give the client " +
-      'timeouts, or give the store a url instead (docs/stores.md).';
-  logger.error(owned ? 'silent' : 'silent client', what);
 }

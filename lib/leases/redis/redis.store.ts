@@ -1,53 +1,67 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Lease } from '../lease-record.js';
 import {
   type LeaseCommit,
   type LeaseList,
   type LeaseListQuery,
   type LeaseQuery,
-  type LeaseRecord,
   type LeaseStore,
   type LinkRecord,
   type LinkState,
   type RevocationListener,
 } from '../lease-store.js';
+import { joinKeys, readLease, readRecord, type RecordText } from '../record-text.js';
 import { parseRevocation, type Revocation, revocationNames } from '../revocation.js';
 import { connect, driverFor, type RedisClient } from './redis-client.js';
 import { type RedisDriver } from './redis-driver.js';
 import { COMMIT, LIST, READ, REMEMBER, REVOKE } from './redis-scripts.js';
+import { anything, checkOptions, oneOf, text } from '../../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 
-/** Milliseconds for which opening waits for the server, so that no link is issued before it remembers. */
+/** How long opening waits for the server, ms, so that no link is issued before the server remembers. */
 const OPEN_TIMEOUT = 2000;
+
+/** How long to wait after a first failure to reach the server, and at most, ms. */
+const RETRY_AFTER = 10;
+const LONGEST_RETRY = 500;
+
+const RULES = {
+  client: anything,
+  url: text('such as redis://localhost:6379'),
+  prefix: text("such as 'my-app:'"),
+  clock: oneOf('server', 'caller'),
+};
 
 /** How a {@link RedisLeaseStore} reaches its server. Give `client` or `url`. */
 export interface RedisLeaseStoreOptions {
-  /** A client that the application has, and closes itself. Either this or {@link url}. */
+  /** The application's own client, which the application closes. Either this or {@link url}. */
   readonly client?: RedisClient;
   /** `redis://…` or `rediss://…`: the store makes its own client, of `ioredis` or `redis`, and closes it. */
   readonly url?: string;
-  /** What every key and channel begins with. Default `download-auth:`. */
+  /** Prefix of all keys and of the channel. Default `download-auth:`. */
   readonly prefix?: string;
   /**
-   * Whose clock tells when a lease is over. `server` (default): machines whose clocks differ then
-   * agree. `caller`: the moments given by the application, for tests that inject a clock.
+   * Whose clock tells when a lease is over. `server` (default), so that machines whose clocks differ agree; or
+   * `caller`, the moments that the application gives, for tests that inject a clock.
    */
   readonly clock?: 'server' | 'caller';
 }
 
 /**
- * A store in Redis or Valkey, version 6 or later, for several machines. What it needs of the
- * server's configuration (persistence, no eviction) is in docs/leases.md.
+ * A store in Redis or Valkey, version 6 or later, for several machines. docs/leases.md says how to configure the
+ * server (persistence, no eviction).
  */
 export class RedisLeaseStore implements LeaseStore {
   private driver?: RedisDriver;
   private readonly prefix: string;
   private readonly clock: 'server' | 'caller';
-  /** The latest moment that a caller named. */
+  /** The latest moment that a caller gave. */
   private latest = 0;
+  private remembering?: Promise<void>;
+  private closed = false;
 
-  /** @throws DownloadAuthConfigurationError unless given either a client or a url */
+  /** @throws DownloadAuthConfigurationError for an unknown option, and unless given either a client or a url */
   constructor(private readonly options: RedisLeaseStoreOptions) {
+    checkOptions(options, RULES, 'RedisLeaseStore');
     if ((options.client === undefined) === (options.url === undefined)) {
       throw new DownloadAuthConfigurationError(
         'The Redis lease store needs a client or a url, one of the two.',
@@ -60,16 +74,16 @@ export class RedisLeaseStore implements LeaseStore {
 
   async open(now: number): Promise<void> {
     this.latest = now;
+    this.closed = false;
     this.driver ??= await connect(this.options.url!);
-    const patience = sleep(OPEN_TIMEOUT, undefined, { ref: false });
-    await Promise.race([this.untilRemembering(now, performance.now() + OPEN_TIMEOUT), patience]);
+    await Promise.race([this.keepRemembering(), sleep(OPEN_TIMEOUT, undefined, { ref: false })]);
   }
 
   async read(query: LeaseQuery): Promise<LinkState> {
     const { now, linkId, leased, leases, keys } = query;
     this.latest = Math.max(this.latest, now);
     const names = revocationNames(query).map(([kind, name]) => this.revocationKey(kind, name));
-    // Both are under way before either is answered: one round trip.
+    // Sent together: one round trip.
     const [values, answer] = await Promise.all([
       this.redis.getAll([this.sinceKey, ...names]),
       leased
@@ -83,16 +97,16 @@ export class RedisLeaseStore implements LeaseStore {
       since: since === null ? await this.remember(now) : Number(since),
       revokedBefore: Math.max(0, ...moments.map(Number)),
       link: parseLink(link!),
-      leases: found.flatMap((id, i) => (i % 2 === 0 ? [parseLease(id, found[i + 1]!)] : [])),
+      leases: found.flatMap((id, i) => (i % 2 === 0 ? [readRecord(fields(id, found[i + 1]!))] : [])),
     };
   }
 
   async commit({ linkId, now, keepUntil, enough, most, link, leases }: LeaseCommit): Promise<boolean> {
     const keep = Math.max(1, Math.ceil(keepUntil - now));
     const about = [keep, now, enough, Math.min(most, Number.MAX_SAFE_INTEGER)].map(String);
-    const own = link ? [text(link.was), String(link.version), String(link.used)] : ['-', '', ''];
+    const own = link ? [versionText(link.was), String(link.version), String(link.used)] : ['-', '', ''];
     const changes = leases.flatMap(({ id, was, version, until, keys, lease }) => [
-      ...[id, text(was), String(version), String(until), keys.join(',')],
+      ...[id, versionText(was), String(version), String(until), joinKeys(keys)],
       lease ? JSON.stringify(lease) : '',
     ]);
     return (await this.redis.run(COMMIT, this.recordKey(linkId), ...about, ...own, ...changes)) === 1;
@@ -103,7 +117,7 @@ export class RedisLeaseStore implements LeaseStore {
     const [used, next, ...leases] = answer as string[];
     return {
       used: Number(used),
-      leases: leases.map((lease) => parseLease('', lease).lease),
+      leases: leases.map((lease) => readLease(fields('', lease).state)),
       next: next === '' ? undefined : next,
     };
   }
@@ -111,26 +125,19 @@ export class RedisLeaseStore implements LeaseStore {
   async revoke(revocation: Revocation, now: number): Promise<void> {
     const { kind, name, issuedBefore, keepUntil } = revocation;
     const keep = Math.max(1, Math.ceil(keepUntil - now));
-    const key = this.revocationKey(kind, name);
-    await this.redis.run(
-      REVOKE,
-      key,
-      String(issuedBefore),
-      String(keep),
-      this.channel,
-      JSON.stringify(revocation),
-    );
+    const about = [String(issuedBefore), String(keep), this.channel, JSON.stringify(revocation)];
+    await this.redis.run(REVOKE, this.revocationKey(kind, name), ...about);
   }
 
   subscribe(listener: RevocationListener): () => void {
-    // Thrown here, an exception would end the process: a notice that cannot be read is one that was missed
+    // A notice that cannot be read counts as missed
     const message = (text: string) => {
       const revocation = parseRevocation(text);
       return revocation ? listener.revoked(revocation) : listener.missed();
     };
     const ready = () => {
-      // A server that came back empty remembers from now on, and not only from the first look-up on.
-      this.remember(this.latest).catch(() => {});
+      // A server that came back empty remembers from now on, not only from the first look-up on.
+      void this.keepRemembering();
       listener.missed();
     };
     return this.redis.subscribe(this.channel, {
@@ -141,6 +148,7 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   async close(): Promise<void> {
+    this.closed = true;
     await this.driver?.close();
     this.driver = this.options.client && this.driver;
   }
@@ -149,16 +157,19 @@ export class RedisLeaseStore implements LeaseStore {
     return Number(await this.redis.run(REMEMBER, this.sinceKey, String(now), this.clock));
   }
 
-  /** A client that was just made has no connection yet. */
-  private async untilRemembering(now: number, giveUp: number): Promise<void> {
-    while (performance.now() < giveUp) {
-      try {
-        await this.remember(now);
-        return;
-      } catch {
-        await sleep(20, undefined, { ref: false });
+  /** Tries until the server remembers: the connection for commands may stand later than the one for messages. */
+  private keepRemembering(): Promise<void> {
+    this.remembering ??= (async () => {
+      for (let attempt = 1; !this.closed; attempt++) {
+        try {
+          await this.remember(this.latest);
+          return;
+        } catch {
+          await sleep(Math.min(RETRY_AFTER * attempt, LONGEST_RETRY), undefined, { ref: false });
+        }
       }
-    }
+    })().finally(() => (this.remembering = undefined));
+    return this.remembering;
   }
 
   /** One slot for a link, so that its scripts work in a cluster. */
@@ -190,7 +201,7 @@ export class RedisLeaseStore implements LeaseStore {
 /** No record: what {@link READ} would answer. */
 const NOTHING = ['', ''];
 
-function text(version: number | undefined): string {
+function versionText(version: number | undefined): string {
   return version === undefined ? '' : String(version);
 }
 
@@ -199,13 +210,8 @@ function parseLink(link: string): LinkRecord | undefined {
   return link === '' ? undefined : { version: Number(version), used: Number(used) };
 }
 
-function parseLease(id: string, stored: string): LeaseRecord {
+function fields(id: string, stored: string): RecordText {
   const state = stored.indexOf('{');
   const [version, , , keys] = stored.slice(0, state).split(' ');
-  return {
-    id,
-    version: Number(version),
-    keys: keys ? keys.split(',') : [],
-    lease: JSON.parse(stored.slice(state)) as Lease,
-  };
+  return { id, version: Number(version), keys: keys!, state: stored.slice(state) };
 }
