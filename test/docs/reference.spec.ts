@@ -37,6 +37,22 @@ it.each([
   expect(options.filter((option) => !names(code, option))).toEqual([]);
 });
 
+it.each([
+  ['docs/options.md', 'DownloadAuthOptions', ''],
+  ['docs/options.md', 'LinkOptions', 'links.'],
+  ['docs/options.md', 'TransportOptions', 'transports.'],
+  ['docs/delivery.md', 'DeliveryOptions', ''],
+  ['docs/leases.md', 'LeaseOptions', ''],
+])('the tables of %s give the defaults that the docstrings of %s give', (page, type, prefix) => {
+  const defaults = defaultsIn(page);
+  const options = typeOf(type)
+    .getProperties()
+    .map((option) => ({ name: prefix + option.name, value: defaultOf(option) }))
+    .filter(({ name, value }) => value !== undefined && defaults.has(name));
+  expect(options.length).toBeGreaterThan(0);
+  expect(options.map(({ name }) => ({ name, value: defaults.get(name) }))).toEqual(options);
+});
+
 it('docs/refusals.md names every code', () => {
   const codes = literalsOf(typeOf('RefusalCode'));
   expect(codes.length).toBeGreaterThan(15);
@@ -61,6 +77,24 @@ it('docs/costs.md lists every dependency and peer', () => {
   expect(rows.sort()).toEqual(Object.keys(dependencies!).sort());
   expect(Object.keys(peerDependencies!).filter((name) => !names(section, name))).toEqual([]);
 });
+
+/** A default that is a number, a duration, a quoted text or a boolean; not one that is described in words. */
+function defaultOf(option: ts.Symbol): string | undefined {
+  const text = ts.displayPartsToString(option.getDocumentationComment(checker)).replaceAll('`', '');
+  const value = /Default (\d+(?: (?:second|minute|hour|day)s?)?|true|false|'[^']*')(?=[.,:;)]|$)/.exec(
+    text,
+  )?.[1];
+  return value?.replace(/^0 .*/, '0');
+}
+
+/** The defaults in the tables of a page whose head is `| option | default |`. */
+function defaultsIn(page: string): Map<string, string> {
+  const tables = [...textOf(page).matchAll(/^\| option \| default \|.*\n((?:\|.*\n)*)/gm)];
+  const rows = tables.flatMap(([, body = '']) => body.replaceAll('`', '').split('\n'));
+  return new Map(
+    rows.map((row) => row.split(' | ')).map(([option = '', value = '']) => [option.slice(2), value]),
+  );
+}
 
 /** What a page writes as code, where options and codes are named. */
 function codeOf(page: string): string {
