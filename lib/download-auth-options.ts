@@ -3,12 +3,9 @@ import type { LeaseOptions } from './leases/lease-options.js';
 import type { LinkOptions } from './links/link-options.js';
 import type { DownloadRefusal } from './refusals/download-refusal.js';
 import type { Duration } from './shared/duration.js';
-import type {
-  AccessTokenOptions,
-  CookieOptions,
-  TokenNameOptions,
-  TransportOptions,
-} from './tokens/token-options.js';
+import type { CookieOptions } from './tokens/download-cookie.js';
+import type { AccessTokenOptions } from './tokens/token-options.js';
+import type { TokenNameOptions, TransportOptions } from './tokens/transports.js';
 
 /**
  * Turns a refusal into the page a person sees who opened a link in a browser.

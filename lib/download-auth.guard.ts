@@ -4,23 +4,18 @@ import { watchNote } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
 import { GuardServices } from './guard-services.js';
 import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/http-exchange.js';
-import { RequestNote } from './http/request-note.js';
+import { RequestNote } from './http/notes.js';
 import { unleasedWatch } from './leases/delivery-events.js';
 import { claimsToBeLink, grantedLink } from './links/link-claims.js';
-import { PerRoute } from './http/per-route.js';
+import { PerRoute } from './http/notes.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
 import { routeOptions, type RoutePolicy, routePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { invalidToken } from './tokens/access-tokens.js';
 import { parseCompactJws, type TokenClaims, typeOf, type UnverifiedToken } from './tokens/compact-jws.js';
 import { type DownloadGrant, grantNote } from './tokens/grant.js';
-import {
-  companionToken,
-  decidingToken,
-  type FoundTokens,
-  type PresentedToken,
-  takeTokens,
-} from './tokens/transports.js';
+import { companionToken, decidingToken, type PresentedToken } from './tokens/deciding-token.js';
+import { type FoundTokens, takeTokens } from './tokens/transports.js';
 
 /**
  * The call of a handler, of which Nest makes one context for all of its guards, that a request was judged

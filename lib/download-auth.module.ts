@@ -12,7 +12,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { RunningDeliveries } from './delivery/run.js';
 import { DownloadEvents } from './events/download-events.js';
 import { GuardServices } from './guard-services.js';
-import { ClientAddresses } from './http/client-addresses.js';
+import { ClientAddresses } from './http/http-exchange.js';
 import { LeaseKeeper } from './leases/lease-keeper.js';
 import { DownloadLinks } from './links/download-links.js';
 import { LinkOpener } from './links/open-link.js';
@@ -24,7 +24,7 @@ import { requireOptions, RESOLVED_OPTIONS, type ResolvedOptions, resolveOptions 
 import { RouteCheck } from './route-check.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { DownloadCookie } from './tokens/download-cookie.js';
-import { RememberingVerifier, SignatureVerifier, VerifiedTokens } from './tokens/signatures.js';
+import { RememberingVerifier, SignatureVerifier } from './tokens/signatures.js';
 
 interface ModuleExtras {
   /**
@@ -50,7 +50,7 @@ const internals: Provider[] = [
   {
     provide: RememberingVerifier,
     useFactory: ({ verifiedTokenCacheSize, clock }: ResolvedOptions, signatures: SignatureVerifier) =>
-      new RememberingVerifier(signatures, new VerifiedTokens(verifiedTokenCacheSize, clock)),
+      new RememberingVerifier(signatures, verifiedTokenCacheSize, clock),
     inject: [RESOLVED_OPTIONS, SignatureVerifier],
   },
   {

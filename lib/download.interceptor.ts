@@ -20,7 +20,7 @@ import { watchNote } from './delivery/watch.js';
 import { answersItself, declaredFields } from './http/handler-metadata.js';
 import { exchangeOf } from './http/http-exchange.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
-import { PerRoute } from './http/per-route.js';
+import { PerRoute } from './http/notes.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
 import { routeOptions } from './route-options.js';
 import { grantOf } from './tokens/grant.js';

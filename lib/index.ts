@@ -58,10 +58,10 @@ export type { DownloadAuthOptions, RefusalPage, StreamDownloadOptions } from './
 export type { LinkOptions, ToldRouteOptions } from './links/link-options.js';
 export type { Duration } from './shared/duration.js';
 export { DownloadRefusal, type RefusalCode, type RefusalDetails } from './refusals/download-refusal.js';
-export type { AcceptOptions } from './tokens/access-tokens.js';
 export type { TokenClaims } from './tokens/compact-jws.js';
 export type { KeyMaterial, SignatureAlgorithm } from './tokens/key-material.js';
 export type { KeyRingEntry, SecretOrKeyProvider } from './tokens/keys.js';
-export { DownloadCookie } from './tokens/download-cookie.js';
-export { type DownloadGrant, Grant, type GrantedLink, grantOf, type Transport } from './tokens/grant.js';
-export type { CookieOptions, TokenNameOptions, TransportOptions } from './tokens/token-options.js';
+export { type CookieOptions, DownloadCookie } from './tokens/download-cookie.js';
+export { type DownloadGrant, Grant, type GrantedLink, grantOf } from './tokens/grant.js';
+export type { AcceptOptions } from './tokens/token-options.js';
+export type { TokenNameOptions, Transport, TransportOptions } from './tokens/transports.js';

@@ -15,41 +15,26 @@ import {
 } from './shared/check-options.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { durationInSeconds } from './shared/duration.js';
-import type { AccessPolicy } from './tokens/access-tokens.js';
-import { createKeySource, type KeySource } from './tokens/keys.js';
+import { type CookieOptions, resolveCookie } from './tokens/download-cookie.js';
+import { createKeySource, KEY_RULES, type KeySource } from './tokens/keys.js';
+import { ACCESS_TOKEN_RULES, type AccessPolicy, resolveAccessPolicy } from './tokens/token-options.js';
 import {
-  type CookieOptions,
-  resolveAccessPolicy,
-  resolveCookie,
   resolveTokenNames,
   resolveTransports,
   type TokenNames,
-  type TransportOptions,
-} from './tokens/token-options.js';
+  type Transports,
+} from './tokens/transports.js';
 
 /** Injection token of the checked options. */
 export const RESOLVED_OPTIONS = Symbol('nestjs-download-auth:options');
 
 const DEFAULT_SHUTDOWN_TIMEOUT = '10s';
 const DEFAULT_CACHE_SIZE = 1000;
-const TRANSPORTS = { header: true, query: true, cookie: true, form: false };
 
 /** `anything`: checked by the room that the option belongs to. */
 const RULES: OptionRules<DownloadAuthOptions> = {
-  secret: anything,
-  publicKey: anything,
-  privateKey: anything,
-  keys: anything,
-  secretOrKeyProvider: callable,
-  algorithms: anything,
-  issuer: anything,
-  audience: anything,
-  accept: anything,
-  requireExpiration: boolean,
-  clockTolerance: anything,
-  maxTokenAge: anything,
-  notIssuedBefore: anything,
-  validate: callable,
+  ...KEY_RULES,
+  ...ACCESS_TOKEN_RULES,
   tokenName: anything,
   transports: anything,
   cookie: anything,
@@ -73,7 +58,7 @@ export interface ResolvedOptions {
   readonly accessPolicy: AccessPolicy;
   readonly validate: DownloadAuthOptions['validate'];
   readonly tokenNames: TokenNames;
-  readonly transports: Required<TransportOptions>;
+  readonly transports: Transports;
   readonly cookie: CookieOptions;
   readonly links: ResolvedLinkOptions;
   readonly delivery: ResolvedDelivery;
@@ -112,7 +97,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     accessPolicy: resolveAccessPolicy(options),
     validate: options.validate,
     tokenNames,
-    transports: resolveTransports(options.transports, TRANSPORTS),
+    transports: resolveTransports(options.transports),
     cookie: resolveCookie(options.cookie, tokenNames.cookie),
     links: resolveLinkOptions(options.links),
     delivery: resolveDelivery(options.delivery),

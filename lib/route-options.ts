@@ -4,7 +4,7 @@ import type { StreamDownloadOptions } from './download-auth-options.js';
 import { STREAM_DOWNLOAD } from './http/handler-metadata.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { anything, boolean, checkOptions, type OptionRules, rule } from './shared/check-options.js';
-import { resolveTransports, type TransportOptions } from './tokens/token-options.js';
+import { resolveTransports, type TransportOptions, type Transports } from './tokens/transports.js';
 
 const RULES: OptionRules<StreamDownloadOptions> = {
   name: rule((name) => typeof name === 'string' && name !== '', "give a text, such as 'file'."),
@@ -38,7 +38,7 @@ export function routeOptions(
 
 /** What holds for one route: the module's options, under those of `@StreamDownload()`. */
 export interface RoutePolicy {
-  readonly transports: Required<TransportOptions>;
+  readonly transports: Transports;
   readonly requireSecureConnection: boolean;
 }
 

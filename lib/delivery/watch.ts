@@ -1,4 +1,4 @@
-import { RequestNote } from '../http/request-note.js';
+import { RequestNote } from '../http/notes.js';
 import type { ByteInterval } from './byte-range.js';
 import type { PlanReason } from './plan.js';
 

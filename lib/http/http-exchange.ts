@@ -1,18 +1,13 @@
-import type { ArgumentsHost, ExecutionContext } from '@nestjs/common';
+import { type ArgumentsHost, type ExecutionContext, Logger } from '@nestjs/common';
+import cookieParser from 'cookie-parser';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
-/**
- * The request as the framework gives it: Express' `Request`, Fastify's `FastifyRequest`. Annotate it
- * as yours.
- */
+/** The framework's request, Express' `Request` or Fastify's `FastifyRequest`. Annotate it with your type. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- lets the application name its own type
 export type AnyRequest = any;
 
-/** Where the token of a request came from. */
-export type Transport = 'header' | 'query' | 'cookie' | 'form';
-
-/** The members of a request that Express and Fastify share, as far as this package reads them. */
+/** What this package reads of the requests of Express and Fastify. */
 export interface FrameworkRequest {
   method: string;
   headers: IncomingMessage['headers'];
@@ -22,16 +17,15 @@ export interface FrameworkRequest {
   cookies?: Record<string, unknown>;
   /** Host parameters, set by Nest for controllers bound to a host. */
   hosts?: Record<string, string>;
+  /** The host that the client addressed, without the port; behind trusted proxies too. */
+  hostname?: string;
   /** Express: whether the request came over TLS, behind trusted proxies too. */
   secure?: boolean;
-  /** Fastify and Express: `http` or `https`, behind trusted proxies too. */
+  /** `http` or `https`, behind trusted proxies too. */
   protocol?: string;
   /** The client address behind trusted proxies. */
   ip?: string;
-  /**
-   * Fastify: all addresses up to the first that is not trusted, where it trusts a proxy. Express has it
-   * always.
-   */
+  /** Fastify: all addresses up to the first untrusted one, if it trusts a proxy. Express: always set. */
   ips?: string[];
   /** Express: the application and its settings. */
   app?: { get(setting: string): unknown };
@@ -59,7 +53,7 @@ export interface HttpExchange {
   readonly rawResponse: ServerResponse;
 }
 
-/** @throws DownloadAuthConfigurationError outside of HTTP: for a gateway, a message handler, a resolver */
+/** @throws DownloadAuthConfigurationError outside HTTP: in a gateway, a message handler, a resolver */
 export function exchangeOf(context: ExecutionContext): HttpExchange {
   if (context.getType() !== 'http') {
     throw new DownloadAuthConfigurationError(
@@ -82,8 +76,14 @@ export function exchangeOfHost(http: ReturnType<ArgumentsHost['switchToHttp']>):
   };
 }
 
-/** Whether the request came over TLS, as the framework sees it behind the proxies it was told to trust. */
-export function isSecure({ request }: HttpExchange): boolean {
+/** The request that a response answers; `undefined` for a response that only looks like one. */
+export function requestOf(response: object): FrameworkRequest | undefined {
+  const { req, request } = response as Partial<Record<'req' | 'request', FrameworkRequest>>;
+  return request ?? req;
+}
+
+/** Whether the request came over TLS, as the framework sees it behind the proxies it trusts. */
+export function isSecure({ request }: Pick<HttpExchange, 'request'>): boolean {
   return request.protocol === 'https' || request.secure === true;
 }
 
@@ -97,18 +97,73 @@ export function isRetrieval(method: string): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
-/** The fields of a urlencoded POST body that the framework has parsed. */
-export function urlencodedForm(request: FrameworkRequest): Record<string, unknown> | undefined {
-  if (request.method !== 'POST' || typeof request.body !== 'object' || request.body === null) {
-    return undefined;
-  }
-  const type = request.headers['content-type']?.toLowerCase();
-  return type?.startsWith('application/x-www-form-urlencoded')
-    ? (request.body as Record<string, unknown>)
-    : undefined;
-}
-
 /** The path of the request as it came in, without the query. */
 export function requestPath({ rawRequest }: HttpExchange): string {
   return (rawRequest.originalUrl ?? rawRequest.url ?? '/').replace(/[?#].*$/s, '');
+}
+
+/** The fields of a urlencoded POST body that the framework has parsed; empty for any other body. */
+export function formFields({ method, headers, body }: FrameworkRequest): Record<string, unknown> {
+  const isForm = headers['content-type']?.toLowerCase().startsWith('application/x-www-form-urlencoded');
+  return method === 'POST' && isForm && typeof body === 'object' && body
+    ? (body as Record<string, unknown>)
+    : {};
+}
+
+const parseCookies = cookieParser();
+
+/**
+ * A cookie as the host parsed it (cookie-parser, @fastify/cookie), or cookie-parser where the host did not:
+ * not always a string.
+ */
+export function parsedCookie({ request, rawRequest }: HttpExchange, name: string): unknown {
+  if (!rawRequest.headers.cookie?.includes(name)) {
+    return undefined;
+  }
+  if (!request.cookies) {
+    parseCookies(rawRequest as never, undefined as never, () => undefined);
+  }
+  return (request.cookies ?? rawRequest.cookies)?.[name];
+}
+
+/** As {@link parsedCookie}; `undefined` for a cookie that was not parsed into a string. */
+export function cookieOf(exchange: HttpExchange, name: string): string | undefined {
+  const value = parsedCookie(exchange, name);
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** Finds the address of a client, where it can be known. */
+export class ClientAddresses {
+  private readonly logger = new Logger('DownloadAuth');
+  private warned = false;
+
+  /**
+   * The client's address as the framework resolves it behind the proxies it trusts. `undefined` where a proxy
+   * named a client but the framework trusts no proxy: the address is then the proxy's, the same for everyone.
+   */
+  of({ request }: HttpExchange): string | undefined {
+    if (!namesClient(request) || !trustsNoProxy(request)) {
+      return request.ip;
+    }
+    if (!this.warned) {
+      this.warned = true;
+      this.logger.warn(
+        'A request has X-Forwarded-For or Forwarded, but the application trusts no proxy, so client addresses are ' +
+          "unknown. Name the addresses or networks of your proxies: app.set('trust proxy', 'loopback') on Express, " +
+          "new FastifyAdapter({ trustProxy: 'loopback' }) on Fastify. Until then requests are not joined to a " +
+          'download by address, and links that are bound to a network are refused.',
+      );
+    }
+    return undefined;
+  }
+}
+
+/** X-Forwarded-For, or RFC 7239. */
+function namesClient({ headers }: FrameworkRequest): boolean {
+  return headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined;
+}
+
+/** Express has a setting, false or 0 for none; a Fastify request has `ips` only where a proxy is trusted. */
+function trustsNoProxy(request: FrameworkRequest): boolean {
+  return request.app ? !request.app.get('trust proxy') : request.raw !== undefined && !request.ips;
 }

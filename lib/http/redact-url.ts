@@ -1,35 +1,34 @@
 /** The default name of the query parameter, the cookie and the form field. */
 export const DEFAULT_TOKEN_NAME = 'ss-tok';
 
-/** As much of the `tokenName` option as concerns URLs. */
-type QueryName = Readonly<Partial<Record<'query' | 'cookie' | 'form', string>>>;
+type TokenNames = Readonly<Partial<Record<'query' | 'cookie' | 'form', string>>>;
 
 /** What stands in place of a token. */
 export const REDACTED = 'REDACTED';
 
-/** Path, query and fragment (RFC 3986 §3), the latter two with their marks. */
+/** Path, query and fragment of a URL (RFC 3986 §3), the latter two with their first character. */
 const PARTS = /^([^?#]*)(\?[^#]*)?(#.*)?$/s;
 const PATH_PARAMETERS = /([;&])([^;&]*)/g;
 const QUERY_PARAMETERS = /([?&;])([^&;]*)/g;
 const FRAGMENT_PARAMETERS = /([#?&;])([^?&;]*)/g;
 
 /**
- * The URL with the value of the token parameter replaced by `REDACTED`, for loggers and tracers that run
- * before the guard has taken the token out of the request. It is more generous than the guard: other cases,
- * encoded names, arrays and `;` separators are redacted too.
+ * Replaces the value of the token parameter in a URL by `REDACTED`, for loggers and tracers that run before
+ * the guard has removed the token from the request. It redacts more than the guard reads: names in another
+ * case, encoded names, arrays and `;` separators too.
  *
- * @param tokenName the `tokenName` option of the module, as it is; default `'ss-tok'`
+ * @param tokenName the `tokenName` option of the module; default `'ss-tok'`
  * @example
  * ```ts
  * morgan.token<Request, Response>('url', (request) => redactUrl(request.originalUrl));
  * ```
  */
-export function redactUrl(url: string, tokenName: string | QueryName = {}): string {
+export function redactUrl(url: string, tokenName: string | TokenNames = {}): string {
   const name = typeof tokenName === 'string' ? tokenName : (tokenName.query ?? DEFAULT_TOKEN_NAME);
   return rewriteToken(url, name, (pair) => pair.slice(0, pair.indexOf('=') + 1) + REDACTED);
 }
 
-/** The URL without the token parameter, in any of its spellings. */
+/** Removes the token parameter from a URL, in any of its spellings. */
 export function removeToken(url: string, tokenName: string): string {
   return rewriteToken(url, tokenName, () => undefined);
 }
@@ -54,7 +53,7 @@ function rewriteToken(url: string, tokenName: string, rewrite: Rewrite): string 
   );
 }
 
-/** A mark that loses its first pair passes to the next one. */
+/** When the first pair is removed, the next one takes over its separator. */
 function rewritePairs(text: string, pairs: RegExp, tokenName: string, rewrite: Rewrite): string {
   let kept = '';
   let mark: string | undefined;
@@ -77,10 +76,8 @@ function isTokenPair(pair: string, tokenName: string): boolean {
   return equals !== -1 && isTokenName(decodeName(pair.slice(0, equals)), tokenName);
 }
 
-/** As the query parser of the guard decodes it, which takes broken escapes as they are. */
+/** Decodes a name as the guard's query parser does, which keeps broken escapes as they are. */
 function decodeName(name: string): string {
-  if (!/[%+]/.test(name)) {
-    return name;
-  }
-  return new URLSearchParams(name).keys().next().value ?? '';
+  const [decoded = name] = /[%+]/.test(name) ? new URLSearchParams(name).keys() : [];
+  return decoded;
 }

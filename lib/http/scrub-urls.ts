@@ -1,20 +1,18 @@
 import type { HttpExchange } from './http-exchange.js';
 import { isTokenName, REDACTED, redactUrl, removeToken } from './redact-url.js';
 
-/** Fields that carry credentials by right; an application may need them further on. */
+/** Header fields that are meant to carry credentials; the application may need them later. */
 const CREDENTIALS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie']);
 
 /**
- * Takes the token out of whatever repeats the URL of a request: the URL itself, its parsed query, and header
- * fields. Those are the `Referer` of a page that was itself opened with a token, the fields in which proxies
- * tell the original URL (`X-Original-URL`, `X-Forwarded-Uri`, `X-Rewrite-URL`, …), and any other that looks
- * like a URL.
+ * Removes the token from everything that repeats the URL of a request: the URL itself, its parsed query, and
+ * header fields (`Referer`, `X-Original-URL`, `X-Forwarded-Uri`, `X-Rewrite-URL`, and any other URL).
  *
- * @param token the token that was read from the URL, which may stand elsewhere without its name
+ * @param token the token read from the URL, which may also stand somewhere without its name
  */
 export function scrubUrls(exchange: HttpExchange, tokenName: string, token: string | undefined): void {
   const { request, rawRequest } = exchange;
-  const { url } = rawRequest;
+  const { url, originalUrl } = rawRequest;
   const lowerName = tokenName.toLowerCase();
   if (url !== undefined && mayCarryToken(url, lowerName)) {
     const scrubbed = removeToken(url, tokenName);
@@ -23,8 +21,8 @@ export function scrubUrls(exchange: HttpExchange, tokenName: string, token: stri
       forgetParsedUrls(rawRequest);
       replaceCopies(request, url, scrubbed);
     }
-    if (rawRequest.originalUrl !== undefined) {
-      rawRequest.originalUrl = removeToken(rawRequest.originalUrl, tokenName);
+    if (originalUrl !== undefined) {
+      rawRequest.originalUrl = removeToken(originalUrl, tokenName);
     }
     dropFields(request.query, tokenName);
   }
@@ -35,10 +33,7 @@ export function scrubUrls(exchange: HttpExchange, tokenName: string, token: stri
 }
 
 /** Deletes the members that a parser made of the token parameter, in any of its spellings. */
-export function dropFields(fields: Record<string, unknown> | undefined, tokenName: string): void {
-  if (!fields) {
-    return;
-  }
+export function dropFields(fields: Record<string, unknown> = {}, tokenName: string): void {
   for (const name of Object.keys(fields)) {
     if (isTokenName(name, tokenName)) {
       Reflect.deleteProperty(fields, name);
@@ -46,12 +41,12 @@ export function dropFields(fields: Record<string, unknown> | undefined, tokenNam
   }
 }
 
-/** Spares most requests and most fields the parsing: the name may be encoded, and in any case. */
+/** Spares most values the parsing. The name may be percent-encoded, and in any case. */
 function mayCarryToken(value: string, lowerName: string): boolean {
   return /[?;#]/.test(value) && (value.includes('%') || value.toLowerCase().includes(lowerName));
 }
 
-/** The parsed URLs that the parseurl package of Express keeps on the request, token and all. */
+/** Express caches the parsed URLs on the request (the parseurl package), token included. */
 function forgetParsedUrls(rawRequest: object): void {
   for (const memo of ['_parsedUrl', '_parsedOriginalUrl']) {
     if (memo in rawRequest) {
@@ -70,13 +65,8 @@ function replaceCopies(request: object, url: string, scrubbed: string): void {
   }
 }
 
-type Scrub = (value: string) => string;
-
-/**
- * All forms in which node:http has the header fields; the last is made from the raw one when it is first
- * read.
- */
-function scrubFields({ rawRequest }: HttpExchange, scrub: Scrub): void {
+/** Scrubs every form in which node:http has the fields; it derives `headersDistinct` when first read. */
+function scrubFields({ rawRequest }: HttpExchange, scrub: (value: string) => string): void {
   const { headers, rawHeaders } = rawRequest;
   for (const name in headers) {
     const value = headers[name];
@@ -96,13 +86,10 @@ function scrubFields({ rawRequest }: HttpExchange, scrub: Scrub): void {
       isChanged = true;
     }
   }
-  if (isChanged) {
-    for (const [name, values] of Object.entries(rawRequest.headersDistinct ?? {})) {
-      if (values && !CREDENTIALS.has(name)) {
-        values.forEach((value, index) => {
-          values[index] = scrub(value);
-        });
-      }
+  // a request that was injected, as serverless adapters do, may lack headersDistinct
+  for (const [name, values = []] of Object.entries((isChanged && rawRequest.headersDistinct) || {})) {
+    if (!CREDENTIALS.has(name)) {
+      values.splice(0, values.length, ...values.map(scrub));
     }
   }
 }

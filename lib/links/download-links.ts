@@ -5,7 +5,7 @@ import type { LinkUsage, UsagePage } from '../leases/link-usage.js';
 import { checkOptions, date, type OptionRules, text } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_TOKEN_LENGTH, parseCompactJws } from '../tokens/compact-jws.js';
-import type { TokenNames } from '../tokens/token-options.js';
+import type { TokenNames } from '../tokens/transports.js';
 import type {
   CreateLinkOptions,
   DownloadLink,

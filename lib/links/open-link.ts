@@ -1,8 +1,13 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { DeliveryWatch } from '../delivery/watch.js';
-import type { ClientAddresses } from '../http/client-addresses.js';
-import { cookieOf } from '../http/cookies.js';
-import { type FrameworkRequest, type HttpExchange, isSecure, requestPath } from '../http/http-exchange.js';
+import {
+  type ClientAddresses,
+  cookieOf,
+  type FrameworkRequest,
+  type HttpExchange,
+  isSecure,
+  requestPath,
+} from '../http/http-exchange.js';
 import { addressWithin } from '../leases/client-address.js';
 import { leaseCookieName, serializeLeaseCookie } from '../leases/lease-cookie.js';
 import type { LeaseKeeper } from '../leases/lease-keeper.js';

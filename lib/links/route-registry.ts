@@ -24,7 +24,7 @@ import {
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
 import { answersItself, methodName, routeName, STREAM_DOWNLOAD } from '../http/handler-metadata.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { PerRoute } from '../http/per-route.js';
+import { PerRoute } from '../http/notes.js';
 import { type AdapterRouter, routerOf, type RouteVersions } from './adapter-router.js';
 
 /** What a handler is known by, across processes and restarts. */

@@ -1,50 +1,14 @@
 import { Logger } from '@nestjs/common';
+import { isValidDate } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { isValidDate } from '../shared/valid-date.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
 import { printable, ThrottledLogger } from '../shared/throttled-logger.js';
 import type { JoseHeader, TokenClaims, UnverifiedToken } from './compact-jws.js';
 import { type KeySource, misfitOf } from './keys.js';
 import type { RememberingVerifier } from './signatures.js';
+import { type AccessPolicy, mediaType } from './token-options.js';
 
-type ClaimValue = string | number | boolean;
-
-/** Which of the genuine tokens of a key are access tokens (RFC 8725 §3.11, §3.12). */
-export interface AcceptOptions {
-  /**
-   * The `typ` of the header, any of several; `application/` before it and its case do not matter, and a token
-   * without one counts as `JWT`. Default `['JWT', 'at+jwt']`, which leaves out `logout+jwt`, `secevent+jwt`
-   * and other tokens that say what they are for.
-   */
-  typ?: string | readonly string[];
-  /**
-   * Claims that the token must have, with the value or one of the values: `{ token_use: 'access' }`. Of a
-   * claim that is a list, one member must be among them. Default: none.
-   */
-  claims?: Readonly<Record<string, ClaimValue | readonly ClaimValue[]>>;
-}
-
-/** What an access token must say for the application to accept it. */
-export interface AccessPolicy {
-  /** Accepted `iss`; empty: not checked. */
-  readonly issuers: readonly string[];
-  /** Accepted `aud`, any of them; empty: not checked. */
-  readonly audiences: readonly string[];
-  /** Accepted `typ`, in the form of {@link mediaType}. */
-  readonly types: readonly string[];
-  /** Accepted values by the name of the claim. */
-  readonly claims: ReadonlyMap<string, readonly ClaimValue[]>;
-  readonly requireExpiration: boolean;
-  /** Seconds. */
-  readonly clockTolerance: number;
-  /** Seconds since `iat`. */
-  readonly maxTokenAge: number | undefined;
-  readonly notIssuedBefore: Date | CutOff | undefined;
-}
-
-type CutOff = (claims: TokenClaims) => Date | undefined | Promise<Date | undefined>;
-
-/** Why a genuine token is refused: the code, and where the code's own sentence is too general, a sentence. */
+/** Why a genuine token is refused; the reason stands where the message of the code is too general. */
 interface Rejection {
   readonly code: RefusalCode;
   readonly reason?: string;
@@ -75,13 +39,18 @@ export class AccessTokens {
   async authenticate(unverified: UnverifiedToken, request: unknown): Promise<TokenClaims> {
     const { accessPolicy, clock } = this.options;
     const key = await this.options.keySource.find(unverified, request);
-    const misfit = typeof key === 'string' ? key : misfitOf(unverified, key.algorithms);
-    if (typeof key === 'string' || misfit !== undefined) {
-      throw invalidToken(misfit as string);
+    if (typeof key === 'string') {
+      throw invalidToken(key);
+    }
+    const misfit = misfitOf(unverified, key.algorithms);
+    if (misfit !== undefined) {
+      throw invalidToken(misfit);
     }
     const claims = await this.signatures.verify(unverified, key.key);
     if (!claims) {
-      throw invalidToken('The signature does not fit the key: it was signed with another one, or altered.');
+      throw invalidToken(
+        'The signature does not fit the key: the token was signed with another one, or altered.',
+      );
     }
     const rejection =
       checkAccessToken(unverified.header, claims, accessPolicy, clock() / 1000) ??
@@ -95,19 +64,16 @@ export class AccessTokens {
     return claims;
   }
 
-  /** Says once that access tokens arrive in the query string, where links would do. */
+  /** Warns once that access tokens arrive in the query string. */
   warnAboutQuery(): void {
     this.warnings.warn(
       'query',
-      'An access token arrived in the query string, where proxies log it and browsers remember it. Mint a link ' +
-        "with DownloadLinks instead, and set transports: { query: 'links' } to refuse access tokens there.",
+      'An access token arrived in the query string, where proxies log it and browsers keep it in the history. Mint ' +
+        "a link with DownloadLinks instead, and set transports: { query: 'links' } to refuse access tokens there.",
     );
   }
 
-  /**
-   * RFC 7519 §4.1.3: a token for another audience must be rejected, and without `audience` that cannot be
-   * told.
-   */
+  /** RFC 7519 §4.1.3: a token for another audience must be rejected, which needs the option `audience`. */
   private warnAboutAudience({ aud }: TokenClaims): void {
     const { audiences, claims } = this.options.accessPolicy;
     if (aud === undefined || audiences.length > 0 || claims.has('aud')) {
@@ -115,13 +81,13 @@ export class AccessTokens {
     }
     this.warnings.warn(
       'audience',
-      'An access token with an aud was accepted unchecked, as no audience is configured: tokens that are meant ' +
-        'for other services are accepted too. Write audience: with what your tokens for this service have.',
+      'An access token has an aud, which was not checked because no audience is configured: tokens for other ' +
+        'services are accepted too. Set audience: to the aud of the tokens for this service.',
     );
   }
 }
 
-/** A token that is refused before its signature was found good: only the log says why. */
+/** Refuses a token before its signature is verified: only the log says why. */
 export function invalidToken(reason: string): DownloadRefusal {
   debugRefusal('TOKEN_INVALID', reason);
   return new DownloadRefusal('TOKEN_INVALID');
@@ -131,18 +97,7 @@ function debugRefusal(code: RefusalCode, reason: string): void {
   logger.debug(printable(`An access token is refused with ${code}. ${reason}`));
 }
 
-/** A `typ` as it is compared: in lower case, without the prefix that may be left out (RFC 7515 §4.1.9). */
-export function mediaType(typ: string): string {
-  const type = typ.toLowerCase();
-  const prefix = 'application/';
-  const rest = type.startsWith(prefix) ? type.slice(prefix.length) : type;
-  return rest.includes('/') ? type : rest;
-}
-
-/**
- * Checks the header and the registered claims of an access token whose signature is good (RFC 7519 §4.1).
- * @param now seconds since 1970
- */
+/** Checks header and claims of an access token with a good signature (RFC 7519 §4.1). `now` is in seconds. */
 function checkAccessToken(
   { typ = 'JWT' }: JoseHeader,
   claims: TokenClaims,
@@ -162,7 +117,7 @@ function checkAccessToken(
     }
   }
   if (policy.issuers.length > 0 && !policy.issuers.includes(claims.iss as string)) {
-    return invalid('It is not of an accepted issuer (iss).');
+    return invalid('It is not from an accepted issuer (iss).');
   }
   if (policy.audiences.length > 0 && !hasOneOf(claims.aud, policy.audiences)) {
     return invalid('It is meant for another audience (aud).');
@@ -187,7 +142,7 @@ function checkTimes({ exp, nbf, iat }: Times, policy: AccessPolicy, now: number)
   if (nbf !== undefined && now + clockTolerance < nbf) {
     return { code: 'TOKEN_NOT_YET_VALID' };
   }
-  // an iat in the future would outlive every cut-off
+  // a token with an iat in the future would outlive every cut-off
   const countsAge = policy.notIssuedBefore !== undefined || maxTokenAge !== undefined;
   if (countsAge && iat !== undefined && now + clockTolerance < iat) {
     return { code: 'TOKEN_NOT_YET_VALID', reason: 'The access token was issued in the future (iat).' };
@@ -205,18 +160,12 @@ async function checkCutOff(
   }
   if (!isValidDate(moment)) {
     throw new DownloadAuthConfigurationError(
-      'notIssuedBefore: the function must return a valid Date, or undefined for a token that is not cut off.',
+      'notIssuedBefore: the function must return a valid Date, or undefined for no cut-off.',
     );
   }
-  return isIssuedBefore(claims, moment) ? { code: 'TOKEN_CUT_OFF' } : undefined;
-}
-
-/**
- * Whether a token was issued before a moment. Whole seconds are compared, as `iat` counts them: a token
- * issued in the very second of the moment passes. One without `iat` counts as issued before.
- */
-function isIssuedBefore({ iat }: TokenClaims, moment: Date): boolean {
-  return iat === undefined || iat < Math.floor(moment.getTime() / 1000);
+  // iat counts whole seconds: a token issued in the second of the cut-off passes
+  const isCutOff = claims.iat === undefined || claims.iat < Math.floor(moment.getTime() / 1000);
+  return isCutOff ? { code: 'TOKEN_CUT_OFF' } : undefined;
 }
 
 function invalid(reason: string): Rejection {

@@ -2,41 +2,104 @@ import { Injectable } from '@nestjs/common';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { serialize } from 'cookie';
 import { isIP } from 'node:net';
+import { isSecure, requestOf } from '../http/http-exchange.js';
+import {
+  boolean,
+  checkOptions,
+  oneOf,
+  type OptionRule,
+  type OptionRules,
+  rule,
+} from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { parseCompactJws } from './compact-jws.js';
-import type { CookieOptions, TokenNames } from './token-options.js';
+import type { TokenNames } from './transports.js';
 
-/**
- * Bytes of name, value and attributes that a browser must keep at the least (RFC 6265 §6.1), and keeps at the
- * most.
- */
+/** How {@link DownloadCookie} writes the cookie (RFC 6265bis §4.1.2). */
+export interface CookieOptions {
+  /** Default `'/'`. */
+  path?: string;
+  /** Default: none, which confines the cookie to the host that set it. */
+  domain?: string;
+  /**
+   * Default `'lax'`: sent when a person follows a link to the download, not with cross-site subrequests. With
+   * `partitioned` it is `'none'`.
+   */
+  sameSite?: 'lax' | 'strict' | 'none';
+  /**
+   * Default: whether the request that sets the cookie is secure; `true` with `sameSite: 'none'`, with
+   * `partitioned` and for names that require it.
+   */
+  secure?: boolean;
+  /**
+   * Keeps one cookie per site that embeds the application in a frame (CHIPS), where browsers block
+   * third-party cookies. Default `false`.
+   */
+  partitioned?: boolean;
+}
+
+/** Limit of name, value and attributes (RFC 6265 §6.1), in bytes: browsers drop what is larger. */
 const MAX_COOKIE_BYTES = 4096;
 
-/** Domains for which a cookie is cleared at the most: one `Set-Cookie` line for each. */
+/** Cap on the domains that are cleared: each takes several `Set-Cookie` lines. */
 const MAX_DOMAINS = 4;
+
+const RULES: OptionRules<CookieOptions> = {
+  path: attribute('path', "a path such as '/files'"),
+  domain: attribute('domain', "a host name such as 'example.com'"),
+  sameSite: oneOf('lax', 'strict', 'none'),
+  secure: boolean,
+  partitioned: boolean,
+};
+
+function attribute(name: 'path' | 'domain', expected: string): OptionRule {
+  return rule((value) => {
+    try {
+      return typeof value === 'string' && serialize('name', '', { [name]: value }) !== '';
+    } catch {
+      return false;
+    }
+  }, `write ${expected}.`);
+}
+
+/** @throws DownloadAuthConfigurationError for attributes that browsers refuse, alone or with this name */
+export function resolveCookie(options: CookieOptions = {}, name: string): CookieOptions {
+  checkOptions(options, RULES, 'cookie');
+  const { partitioned, sameSite = partitioned ? 'none' : 'lax' } = options;
+  if (partitioned && sameSite !== 'none') {
+    throw new DownloadAuthConfigurationError(
+      "cookie.sameSite: a partitioned cookie is for frames on other sites. Leave sameSite out, or write 'none'.",
+    );
+  }
+  // browsers match the prefixes in any case
+  const prefix = /^__(?:Host|Secure|Http|Host-Http)-/i.exec(name)?.[0];
+  const needing = prefix ?? (partitioned ? 'partitioned' : sameSite === 'none' && "sameSite 'none'");
+  if (needing && options.secure === false) {
+    throw new DownloadAuthConfigurationError(
+      `cookie.secure: browsers keep a cookie with ${needing} only if it is secure. Leave secure out, or write true.`,
+    );
+  }
+  if (prefix && isHostOnly(name) && (options.domain ?? options.path ?? '/') !== '/') {
+    throw new DownloadAuthConfigurationError(
+      `tokenName.cookie: browsers keep a cookie named ${prefix}… only without a domain and with the path '/'. ` +
+        'Leave cookie.domain and cookie.path out, or choose another name.',
+    );
+  }
+  return { ...options, sameSite, ...(needing && { secure: true }) };
+}
 
 interface DownloadCookieSettings {
   readonly cookie: CookieOptions;
-  readonly tokenNames: TokenNames;
+  readonly tokenNames: Pick<TokenNames, 'cookie'>;
   readonly clock: () => number;
 }
 
-interface RequestLike {
-  readonly protocol?: string;
-  readonly hostname?: string;
-}
-
-interface CookieScope {
-  readonly path: string;
-  readonly domain: string | undefined;
-  readonly partitioned: boolean | undefined;
-  readonly secure: boolean;
-}
+type CookieScope = Pick<CookieOptions, 'path' | 'domain' | 'partitioned' | 'secure'>;
 
 /**
- * Puts the access token into a cookie, so that plain links to downloads work for whoever is signed in; takes
- * it out again. The cookie is HttpOnly, SameSite=Lax unless configured otherwise, Secure on a secure
- * connection, and ends with the token.
+ * Puts the access token into a cookie, so that plain links to downloads work for everyone who is signed in,
+ * and clears it. The cookie is HttpOnly, SameSite=Lax unless configured otherwise, Secure on a secure
+ * connection, and expires with the token.
  *
  * @example
  * ```ts
@@ -54,9 +117,9 @@ export class DownloadCookie {
   ) {}
 
   /**
-   * @param response the response as the framework gives it to a handler: `@Res({ passthrough: true })`
+   * @param response the framework's response, as a handler gets it: `@Res({ passthrough: true })`
    * @param accessToken a token that the application has issued or verified; it is not verified here
-   * @throws DownloadAuthConfigurationError if this is no JWT, or longer than browsers keep
+   * @throws DownloadAuthConfigurationError if this is not a JWT, or longer than browsers keep
    */
   set(response: object, accessToken: string): void {
     const unverified = parseCompactJws(accessToken);
@@ -66,27 +129,22 @@ export class DownloadCookie {
     const { exp } = unverified.claims;
     const now = this.options.clock() / 1000;
     const maxAge = typeof exp === 'number' ? Math.max(0, Math.floor(exp - now)) : undefined;
-    const { path = '/', domain, partitioned, secure = isSecureResponse(response) } = this.options.cookie;
-    this.write(response, accessToken, maxAge, { path, domain, partitioned, secure });
+    this.write(response, accessToken, maxAge, this.scopeFor(response));
   }
 
   /**
-   * Clears the cookie that {@link set} has set, and others of its name that a browser may have kept since the
-   * options were different, or that a neighbouring host has planted: for this host alone, for `cookie.domain`
-   * and for the domains above this host, on `cookie.path` and on `/`, partitioned and not. Browsers ignore
-   * what is not theirs.
+   * Clears the cookie that {@link set} has set, and others of its name that the browser may have: from before
+   * the options changed, or planted by a neighbouring host. That is: for this host alone, for `cookie.domain`
+   * and the domains above this host, on `cookie.path` and on `/`, partitioned and not. Browsers ignore lines
+   * that do not apply.
    *
-   * @param response the response as the framework gives it to a handler: `@Res({ passthrough: true })`
+   * @param response the framework's response, as a handler gets it: `@Res({ passthrough: true })`
    */
   clear(response: object): void {
-    const {
-      path = '/',
-      domain,
-      partitioned = false,
-      secure = isSecureResponse(response),
-    } = this.options.cookie;
-    const isHostOnly = /^__Host-/i.test(this.options.tokenNames.cookie);
-    const domains = isHostOnly ? [undefined] : [domain, undefined, ...domainsAbove(hostOf(response))];
+    const { path, domain, partitioned = false, secure } = this.scopeFor(response);
+    const domains = isHostOnly(this.options.tokenNames.cookie)
+      ? [undefined]
+      : [domain, undefined, ...domainsAbove(requestOf(response)?.hostname)];
     for (const one of new Set(domains)) {
       for (const on of new Set([path, '/'])) {
         for (const jar of secure ? [partitioned, !partitioned] : [partitioned]) {
@@ -96,49 +154,46 @@ export class DownloadCookie {
     }
   }
 
+  private scopeFor(response: object): CookieScope {
+    const request = requestOf(response);
+    const {
+      path = '/',
+      domain,
+      partitioned,
+      secure = request && isSecure({ request }),
+    } = this.options.cookie;
+    return { path, domain, partitioned, secure };
+  }
+
   private write(response: object, value: string, maxAge: number | undefined, scope: CookieScope): void {
-    const { sameSite = 'lax' } = this.options.cookie;
     const header = serialize(this.options.tokenNames.cookie, value, {
       httpOnly: true,
-      sameSite,
+      sameSite: this.options.cookie.sameSite,
       maxAge,
       ...scope,
       ...(maxAge === 0 && { expires: new Date(0) }),
     });
     if (header.length > MAX_COOKIE_BYTES) {
       throw new DownloadAuthConfigurationError(
-        `DownloadCookie.set: the cookie would have ${header.length} bytes, browsers keep ${MAX_COOKIE_BYTES} ` +
-          'at most. Put less into the token, or use links.',
+        `DownloadCookie.set: the cookie would have ${header.length} bytes; browsers keep at most ${MAX_COOKIE_BYTES}. ` +
+          'Put less into the token, or use links.',
       );
     }
     this.adapterHost.httpAdapter.appendHeader(response, 'Set-Cookie', header);
   }
 }
 
-function requestOf(response: object): RequestLike | undefined {
-  const { req, request } = response as { req?: RequestLike; request?: RequestLike };
-  return request ?? req;
+function isHostOnly(name: string): boolean {
+  return /^__Host-/i.test(name);
 }
 
-function isSecureResponse(response: object): boolean {
-  return requestOf(response)?.protocol === 'https';
-}
-
-function hostOf(response: object): string {
-  return requestOf(response)?.hostname ?? '';
-}
-
-/**
- * The host and the domains above it that a cookie can be for; none for an address or a host without a domain.
- */
-function domainsAbove(host: string): string[] {
+/** The host and the domains above it that a cookie can be for; none for an IP address or `localhost`. */
+function domainsAbove(host = ''): string[] {
   const labels = host.toLowerCase().split('.');
-  const isName = labels.length > 1 && labels.every((label) => /^[a-z0-9-]{1,63}$/.test(label));
-  if (!isName || isIP(host) !== 0) {
+  if (isIP(host) !== 0 || !labels.every((label) => /^[a-z0-9-]{1,63}$/.test(label))) {
     return [];
   }
-  return labels.slice(0, MAX_DOMAINS).flatMap((_label, index) => {
-    const domain = labels.slice(index);
-    return domain.length > 1 ? [domain.join('.')] : [];
-  });
+  return labels
+    .slice(0, Math.min(MAX_DOMAINS, labels.length - 1))
+    .map((_, index) => labels.slice(index).join('.'));
 }

@@ -1,11 +1,9 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
-import type { Transport } from '../http/http-exchange.js';
-import { RequestNote } from '../http/request-note.js';
+import { RequestNote } from '../http/notes.js';
 import type { TokenClaims } from './compact-jws.js';
+import type { Transport } from './transports.js';
 
-export type { Transport };
-
-/** What a link token says beside its claims. */
+/** The link of a grant, as a handler sees it. */
 export interface GrantedLink {
   /** The link's `jti`. */
   readonly id: string;
@@ -13,7 +11,7 @@ export interface GrantedLink {
   readonly resource: string;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
-  /** How many downloads the link is good for, where that is limited. */
+  /** How many downloads the link allows, where that is limited. */
   readonly maxDownloads?: number;
   /** File name fixed by the link. */
   readonly filename?: string;
@@ -35,7 +33,7 @@ export interface DownloadGrant {
 /** @internal */
 export const grantNote = new RequestNote<DownloadGrant>('grant');
 
-/** The grant of a request, `undefined` where no download guard let it through. */
+/** The grant of a request; `undefined` if it did not pass the guard of `@StreamDownload()`. */
 export function grantOf(request: object): DownloadGrant | undefined {
   return grantNote.get(request);
 }

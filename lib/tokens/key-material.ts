@@ -3,9 +3,9 @@ import {
   createPublicKey,
   createSecretKey,
   type KeyObject,
-  type PrivateKeyInput,
   X509Certificate,
 } from 'node:crypto';
+import type { OptionRule } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
 /** The signature algorithms a key may be pinned to (RFC 7518 §3.1). */
@@ -24,47 +24,43 @@ export interface VerificationKey {
   readonly algorithms: readonly SignatureAlgorithm[];
 }
 
-export const ALGORITHMS: readonly SignatureAlgorithm[] = [
-  'HS256', 'HS384', 'HS512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512',
-]; // prettier-ignore
-
-/** Bytes a secret needs at the least: the output of the hash it is used with (RFC 7518 §3.2). */
+/** Minimum bytes of a secret: the output of the hash it is used with (RFC 7518 §3.2). */
 const SECRET_BYTES: Partial<Record<SignatureAlgorithm, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 const RSA_BITS = 2048;
+const RSA_ALGORITHMS: readonly SignatureAlgorithm[] = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
 const EC_ALGORITHMS: Record<string, SignatureAlgorithm> = {
   prime256v1: 'ES256',
   secp384r1: 'ES384',
   secp521r1: 'ES512',
 };
-const RSA_ALGORITHMS: readonly SignatureAlgorithm[] = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
+
+export const ALGORITHMS: readonly SignatureAlgorithm[] = [
+  ...(Object.keys(SECRET_BYTES) as SignatureAlgorithm[]),
+  ...RSA_ALGORITHMS,
+  ...Object.values(EC_ALGORITHMS),
+];
+
+export const algorithmList: OptionRule = (algorithms) => {
+  if (!Array.isArray(algorithms) || algorithms.length === 0) {
+    return "give a list such as ['HS256'], or leave it out.";
+  }
+  const unknown: unknown = algorithms.find((name) => !ALGORITHMS.includes(name as SignatureAlgorithm));
+  return unknown === undefined
+    ? undefined
+    : `${JSON.stringify(unknown)} is none of ${ALGORITHMS.join(', ')}.`;
+};
 
 const PEM = /-----BEGIN [A-Z0-9 ]+-----/;
-/** The text files of OpenSSH, and of RFC 4716. */
+/** Text files of OpenSSH and of RFC 4716. */
 const SSH = /^(?:ssh-|ecdsa-sha2-|sk-(?:ssh|ecdsa)-)|^---- BEGIN SSH2 /;
 const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 const HEX = /^(?:[0-9a-f]{2})+$/i;
-/** The tag of the SEQUENCE with which every key and certificate in DER begins. */
+/** Every key and certificate in DER begins with the tag of a SEQUENCE. */
 const DER_SEQUENCE = 0x30;
-
-/** @throws DownloadAuthConfigurationError for anything but a list of algorithms */
-export function checkAlgorithms(algorithms: unknown, option: string): void {
-  if (algorithms === undefined) {
-    return;
-  }
-  if (!Array.isArray(algorithms) || algorithms.length === 0) {
-    throw new DownloadAuthConfigurationError(`${option}: give a list such as ['HS256'], or leave it out.`);
-  }
-  const unknown: unknown = algorithms.find((name) => !ALGORITHMS.includes(name as SignatureAlgorithm));
-  if (unknown !== undefined) {
-    throw new DownloadAuthConfigurationError(
-      `${option}: ${JSON.stringify(unknown)} is none of ${ALGORITHMS.join(', ')}.`,
-    );
-  }
-}
 
 /**
  * Prepares a secret once: a `KeyObject` verifies some forty times faster than the string it came from.
- * @throws DownloadAuthConfigurationError for a secret that is empty, short, or really a public or private key
+ * @throws DownloadAuthConfigurationError for a secret that is too short, or is a public or private key
  */
 export function secretKey(
   secret: KeyMaterial,
@@ -79,9 +75,10 @@ export function secretKey(
         `${option}: a secret cannot verify ${algorithm}. Write algorithms: ['HS256'], or give publicKey.`,
       );
     }
-    if ((key.symmetricKeySize ?? 0) < needed) {
+    const size = key.symmetricKeySize as number;
+    if (size < needed) {
       throw new DownloadAuthConfigurationError(
-        `${option}: ${algorithm} needs at least ${needed} bytes, this has ${key.symmetricKeySize ?? 0}. ` +
+        `${option}: ${algorithm} needs at least ${needed} bytes, this has ${size}. ` +
           `Make one with: node -p "require('crypto').randomBytes(${needed}).toString('base64url')"`,
       );
     }
@@ -91,7 +88,7 @@ export function secretKey(
 
 /**
  * Prepares the key that verifies RS, PS or ES tokens, from the public key or from its private half.
- * @throws DownloadAuthConfigurationError for unreadable or weak keys and algorithms that do not fit
+ * @throws DownloadAuthConfigurationError for an unreadable or weak key, or algorithms that do not fit it
  */
 export function publicKey(
   material: { publicKey?: KeyMaterial; privateKey?: KeyMaterial },
@@ -117,22 +114,38 @@ export function publicKey(
   return { key, algorithms: chosen };
 }
 
-/** The private key as `KeyObject`. @throws DownloadAuthConfigurationError if it is not one */
+/** @throws DownloadAuthConfigurationError for anything but a private key */
 export function asPrivate(material: KeyMaterial): KeyObject {
+  const advice =
+    'privateKey: not readable. Give an unencrypted PEM (BEGIN PRIVATE KEY) or a private KeyObject.';
+  return keyOfType('private', material, createPrivateKey, advice);
+}
+
+function asPublic(material: KeyMaterial, option: string): KeyObject {
+  const advice =
+    `${option}: not readable as a public key. Give a PEM (BEGIN PUBLIC KEY) or a public KeyObject; ` +
+    'for a shared secret write secret.';
+  return keyOfType('public', material, createPublicKey, advice);
+}
+
+function keyOfType(
+  type: 'private' | 'public',
+  material: KeyMaterial,
+  read: (material: string | Buffer) => KeyObject,
+  advice: string,
+): KeyObject {
   try {
-    const key = isKeyObject(material) ? material : createPrivateKey(material);
-    if (key.type === 'private') {
+    const key = isKeyObject(material) ? material : read(material);
+    if (key.type === type) {
       return key;
     }
   } catch {
-    // the reason of node:crypto may quote the input
+    // the message of node:crypto may quote the input
   }
-  throw new DownloadAuthConfigurationError(
-    'privateKey: not readable. Give an unencrypted PEM (BEGIN PRIVATE KEY) or a private KeyObject.',
-  );
+  throw new DownloadAuthConfigurationError(advice);
 }
 
-/** Tells key objects apart from text and bytes without loading a second copy of the class. */
+/** Recognizes key objects of any copy of the class. */
 export function isKeyObject(material: unknown): material is KeyObject {
   return typeof material === 'object' && material !== null && 'type' in material && 'export' in material;
 }
@@ -143,8 +156,8 @@ export function isPem(material: string | Buffer): boolean {
 }
 
 /**
- * Anybody can read a public key, and so could sign HS tokens where it is the secret (RFC 8725 §2.1).
- * @throws DownloadAuthConfigurationError for a key pair's key in whatever form
+ * Everyone can read a public key: used as a secret, it would let everyone sign HS tokens (RFC 8725 §2.1).
+ * @throws DownloadAuthConfigurationError for a public key, a private key or a certificate in any form
  */
 export function refuseKeyAsSecret(secret: Buffer, option: string): void {
   const form = asymmetricForm(secret);
@@ -156,9 +169,7 @@ export function refuseKeyAsSecret(secret: Buffer, option: string): void {
   }
 }
 
-/**
- * In which form bytes hold a public key, a private key or a certificate; `undefined` where they hold none.
- */
+/** The form in which bytes hold a public key, a private key or a certificate; `undefined` if they do not. */
 function asymmetricForm(bytes: Buffer, decodings = 2): string | undefined {
   const text = bytes.toString('latin1').trim();
   if (PEM.test(text)) {
@@ -181,7 +192,7 @@ function asymmetricForm(bytes: Buffer, decodings = 2): string | undefined {
 }
 
 function encodedForm(text: string, decodings: number): string | undefined {
-  // a PEM without its first and last line may have lost its newlines to an environment variable
+  // environment variables may hold the body of a PEM alone, with its newlines escaped or lost
   const packed = text.replace(/\s+|\\[nr]/g, '');
   const form =
     (BASE64.test(packed) && asymmetricForm(Buffer.from(packed, 'base64'), decodings)) ||
@@ -202,13 +213,12 @@ function isJwk(text: string): boolean {
 }
 
 function isDer(key: Buffer): boolean {
+  const publicTypes = ['spki', 'pkcs1'] as const;
+  const privateTypes = ['pkcs8', 'pkcs1', 'sec1'] as const;
   const readers = [
-    () => createPublicKey({ key, format: 'der', type: 'spki' }),
-    () => createPublicKey({ key, format: 'der', type: 'pkcs1' }),
     () => new X509Certificate(key),
-    ...(['pkcs8', 'pkcs1', 'sec1'] as const).map(
-      (type) => () => createPrivateKey({ key, format: 'der', type } satisfies PrivateKeyInput),
-    ),
+    ...publicTypes.map((type) => () => createPublicKey({ key, format: 'der', type })),
+    ...privateTypes.map((type) => () => createPrivateKey({ key, format: 'der', type })),
   ];
   return readers.some((read) => {
     try {
@@ -229,41 +239,23 @@ function asSecret(secret: KeyMaterial, option: string): KeyObject {
   return key;
 }
 
-function asPublic(material: KeyMaterial, option: string): KeyObject {
-  try {
-    const key = isKeyObject(material) ? material : createPublicKey(material);
-    if (key.type === 'public') {
-      return key;
-    }
-  } catch {
-    // the reason of node:crypto may quote the input
-  }
-  throw new DownloadAuthConfigurationError(
-    `${option}: not readable as a public key. Give a PEM (BEGIN PUBLIC KEY) or a public KeyObject; ` +
-      'for a shared secret write secret.',
-  );
-}
-
 function fittingAlgorithms(key: KeyObject, option: string): readonly SignatureAlgorithm[] {
-  const details = key.asymmetricKeyDetails ?? {};
-  switch (key.asymmetricKeyType) {
-    case 'rsa':
-    case 'rsa-pss':
-      if ((details.modulusLength ?? 0) < RSA_BITS) {
-        throw new DownloadAuthConfigurationError(
-          `${option}: an RSA key needs at least ${RSA_BITS} bits (RFC 7518 §3.3), this has ${details.modulusLength ?? 0}.`,
-        );
-      }
-      return key.asymmetricKeyType === 'rsa' ? RSA_ALGORITHMS : RSA_ALGORITHMS.slice(3);
-    case 'ec': {
-      const algorithm = EC_ALGORITHMS[details.namedCurve ?? ''];
-      if (algorithm) {
-        return [algorithm];
-      }
+  const type = key.asymmetricKeyType;
+  const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
+  if (type === 'rsa' || type === 'rsa-pss') {
+    if (modulusLength < RSA_BITS) {
+      throw new DownloadAuthConfigurationError(
+        `${option}: an RSA key needs at least ${RSA_BITS} bits (RFC 7518 §3.3), this has ${modulusLength}.`,
+      );
     }
+    return type === 'rsa' ? RSA_ALGORITHMS : RSA_ALGORITHMS.slice(3);
+  }
+  const algorithm = EC_ALGORITHMS[namedCurve];
+  if (algorithm) {
+    return [algorithm];
   }
   throw new DownloadAuthConfigurationError(
-    `${option}: keys of type ${key.asymmetricKeyType ?? 'unknown'} ${details.namedCurve ?? ''} are not supported. ` +
+    `${option}: keys of type ${type} ${namedCurve} are not supported. ` +
       'Use RSA, RSA-PSS, or EC on P-256, P-384 or P-521.',
   );
 }

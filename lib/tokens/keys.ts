@@ -1,14 +1,21 @@
 import { LRUCache } from 'lru-cache';
 import type { AnyRequest } from '../http/http-exchange.js';
-import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { refuseUnknown } from '../shared/unknown-option.js';
-import { isValidDate } from '../shared/valid-date.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
+import {
+  anything,
+  callable,
+  checkOptions,
+  date,
+  type OptionRules,
+  rule,
+  text,
+} from '../shared/check-options.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import type { UnverifiedToken } from './compact-jws.js';
 import {
+  algorithmList,
   ALGORITHMS,
-  checkAlgorithms,
   isKeyObject,
   isPem,
   type KeyMaterial,
@@ -19,11 +26,10 @@ import {
 } from './key-material.js';
 
 /**
- * Looks up the key of one token; the very shape of passport-jwt's option of that name, so that
- * jwks-rsa's `passportJwtSecret()` fits as it is. `done(error)` answers 503 `KEY_UNAVAILABLE`,
- * unless the error says that there is no such key; `done(null, undefined)` refuses the token.
- * An async function may answer with the key instead of calling `done`. It is asked only about tokens that
- * name one of the `algorithms`.
+ * Looks up the key of one token. It has the shape of passport-jwt's option of that name, so jwks-rsa's
+ * `passportJwtSecret()` fits. `done(error)` answers 503 `KEY_UNAVAILABLE`, but a `SigningKeyNotFoundError`
+ * and `done(null, undefined)` refuse the token. An async function may return the key instead of calling
+ * `done`. It is called only for tokens that name one of the `algorithms`.
  */
 export type SecretOrKeyProvider = (
   request: AnyRequest,
@@ -34,16 +40,16 @@ export type SecretOrKeyProvider = (
 /** One key of a key ring. Give either `secret`, or `publicKey` and/or `privateKey`. */
 export interface KeyRingEntry {
   /**
-   * The `kid` (RFC 7515 §4.1.4) by which tokens name this key. One entry may go without: it verifies
-   * the tokens that name no key, such as those issued before the ring was introduced.
+   * The `kid` (RFC 7515 §4.1.4) by which tokens name this key. One entry may have none: it verifies tokens
+   * that name no key, such as those issued before the ring was introduced.
    */
   kid?: string;
   secret?: KeyMaterial;
   publicKey?: KeyMaterial;
   privateKey?: KeyMaterial;
-  /** Default: `['HS256']` for a secret; for a public key what its type implies. */
+  /** Default: `['HS256']` for a secret; what its type implies for a public key. */
   algorithms?: readonly SignatureAlgorithm[];
-  /** From this moment on the key verifies nothing any more. */
+  /** From this moment on the key verifies nothing. */
   retiredAt?: Date;
 }
 
@@ -59,41 +65,54 @@ export interface KeyOptions {
   keys?: readonly KeyRingEntry[];
   /** Looks the key up for each request. Needs `algorithms`. */
   secretOrKeyProvider?: SecretOrKeyProvider;
-  /**
-   * What the key may be used with; never read from a token (RFC 8725 §3.1). Default: what the key's type
-   * implies.
-   */
+  /** What the key may be used with; never read from a token (RFC 8725 §3.1). Default: as its type implies. */
   algorithms?: readonly SignatureAlgorithm[];
 }
 
 /**
- * Finds the key of a token. What the token says of itself (`kid`) may choose among the application's keys;
- * it never brings a key and never chooses an algorithm that the key is not pinned to.
+ * Finds the key of a token. The token's `kid` may select one of the application's keys; it never brings a key
+ * and never selects an algorithm that the key is not pinned to.
  */
 export interface KeySource {
   find(token: UnverifiedToken, request: unknown): KeyLookup | Promise<KeyLookup>;
 }
 
-/**
- * The key of a token; where no key of the application can have signed it, a text for the log that says why.
- */
+/** The key of a token; or, where no key of the application can have signed it, the reason for the log. */
 export type KeyLookup = VerificationKey | string;
 
-const RING_ENTRY = ['kid', 'secret', 'publicKey', 'privateKey', 'algorithms', 'retiredAt'];
+export const KEY_RULES: OptionRules<KeyOptions> = {
+  secret: anything,
+  publicKey: anything,
+  privateKey: anything,
+  keys: rule((keys) => Array.isArray(keys) && keys.length > 0, 'give a list of keys: [{ kid, secret }].'),
+  secretOrKeyProvider: callable,
+  algorithms: algorithmList,
+};
+
+const RING_ENTRY_RULES: OptionRules<KeyRingEntry> = {
+  kid: text('as tokens name the key'),
+  secret: anything,
+  publicKey: anything,
+  privateKey: anything,
+  algorithms: algorithmList,
+  retiredAt: date("new Date('2026-01-31T00:00:00Z')"),
+};
+
 const PREPARED_KEYS = 100;
 
 /**
- * Prepares the source of keys that the options name.
- * @throws DownloadAuthConfigurationError where there is none, where there are two, or where a key is unfit
+ * Prepares the source of keys named by options that follow {@link KEY_RULES}.
+ * @throws DownloadAuthConfigurationError where there is none, or two, or a key is not usable
  */
 export function createKeySource(options: KeyOptions, clock: () => number): KeySource {
   const { secret, keys, secretOrKeyProvider, algorithms } = options;
-  const named = [
-    secret !== undefined && 'secret',
-    (options.publicKey ?? options.privateKey) !== undefined && 'publicKey/privateKey',
-    keys !== undefined && 'keys',
-    secretOrKeyProvider !== undefined && 'secretOrKeyProvider',
-  ].filter((name) => name !== false);
+  const sources = {
+    secret,
+    'publicKey/privateKey': options.publicKey ?? options.privateKey,
+    keys,
+    secretOrKeyProvider,
+  };
+  const named = Object.entries(sources).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   if (named.length === 0) {
     throw new DownloadAuthConfigurationError(
       'No key to verify access tokens with. Write secret: process.env.JWT_SECRET ' +
@@ -102,11 +121,9 @@ export function createKeySource(options: KeyOptions, clock: () => number): KeySo
   }
   if (named.length > 1) {
     throw new DownloadAuthConfigurationError(
-      `Two sources of keys: ${named.join(' and ')}. ` +
-        'Give one of them; several keys go into keys: [{ kid, secret }, …].',
+      `Two sources of keys: ${named.join(' and ')}. Give one of them; several keys go into keys: [{ kid, secret }, …].`,
     );
   }
-  checkAlgorithms(algorithms, 'algorithms');
   if (keys !== undefined) {
     if (algorithms !== undefined) {
       throw new DownloadAuthConfigurationError(
@@ -122,17 +139,13 @@ export function createKeySource(options: KeyOptions, clock: () => number): KeySo
   return { find: () => key };
 }
 
-/**
- * Why a key that is pinned to these algorithms is not for a token that names another; `undefined` where it
- * is.
- */
+/** Why a key pinned to these algorithms cannot have signed the token; `undefined` where it can. */
 export function misfitOf({ header }: UnverifiedToken, algorithms: readonly string[]): string | undefined {
   if (algorithms.includes(header.alg)) {
     return undefined;
   }
-  const named = (ALGORITHMS as readonly string[]).includes(header.alg)
-    ? header.alg
-    : 'an algorithm that is not supported';
+  const isKnown = (ALGORITHMS as readonly string[]).includes(header.alg);
+  const named = isKnown ? header.alg : 'an algorithm that is not supported';
   return `It is signed with ${named}; the key is for ${algorithms.join(', ') || 'none of the algorithms'}.`;
 }
 
@@ -141,26 +154,18 @@ interface RingKey extends VerificationKey {
   readonly retiredAt: number;
 }
 
-/**
- * Several keys by `kid`. A token that names no key is verified with the entry that has no `kid`, if there
- * is one; a key verifies nothing from its `retiredAt` on.
- */
 function keyRing(entries: readonly KeyRingEntry[], clock: () => number): KeySource {
-  const isList: boolean = Array.isArray(entries);
-  if (!isList || entries.length === 0) {
-    throw new DownloadAuthConfigurationError('keys: give a list of keys. Write keys: [{ kid, secret }].');
-  }
   const ring = new Map<string | undefined, RingKey>();
   entries.forEach((entry, index) => {
-    checkEntry(entry, `keys[${index}]`);
+    const key = ringKey(entry, `keys[${index}]`);
     if (ring.has(entry.kid)) {
       throw new DownloadAuthConfigurationError(
         entry.kid === undefined
-          ? 'keys: two entries have no kid. Only one may go without.'
+          ? 'keys: two entries have no kid. Only one may have none.'
           : `keys: the kid ${JSON.stringify(entry.kid)} is given twice. Each key needs its own.`,
       );
     }
-    ring.set(entry.kid, ringKey(entry, `keys[${index}]`));
+    ring.set(entry.kid, key);
   });
   return {
     find: ({ header: { kid } }) => {
@@ -175,36 +180,22 @@ function keyRing(entries: readonly KeyRingEntry[], clock: () => number): KeySour
   };
 }
 
-function checkEntry(entry: KeyRingEntry, option: string): void {
-  refuseUnknown(entry ?? null, RING_ENTRY, option);
-  const { kid, retiredAt, algorithms } = entry;
-  if (kid !== undefined && typeof kid !== 'string') {
-    throw new DownloadAuthConfigurationError(`${option}.kid: give a string, as tokens name it.`);
-  }
-  if (retiredAt !== undefined && !isValidDate(retiredAt)) {
-    throw new DownloadAuthConfigurationError(
-      `${option}.retiredAt: give a valid Date, such as new Date('2026-01-31T00:00:00Z').`,
-    );
-  }
-  checkAlgorithms(algorithms, `${option}.algorithms`);
-}
-
 function ringKey(entry: KeyRingEntry, option: string): RingKey {
-  const asymmetric = entry.publicKey ?? entry.privateKey;
-  if ((entry.secret === undefined) === (asymmetric === undefined)) {
+  checkOptions(entry ?? null, RING_ENTRY_RULES, option);
+  const { secret, algorithms, retiredAt } = entry;
+  const isSecret = secret !== undefined;
+  if (isSecret === ((entry.publicKey ?? entry.privateKey) !== undefined)) {
     throw new DownloadAuthConfigurationError(`${option}: give either secret, or publicKey or privateKey.`);
   }
-  const key =
-    entry.secret !== undefined
-      ? secretKey(entry.secret, entry.algorithms, `${option}.secret`)
-      : publicKey(entry, entry.algorithms, `${option}.publicKey`);
-  return { ...key, retiredAt: entry.retiredAt?.getTime() ?? Infinity };
+  const key = isSecret
+    ? secretKey(secret, algorithms, `${option}.secret`)
+    : publicKey(entry, algorithms, `${option}.publicKey`);
+  return { ...key, retiredAt: retiredAt?.getTime() ?? Infinity };
 }
 
 /**
- * Asks the application's resolver for each token, as passport-jwt would, and remembers the keys it turned
- * into key objects. A failing resolver is answered with 503 `KEY_UNAVAILABLE`, as the caller did nothing
- * wrong.
+ * Calls the application's resolver for each token, as passport-jwt would, and caches the key objects made of
+ * its answers. If the resolver fails, the answer is 503 `KEY_UNAVAILABLE`: the caller did nothing wrong.
  */
 function keyResolver(
   provider: SecretOrKeyProvider,
@@ -223,29 +214,27 @@ function keyResolver(
       if (misfit !== undefined) {
         return misfit;
       }
-      const unavailable = (cause: unknown): DownloadRefusal => {
+      try {
+        const material = await ask(provider, request, unverified.token);
+        if (material === undefined || material === null || material.length === 0) {
+          return 'secretOrKeyProvider has no key for it.';
+        }
+        const cacheKey = cacheKeyOf(material);
+        const key = prepared.get(cacheKey) ?? prepare(material, algorithms);
+        prepared.set(cacheKey, key);
+        return key;
+      } catch (cause) {
         logger.error(
           'key resolver',
-          `The key of an access token cannot be had: ${redacted(cause, unverified)}`,
+          `The key of an access token is not available: ${redacted(cause, unverified)}`,
         );
-        return new DownloadRefusal('KEY_UNAVAILABLE', { cause });
-      };
-      const material = await ask(provider, request, unverified.token, unavailable);
-      if (material === undefined || material === null || material.length === 0) {
-        return 'secretOrKeyProvider has no key for it.';
+        throw new DownloadRefusal('KEY_UNAVAILABLE', { cause });
       }
-      const cacheKey = cacheKeyOf(material);
-      let key = prepared.get(cacheKey);
-      if (!key) {
-        key = prepare(material, algorithms, unavailable);
-        prepared.set(cacheKey, key);
-      }
-      return key;
     },
   };
 }
 
-/** A text and bytes are never taken for one another, whatever they spell. */
+/** Never takes text for bytes or bytes for text, whatever they spell. */
 function cacheKeyOf(material: KeyMaterial): string | object {
   if (typeof material === 'string') {
     return `text ${material}`;
@@ -255,56 +244,35 @@ function cacheKeyOf(material: KeyMaterial): string | object {
 
 type Resolved = (KeyMaterial & { length?: number }) | null | undefined;
 
-type Unavailable = (cause: unknown) => DownloadRefusal;
-
-function ask(
-  provider: SecretOrKeyProvider,
-  request: unknown,
-  token: string,
-  unavailable: Unavailable,
-): Promise<Resolved> {
-  return new Promise((resolve, reject) => {
-    const fail = (error: unknown): void => {
-      if (error instanceof Error && error.name === 'SigningKeyNotFoundError') {
-        resolve(undefined);
-      } else {
-        reject(unavailable(error));
-      }
-    };
-    try {
-      const done = (error: unknown, key?: KeyMaterial): void => (error ? fail(error) : resolve(key));
-      const pending: unknown = provider(request, token, done);
-      // passport-jwt would wait for ever where a key is returned and not handed to the callback
-      if (pending instanceof Promise) {
-        pending.then((key: Resolved) => key !== undefined && resolve(key), fail);
-      }
-    } catch (error) {
-      fail(error);
+function ask(provider: SecretOrKeyProvider, request: unknown, token: string): Promise<Resolved> {
+  return new Promise<Resolved>((resolve, reject) => {
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- passed on as it is
+    const done = (error: unknown, key?: KeyMaterial): void => (error ? reject(error) : resolve(key));
+    const pending: unknown = provider(request, token, done);
+    // passport-jwt would wait for ever where the key is returned instead of handed to the callback
+    if (pending instanceof Promise) {
+      pending.then((key: Resolved) => key !== undefined && resolve(key), reject);
     }
+  }).catch((error: unknown) => {
+    if (error instanceof Error && error.name === 'SigningKeyNotFoundError') {
+      return undefined;
+    }
+    throw error;
   });
 }
 
-/** An error as the log may show it: without the token and without any part of it. */
+/** An error for the log: without the token and without any part of it. */
 function redacted(error: unknown, { token, header }: UnverifiedToken): string {
   const parts = [token, ...token.split('.'), header.kid ?? ''].filter((part) => part.length > 3);
   return parts.reduce((line, part) => line.replaceAll(part, 'REDACTED'), String(error));
 }
 
-function prepare(
-  material: KeyMaterial,
-  algorithms: readonly SignatureAlgorithm[],
-  unavailable: Unavailable,
-): VerificationKey {
+function prepare(material: KeyMaterial, algorithms: readonly SignatureAlgorithm[]): VerificationKey {
   const isSecret = isKeyObject(material) ? material.type === 'secret' : !isPem(material);
   const fitting = algorithms.filter((name) => name.startsWith('HS') === isSecret);
-  try {
-    if (isSecret) {
-      return secretKey(material, fitting, 'secretOrKeyProvider');
-    }
-    // a resolver may serve keys of several types, so the type narrows down what was allowed
-    const { key } = publicKey({ publicKey: material });
-    return { key, algorithms: fitting };
-  } catch (error) {
-    throw unavailable(error);
+  if (isSecret) {
+    return secretKey(material, fitting, 'secretOrKeyProvider');
   }
+  // a resolver may serve keys of several types, so the type narrows down what was allowed
+  return { key: publicKey({ publicKey: material }).key, algorithms: fitting };
 }

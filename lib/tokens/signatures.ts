@@ -21,13 +21,12 @@ type Authenticate = (
 ) => void;
 
 /**
- * The Passport strategy of one module instance: passport-jwt checks the signature of a token.
+ * The Passport strategy of one module instance: passport-jwt verifies the signature of a token.
  *
  * Passport keeps strategies by name for the whole process, and a second one of the same name replaces the
- * first; so each instance registers under a random name, which no other copy of this package can have, and
- * withdraws it when the application closes. `exp`, `nbf`, `iss` and `aud` are checked afterwards by this
- * package: with the application's clock, and with a reason that is told to the caller only because the
- * signature was good.
+ * first. So each instance registers under a random name, which no other copy of this package can have, and
+ * unregisters when the application closes. This package checks `exp`, `nbf`, `iss` and `aud` itself, with the
+ * application's clock, and tells the reason only because the signature was good.
  */
 export class SignatureVerifier {
   readonly strategyName = `nestjs-download-auth:${randomUUID()}`;
@@ -49,11 +48,11 @@ export class SignatureVerifier {
   }
 
   /**
-   * The claims of a token whose signature is good, `undefined` otherwise. The caller has checked that the
-   * algorithm the token names is one the key is pinned to.
+   * The claims of a token whose signature is good, otherwise `undefined`. The caller has checked that the key
+   * is pinned to the algorithm that the token names.
    *
-   * Passport's middleware decorates whatever it gets for a request; handing it the attempt rather than the
-   * request spares the request that, and some 40 µs on Express.
+   * Passport's middleware adds members to its request; passing it the attempt instead of the real request
+   * saves some 40 µs on Express.
    */
   verify(token: string, key: KeyObject): Promise<TokenClaims | undefined> {
     return new Promise((resolve, reject) => {
@@ -64,7 +63,7 @@ export class SignatureVerifier {
     });
   }
 
-  /** Takes the strategy out of Passport's registry. */
+  /** Removes the strategy from Passport's registry. */
   dispose(): void {
     passport.unuse(this.strategyName);
   }
@@ -77,57 +76,36 @@ interface Verified {
 }
 
 /**
- * Remembers that the signature of a token was found good with a key, so that it is checked once. That pays
- * for HS256 too: the HMAC is cheap, but what passport-jwt and jsonwebtoken do around it is not (see
- * bench/guard). It holds hashes, no tokens and no claims; it answers for the very same key only, so that a
- * key that was rotated out is heeded at once, and never for a token past its `exp`. Tokens without an `exp`
- * are not remembered.
+ * Verifies each token once and remembers that its signature was good, which pays for HS256 too: the HMAC is
+ * cheap, but what passport-jwt and jsonwebtoken do around it is not (see bench/guard). It holds hashes, no
+ * tokens and no claims. An entry counts for the same key only, so a rotated key takes effect at once, and
+ * never past the token's `exp`. Tokens without `exp` are not remembered.
  */
-export class VerifiedTokens {
-  private readonly entries: LRUCache<string, Verified> | undefined;
+export class RememberingVerifier {
+  private readonly verified: LRUCache<string, Verified> | undefined;
 
-  /** @param size how many tokens are remembered, the least recently used are forgotten; 0 remembers none */
+  /** @param size how many tokens are remembered; beyond it the least recently used is dropped; 0 for none */
   constructor(
+    private readonly signatures: Pick<SignatureVerifier, 'verify'>,
     size: number,
     private readonly clock: () => number,
   ) {
-    this.entries = size > 0 ? new LRUCache({ max: size }) : undefined;
+    this.verified = size > 0 ? new LRUCache({ max: size }) : undefined;
   }
 
-  has(token: string, key: KeyObject): boolean {
-    const hit = this.entries?.get(digest(token));
-    return hit !== undefined && hit.key === key && this.clock() < hit.exp * 1000;
-  }
-
-  add(token: string, key: KeyObject, exp: unknown): void {
-    if (this.entries && typeof exp === 'number') {
-      this.entries.set(digest(token), { key, exp });
-    }
-  }
-}
-
-function digest(token: string): string {
-  return hash('sha256', token, 'base64');
-}
-
-/** Checks signatures, each of them once: a token that asks for many ranges is verified with the first. */
-export class RememberingVerifier {
-  constructor(
-    private readonly signatures: Pick<SignatureVerifier, 'verify'>,
-    private readonly verified: VerifiedTokens,
-  ) {}
-
-  /**
-   * The claims of a token whose signature is good, `undefined` otherwise; as {@link
-   * SignatureVerifier.verify}.
-   */
+  /** The claims of a token whose signature is good, otherwise `undefined`. */
   async verify({ token, claims }: UnverifiedToken, key: KeyObject): Promise<TokenClaims | undefined> {
-    if (this.verified.has(token, key)) {
+    if (!this.verified) {
+      return this.signatures.verify(token, key);
+    }
+    const digest = hash('sha256', token, 'base64');
+    const entry = this.verified.get(digest);
+    if (entry?.key === key && this.clock() < entry.exp * 1000) {
       return claims;
     }
     const verified = await this.signatures.verify(token, key);
-    if (verified) {
-      this.verified.add(token, key, verified.exp);
+    if (typeof verified?.exp === 'number') {
+      this.verified.set(digest, { key, exp: verified.exp });
     }
     return verified;
   }

@@ -1,55 +1,105 @@
 import { parse } from 'cookie';
-import { rawCookieOf } from '../http/cookies.js';
-import { type HttpExchange, isRetrieval, type Transport, urlencodedForm } from '../http/http-exchange.js';
-import { isTokenName } from '../http/redact-url.js';
+import { formFields, type HttpExchange, isRetrieval, parsedCookie } from '../http/http-exchange.js';
+import { DEFAULT_TOKEN_NAME, isTokenName } from '../http/redact-url.js';
 import { dropFields, scrubUrls } from '../http/scrub-urls.js';
-import { DownloadRefusal } from '../refusals/download-refusal.js';
-import { isCompact } from './compact-jws.js';
-import type { TokenNames, TransportOptions } from './token-options.js';
+import { boolean, checkOptions, oneOf, type OptionRule, type OptionRules } from '../shared/check-options.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
-/** What one transport of a request holds: a token, or more than one where there may be one. */
+/** Where a token is read from (RFC 6750 §2), in order of precedence; the first that holds one decides. */
+export interface TransportOptions {
+  /** `Authorization: Bearer …`. Default `true`. */
+  header?: boolean;
+  /** The query parameter of GET and HEAD requests; `'links'` accepts only link tokens. Default `true`. */
+  query?: boolean | 'links';
+  /** The field of a urlencoded POST body. Default `false`. */
+  form?: boolean;
+  /**
+   * The cookie of GET and HEAD requests. `'same-site'` ignores it for requests that the browser marks as
+   * coming from another site (`Sec-Fetch-Site: cross-site`), so that a foreign page cannot find out what its
+   * visitor may download; links to downloads in web mail and on other sites then do not work by cookie.
+   * Default `true`.
+   */
+  cookie?: boolean | 'same-site';
+}
+
+/** What the token is called in each transport. Default: `'ss-tok'` in all of them. */
+export interface TokenNameOptions {
+  query?: string;
+  form?: string;
+  /**
+   * Browsers enforce what the prefixes `__Host-` and `__Secure-` promise (RFC 6265bis §4.1.3): the cookie is
+   * then always secure, and with `__Host-` it has no domain and the path `/`.
+   */
+  cookie?: string;
+}
+
+export type Transport = keyof TransportOptions;
+export type TokenNames = Readonly<Required<TokenNameOptions>>;
+export type Transports = Readonly<Required<TransportOptions>>;
+
+/** What one transport of a request holds: a token, or more than one where only one is allowed. */
 export type Finding = { readonly token: string } | 'several';
 
 /** What each transport of a request holds; those without a token are left out. */
 export type FoundTokens = Partial<Record<Transport, Finding>>;
 
-/** A token as a request presents it, unverified. */
-export interface PresentedToken {
-  readonly token: string;
-  readonly transport: Transport;
-}
-
-/** One place where a request may carry a token. */
 interface TransportRow {
-  /** Which requests it is read from. */
-  readonly counts?: (exchange: HttpExchange, setting: boolean | string) => boolean;
+  /** Whether it is on by default. */
+  readonly isOn: boolean;
+  /** What the option of its name may be. */
+  readonly setting: OptionRule;
+  /** The default name of the token; a transport without one has a fixed name. */
+  readonly tokenName?: string;
+  /** Whether a client sets it for this one request; a cookie goes with every request. */
+  readonly isExplicit: boolean;
+  /** Which requests it is read from. Default: all. */
+  readonly counts?: (exchange: HttpExchange, setting: unknown) => boolean;
   /** An empty value is no token. */
   readonly read: (exchange: HttpExchange, names: TokenNames) => Finding | undefined;
-  /** Takes the token out of what loggers read at the end of a response, whether it was read or not. */
+  /** Hides the token from loggers that run at the end of the response, whether it was read or not. */
   readonly scrub?: (exchange: HttpExchange, names: TokenNames, finding: Finding | undefined) => void;
-  /** What a person or a programmer reads who sent several tokens this way. */
+  /** The message for a request with several tokens in this transport. */
   readonly ambiguous: string;
 }
 
 /**
- * The transports, in the order of precedence (RFC 6750 §2). The Authorization header and the cookie are not
- * scrubbed: an application may need them further on, and loggers know them for what they are.
+ * The transports in order of precedence: one row is all there is to a transport. Header and cookie are not
+ * scrubbed: the application may need them later, and loggers know that they are secret.
  */
-const TRANSPORTS: Readonly<Record<Transport, TransportRow>> = {
+export const TRANSPORTS: Readonly<Record<Transport, TransportRow>> = {
   header: {
+    isOn: true,
+    setting: boolean,
+    isExplicit: true,
     read: fromHeader,
     ambiguous: 'The request carries more than one Authorization header.',
   },
   query: {
+    isOn: true,
+    setting: oneOf('links', true, false),
+    tokenName: DEFAULT_TOKEN_NAME,
+    isExplicit: true,
     counts: ({ request }) => isRetrieval(request.method),
     read: fromQuery,
     scrub: (exchange, { query }, finding) =>
       scrubUrls(exchange, query, typeof finding === 'object' ? finding.token : undefined),
     ambiguous: 'The URL carries more than one token.',
   },
+  form: {
+    isOn: false,
+    setting: boolean,
+    tokenName: DEFAULT_TOKEN_NAME,
+    isExplicit: true,
+    read: fromForm,
+    scrub: ({ request }, { form }) => dropFields(formFields(request), form),
+    ambiguous: 'The form carries more than one token.',
+  },
   cookie: {
-    // browsers say where a request comes from (Fetch Metadata); what says nothing is no browser, or an old
-    // one
+    isOn: true,
+    setting: oneOf('same-site', true, false),
+    tokenName: DEFAULT_TOKEN_NAME,
+    isExplicit: false,
+    // a client that sends no Sec-Fetch-Site is not a browser, or an old one
     counts: ({ request }, setting) =>
       isRetrieval(request.method) &&
       !(setting === 'same-site' && request.headers['sec-fetch-site'] === 'cross-site'),
@@ -57,25 +107,62 @@ const TRANSPORTS: Readonly<Record<Transport, TransportRow>> = {
     ambiguous:
       'The browser sent several cookies of the same name. Delete the cookies of this site, and sign in again.',
   },
-  form: {
-    counts: ({ request }) => !isRetrieval(request.method),
-    read: fromForm,
-    scrub: ({ request }, { form }) => dropFields(urlencodedForm(request), form),
-    ambiguous: 'The form carries more than one token.',
-  },
 };
 
-const ROWS = Object.entries(TRANSPORTS) as (readonly [Transport, TransportRow])[];
+export const TRANSPORT_NAMES = Object.keys(TRANSPORTS) as Transport[];
 
-/** Reads the tokens of a request, and takes them out of it. Nothing is judged yet. */
-export function takeTokens(
-  exchange: HttpExchange,
-  names: TokenNames,
-  settings: Required<TransportOptions>,
-): FoundTokens {
+const SETTINGS = ofEach(TRANSPORT_NAMES, (name) => TRANSPORTS[name].setting) as OptionRules<TransportOptions>;
+const DEFAULTS = ofEach(TRANSPORT_NAMES, (name) => TRANSPORTS[name].isOn) as Transports;
+const NAMED = TRANSPORT_NAMES.filter((name) => TRANSPORTS[name].tokenName) as (keyof TokenNames)[];
+
+/** RFC 6265 §4.1.1 cookie names (RFC 9110 tokens), less what needs encoding in a query string. */
+const TOKEN_NAME: OptionRule = (name) =>
+  typeof name === 'string' && /^[A-Za-z0-9_.~-]+$/.test(name)
+    ? undefined
+    : `${JSON.stringify(name)} cannot name a cookie or a parameter. Use letters, digits, '-', '_', '.'.`;
+
+/** @throws DownloadAuthConfigurationError for a name that no cookie or parameter can have */
+export function resolveTokenNames(tokenName: string | TokenNameOptions = {}): TokenNames {
+  if (typeof tokenName !== 'object') {
+    checkOptions({ tokenName }, { tokenName: TOKEN_NAME }, 'forRoot', '');
+    return ofEach(NAMED, () => tokenName);
+  }
+  checkOptions(
+    tokenName,
+    ofEach(NAMED, () => TOKEN_NAME),
+    'tokenName',
+  );
+  return ofEach(NAMED, (name) => tokenName[name] ?? (TRANSPORTS[name].tokenName as string));
+}
+
+/**
+ * The transports of a route: its own choice where it made one, the module's otherwise.
+ * @throws DownloadAuthConfigurationError for an unknown transport or setting, or where none is on
+ */
+export function resolveTransports(transports: TransportOptions = {}, defaults = DEFAULTS): Transports {
+  checkOptions(transports, SETTINGS, 'transports');
+  const resolved = ofEach(TRANSPORT_NAMES, (name) => transports[name] ?? defaults[name]) as Transports;
+  if (!Object.values(resolved).some(Boolean)) {
+    throw new DownloadAuthConfigurationError(
+      'transports: all are switched off, so no request could ever carry a token. Leave one on.',
+    );
+  }
+  return resolved;
+}
+
+function ofEach<Name extends string, Value>(
+  names: readonly Name[],
+  value: (name: Name) => Value,
+): Record<Name, Value> {
+  return Object.fromEntries(names.map((name) => [name, value(name)])) as Record<Name, Value>;
+}
+
+/** Reads the tokens of a request and removes them from it. Nothing is verified yet. */
+export function takeTokens(exchange: HttpExchange, names: TokenNames, transports: Transports): FoundTokens {
   const found: FoundTokens = {};
-  for (const [transport, { counts, read, scrub }] of ROWS) {
-    const setting = settings[transport];
+  for (const transport of TRANSPORT_NAMES) {
+    const { counts, read, scrub } = TRANSPORTS[transport];
+    const setting = transports[transport];
     if (setting && (!counts || counts(exchange, setting))) {
       found[transport] = read(exchange, names);
     }
@@ -84,70 +171,7 @@ export function takeTokens(
   return found;
 }
 
-/**
- * The token that decides over a request: that of the first transport that holds one. Only this one is judged;
- * if it is bad, no other place rescues the request, and what is wrong with the others does not matter. A
- * header and a query (or form) that differ are refused, unless the latter holds a genuine link, which needs
- * no header.
- *
- * What cannot be a JWT decides only where there is nothing else: scripts send `Bearer` and whatever they
- * have.
- *
- * @throws DownloadRefusal `TOKEN_MISSING`; `TOKEN_AMBIGUOUS`
- */
-export async function decidingToken(
-  found: FoundTokens,
-  isGenuineLink: (token: string) => Promise<boolean>,
-): Promise<PresentedToken> {
-  const header = credibleHeader(found);
-  const beside = first(found, ['query', 'form']);
-  if (header && beside && !areOne(header, beside[1])) {
-    const [transport, finding] = beside;
-    if (finding !== 'several' && (await isGenuineLink(finding.token))) {
-      return { transport, token: finding.token };
-    }
-    throw new DownloadRefusal('TOKEN_AMBIGUOUS', {
-      message: 'The Authorization header and the URL or form of the request carry different tokens.',
-    });
-  }
-  const deciding = header ? (['header', header] as const) : (beside ?? first(found, ['cookie', 'header']));
-  if (!deciding) {
-    throw new DownloadRefusal('TOKEN_MISSING');
-  }
-  return presented(...deciding);
-}
-
-/**
- * The token of the person who opens a link, beside it in header or cookie.
- * @throws DownloadRefusal `TOKEN_AMBIGUOUS` for several cookies
- */
-export function companionToken(found: FoundTokens, link: PresentedToken): string | undefined {
-  const places = { header: credibleHeader(found), cookie: found.cookie, [link.transport]: undefined };
-  const companion = first(places, ['header', 'cookie']);
-  return companion && presented(...companion).token;
-}
-
-function presented(transport: Transport, finding: Finding): PresentedToken {
-  if (finding === 'several') {
-    throw new DownloadRefusal('TOKEN_AMBIGUOUS', { message: TRANSPORTS[transport].ambiguous });
-  }
-  return { transport, token: finding.token };
-}
-
-function first(found: FoundTokens, order: readonly Transport[]): readonly [Transport, Finding] | undefined {
-  const transport = order.find((name) => found[name] !== undefined);
-  return transport && [transport, found[transport] as Finding];
-}
-
-function credibleHeader({ header }: FoundTokens): Finding | undefined {
-  return typeof header === 'object' && !isCompact(header.token) ? undefined : header;
-}
-
-function areOne(one: Finding, other: Finding): boolean {
-  return typeof one === 'object' && typeof other === 'object' && one.token === other.token;
-}
-
-/** What stands behind `Bearer` where a script had no token, or a template was not filled in. */
+/** What follows `Bearer` when a script had no token, or a template was not filled in. */
 const NO_TOKEN =
   /^(?:null|undefined|nan|none|nil|true|false|\[object [a-z]+\]|\{\{[^{}]*\}\}|\$\{[^{}]*\}|<[\w -]*>)$/i;
 
@@ -156,13 +180,9 @@ function fromHeader({ rawRequest: { headers, rawHeaders } }: HttpExchange): Find
   if (headers.authorization === undefined) {
     return undefined;
   }
-  const lines: string[] = [];
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] as string;
-    if (name.length === 13 && name.toLowerCase() === 'authorization') {
-      lines.push(rawHeaders[i + 1] as string);
-    }
-  }
+  const lines = rawHeaders.filter(
+    (_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'authorization',
+  );
   if (lines.length > 1) {
     return lines.some(bearerToken) ? 'several' : undefined;
   }
@@ -171,12 +191,10 @@ function fromHeader({ rawRequest: { headers, rawHeaders } }: HttpExchange): Find
 }
 
 function bearerToken(field: string): string | undefined {
-  const scheme = field.slice(0, 7).toLowerCase();
-  return scheme === 'bearer ' || scheme === 'bearer\t' ? field.slice(7).trim() : undefined;
+  return /^bearer[ \t]/i.test(field) ? field.slice(7).trim() : undefined;
 }
 
-function fromQuery({ rawRequest }: HttpExchange, { query }: TokenNames): Finding | undefined {
-  const { url = '' } = rawRequest;
+function fromQuery({ rawRequest: { url = '' } }: HttpExchange, { query }: TokenNames): Finding | undefined {
   const start = url.indexOf('?');
   if (start === -1) {
     return undefined;
@@ -192,16 +210,28 @@ function fromQuery({ rawRequest }: HttpExchange, { query }: TokenNames): Finding
   return values.length > 1 ? 'several' : findingOf(values[0]);
 }
 
+function fromForm({ request }: HttpExchange, { form }: TokenNames): Finding | undefined {
+  const fields = formFields(request);
+  const value = Object.hasOwn(fields, form) ? fields[form] : '';
+  const isOne = typeof value === 'string' && !Object.keys(fields).some((name) => isMember(name, form));
+  return isOne ? findingOf(value) : 'several';
+}
+
 /**
- * Cookies of one name and several values are of other paths, or planted by a neighbouring host (RFC 6265
- * §8.6). The host may have parsed the cookies with a decoder of its own, which is respected.
+ * Several values under one name come from other paths, or were planted by a neighbouring host (RFC 6265
+ * §8.6). A host that parsed the cookies with its own decoder is respected.
  */
 function fromCookie(exchange: HttpExchange, { cookie: name }: TokenNames): Finding | undefined {
   const values = new Set<string>();
-  for (const pair of (exchange.rawRequest.headers.cookie ?? '').split(';')) {
+  for (const pair of exchange.rawRequest.headers.cookie?.split(';') ?? []) {
     const equals = pair.indexOf('=');
     if (equals !== -1 && pair.slice(0, equals).trim() === name) {
-      values.add(unquoted(pair.slice(equals + 1).trim()));
+      values.add(
+        pair
+          .slice(equals + 1)
+          .trim()
+          .replace(/^"(.*)"$/, '$1'),
+      );
     }
   }
   values.delete('');
@@ -210,24 +240,11 @@ function fromCookie(exchange: HttpExchange, { cookie: name }: TokenNames): Findi
     return undefined;
   }
   // parsers take the first cookie of a name, even an empty one
-  const parsed = rawCookieOf(exchange, name) || parse(`${name}=${value}`)[name];
+  const parsed = parsedCookie(exchange, name) || parse(`${name}=${value}`)[name];
   return values.size > 1 || typeof parsed !== 'string' ? 'several' : findingOf(parsed);
 }
 
-function unquoted(value: string): string {
-  return value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
-}
-
-function fromForm({ request }: HttpExchange, { form }: TokenNames): Finding | undefined {
-  const fields = urlencodedForm(request) ?? {};
-  if (Object.keys(fields).some((name) => isMember(name, form))) {
-    return 'several';
-  }
-  const value = Object.hasOwn(fields, form) ? fields[form] : undefined;
-  return value === undefined || typeof value === 'string' ? findingOf(value) : 'several';
-}
-
-/** `ss-tok[]` and `ss-tok[a]` are a list or an object to some parsers, and a name of its own to others. */
+/** `ss-tok[]` and `ss-tok[a]`: a list or an object to some parsers, a different name to others. */
 function isMember(name: string, tokenName: string): boolean {
   return name.includes('[') && isTokenName(name, tokenName);
 }

@@ -2,7 +2,7 @@ import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
 import { AccessTokens } from '../../lib/tokens/access-tokens.js';
 import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
-import { RememberingVerifier, SignatureVerifier, VerifiedTokens } from '../../lib/tokens/signatures.js';
+import { RememberingVerifier, SignatureVerifier } from '../../lib/tokens/signatures.js';
 import { resolveAccessPolicy } from '../../lib/tokens/token-options.js';
 import { type JwsVector, type JwsVectorGroup, jwsVectors } from '../support/jws-vectors.js';
 
@@ -73,7 +73,7 @@ async function authenticate(jws: string, group: JwsVectorGroup, key: KeyObject, 
       accessPolicy: resolveAccessPolicy({ requireExpiration: false, notIssuedBefore: undefined }),
       clock: () => now,
     },
-    new RememberingVerifier(signatures, new VerifiedTokens(10, () => now)),
+    new RememberingVerifier(signatures, 10, () => now),
   );
   const unverified = parseCompactJws(jws);
   if (!unverified) {

@@ -137,7 +137,7 @@ it.each(ADAPTERS)('on %s, what a failing resolver says is logged once, in one li
   }
   const lines = logger.lines.filter((line) => line.startsWith('error'));
   expect(lines).toHaveLength(1);
-  expect(lines[0]).toMatch(/cannot be had: Error: no key/);
+  expect(lines[0]).toMatch(/is not available: Error: no key/);
   expect(lines[0]).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}]/u);
   expect(lines[0]).not.toContain('secret-kid');
   expectNoTrace(logger.text, tokens[0] as string);

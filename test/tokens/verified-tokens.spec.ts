@@ -1,135 +1,133 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { AccessTokens } from '../../lib/tokens/access-tokens.js';
 import { parseCompactJws, type UnverifiedToken } from '../../lib/tokens/compact-jws.js';
-import { RememberingVerifier, VerifiedTokens } from '../../lib/tokens/signatures.js';
+import { RememberingVerifier } from '../../lib/tokens/signatures.js';
 import { resolveAccessPolicy } from '../../lib/tokens/token-options.js';
 import { forge, keys } from '../support/forge.js';
 
 const NOW = 1_800_000_000;
 const { rsa } = keys;
-const sign = (claims: object): string => forge({ alg: 'RS256' }, claims, rsa.privateKey);
-const sameKey = createPublicKey(rsa.privateKey);
 
-describe('VerifiedTokens', () => {
-  let now = NOW * 1000;
-  beforeEach(() => {
-    now = NOW * 1000;
-  });
-  const cache = (size = 10) => new VerifiedTokens(size, () => now);
-
-  test('remembers a token for the very key that verified it', () => {
-    const verified = cache();
-    expect(verified.has('a', rsa.publicKey)).toBe(false);
-    verified.add('a', rsa.publicKey, NOW + 1);
-    expect(verified.has('a', rsa.publicKey)).toBe(true);
-    expect(verified.has('b', rsa.publicKey)).toBe(false);
-    expect(verified.has('a', keys.otherRsa.publicKey)).toBe(false);
-    expect(verified.has('a', sameKey)).toBe(false);
-  });
-
-  test('never answers for a token past its exp', () => {
-    const verified = cache();
-    verified.add('a', rsa.publicKey, NOW + 1);
-    now += 999;
-    expect(verified.has('a', rsa.publicKey)).toBe(true);
-    now += 1;
-    expect(verified.has('a', rsa.publicKey)).toBe(false);
-  });
-
-  test.each([[undefined], [null], [String(NOW + 1)], [NaN], [-1]])('has no use for an exp of %s', (exp) => {
-    const verified = cache();
-    verified.add('a', rsa.publicKey, exp);
-    expect(verified.has('a', rsa.publicKey)).toBe(false);
-  });
-
-  test('holds no more than it may', () => {
-    const verified = cache(3);
-    for (const token of ['a', 'b', 'c', 'd']) {verified.add(token, rsa.publicKey, NOW + 1);}
-    expect(['a', 'b', 'c', 'd'].map((token) => verified.has(token, rsa.publicKey))).toEqual([false, true, true, true]);
-  }); // prettier-ignore
-
-  test('of size 0 remembers nothing', () => {
-    const verified = cache(0);
-    verified.add('a', rsa.publicKey, NOW + 1);
-    expect(verified.has('a', rsa.publicKey)).toBe(false);
-  });
-
-  test('keeps neither tokens nor claims', () => {
-    const verified = cache();
-    const token = sign({ exp: NOW + 1, sub: 'ada' });
-    verified.add(token, rsa.publicKey, NOW + 1);
-    const kept = [...(verified as unknown as { entries: Map<string, object> }).entries.entries()];
-    expect(JSON.stringify(kept)).not.toContain(token.slice(-20));
-    expect(JSON.stringify(kept)).not.toContain('ada');
-  });
+let now: number;
+let cutOff: Date | undefined;
+let key: KeyObject;
+/** The tokens whose signature was verified, in this order. */
+let asked: string[];
+let verifier: RememberingVerifier;
+beforeEach(() => {
+  now = NOW * 1000;
+  cutOff = undefined;
+  key = rsa.publicKey;
+  asked = [];
+  verifier = remembering(10);
 });
 
-describe('an access token that was verified before', () => {
-  let now = NOW * 1000;
-  let asked: string[] = [];
-  let key: KeyObject = rsa.publicKey;
-  let cutOff: Date | undefined;
-  const tokens = new AccessTokens(
+function remembering(size: number): RememberingVerifier {
+  const verify = async (token: string, key: KeyObject) => {
+    asked.push(token);
+    return key.equals(rsa.publicKey) ? parseCompactJws(token)?.claims : undefined;
+  };
+  return new RememberingVerifier({ verify }, size, () => now);
+}
+
+const parse = (token: string) => parseCompactJws(token) as UnverifiedToken;
+const signed = (claims: object) => parse(forge({ alg: 'RS256' }, claims, rsa.privateKey));
+const authenticate = (token: UnverifiedToken) =>
+  new AccessTokens(
     {
       keySource: { find: () => ({ key, algorithms: ['RS256'] }) },
-      accessPolicy: resolveAccessPolicy({ requireExpiration: true, notIssuedBefore: () => cutOff }),
+      accessPolicy: resolveAccessPolicy({ notIssuedBefore: () => cutOff }),
       clock: () => now,
     },
-    new RememberingVerifier(
-      {
-        verify: async (token: string) => {
-          asked.push(token);
-          return key === rsa.publicKey ? parseCompactJws(token)?.claims : undefined;
-        },
-      },
-      new VerifiedTokens(10, () => now),
-    ),
-  );
-  const token = parseCompactJws(sign({ exp: NOW + 60, iat: NOW })) as UnverifiedToken;
-  beforeEach(async () => {
-    now = NOW * 1000;
-    key = rsa.publicKey;
-    cutOff = undefined;
-    await tokens.authenticate(token, {});
-    asked = [];
-  });
+    verifier,
+  ).authenticate(token, {});
 
-  test('is not verified again', async () => {
-    expect(await tokens.authenticate(token, {})).toEqual(token.claims);
-    expect(asked).toEqual([]);
-  });
+it('a token is verified once', async () => {
+  const token = signed({ exp: NOW + 60, sub: 'ada' });
+  for (let i = 0; i < 3; i++) {
+    expect(await authenticate(token)).toEqual(token.claims);
+  }
+  expect(asked).toEqual([token.token]);
+});
 
-  test('is refused from its exp on', async () => {
-    now += 60_000;
-    await expect(tokens.authenticate(token, {})).rejects.toMatchObject({ code: 'TOKEN_EXPIRED' });
-  });
+it.each([
+  ['another key', keys.otherRsa.publicKey, undefined],
+  ['another object of the same key', createPublicKey(rsa.privateKey), { exp: NOW + 60 }],
+])('a token is verified again with %s', async (_name, other, claims) => {
+  const token = signed({ exp: NOW + 60 });
+  await verifier.verify(token, rsa.publicKey);
+  expect(await verifier.verify(token, other)).toEqual(claims);
+  expect(asked).toHaveLength(2);
+});
 
-  test('is cut off as any other', async () => {
-    cutOff = new Date((NOW + 1) * 1000);
-    await expect(tokens.authenticate(token, {})).rejects.toMatchObject({ code: 'TOKEN_CUT_OFF' });
-  });
+it('a token is not remembered past its exp', async () => {
+  const token = signed({ exp: NOW + 1 });
+  await authenticate(token);
+  now += 999;
+  await authenticate(token);
+  expect(asked).toHaveLength(1);
+  now += 1;
+  await expect(authenticate(token)).rejects.toMatchObject({ code: 'TOKEN_EXPIRED' });
+  expect(asked).toHaveLength(2);
+});
 
-  test('is verified again with another key', async () => {
-    key = keys.otherRsa.publicKey;
-    await expect(tokens.authenticate(token, {})).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
-    expect(asked).toEqual([token.token]);
-  });
+it.each([[undefined], [null], [String(NOW + 1)], [-1]])('a token with an exp of %s is not remembered', async (exp) => {
+  const token = signed({ exp });
+  await verifier.verify(token, key);
+  await verifier.verify(token, key);
+  expect(asked).toHaveLength(2);
+}); // prettier-ignore
 
-  test('lends nothing to another token with its claims, its signature or its beginning', async () => {
-    const [header, payload, signature] = token.token.split('.') as [string, string, string];
-    for (const text of [`${header}.${payload}.${signature.slice(0, -4)}AAAA`, sign({ exp: NOW + 60, iat: NOW, jti: 'x' })]) {
-      await tokens.authenticate(parseCompactJws(text) as UnverifiedToken, {});
-      expect(asked.pop()).toBe(text);
-    }
-  }); // prettier-ignore
+it('the least recently used token is dropped where there are too many', async () => {
+  verifier = remembering(3);
+  const tokens = ['a', 'b', 'c', 'd'].map((jti) => signed({ exp: NOW + 60, jti }));
+  for (const token of [...tokens, ...tokens.slice(1), tokens[0] as UnverifiedToken]) {
+    await verifier.verify(token, key);
+  }
+  expect(asked).toEqual([...tokens, tokens[0]].map((token) => token?.token));
+});
 
-  test('was not remembered where it proved bad', async () => {
-    key = keys.otherRsa.publicKey;
-    const bad = parseCompactJws(sign({ exp: NOW + 60, jti: 'bad' })) as UnverifiedToken;
-    for (let i = 0; i < 2; i++) {
-      await expect(tokens.authenticate(bad, {})).rejects.toThrow();
-    }
-    expect(asked).toHaveLength(2);
-  });
+it('no token is remembered where the size is 0', async () => {
+  verifier = remembering(0);
+  const token = signed({ exp: NOW + 60 });
+  await verifier.verify(token, key);
+  await verifier.verify(token, key);
+  expect(asked).toHaveLength(2);
+});
+
+it('neither tokens nor claims are kept', async () => {
+  const token = signed({ exp: NOW + 60, sub: 'ada' });
+  await verifier.verify(token, key);
+  const { verified } = verifier as unknown as { verified: Map<string, object> };
+  const kept = JSON.stringify([...verified.entries()]);
+  expect(kept).toContain(String(NOW + 60));
+  expect(kept).not.toContain(token.token.slice(-20));
+  expect(kept).not.toContain('ada');
+});
+
+it('a remembered token is cut off like any other', async () => {
+  const token = signed({ exp: NOW + 60, iat: NOW });
+  await authenticate(token);
+  cutOff = new Date((NOW + 1) * 1000);
+  await expect(authenticate(token)).rejects.toMatchObject({ code: 'TOKEN_CUT_OFF' });
+});
+
+it('a remembered token helps no other one with its claims, its signature or its beginning', async () => {
+  const token = signed({ exp: NOW + 60 });
+  await authenticate(token);
+  const altered = parse(`${token.token.slice(0, -4)}AAAA`);
+  const another = signed({ exp: NOW + 60, jti: 'x' });
+  await authenticate(altered);
+  await authenticate(another);
+  expect(asked).toEqual([token, altered, another].map((one) => one.token));
+});
+
+it('a token with a bad signature is not remembered', async () => {
+  key = keys.otherRsa.publicKey;
+  const token = signed({ exp: NOW + 60 });
+  for (let i = 0; i < 2; i++) {
+    await expect(authenticate(token)).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
+  }
+  expect(asked).toHaveLength(2);
 });
