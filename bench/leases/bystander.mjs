@@ -68,13 +68,13 @@ function inTheLoop(file, { durability, checkpointAfter }) {
 }
 
 async function inAThread(file, { durability, checkpointAfter }) {
-  const connection = await SqliteConnection.open(file, durability);
+  const connection = await SqliteConnection.open(file, durability, Date.now());
   if (checkpointAfter) {
     await connection.read([{ sql: `PRAGMA wal_autocheckpoint = ${checkpointAfter}` }]);
   }
-  const write = async (tx) => tx.write(SQL, TEXT);
+  const insert = [{ sql: SQL, values: [TEXT] }];
   return {
-    write: () => connection.transaction(write, performance.now() + PATIENCE),
+    write: () => connection.commit([], insert, performance.now() + PATIENCE),
     close: () => connection.close(),
   };
 }

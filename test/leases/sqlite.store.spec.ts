@@ -12,6 +12,14 @@ it.skipIf(hasSqlite)('says at the start what to do where Node has no SQLite', as
   await expect(store.open(START)).rejects.toThrow(/Run Node 22\.13 or later, or use the Redis store/);
 });
 
+it('refuses options that the SQLite store does not have, and one without a file', () => {
+  expect(() => new SqliteLeaseStore({ path: 'leases.db' } as never)).toThrow(/no option "path"/);
+  expect(() => new SqliteLeaseStore({ file: 'leases.db', durability: 'disk' as never })).toThrow(
+    /SqliteLeaseStore\.durability: write 'process' or 'power'/,
+  );
+  expect(() => new SqliteLeaseStore({} as never)).toThrow(/SqliteLeaseStore\.file: give a path/);
+});
+
 describe.skipIf(!hasSqlite)('SQLite store', () => {
   describeLeaseStore({ test: it, create: createSqlite });
 
@@ -99,7 +107,7 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
 
     const later = file();
     const db = openDatabase(later);
-    db.exec('PRAGMA user_version = 3');
+    db.exec('PRAGMA user_version = 4');
     db.close();
     await expect(opened(later)).rejects.toThrow(/another version of nestjs-download-auth/);
     await expect(opened(':memory:')).rejects.toThrow(/write-ahead log/);

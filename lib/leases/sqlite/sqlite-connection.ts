@@ -1,7 +1,7 @@
 import { isBuiltin } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { WORKER_SOURCE } from './sqlite-worker.js';
+import { FORMAT, TABLES, WORKER_SOURCE } from './sqlite-worker.js';
 
 export type SqliteDurability = 'process' | 'power';
 
@@ -13,7 +13,7 @@ export interface Statement {
   readonly values?: readonly Value[];
 }
 
-/** How long SQLite itself waits for another process's lock, ms; readers of this process wait that long, too. */
+/** How long SQLite itself waits for another process's lock, ms. Reads queue behind it. */
 const BUSY_TIMEOUT = 2;
 
 /** How long closing waits for the disk, ms. */
@@ -38,28 +38,9 @@ export interface Check {
   readonly rows: readonly Row[];
 }
 
-/** What a transaction has read and is going to write. */
-export class Transaction {
-  readonly checks: Check[] = [];
-  readonly writes: Statement[] = [];
-
-  constructor(private readonly connection: SqliteConnection) {}
-
-  async read(sql: string, ...values: Value[]): Promise<Row[]> {
-    const statement = { sql, values };
-    const [rows] = await this.connection.read([statement]);
-    this.checks.push({ statement, rows: rows! });
-    return rows!;
-  }
-
-  write(sql: string, ...values: Value[]): void {
-    this.writes.push({ sql, values });
-  }
-}
-
 /**
- * An SQLite file, open in a thread of its own. Reads are answered at once; transactions wait in one queue, whose head
- * alone tries for the lock that another process holds.
+ * An SQLite file, open in a thread of its own. Reads are answered at once; commits wait in a queue, and only the first
+ * of them tries to get a lock that another process holds.
  */
 export class SqliteConnection {
   private readonly worker: Worker;
@@ -67,9 +48,11 @@ export class SqliteConnection {
   private calls = 0;
   private last: Promise<unknown> = Promise.resolve();
   private gone?: Error;
+  /** Since when the file remembers. */
+  since = Infinity;
 
   /** @throws Error saying what to do where Node has no `node:sqlite`, or the file cannot be used */
-  static async open(file: string, durability: SqliteDurability): Promise<SqliteConnection> {
+  static async open(file: string, durability: SqliteDurability, now: number): Promise<SqliteConnection> {
     if (!isBuiltin('node:sqlite')) {
       throw new Error(
         `The SQLite lease store needs node:sqlite, which Node ${process.versions.node} does not have. ` +
@@ -77,9 +60,9 @@ export class SqliteConnection {
           'or the memory store if there is one process only.',
       );
     }
-    const connection = new SqliteConnection(file, durability);
+    const connection = new SqliteConnection(file, durability, now);
     try {
-      await connection.call('open', {});
+      connection.since = await connection.call<number>('open', {});
       return connection;
     } catch (error) {
       await connection.close();
@@ -87,13 +70,13 @@ export class SqliteConnection {
     }
   }
 
-  private constructor(file: string, durability: SqliteDurability) {
+  private constructor(file: string, durability: SqliteDurability, now: number) {
     const synchronous = durability === 'power' ? 'FULL' : 'NORMAL';
     this.worker = new Worker(WORKER_SOURCE, {
       eval: true,
       name: 'download-auth:sqlite',
-      workerData: { file, synchronous, busyTimeout: BUSY_TIMEOUT },
-      // Loaders and inspectors of the application are not for this thread.
+      workerData: { file, synchronous, busyTimeout: BUSY_TIMEOUT, tables: TABLES, format: FORMAT, now },
+      // Keeps the application's loaders and inspectors out of this thread.
       execArgv: [],
     });
     this.worker.on('message', (reply: Reply) => this.answered(reply));
@@ -102,40 +85,25 @@ export class SqliteConnection {
     this.worker.unref();
   }
 
-  /** Why the connection is of no use any more; undefined while it is. */
+  /** Why the connection can no longer be used; undefined while it can. */
   get failure(): Error | undefined {
     return this.gone;
   }
 
-  /** The rows of each statement, all as of one moment. */
+  /** The rows of each statement, all from one snapshot. */
   read(statements: readonly Statement[]): Promise<Row[][]> {
     return this.call('read', { statements });
   }
 
   /**
-   * Commits what `work` writes, all or none, if what it read is still so; otherwise `work` is done again.
+   * Writes, if every check finds the rows that it should; nothing otherwise. Answers which of the two.
    *
-   * @param giveUp by `performance.now()`; what has not begun by then is not done any more
-   */
-  transaction<T>(work: (transaction: Transaction) => Promise<T>, giveUp: number): Promise<T> {
-    return this.inTurn(giveUp, async () => {
-      const transaction = new Transaction(this);
-      const answer = await work(transaction);
-      const { checks, writes } = transaction;
-      const isDone = writes.length === 0 || (await this.call<boolean>('commit', { checks, writes }));
-      return isDone ? { answer } : undefined;
-    });
-  }
-
-  /**
-   * Commits what is to be written, if every check finds what it should; nothing otherwise. Answers which of the two.
-   *
-   * @param giveUp by `performance.now()`; what has not begun by then is not done any more
+   * @param giveUp by `performance.now()`; a commit that has not begun by then rejects without an effect
    */
   commit(checks: readonly Check[], writes: readonly Statement[], giveUp: number): Promise<boolean> {
-    return this.inTurn(giveUp, async () => ({
-      answer: await this.call<boolean>('commit', { checks, writes }),
-    }));
+    const result = this.last.then(() => this.patiently({ checks, writes }, giveUp));
+    this.last = result.catch(() => {});
+    return result;
   }
 
   async close(): Promise<void> {
@@ -147,23 +115,14 @@ export class SqliteConnection {
     await Promise.race([this.worker.terminate(), sleep(CLOSE_TIMEOUT, undefined, { ref: false })]);
   }
 
-  /** Waits for what came before; repeats what answers undefined, and what finds the lock taken. */
-  private inTurn<T>(giveUp: number, attempt: () => Promise<{ answer: T } | undefined>): Promise<T> {
-    const result = this.last.then(() => this.patiently(giveUp, attempt));
-    this.last = result.catch(() => {});
-    return result;
-  }
-
-  private async patiently<T>(giveUp: number, attempt: () => Promise<{ answer: T } | undefined>): Promise<T> {
+  /** Tries again while another process holds the lock. */
+  private async patiently(commit: object, giveUp: number): Promise<boolean> {
     for (;;) {
       if (performance.now() >= giveUp) {
         throw new Error('Another process holds the lock of the SQLite file.');
       }
       try {
-        const done = await attempt();
-        if (done) {
-          return done.answer;
-        }
+        return await this.call<boolean>('commit', commit);
       } catch (error) {
         if (!isBusy(error)) {
           throw error;
@@ -180,7 +139,7 @@ export class SqliteConnection {
     return new Promise<T>((resolve, reject) => {
       const id = ++this.calls;
       this.waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
-      // The process stays alive for an answer, and not for an idle thread.
+      // Keeps the process alive for an answer, but not for an idle thread.
       this.worker.ref();
       this.worker.postMessage({ id, call, ...input });
     });

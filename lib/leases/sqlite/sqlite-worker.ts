@@ -1,13 +1,67 @@
+/** Written to `user_version`; a file of another format is refused. */
+export const FORMAT = 3;
+
+/** STRICT, since SQLite would accept text as a number otherwise. Moments are milliseconds since the epoch. */
+export const TABLES = [
+  `CREATE TABLE IF NOT EXISTS store (
+  since INTEGER NOT NULL
+) STRICT`,
+  `CREATE TABLE IF NOT EXISTS links (
+  link TEXT PRIMARY KEY,
+  version INTEGER NOT NULL,
+  used INTEGER NOT NULL,
+  leases INTEGER NOT NULL DEFAULT 0,
+  keep_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID`,
+  `CREATE INDEX IF NOT EXISTS links_by_age ON links (keep_until)`,
+  `CREATE TABLE IF NOT EXISTS leases (
+  link TEXT NOT NULL,
+  lease TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  keys TEXT NOT NULL,
+  until INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  PRIMARY KEY (link, lease)
+) STRICT, WITHOUT ROWID`,
+  `CREATE INDEX IF NOT EXISTS leases_in_order ON leases (link, seq)`,
+  `CREATE TABLE IF NOT EXISTS lease_keys (
+  link TEXT NOT NULL,
+  lease TEXT NOT NULL,
+  key TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  PRIMARY KEY (link, lease, key)
+) STRICT, WITHOUT ROWID`,
+  `CREATE INDEX IF NOT EXISTS lease_keys_in_order ON lease_keys (link, key, seq)`,
+  `CREATE TRIGGER IF NOT EXISTS lease_added AFTER INSERT ON leases BEGIN
+  UPDATE links SET leases = leases + 1 WHERE link = new.link;
+END`,
+  `CREATE TRIGGER IF NOT EXISTS lease_dropped AFTER DELETE ON leases BEGIN
+  DELETE FROM lease_keys WHERE link = old.link AND lease = old.lease;
+  UPDATE links SET leases = leases - 1 WHERE link = old.link;
+END`,
+  `CREATE TABLE IF NOT EXISTS revocations (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  issued_before INTEGER NOT NULL,
+  keep_until INTEGER NOT NULL,
+  UNIQUE (kind, name)
+) STRICT`,
+  `CREATE INDEX IF NOT EXISTS revocations_by_age ON revocations (keep_until)`,
+  `PRAGMA user_version = ${FORMAT}`,
+];
+
 /**
- * The program of the thread that has the database open, since every call of `node:sqlite` may wait: for another
- * process's lock, for the disk, for a checkpoint. It is text because that works from source, from `dist` and from a
- * bundle alike, without a file to be found. The first message opens the file; each is answered once.
+ * The program of the thread that has the database open: every call of `node:sqlite` may wait for another process's
+ * lock, for the disk or for a checkpoint. It is text so that it works from source, from `dist` and from a bundle. The
+ * first message opens the file; each message is answered once.
  */
 export const WORKER_SOURCE = `'use strict';
 const { statSync } = require('node:fs');
 const { DatabaseSync } = require('node:sqlite');
 const { parentPort, workerData } = require('node:worker_threads');
-const { file, synchronous, busyTimeout } = workerData;
+const { file, synchronous, busyTimeout, tables, format, now } = workerData;
 const prepared = new Map();
 let db, identity;
 
@@ -43,16 +97,30 @@ const CONFLICT = new Error('What was read has changed.');
 const calls = {
   open() {
     db = new DatabaseSync(file);
-    // Processes that start together wait for each other here.
+    // For processes that start together.
     db.exec('PRAGMA busy_timeout = 5000');
     const mode = db.prepare('PRAGMA journal_mode = WAL').get().journal_mode;
     if (mode !== 'wal') {
       throw new Error(file + ' cannot be opened with a write-ahead log (journal_mode ' + mode +
         '). Give the SQLite lease store a file on a local disk.');
     }
+    identity = identify();
+    const found = () => db.prepare('PRAGMA user_version').get().user_version;
+    if (found() === 0) {
+      transaction('BEGIN IMMEDIATE', () => {
+        // Another process may have been faster.
+        if (found() !== 0) return;
+        tables.forEach((sql) => db.exec(sql));
+        run({ sql: 'INSERT INTO store (since) VALUES (?)', values: [now] });
+      });
+    }
+    if (found() !== format) {
+      throw new Error(file + ' was written by another version of nestjs-download-auth (format ' + found() +
+        ', not ' + format + '). Use another file, or that version.');
+    }
     db.exec('PRAGMA synchronous = ' + synchronous);
     db.exec('PRAGMA busy_timeout = ' + busyTimeout);
-    identity = identify();
+    return run({ sql: 'SELECT min(since) AS since FROM store' })[0].since;
   },
   read: ({ statements }) => transaction('BEGIN', () => statements.map(run)),
   commit: ({ checks, writes }) =>

@@ -9,44 +9,59 @@ import {
   type RevocationListener,
 } from '../lease-store.js';
 import { type Revocation } from '../revocation.js';
+import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 import { errorReason } from '../../shared/error-reason.js';
 import { ThrottledLogger } from '../../shared/throttled-logger.js';
-import { commitStatements, found, page, pageStatements, readStatements } from './lease-rows.js';
-import { addRevocation, findRevocations, RevocationPolling, revokedBefore } from './revocation-rows.js';
-import { prepareFile } from './schema.js';
+import { checkOptions, oneOf, text } from '../../shared/check-options.js';
+import { RevocationPolling } from './revocation-polling.js';
 import { SqliteConnection, type SqliteDurability } from './sqlite-connection.js';
+import {
+  commitStatements,
+  linkState,
+  linkStatements,
+  page,
+  pageStatements,
+  revocationStatements,
+} from './sqlite-rows.js';
 
-/** How long a call is tried where the caller does not say how long it waits, ms. */
+/** How long to try a call if the caller does not say how long it waits, ms. */
 const PATIENCE = 5000;
 
-/** How long after a failure to open the file it is tried again, ms. */
+/** How long to wait after a failure to open the file again, ms. */
 const REOPEN_AFTER = 1000;
+
+const RULES = { file: text("such as 'leases.db'"), durability: oneOf('process', 'power') };
 
 /** Where a {@link SqliteLeaseStore} keeps its file, and what the file survives. */
 export interface SqliteLeaseStoreOptions {
-  /** Path of the file; made if it is missing. On a local disk, since SQLite's locks need one. */
+  /** Path of the file, which is made if it is missing. It must be on a local disk, for SQLite's locks. */
   readonly file: string;
   /**
-   * What nothing that was counted may be lost to: the end of the `process`, by `kill -9` too
-   * (default), or also a failure of `power` or of the operating system, at the price of waiting for
-   * the disk at every write.
+   * What the counts survive: the end of the `process`, `kill -9` included (default); or also a failure of `power` or
+   * of the operating system, for which every write waits for the disk.
    */
   readonly durability?: SqliteDurability;
 }
 
 /**
- * A store in a file, which several processes of one machine share and which survives their end.
- * Needs Node 22.13 or later, and no package.
+ * A store in a file that several processes of one machine share and that survives their end. Needs Node 22.13 or
+ * later, and no other package.
  */
 export class SqliteLeaseStore implements LeaseStore {
-  private opened?: { connection: SqliteConnection; since: number };
+  private opened?: SqliteConnection;
   private opening?: Promise<void>;
   private closed = true;
   private patience = PATIENCE;
   private readonly logger = new ThrottledLogger('DownloadAuth');
-  private readonly revocations = new RevocationPolling((statements) => this.connection.read(statements));
+  private readonly revocations = new RevocationPolling((statements) => this.connection().read(statements));
 
-  constructor(private readonly options: SqliteLeaseStoreOptions) {}
+  /** @throws DownloadAuthConfigurationError for an unknown option, a value that cannot work, and without a file */
+  constructor(private readonly options: SqliteLeaseStoreOptions) {
+    checkOptions(options, RULES, 'SqliteLeaseStore');
+    if (!options?.file) {
+      throw new DownloadAuthConfigurationError("SqliteLeaseStore.file: give a path, such as 'leases.db'.");
+    }
+  }
 
   /** @throws Error saying what to do where Node has no `node:sqlite`, or the file cannot be used */
   async open(now: number, { timeout = PATIENCE }: { timeout?: number } = {}): Promise<void> {
@@ -63,27 +78,24 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   async read(query: LeaseQuery): Promise<LinkState> {
-    const { connection, since } = this.file(query.now);
-    const revocations = findRevocations(query);
-    const statements = query.leased ? [...revocations, ...readStatements(query)] : revocations;
-    const rows = await connection.read(statements);
-    const revoked = revokedBefore(rows.slice(0, revocations.length));
-    return { now: query.now, since, revokedBefore: revoked, ...found(rows.slice(revocations.length)) };
+    const connection = this.connection(query.now);
+    const rows = await connection.read(linkStatements(query));
+    return { now: query.now, since: connection.since, ...linkState(query, rows) };
   }
 
   // `async`, so that what it throws is a rejection
   async commit(commit: LeaseCommit): Promise<boolean> {
     const { checks, writes } = commitStatements(commit);
-    return await this.file(commit.now).connection.commit(checks, writes, performance.now() + this.patience);
+    return await this.connection(commit.now).commit(checks, writes, performance.now() + this.patience);
   }
 
   async list(query: LeaseListQuery): Promise<LeaseList> {
-    return page(await this.connection.read(pageStatements(query)), query.limit);
+    return page(await this.connection().read(pageStatements(query)), query.limit);
   }
 
   async revoke(revocation: Revocation, now: number): Promise<void> {
     const giveUp = performance.now() + this.patience;
-    await this.file(now).connection.commit([], addRevocation(revocation, now), giveUp);
+    await this.connection(now).commit([], revocationStatements(revocation, now), giveUp);
     await this.revocations.look();
   }
 
@@ -95,24 +107,16 @@ export class SqliteLeaseStore implements LeaseStore {
     this.closed = true;
     this.revocations.close();
     await this.opening?.catch(() => {});
-    await this.opened?.connection.close();
+    await this.opened?.close();
     this.opened = undefined;
   }
 
   private async openFile(now: number): Promise<void> {
     const { file, durability = 'process' } = this.options;
-    const connection = await SqliteConnection.open(file, durability);
-    try {
-      const giveUp = performance.now() + PATIENCE;
-      const since = await connection.transaction((tx) => prepareFile(tx, file, now), giveUp);
-      this.opened = { connection, since };
-    } catch (error) {
-      await connection.close();
-      throw error;
-    }
+    this.opened = await SqliteConnection.open(file, durability, now);
   }
 
-  /** A file that was removed or replaced is left; what the new one does not remember, it refuses. */
+  /** Opens a file again that was removed or replaced. */
   private reopen(now: number, failure: Error): void {
     const { file } = this.options;
     this.logger.error(
@@ -121,7 +125,7 @@ export class SqliteLeaseStore implements LeaseStore {
     );
     const left = this.opened;
     this.opening ??= (async () => {
-      await left?.connection.close();
+      await left?.close();
       await this.openFile(now);
       this.revocations.startOver();
     })()
@@ -132,20 +136,16 @@ export class SqliteLeaseStore implements LeaseStore {
       .finally(() => (this.opening = undefined));
   }
 
-  private get connection(): SqliteConnection {
-    return this.file().connection;
-  }
-
-  /** @throws Error where the file is not open, or not any more */
-  private file(now?: number): { connection: SqliteConnection; since: number } {
+  /** @throws Error if the file is not open */
+  private connection(now = Date.now()): SqliteConnection {
     if (this.closed || !this.opened) {
       throw new Error('The SQLite lease store is not open: open() comes first, and close() last.');
     }
-    const { failure } = this.opened.connection;
-    if (!failure) {
-      return this.opened;
+    const { failure } = this.opened;
+    if (failure) {
+      this.reopen(now, failure);
+      throw failure;
     }
-    this.reopen(now ?? Date.now(), failure);
-    throw failure;
+    return this.opened;
   }
 }

@@ -1,6 +1,14 @@
-import { type Lease } from '../lease-record.js';
-import { type LeaseCommit, type LeaseList, type LeaseListQuery, type LeaseQuery } from '../lease-store.js';
-import { type LeaseRecord, LEASES_OF_KEY, type LinkRecord } from '../lease-store.js';
+import {
+  type LeaseCommit,
+  type LeaseList,
+  type LeaseListQuery,
+  type LeaseQuery,
+  LEASES_OF_KEY,
+  type LinkNames,
+  type LinkState,
+} from '../lease-store.js';
+import { joinKeys, readLease, readRecord } from '../record-text.js';
+import { type Revocation, revocationNames } from '../revocation.js';
 import { type Check, type Row, type Statement, type Value } from './sqlite-connection.js';
 
 /** Links, and leases of a link, that one commit forgets at most. */
@@ -43,25 +51,49 @@ const SWEEPS = [
   `DELETE FROM links WHERE leases = 0 AND link IN (${EXPIRED})`,
 ];
 
-/** What {@link found} makes sense of. */
-export function readStatements({ linkId, leases, keys }: LeaseQuery): Statement[] {
+const REVOCATION = 'SELECT issued_before FROM revocations WHERE kind = ? AND name = ?';
+// REPLACE gives the row a new number, by which the other processes notice it.
+const PUT_REVOCATION = `REPLACE INTO revocations (kind, name, issued_before, keep_until)
+  SELECT ?1, ?2, max(?3, ifnull(max(issued_before), 0)), max(?4, ifnull(max(keep_until), 0))
+  FROM revocations WHERE kind = ?1 AND name = ?2`;
+const SWEEP_REVOCATIONS = 'DELETE FROM revocations WHERE keep_until <= ?';
+
+/** The statements whose rows {@link linkState} reads. */
+export function linkStatements(query: LeaseQuery): Statement[] {
+  const { linkId, leased, leases, keys } = query;
+  const revocations = revocationNames(query).map((values) => ({ sql: REVOCATION, values }));
+  if (!leased) {
+    return revocations;
+  }
   return [
+    ...revocations,
     { sql: LINK, values: [linkId] },
     ...keys.map((key) => ({ sql: UNDER_KEY, values: [linkId, key] })),
     ...leases.map((lease) => ({ sql: LEASE, values: [linkId, lease] })),
   ];
 }
 
-export function found([link, ...leases]: readonly Row[][]): { link?: LinkRecord; leases: LeaseRecord[] } {
-  const byId = new Map(leases.flat().map((row) => [String(row.lease), recordOf(row)]));
-  const row = link?.[0];
+export function linkState(query: LinkNames, rows: readonly Row[][]): Omit<LinkState, 'now' | 'since'> {
+  const { length } = revocationNames(query);
+  const moments = rows.slice(0, length).map(([row]) => Number(row?.issued_before ?? 0));
+  const link = rows[length]?.[0];
+  const leases = new Map(rows.slice(length + 1).flatMap((found) => found.map((row) => [row.lease, row])));
   return {
-    link: row && { version: Number(row.version), used: Number(row.used) },
-    leases: [...byId.values()],
+    revokedBefore: Math.max(0, ...moments),
+    link: link && { version: Number(link.version), used: Number(link.used) },
+    leases: [...leases.values()].map(recordOf),
   };
 }
 
-/** What must be so, and what is to be written then. */
+export function revocationStatements(revocation: Revocation, now: number): Statement[] {
+  const { kind, name, issuedBefore, keepUntil } = revocation;
+  return [
+    { sql: SWEEP_REVOCATIONS, values: [now] },
+    { sql: PUT_REVOCATION, values: [kind, name, issuedBefore, keepUntil] },
+  ];
+}
+
+/** What must be so, and what to write then. */
 export function commitStatements(commit: LeaseCommit): { checks: Check[]; writes: Statement[] } {
   const { linkId, link, leases, now, enough } = commit;
   const keepUntil = Math.ceil(commit.keepUntil);
@@ -79,7 +111,7 @@ export function commitStatements(commit: LeaseCommit): { checks: Check[]; writes
     if (!lease) {
       write(DROP_LEASE, linkId, id);
     } else if (was === undefined) {
-      write(ADD_LEASE, linkId, id, version, keys.join(' '), Math.ceil(until), JSON.stringify(lease));
+      write(ADD_LEASE, linkId, id, version, joinKeys(keys), Math.ceil(until), JSON.stringify(lease));
       keys.forEach((key) => write(ADD_KEY, linkId, id, key));
     } else {
       write(PUT_LEASE, version, Math.ceil(until), JSON.stringify(lease), linkId, id);
@@ -107,7 +139,7 @@ export function pageStatements({ linkId, limit, after }: LeaseListQuery): Statem
 export function page([link, rows = []]: readonly Row[][], limit: number): LeaseList {
   return {
     used: Number(link?.[0]?.used ?? 0),
-    leases: rows.map(({ state }) => JSON.parse(String(state)) as Lease),
+    leases: rows.map(({ state }) => readLease(String(state))),
     next: rows.length === limit ? String(rows.at(-1)!.seq) : undefined,
   };
 }
@@ -116,11 +148,11 @@ function check(sql: string, values: Value[], version: number | undefined): Check
   return { statement: { sql, values }, rows: version === undefined ? [] : [{ version }] };
 }
 
-function recordOf({ lease, version, keys, state }: Row): LeaseRecord {
-  return {
+function recordOf({ lease, version, keys, state }: Row) {
+  return readRecord({
     id: String(lease),
     version: Number(version),
-    keys: keys ? String(keys).split(' ') : [],
-    lease: JSON.parse(String(state)) as Lease,
-  };
+    keys: String(keys),
+    state: String(state),
+  });
 }

@@ -1,45 +1,22 @@
 import { type RevocationListener } from '../lease-store.js';
-import { type Revocation, revocationNames } from '../revocation.js';
+import { type Revocation } from '../revocation.js';
 import { type Row, type Statement } from './sqlite-connection.js';
 
-/** Milliseconds between looks for what other processes revoked. */
+/** How often to look for what other processes revoked, ms. */
 const LOOK_EVERY = 200;
 
-const FIND = 'SELECT issued_before FROM revocations WHERE kind = ? AND name = ?';
-// Replacing gives the row a new number, which is what tells the other processes.
-const PUT = `REPLACE INTO revocations (kind, name, issued_before, keep_until)
-  SELECT ?1, ?2, max(?3, ifnull(max(issued_before), 0)), max(?4, ifnull(max(keep_until), 0))
-  FROM revocations WHERE kind = ?1 AND name = ?2`;
-const SWEEP = 'DELETE FROM revocations WHERE keep_until <= ?';
 const AFTER = 'SELECT * FROM revocations WHERE seq > ? ORDER BY seq';
 const LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'revocations'";
 
-/** Finds the revocations that concern a link; each answers one row at the most. */
-export function findRevocations(link: { linkId: string; resource: string; subject?: string }): Statement[] {
-  return revocationNames(link).map((name) => ({ sql: FIND, values: name }));
-}
-
-/** The moment before which the link must not have been issued; 0 for none. */
-export function revokedBefore(found: readonly Row[][]): number {
-  return Math.max(0, ...found.map(([row]) => Number(row?.issued_before ?? 0)));
-}
-
-export function addRevocation({ kind, name, issuedBefore, keepUntil }: Revocation, now: number): Statement[] {
-  return [
-    { sql: SWEEP, values: [now] },
-    { sql: PUT, values: [kind, name, issuedBefore, keepUntil] },
-  ];
-}
-
-/** Tells about revocations of the file, by any process, in the order in which they were made. */
+/** Tells listeners about revocations that any process wrote to the file, in their order. */
 export class RevocationPolling {
   private readonly listeners = new Set<RevocationListener>();
   private timer?: NodeJS.Timeout;
-  /** The last revocation that was told; undefined until the first look, which tells none. */
+  /** The last revocation that listeners were told of; undefined until the first look, which tells none. */
   private seen?: number;
   private failing = false;
 
-  /** @param read of the file that is open at the moment */
+  /** @param read reads from the file that is open at the moment */
   constructor(private readonly read: (statements: Statement[]) => Promise<Row[][]>) {}
 
   subscribe(listener: RevocationListener): () => void {
@@ -55,7 +32,7 @@ export class RevocationPolling {
     };
   }
 
-  /** Another file is open: its revocations have other numbers. */
+  /** To be called for a new file: its revocations have other numbers. */
   startOver(): void {
     this.seen = undefined;
   }
