@@ -78,7 +78,7 @@ class ExpressRouter implements AdapterRouter {
 
   matches(method: string, { pathname }: URL): RouteMatch[] {
     return this.layers(method).flatMap(({ route, matchers = [] }) => {
-      const match = firstOf(matchers, (matcher) => attempt(() => matcher(pathname)));
+      const [match] = matchers.flatMap((matcher) => attempt(() => matcher(pathname)) || []);
       return match ? [{ pattern: String(route?.path), params: match.params }] : [];
     });
   }
@@ -257,17 +257,6 @@ const ACCEPT = [
 function bareRequests({ host, pathname, search }: URL) {
   const url = pathname + search;
   return ACCEPT.map((accept) => ({ method: 'GET', url, originalUrl: url, headers: { host, accept } }));
-}
-
-/** The first answer that is neither `false` nor `undefined`. */
-function firstOf<T, A>(list: readonly T[], ask: (one: T) => A | false | undefined): A | undefined {
-  for (const one of list) {
-    const answer = ask(one);
-    if (answer) {
-      return answer;
-    }
-  }
-  return undefined;
 }
 
 /** Routers and parsers throw for what they cannot decode. */

@@ -172,16 +172,16 @@ export class DownloadLinks {
    * ```
    */
   async revoke(target: LinkRevocation): Promise<void> {
-    checkOptions(target ?? {}, REVOKE_RULES, 'links.revoke', 'links.revoke: ');
-    for (const [name, value] of Object.entries(target ?? {})) {
-      if (value === undefined) {
-        // { subject: undefined, issuedBefore } would revoke the links of everybody
-        throw new DownloadAuthConfigurationError(
-          `links.revoke: ${name} is undefined. Give its value, or leave it out.`,
-        );
-      }
+    const { issuedBefore, ...named } = { ...target };
+    checkOptions({ ...named, issuedBefore }, REVOKE_RULES, 'links.revoke', 'links.revoke: ');
+    const [missing] = Object.entries(named).find(([, value]) => value === undefined) ?? [];
+    if (missing !== undefined) {
+      // { subject: undefined, issuedBefore } would revoke all links
+      throw new DownloadAuthConfigurationError(
+        `links.revoke: ${missing} is undefined. Give its value, or leave it out.`,
+      );
     }
-    await this.keeper.revoke({ ...target, issuedBefore: target.issuedBefore?.getTime() });
+    await this.keeper.revoke({ ...named, issuedBefore: issuedBefore?.getTime() });
   }
 
   /**

@@ -23,11 +23,11 @@ export function requestedResource(
   request: FrameworkRequest,
   ignoreQuery: ReadonlySet<string>,
 ): LinkResource {
-  const query = Object.entries(request.query ?? {}).filter(([name]) => !ignoreQuery.has(name));
+  const query = Object.entries(request.query as QueryParams).filter(([name]) => !ignoreQuery.has(name));
   return {
     route,
     pattern: routePattern(request),
-    params: request.params ?? {},
+    params: request.params as LinkResource['params'],
     query: Object.fromEntries(query),
     hosts: request.hosts ?? {},
   };

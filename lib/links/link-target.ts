@@ -255,14 +255,13 @@ function patternOf(route: Route, path: string | undefined, router: AdapterRouter
 
 /** @throws DownloadAuthConfigurationError for a path that a browser would rewrite, such as `//files` */
 function urlOf({ label }: LocatedTarget['route'], pathAndQuery: string, host = 'localhost'): URL {
-  const origin = `http://${host}`;
-  const url = URL.canParse(pathAndQuery, origin) ? new URL(pathAndQuery, origin) : undefined;
-  if (url && url.pathname + url.search === pathAndQuery) {
+  const url = new URL(pathAndQuery, `http://${host}`);
+  if (url.pathname + url.search === pathAndQuery) {
     return url;
   }
   throw new DownloadAuthConfigurationError(
-    `params: a browser would ask for another path than ${pathAndQuery} of ${label}. ` +
-      'Give no parameters that are dots or empty.',
+    `${label}: a browser would ask for another path than ${pathAndQuery}. ` +
+      'Write the path of the route as a URL has it, percent-encoded.',
   );
 }
 

@@ -142,8 +142,8 @@ export class RouteRegistry {
       const modulePath = (Reflect.getMetadata(MODULE_PATH + this.modules.applicationId, module.metatype) ??
         Reflect.getMetadata(MODULE_PATH, module.metatype)) as string | undefined;
       for (const { metatype } of module.controllers.values()) {
-        const controller = metatype as Type | null;
-        if (typeof controller === 'function' && !found.has(controller)) {
+        const controller = metatype as Type;
+        if (!found.has(controller)) {
           found.set(controller, this.routesOf(controller, modulePath));
         }
       }
@@ -220,7 +220,7 @@ export function routerMethod({ requestMethod, method }: Route): string {
 }
 
 function requestMethodOf(handler: object): RequestMethod {
-  return (Reflect.getMetadata(METHOD_METADATA, handler) ?? RequestMethod.GET) as RequestMethod;
+  return Reflect.getMetadata(METHOD_METADATA, handler) as RequestMethod;
 }
 
 function versionOf(target: object): Versions {

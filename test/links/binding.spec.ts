@@ -13,7 +13,7 @@ import {
   VERSION_NEUTRAL,
   VersioningType,
 } from '@nestjs/common';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type CreateLinkOptions,
   type DownloadAuthOptions,
@@ -151,7 +151,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
     beforeAll(() => start());
     afterAll(() => app.close());
 
-    test.each<[string, string, unknown]>([
+    it.each<[string, string, unknown]>([
       ['as it is minted', '/files/42', { id: '42' }],
       ['letters percent-encoded', '/files/%34%32', { id: '42' }],
       ['the route percent-encoded', '/%66iles/42', { id: '42' }],
@@ -161,7 +161,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       if (answer.status !== 404) {expect(answer.json).toEqual({ params, query: {} });}
     });
 
-    test.each<[string, string]>([
+    it.each<[string, string]>([
       ['another file', '/files/43'],
       ['another file behind dots', '/files/42/../43'],
       ['another file behind encoded dots', '/files/42/%2e%2e/43'],
@@ -195,14 +195,14 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       if (answer.startsWith('HTTP/1.1 403')) {expect(answer).not.toContain(token.slice(-20));}
     });
 
-    test.each<[string, string]>([
+    it.each<[string, string]>([
       ['/files/42/', '42'],
     ])('a slash at its end is the same resource or none: %s', async (path, id) => {
       const answer = await app.request(`${path}?ss-tok=${tokenFor({ params: { id } })}`);
       if (answer.status !== 404) {expect(answer.json.params).toEqual({ id });}
     });
 
-    test.each<[string, string]>([
+    it.each<[string, string]>([
       ['a parameter more', '&a=1'],
       ['a parameter more, empty', '&a='],
       ['a parameter more, without a value', '&a'],
@@ -216,7 +216,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       expectRefusal(answer, 403, 'LINK_SCOPE', token);
     });
 
-    test('a HEAD is a GET, nothing else is', async () => {
+    it('a HEAD is a GET, nothing else is', async () => {
       const { url, token } = links.create(FilesController, 'all', { params: { id: '1' } });
       expect((await app.request(url)).text).toBe('GET');
       expect((await app.request(url, { method: 'HEAD' })).status).toBe(200);
@@ -226,7 +226,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       }
     });
 
-    test('a link to a POST carries its token in the form, and opens no GET', async () => {
+    it('a link to a POST carries its token in the form, and opens no GET', async () => {
       const { url, token } = links.create(FilesController, 'posted', { params: { id: '1' } });
       expect(url).toBe('/files/posted/1');
       const headers = { 'content-type': 'application/x-www-form-urlencoded' };
@@ -234,7 +234,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       expectRefusal(await app.request(`/files/42?ss-tok=${token}`), 403, 'LINK_SCOPE', token);
     });
 
-    test('one path of a handler is another resource than the next', async () => {
+    it('one path of a handler is another resource than the next', async () => {
       const params = { id: '1' };
       const { url, token } = links.create(FilesController, 'paths', { params });
       expect(url).toMatch(/^\/files\/one\/1\?/);
@@ -247,20 +247,20 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       }
     });
 
-    test('a handler that two controllers inherit is a resource of each', async () => {
+    it('a handler that two controllers inherit is a resource of each', async () => {
       const { url, token } = links.create(FirstController, 'get', { params: { id: '1' } });
       expect((await app.request(url)).text).toBe('FirstController');
       expectRefusal(await app.request(`/second/1?ss-tok=${token}`), 403, 'LINK_SCOPE', token);
     });
 
-    test.each(['header', 'cookie'])('in the %s too', async (way) => {
+    it.each(['header', 'cookie'])('in the %s too', async (way) => {
       const token = tokenFor({ params: { id: '42' } });
       const headers = way === 'header' ? bearer(token) : { cookie: `ss-tok=${token}` };
       expect((await app.request('/files/42', { headers })).json.params).toEqual({ id: '42' });
       expectRefusal(await app.request('/files/43', { headers }), 403, 'LINK_SCOPE', token);
     });
 
-    test('a wildcard receives its path, however it is spelled, and no other', async () => {
+    it('a wildcard receives its path, however it is spelled, and no other', async () => {
       const { url, token } = links.create(FilesController, 'tree', { params: { path: 'a/b c/ключ.bin' } });
       const received = (await app.request(url)).json.params;
       expect(JSON.stringify(received)).toContain('ключ.bin');
@@ -272,7 +272,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       }
     });
 
-    test('a host parameter binds', async () => {
+    it('a host parameter binds', async () => {
       const { url, token } = links.create(TenantController, 'get', { params: { id: '1' }, hosts: { tenant: 'acme' } });
       const ask = (host: string) => app.request(url, { headers: { host } });
       expect((await ask('acme.example.com')).json).toEqual({ tenant: 'acme' });
@@ -286,7 +286,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
     afterAll(() => app.close());
     const mint = (query: Record<string, unknown>) => links.create(FilesController, 'search', { query });
 
-    test.each<[string, Record<string, unknown>, unknown]>([
+    it.each<[string, Record<string, unknown>, unknown]>([
       ['texts', { a: '1', b: '2' }, { a: '1', b: '2' }],
       ['numbers and booleans', { a: 1, b: true, c: 0 }, { a: '1', b: 'true', c: '0' }],
       ['a list', { a: ['1', '2'] }, { a: ['1', '2'] }],
@@ -301,7 +301,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       expect((await app.request(mint(query).url)).json.query).toEqual(received);
     });
 
-    test('does not care for the order of parameters, but for that of a list', async () => {
+    it('does not care for the order of parameters, but for that of a list', async () => {
       const { token } = mint({ a: '1', b: ['2', '3'] });
       const ask = (query: string) => app.request(`/files/search?${query}&ss-tok=${token}`);
       expect((await ask('b=2&b=3&a=1')).status).toBe(200);
@@ -309,7 +309,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       expectRefusal(await ask('a=1&b=3&b=2'), 403, 'LINK_SCOPE', token);
     });
 
-    test.each([
+    it.each([
       ['a parameter missing', 'a=1'],
       ['a parameter changed', 'a=1&b=3'],
       ['a parameter repeated', 'a=1&b=2&b=2'],
@@ -325,7 +325,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       expectRefusal(await app.request(`/files/search?${query}&ss-tok=${token}`), 403, 'LINK_SCOPE', token);
     });
 
-    test('does not care for the names on the ignore list', async () => {
+    it('does not care for the names on the ignore list', async () => {
       const { token } = mint({ a: '1', utm_source: 'mail' });
       for (const query of ['a=1', 'a=1&utm_source=x', 'utm_source=x&utm_source=y&a=1']) {
         expect((await app.request(`/files/search?${query}&ss-tok=${token}`)).status).toBe(200);
@@ -339,7 +339,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
     const versions = [namesake({ version: [VERSION_NEUTRAL, '1'] }), namesake({ version: '2' })] as const;
 
     // Fastify takes one route of a method and path, whatever its host
-    test.runIf(adapter === 'express')('on two hosts: opens its own', async () => {
+    it.runIf(adapter === 'express')('on two hosts: opens its own', async () => {
       await start({ controllers: [...hosts] });
       const { url, token } = links.create(hosts[0], 'get', { params: { id: '1' } });
       expect((await app.request(url, { headers: { host: 'a.example' } })).text).toContain('a.example');
@@ -347,7 +347,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       await app.close();
     });
 
-    test('of two versions in a header: opens its own', async () => {
+    it('of two versions in a header: opens its own', async () => {
       await start({
         controllers: [...versions],
         configure: (app) => app.enableVersioning({ type: VersioningType.HEADER, header: 'x-version' }),
@@ -359,7 +359,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       await app.close();
     });
 
-    test('of two versions of one method: opens its own', async () => {
+    it('of two versions of one method: opens its own', async () => {
       @Controller('v')
       class VersionedController {
         @Version(['1', VERSION_NEUTRAL])
@@ -394,7 +394,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       beforeAll(() => start({ configure: (app) => app.set('query parser', 'extended') }));
       afterAll(() => app.close());
 
-      test.each<[string, Record<string, unknown>]>([
+      it.each<[string, Record<string, unknown>]>([
         ['an object', { filter: { from: '2026', to: '2027' } }],
         ['objects in objects', { a: { b: { c: '1' } } }],
         ['a list in an object', { a: { b: ['1', '2'] } }],
@@ -405,14 +405,14 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
         expectRefusal(await app.request(`${url}&filter[x]=1`), 403, 'LINK_SCOPE', token);
       });
 
-      test.each(['a[]=1', 'a[0]=1', 'a[b]=1', 'a=1&a[__proto__][x]=1&a[b]=1', 'a=1&b[constructor]=1'])('refuses %s in place of a=1', async (query) => {
+      it.each(['a[]=1', 'a[0]=1', 'a[b]=1', 'a=1&a[__proto__][x]=1&a[b]=1', 'a=1&b[constructor]=1'])('refuses %s in place of a=1', async (query) => {
         const { token } = links.create(FilesController, 'search', { query: { a: '1' } });
         expectRefusal(await app.request(`/files/search?${query}&ss-tok=${token}`), 403, 'LINK_SCOPE', token);
         expect(({} as { x?: unknown }).x).toBeUndefined();
       });
     });
 
-    test('under strict and case-sensitive routing: opens its own spelling', async () => {
+    it('under strict and case-sensitive routing: opens its own spelling', async () => {
       await start({ configure: (app) => app.set('strict routing', true).set('case sensitive routing', true) });
       const { url, token } = links.create(FilesController, 'get', { params: { id: '42' } });
       expect((await app.request(url)).status).toBe(200);
@@ -420,7 +420,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
       await app.close();
     });
   } else {
-    test('under routing that overlooks case, slashes at the end and double slashes: the same resource and no other', async () => {
+    it('under routing that overlooks case, slashes at the end and double slashes: the same resource and no other', async () => {
       await start({
         fastify: { routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, useSemicolonDelimiter: true } },
       });
@@ -438,7 +438,7 @@ describe.each(ADAPTERS)('a link on %s', (adapter) => {
     });
   }
 
-  test('tells the handler and request.user what it says', async () => {
+  it('tells the handler and request.user what it says', async () => {
     @Controller('who')
     class WhoController {
       @Get(':id')

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DownloadLinks, type RefusalCode } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { forge, inAnHour } from '../support/forge.js';
@@ -22,7 +22,7 @@ describe.each(ADAPTERS)('a link for one person who is signed in besides, on %s',
   });
   afterAll(() => app.close());
 
-  test.each([
+  it.each([
     ['header', bearer(ada)],
     ['cookie', cookie(ada)],
   ])('opens for that person, in the %s', async (_way, headers) => {
@@ -30,7 +30,7 @@ describe.each(ADAPTERS)('a link for one person who is signed in besides, on %s',
     expect(answer.json).toMatchObject({ grant: { kind: 'link', subject: 'ada' }, user: { sub: 'ada' } });
   });
 
-  test.each<[string, Record<string, string>]>([
+  it.each<[string, Record<string, string>]>([
     ['nobody', NOBODY],
     ['someone else', bearer(eve)],
     ['someone else in the cookie', cookie(eve)],
@@ -44,33 +44,33 @@ describe.each(ADAPTERS)('a link for one person who is signed in besides, on %s',
     expectRefusal(await app.request(url, { headers }), 403, 'LINK_SUBJECT', token);
   });
 
-  test('opens for that person in spite of a header that holds no token', async () => {
+  it('opens for that person in spite of a header that holds no token', async () => {
     const { url } = mint({ signedIn: true });
     const headers = { authorization: 'Bearer undefined', ...cookie(ada) };
     expect((await app.request(url, { headers })).json).toMatchObject({ user: { sub: 'ada' } });
   });
 
-  test('does not open for one of two persons in two cookies, and says how to get out of it', async () => {
+  it('does not open for one of two persons in two cookies, and says how to get out of it', async () => {
     const { url, token } = mint({ signedIn: true });
     const answer = await app.request(url, { headers: { cookie: `ss-tok=${eve}; ss-tok=${ada}` } });
     expectRefusal(answer, 400, 'TOKEN_AMBIGUOUS', token);
     expect(answer.json.message).toMatch(/Delete the cookies of this site/);
   });
 
-  test('does not vouch for itself in the header', async () => {
+  it('does not vouch for itself in the header', async () => {
     const { url, token } = mint({ signedIn: true });
     expectRefusal(await app.request(url, { headers: bearer(token) }), 403, 'LINK_SUBJECT', token);
     expectRefusal(await app.request('/files/a', { headers: bearer(token) }), 403, 'LINK_SUBJECT', token);
   });
 
-  test('does not vouch for another one', async () => {
+  it('does not vouch for another one', async () => {
     const { url, token } = mint({ signedIn: true });
     const other = mint({ signedIn: true });
     expectRefusal(await app.request(url, { headers: bearer(other.token) }), 403, 'LINK_SUBJECT', token);
     expectRefusal(await app.request(url, { headers: cookie(other.token) }), 403, 'LINK_SUBJECT', token);
   });
 
-  test.each<[string, () => string, number, RefusalCode]>([
+  it.each<[string, () => string, number, RefusalCode]>([
     ['a link that only says so', () => forge({ alg: 'HS256', typ: 'dl+jwt' }, { exp: inAnHour(), sub: 'ada', bnd: { sub: true } }, SECRET), 400, 'TOKEN_AMBIGUOUS'],
     ['a link that says so in a list', () => forge({ alg: 'HS256', typ: 'dl+jwt' }, { exp: inAnHour(), bnd: [] }, SECRET), 400, 'TOKEN_AMBIGUOUS'],
     ['a link whose claim is null', () => forge({ alg: 'HS256', typ: 'dl+jwt' }, { exp: inAnHour(), bnd: null }, SECRET), 400, 'TOKEN_AMBIGUOUS'],

@@ -2,7 +2,7 @@ import { Controller, Get, Module, UseGuards } from '@nestjs/common';
 import { AuthGuard, PassportStrategy } from '@nestjs/passport';
 import jwt from 'jsonwebtoken';
 import { ExtractJwt, Strategy } from 'passport-jwt';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   type CreateLinkOptions,
   type DownloadAuthOptions,
@@ -31,7 +31,7 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
   };
   const mint = (options: Omit<CreateLinkOptions, 'params'> = {}) => links.create(HelloController, 'get', { params: { id: 'a' }, ...options });
 
-  test.each<[string, Partial<DownloadAuthOptions>, object, number]>([
+  it.each<[string, Partial<DownloadAuthOptions>, object, number]>([
     ['5 minutes by default', {}, {}, 300],
     ['as long as the module says', { links: { expiresIn: '1h' } }, {}, 3600],
     ['as long as it says itself', { links: { expiresIn: '1h' } }, { expiresIn: '90s' }, 90],
@@ -49,7 +49,7 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     expect(await links.inspect(link.token)).toMatchObject({ id: link.id, refusal: 'LINK_EXPIRED' });
   });
 
-  test('begins when it says so, and the answer says when to come back', async () => {
+  it('begins when it says so, and the answer says when to come back', async () => {
     await start();
     const link = mint({ notBefore: new Date(NOW + 90_500), expiresIn: '5m' });
     const early = await app.request(link.url);
@@ -61,7 +61,7 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     expect((await links.inspect(link.token)).refusal).toBeUndefined();
   });
 
-  test('is shortened by links.maxAge when it is out already', async () => {
+  it('is shortened by links.maxAge when it is out already', async () => {
     await start();
     const link = mint({ expiresIn: '1d' });
     await app.close();
@@ -72,14 +72,14 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     expectRefusal(await app.request(link.url), 410, 'LINK_EXPIRED', link.token);
   });
 
-  test('is not lengthened by a clock tolerance for access tokens', async () => {
+  it('is not lengthened by a clock tolerance for access tokens', async () => {
     await start({ clockTolerance: '5m' });
     const link = mint({ expiresIn: 1 });
     now += 1000;
     expectRefusal(await app.request(link.url), 410, 'LINK_EXPIRED', link.token);
   });
 
-  test('its exact end is told to nobody without a genuine one', async () => {
+  it('its exact end is told to nobody without a genuine one', async () => {
     await start();
     const [header, payload, signature] = mint({ expiresIn: 1 }).token.split('.') as [string, string, string];
     now += 10_000;
@@ -91,7 +91,7 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     }
   });
 
-  test.each([
+  it.each([
     ['an access token', () => accessToken()],
     ['an access token that says it is a link', () => forge({ alg: 'HS256', typ: 'dl+jwt' }, { exp: inAnHour() }, SECRET)],
     ['nothing', () => ''],
@@ -101,7 +101,7 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     await expect(links.inspect(token())).rejects.toMatchObject({ code: 'LINK_INVALID', status: 403 });
   });
 
-  test('says no more than it must', async () => {
+  it('says no more than it must', async () => {
     await start();
     const [header, payload] = mint({ subject: 'ada' }).token.split('.').map((part) => Buffer.from(part, 'base64url').toString()) as [string, string];
     expect(JSON.parse(header)).toEqual({ alg: 'HS256', typ: 'dl+jwt', kid: expect.any(String) });
@@ -109,7 +109,7 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     expect(payload).not.toContain('files');
   });
 
-  test('a kid of nowhere, and all that a key ring can be asked for, is no genuine link', async () => {
+  it('a kid of nowhere, and all that a key ring can be asked for, is no genuine link', async () => {
     await start();
     const [, payload] = mint().token.split('.') as [string, string];
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
@@ -160,7 +160,7 @@ describe.each(ADAPTERS)('beside an ordinary guard with the same secret on %s', (
   });
   afterAll(() => app.close());
 
-  test('an access token opens both, a link only its file', async () => {
+  it('an access token opens both, a link only its file', async () => {
     const link = app
       .get(DownloadLinks)
       .create(AccountController, 'file', { params: { id: '1' }, subject: 'ada' });
@@ -170,7 +170,7 @@ describe.each(ADAPTERS)('beside an ordinary guard with the same secret on %s', (
     expect((await app.request('/account', { headers: bearer(link.token) })).status).toBe(401);
   });
 
-  test('a link is no token of any library that has the secret', () => {
+  it('a link is no token of any library that has the secret', () => {
     const { token } = app.get(DownloadLinks).create(AccountController, 'file', { params: { id: '1' } });
     expect(() => jwt.verify(token, SECRET)).toThrow('invalid signature');
     expect(() => jwt.verify(token, SECRET, { algorithms: ['HS256'], ignoreExpiration: true })).toThrow();

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DownloadLinks } from '../../lib/index.js';
 import { createLinkKeys } from '../../lib/links/link-tokens.js';
 import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
@@ -24,12 +24,12 @@ describe.each(ADAPTERS)('a token signed with the key of links on %s', (adapter) 
   }
   const open = (token: string) => app.request(`/files/a?ss-tok=${token}`);
 
-  test('opens what a link opens', async () => {
+  it('opens what a link opens', async () => {
     expect((await open(reforged({}))).status).toBe(200);
     expect((await open(reforged({}, { typ: 'application/dl+jwt' }))).status).toBe(200);
   });
 
-  test.each<[string, object]>([
+  it.each<[string, object]>([
     ['for another audience', { aud: 'urn:somebody:else' }],
     ['for several audiences', { aud: ['urn:nestjs-download-auth:link', 'urn:somebody:else'] }],
     ['for none', { aud: undefined }],
@@ -46,7 +46,7 @@ describe.each(ADAPTERS)('a token signed with the key of links on %s', (adapter) 
     expectRefusal(await open(token), 403, 'LINK_INVALID', token);
   });
 
-  test('is no access token when it says that it is one', async () => {
+  it('is no access token when it says that it is one', async () => {
     const token = reforged({ sub: 'ada' }, { typ: 'JWT' });
     expectRefusal(await open(token), 401, 'TOKEN_INVALID', token);
   });

@@ -9,7 +9,7 @@ import {
   VersioningType,
 } from '@nestjs/common';
 import { NestFactory, RouterModule } from '@nestjs/core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   DownloadAuthConfigurationError,
   DownloadAuthModule,
@@ -149,7 +149,7 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
   describe('gives a URL that works', () => {
     afterEach(() => app.close());
 
-    test.each<[string, (app: any) => void, Record<string, string>]>([
+    it.each<[string, (app: any) => void, Record<string, string>]>([
       ['as it is', () => undefined, { root: '/', file: '/files/a', several: '/v/a', neutral: '/n/a', nested: '/outer/nested/a', paths: '/p/r/a' }],
       ['with a global prefix', (app) => app.setGlobalPrefix('api'), { root: '/api', file: '/api/files/a', nested: '/api/outer/nested/a', paths: '/api/p/r/a' }],
       ['with slashes around the prefix', (app) => app.setGlobalPrefix('/api/v0/'), { file: '/api/v0/files/a' }],
@@ -178,7 +178,7 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
       }
     });
 
-    test.each([
+    it.each([
       ['an origin', 'https://dl.example.com', 'https://dl.example.com/files/a'],
       ['an origin and a slash', 'https://dl.example.com/', 'https://dl.example.com/files/a'],
       ['a prefix that the proxy strips', 'https://example.com/cdn', 'https://example.com/cdn/files/a'],
@@ -196,7 +196,7 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
     beforeAll(() => start());
     afterAll(() => app.close());
 
-    test.each<[string, string | number]>([
+    it.each<[string, string | number]>([
       ['letters', 'report.bin'],
       ['a number', 42],
       ['zero', 0],
@@ -227,7 +227,7 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
       expect(answer.json).toEqual({ id: String(id) });
     });
 
-    test('keeps two of them apart', async () => {
+    it('keeps two of them apart', async () => {
       const mint = (a: string, b: string) => links.create(FilesController, 'two', { params: { a, b } });
       expect((await app.request(mint('a/b', 'c').url)).json).toEqual({ a: 'a/b', b: 'c' });
       const resources = [['a/b', 'c'], ['a', 'b/c'], ['a', 'b'], ['b', 'a']].map(([a, b]) =>
@@ -236,7 +236,7 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
       expect(new Set(resources).size).toBe(4);
     });
 
-    test.each<[string, string | string[]]>([
+    it.each<[string, string | string[]]>([
       ['one segment', 'a'],
       ['several, as one text', 'a/b c/d%'],
       ['several, as a list', ['a', 'b c', 'd%']],
@@ -247,7 +247,7 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
       expect([Object.values(answer.json)[0]].flat().join('/')).toBe([path].flat().join('/'));
     });
 
-    test('takes the wildcard by its star too', async () => {
+    it('takes the wildcard by its star too', async () => {
       const { url } = links.create(FilesController, 'tree', { params: { '*': 'a/b' } });
       expect((await app.request(url)).status).toBe(200);
     });
@@ -259,7 +259,7 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
     const get = (options: object) => () => links.create(FilesController, 'get', { params: { id: 'a' }, ...options });
     const id = (value: unknown) => get({ params: { id: value } });
 
-    test.each<[string, () => unknown, RegExp]>([
+    it.each<[string, () => unknown, RegExp]>([
       ['no parameters', () => links.create(FilesController, 'get'), /Give every parameter/],
       ['a parameter missing', () => links.create(FilesController, 'two', { params: { a: '1' } }), /Give every parameter/],
       ['a parameter too many', get({ params: { id: 'a', name: 'b' } }), /params\.name.*no such parameter.*It has id/],
@@ -327,7 +327,7 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
     });
   });
 
-  test('an application without HTTP is told that it serves no links', async () => {
+  it('an application without HTTP is told that it serves no links', async () => {
     @Module({
       imports: [DownloadAuthModule.forRoot({ secret: SECRET })],
       controllers: [RootController],
@@ -340,7 +340,7 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
     await worker.close();
   });
 
-  test('the compiler knows the handlers', async () => {
+  it('the compiler knows the handlers', async () => {
     await start();
     // @ts-expect-error a member that is no method
     expect(() => links.create(FilesController, 'notAMethod')).toThrow();
