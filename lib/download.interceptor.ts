@@ -10,7 +10,8 @@ import {
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { finalize, mergeMap, type Observable, tap } from 'rxjs';
 import { deliver } from './delivery/deliver.js';
-import { DeliveredFile, wrappedFile } from './delivery/delivered-file.js';
+import { DeliveredFile } from './delivery/body.js';
+import { wrappedFile } from './delivery/download.js';
 import { resolveDelivery } from './delivery/options.js';
 import { beforeHead } from './http/response-port.js';
 import { PreparedHeaders, type RouteHeaders } from './delivery/prepared-headers.js';

@@ -12,16 +12,9 @@ export interface ByteSource {
    * early.
    *
    * @param end of the interval being sent, exclusive; Infinity where only the end of the stream tells
-   * @param reuse the caller is done with the bytes when it calls {@link written}, so that the source may read
-   *   into the same memory again
+   * @param reuse the caller is done with the bytes before it reads again: the source may reuse their memory
    */
   read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array>;
-  /** The receiver of the bytes last read may have written them, and still holds on to them. */
-  lend?(): void;
-  /** The bytes last lent are no longer needed. Never called if the write's callback is lost. */
-  written?(): void;
-  /** The bytes last read went to a reader that may keep them: their memory must not be used again. */
-  giveAway?(): void;
   /**
    * Frees whatever is held; resolves when it is free. Safe to call more than once, and while a read is under
    * way.

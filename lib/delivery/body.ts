@@ -1,6 +1,8 @@
+import { StreamableFile } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { BodyReader, type ByteSource, type Chunk, type Grant } from './body-reader.js';
+import { wrappedFile } from './download.js';
 import { logFailure } from './failure.js';
 import type { BodyLayout } from './multipart.js';
 import { firstChunk, isPlainResponse, pump } from './pump.js';
@@ -66,8 +68,10 @@ export class DeliveryBody extends Readable {
   }
 
   override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
+    // What was read before may still be held by its reader: its memory must not be reused
+    const mayReuse = !this.#isRead;
     this.#isRead = true;
-    if (options?.end !== false && isPlainResponse(destination)) {
+    if (mayReuse && options?.end !== false && isPlainResponse(destination)) {
       void pump(this, destination);
       return destination;
     }
@@ -86,7 +90,6 @@ export class DeliveryBody extends Readable {
   override _read(): void {
     this.#isRead = true;
     const { reader, observer } = this;
-    reader.source.giveAway?.();
     void reader
       .next(ORDINARY_CHUNK, false)
       .then((chunk) => {
@@ -126,4 +129,47 @@ function sendHeaders(destination: NodeJS.WritableStream): void {
   if (headersSent === false) {
     flushHeaders?.call(destination);
   }
+}
+
+/**
+ * What Nest sends: the body, and the headers, which are set when Nest asks for them. The type is left to
+ * Nest: set on Express' own response, it would get a charset.
+ */
+export class DeliveredFile extends StreamableFile {
+  readonly #type: string | undefined;
+  #writeHeaders: (() => void) | undefined;
+
+  /**
+   * @param body undefined: none, as for HEAD and 304
+   * @param type undefined: no `Content-Type`
+   * @param writeHeaders sets status and headers; called once, and not where something else is sent
+   */
+  constructor(body: Readable | undefined, type: string | undefined, writeHeaders: () => void) {
+    super(body ?? empty());
+    this.#type = type;
+    this.#writeHeaders = writeHeaders;
+    // A body that fails destroys the response itself and logs why
+    this.setErrorHandler((_error, response) => response.destroy?.());
+    this.setErrorLogger(() => {});
+  }
+
+  override getHeaders(): ReturnType<StreamableFile['getHeaders']> {
+    const writeHeaders = this.#writeHeaders;
+    this.#writeHeaders = undefined;
+    writeHeaders?.();
+    return { type: this.#type as string, disposition: undefined, length: undefined };
+  }
+
+  /** @throws DownloadAuthConfigurationError a file that became part of something else cannot be sent */
+  toJSON(): never {
+    throw wrappedFile();
+  }
+}
+
+function empty(): Readable {
+  return new Readable({
+    read() {
+      this.push(null);
+    },
+  });
 }

@@ -1,8 +1,7 @@
 import { StreamableFile } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
 import type { ResponsePort } from '../http/response-port.js';
-import { DeliveryBody } from './body.js';
-import { DeliveredFile } from './delivered-file.js';
+import { DeliveredFile, DeliveryBody } from './body.js';
 import { Download, type DownloadEnd, type RedirectContent } from './download.js';
 import { FailureHooks, missingFile, toHttpException } from './failure.js';
 import { type DeliveryOverrides, removeFileFields, withholdFileFields, writeFields } from './headers.js';

@@ -60,11 +60,6 @@ export function isAttachment(value: string): boolean {
   return /^[ \t]*attachment[ \t]*(?:;|$)/i.test(value);
 }
 
-/** Whether the value is one of the two types. */
-export function isDispositionType(value: unknown): value is DispositionType {
-  return value === 'attachment' || value === 'inline';
-}
-
 /**
  * Longest name, in bytes of UTF-8. File systems stop at 255; browsers append some twelve
  * (".crdownload", " (1)") while they save.

@@ -1,11 +1,20 @@
 import { StreamableFile } from '@nestjs/common';
 import type { Readable } from 'node:stream';
+import {
+  boolean,
+  checkOptions,
+  date,
+  oneOf,
+  type OptionRule,
+  type OptionRules,
+  rule,
+  text,
+  wholeNumber,
+} from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { isValidDate } from '../shared/valid-date.js';
-import { wrappedFile } from './delivered-file.js';
-import { type DispositionType, isDispositionType } from './disposition.js';
-import { toEntityTag } from './entity-tag.js';
-import { checkOffload, type OffloadOptions } from './offload.js';
+import type { DispositionType } from './disposition.js';
+import { entityTagAdvice } from './entity-tag.js';
+import { offloadAdvice, type OffloadOptions } from './offload.js';
 import { isFieldValue } from './options.js';
 
 /** What can be said of any download. Each member wins over what the content itself suggests. */
@@ -156,10 +165,7 @@ export class Download extends StreamableFile {
     return this.#content;
   }
 
-  /**
-   * @throws DownloadAuthConfigurationError Nest asks for them where no `@StreamDownload()` delivers the
-   *   download
-   */
+  /** @throws DownloadAuthConfigurationError: Nest asks only where no `@StreamDownload()` delivers it */
   override getHeaders(): never {
     throw new DownloadAuthConfigurationError(
       'A handler without @StreamDownload() returned a Download. Mark the handler, or return a StreamableFile.',
@@ -174,7 +180,7 @@ export class Download extends StreamableFile {
   /**
    * A file of this machine. Missing, a directory, or outside `root`: 404; unreadable: 500.
    *
-   * @throws DownloadAuthConfigurationError for options that cannot be
+   * @throws DownloadAuthConfigurationError for options that cannot work
    */
   static file(path: string, options: FileDownloadOptions = {}): Download {
     if (typeof path !== 'string') {
@@ -182,23 +188,10 @@ export class Download extends StreamableFile {
         "Download.file() takes a path, such as Download.file('report.pdf', { root: '/srv/files' }).",
       );
     }
-    checkOptions('file', options, ['root', 'offload', 'deleteAfter']);
-    if (options.root !== undefined && (typeof options.root !== 'string' || options.root === '')) {
-      throw new DownloadAuthConfigurationError(
-        "Download.file(): root must be the path of a folder, such as '/srv/files'.",
-      );
-    }
-    if (options.deleteAfter !== undefined && typeof options.deleteAfter !== 'boolean') {
-      throw new DownloadAuthConfigurationError('Download.file(): deleteAfter must be true or false.');
-    }
+    checkOptions(options, FILE_RULES, 'Download.file()', 'Download.file(): ');
     if (options.deleteAfter && options.offload) {
       throw new DownloadAuthConfigurationError(
-        'Download.file(): a proxy may still read a file that deleteAfter deletes; write one of offload and deleteAfter.',
-      );
-    }
-    if (options.offload && checkOffload(options.offload)) {
-      throw new DownloadAuthConfigurationError(
-        "Download.file(): write offload: { type: 'x-accel-redirect', root, prefix } or { type: 'x-sendfile', root }.",
+        'Download.file(): a proxy may still read a file that deleteAfter deletes; give offload or deleteAfter.',
       );
     }
     return new Download({ kind: 'file', path, options });
@@ -211,70 +204,100 @@ export class Download extends StreamableFile {
         'Download.buffer() takes a Buffer or Uint8Array; use Buffer.from(text) for text.',
       );
     }
-    checkOptions('buffer', options);
+    checkOptions(options, COMMON_RULES, 'Download.buffer()', 'Download.buffer(): ');
     return new Download({ kind: 'buffer', bytes, options });
   }
 
   /**
-   * Anything that can be read from an offset; ranges come for free.
+   * Anything that can be read from an offset, with ranges.
    *
    * @throws DownloadAuthConfigurationError without a length: use {@link Download.stream}
    */
   static source(source: DownloadSource, options: DownloadOptions = {}): Download {
-    if (source?.missing !== undefined && typeof source.missing !== 'function') {
-      throw new DownloadAuthConfigurationError(
-        'Download.source(): missing must be a function, such as (error) => error instanceof NoSuchKey.',
-      );
-    }
     if (typeof source?.open !== 'function' || !isLength(source.length)) {
       throw new DownloadAuthConfigurationError(
         'Download.source() takes { length, open({ start, end, signal }) }; without a length use Download.stream().',
       );
     }
-    checkOptions('source', options);
-    checkOptions('source', { etag: source.etag, lastModified: source.lastModified });
+    const { etag, lastModified } = source;
+    const missing: unknown = Reflect.get(source, 'missing');
+    const about = { etag, lastModified, missing: missing as SourceAdvice['missing'] };
+    checkOptions<SourceAdvice>(about, SOURCE_RULES, 'Download.source()', 'Download.source(): ');
+    checkOptions(options, COMMON_RULES, 'Download.source()', 'Download.source(): ');
     return new Download({ kind: 'source', source, options });
   }
 
-  /** A stream that can be read once, from its start: no ranges, and no validators but the given ones. */
+  /** A stream that can be read once, from its start: no ranges, and only the validators that are given. */
   static stream(stream: ByteStream, options: ReadableDownloadOptions = {}): Download {
     if (!isByteStream(stream)) {
       throw new DownloadAuthConfigurationError(
         'Download.stream() takes a Readable or an async iterable of Buffers.',
       );
     }
-    checkOptions('stream', options, ['length']);
-    if (options.length !== undefined && !isLength(options.length)) {
-      throw new DownloadAuthConfigurationError('Download.stream(): length must be a whole number of bytes.');
-    }
+    checkOptions(options, STREAM_RULES, 'Download.stream()', 'Download.stream(): ');
     return new Download({ kind: 'stream', stream, options });
   }
 
   /**
    * Sends the client elsewhere, such as to a presigned URL of an object store: 302, or 303 for a POST. The
-   * URL is sent as it is; nothing of the request, its token least of all, is added to it, and no referrer is
-   * sent. The client resolves a relative URL against that of the request (RFC 9110 §10.2.2).
+   * URL is sent as it is; nothing of the request, above all not its token, is added, and no referrer is sent.
+   * The client resolves a relative URL against that of the request (RFC 9110 §10.2.2).
    *
    * @throws DownloadAuthConfigurationError for anything but an http or https URL, absolute or relative
    * @example
    * return Download.redirect(presignedUrl, { cacheControl: 'private, max-age=60' });
    */
   static redirect(url: string | URL, options: RedirectDownloadOptions = {}): Download {
-    const unknown = Object.keys(options).find((name) => name !== 'cacheControl');
-    if (unknown !== undefined) {
-      throw new DownloadAuthConfigurationError(
-        `Download.redirect(): unknown option "${unknown}": write cacheControl.`,
-      );
-    }
-    const { cacheControl } = options;
-    if (cacheControl !== undefined && !isFieldValue(cacheControl)) {
-      throw new DownloadAuthConfigurationError(
-        "Download.redirect(): cacheControl must be a header value such as 'private, max-age=60'.",
-      );
-    }
-    return new Download({ kind: 'redirect', url: redirectTarget(String(url)), cacheControl });
+    checkOptions(options, REDIRECT_RULES, 'Download.redirect()', 'Download.redirect(): ');
+    return new Download({
+      kind: 'redirect',
+      url: redirectTarget(String(url)),
+      cacheControl: options.cacheControl,
+    });
   }
 }
+
+const etag: OptionRule = (value) =>
+  typeof value === 'string' ? entityTagAdvice(value) : 'give a string, such as \'"v1"\'.';
+const lastModified = date('new Date(row.updatedAt)');
+
+const orFalse =
+  (check: OptionRule): OptionRule =>
+  (value) =>
+    value === false ? undefined : check(value);
+
+const COMMON_RULES: OptionRules<DownloadOptions> = {
+  filename: text("such as 'report.pdf'"),
+  type: rule(isFieldValue, "give a media type such as 'application/pdf'."),
+  disposition: oneOf('attachment', 'inline'),
+  etag: orFalse(etag),
+  lastModified: orFalse(lastModified),
+  onEnd: rule((value) => typeof value === 'function', 'give a function, such as ({ completed }) => ….'),
+};
+
+const FILE_RULES: OptionRules<FileDownloadOptions> = {
+  ...COMMON_RULES,
+  root: rule((value) => typeof value === 'string' && value !== '', "give a folder, such as '/srv/files'."),
+  offload: orFalse(offloadAdvice),
+  deleteAfter: boolean,
+};
+
+const STREAM_RULES: OptionRules<ReadableDownloadOptions> = { ...COMMON_RULES, length: wholeNumber(0) };
+
+type SourceAdvice = Pick<DownloadSource, 'etag' | 'lastModified' | 'missing'>;
+
+const SOURCE_RULES: OptionRules<SourceAdvice> = {
+  etag,
+  lastModified,
+  missing: rule(
+    (value) => typeof value === 'function',
+    'give a function, such as (error) => error instanceof NoSuchKey.',
+  ),
+};
+
+const REDIRECT_RULES: OptionRules<RedirectDownloadOptions> = {
+  cacheControl: rule(isFieldValue, "give a header value such as 'private, max-age=60'."),
+};
 
 function redirectTarget(url: string): string {
   if (URL.canParse(url)) {
@@ -300,33 +323,10 @@ function isLength(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-const COMMON = ['filename', 'type', 'disposition', 'etag', 'lastModified', 'onEnd'];
-
-function checkOptions(method: string, options: DownloadOptions, more: readonly string[] = []): void {
-  const unknown = Object.keys(options).find((name) => ![...COMMON, ...more].includes(name));
-  const fail = (advice: string) => new DownloadAuthConfigurationError(`Download.${method}(): ${advice}.`);
-  if (unknown !== undefined) {
-    throw fail(`unknown option "${unknown}": write one of ${[...COMMON, ...more].join(', ')}`);
-  }
-  const { filename, type, disposition, etag, lastModified, onEnd } = options;
-  if (onEnd !== undefined && typeof onEnd !== 'function') {
-    throw fail('onEnd must be a function, such as ({ completed }) => …');
-  }
-  if (filename !== undefined && typeof filename !== 'string') {
-    throw fail('filename must be a string');
-  }
-  if (type !== undefined && !isFieldValue(type)) {
-    throw fail("type must be a media type such as 'application/pdf'");
-  }
-  if (disposition !== undefined && !isDispositionType(disposition)) {
-    throw fail("disposition must be 'attachment' or 'inline'");
-  }
-  if (typeof etag === 'string') {
-    toEntityTag(etag);
-  } else if (etag !== undefined && etag !== false) {
-    throw fail('etag must be a string or false');
-  }
-  if (lastModified !== undefined && lastModified !== false && !isValidDate(lastModified)) {
-    throw fail('lastModified must be a valid Date or false');
-  }
+/** The mistake of an interceptor that made a file part of an object. */
+export function wrappedFile(): DownloadAuthConfigurationError {
+  return new DownloadAuthConfigurationError(
+    'A download was put into another object, most likely by an interceptor that wraps every answer, such as ' +
+      'map((data) => ({ data })). Let it return files as they are: if (data instanceof StreamableFile) return data.',
+  );
 }

@@ -1,5 +1,3 @@
-import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-
 const OPAQUE_TAG = '"[\\x21\\x23-\\x7e\\x80-\\xff]*"';
 const ENTITY_TAG = new RegExp(`^(?:W/)?${OPAQUE_TAG}$`);
 const NEXT_TAG = new RegExp(`((?:W/)?${OPAQUE_TAG})[ \\t]*(?:,|$)|[^,]*(?:,|$)`, 'y');
@@ -14,20 +12,16 @@ export function isStrongEntityTag(text: string): boolean {
   return !text.startsWith('W/') && isEntityTag(text);
 }
 
-/**
- * An entity tag as it goes on the wire, from what a programmer wrote: `"abc"` and `W/"abc"` stay,
- * `abc` is put in quotes.
- *
- * @throws DownloadAuthConfigurationError if the text cannot be an entity tag
- */
+/** An entity tag as it is sent: `"abc"` and `W/"abc"` stay, `abc` is put in quotes. */
 export function toEntityTag(text: string): string {
-  const tag = isEntityTag(text) ? text : `"${text}"`;
-  if (!isEntityTag(tag)) {
-    throw new DownloadAuthConfigurationError(
-      `"${text}" cannot be an entity tag: use visible characters without space and quote, such as etag: '"v1"'.`,
-    );
-  }
-  return tag;
+  return isEntityTag(text) ? text : `"${text}"`;
+}
+
+/** What to write instead of a text that cannot be an entity tag, in quotes or not. */
+export function entityTagAdvice(text: string): string | undefined {
+  return isEntityTag(toEntityTag(text))
+    ? undefined
+    : `${JSON.stringify(text)} cannot be an entity tag; use visible characters without space and quote, such as '"v1"'.`;
 }
 
 /** What `If-Match` or `If-None-Match` asks for. */

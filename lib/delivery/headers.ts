@@ -23,7 +23,7 @@ export interface DeliveryOverrides {
 export type DeliveryFields = Readonly<Record<string, string | false | undefined>>;
 
 /** What describes a body and has no place in an answer with another one, or none (RFC 9110 §15.4.5). */
-const BODY_FIELDS = [
+const BODY_FIELDS = lowerCase([
   'Content-Type',
   'Content-Length',
   'Content-Disposition',
@@ -33,30 +33,33 @@ const BODY_FIELDS = [
   'Content-Digest',
   'Transfer-Encoding',
   'Trailer',
-];
+]);
 
 /** What lets a cache keep an answer (RFC 9111 §5.2, §5.3; RFC 9213). */
-const CACHE_FIELDS = ['Cache-Control', 'Expires', 'CDN-Cache-Control', 'Surrogate-Control'];
+const CACHE_FIELDS = lowerCase(['Cache-Control', 'Expires', 'CDN-Cache-Control', 'Surrogate-Control']);
 
-const VALIDATORS_AND_DIGESTS = [
-  'ETag',
-  'Last-Modified',
-  'Accept-Ranges',
-  'Content-Location',
-  'Content-MD5',
-  'Digest',
-  'Repr-Digest',
-];
-
-/** What describes a file, in lower case. */
-export const FILE_FIELDS = lowerCase([...BODY_FIELDS, ...VALIDATORS_AND_DIGESTS]);
-const FILE_AND_CACHE_FIELDS = new Set([...FILE_FIELDS, ...lowerCase(CACHE_FIELDS)]);
+/** What describes a file. */
+export const FILE_FIELDS = new Set([
+  ...BODY_FIELDS,
+  ...lowerCase([
+    'ETag',
+    'Last-Modified',
+    'Accept-Ranges',
+    'Content-Location',
+    'Content-MD5',
+    'Digest',
+    'Repr-Digest',
+  ]),
+]);
+const FILE_AND_CACHE_FIELDS = new Set([...FILE_FIELDS, ...CACHE_FIELDS]);
+/** What is withheld where `Cache-Control` already says `no-store`. */
+const WITHHELD = new Set([...FILE_AND_CACHE_FIELDS].filter((name) => name !== 'cache-control'));
 
 function lowerCase(names: readonly string[]): ReadonlySet<string> {
   return new Set(names.map((name) => name.toLowerCase()));
 }
 
-/** Means `no-store`, in words by which it is recognized. */
+/** `no-store`, in words that tell it from what others set. */
 const UNSENT = 'no-store, private';
 
 /**
@@ -77,24 +80,19 @@ export function removeFileFields(port: ResponsePort): void {
  * @returns puts the fields back, but for those that were set in the meantime
  */
 export function withholdFileFields(port: ResponsePort): () => void {
-  const fields = port.take(FILE_AND_CACHE_FIELDS);
-  if (!port.raw.headersSent) {
+  const mayBeCached = !port.get('Cache-Control')?.includes('no-store');
+  const fields = port.take(mayBeCached ? FILE_AND_CACHE_FIELDS : WITHHELD);
+  if (mayBeCached && !port.raw.headersSent) {
     port.set('Cache-Control', UNSENT);
   }
   return () => {
-    if (port.get('Cache-Control') === UNSENT) {
+    if (mayBeCached && port.get('Cache-Control') === UNSENT) {
       port.remove('Cache-Control');
     }
     for (const [name, value] of fields) {
       port.setDefault(name, value);
     }
   };
-}
-
-function removeAll(port: ResponsePort, names: readonly string[]): void {
-  for (const name of names) {
-    port.remove(name);
-  }
 }
 
 const commonOf = new WeakMap<ResolvedDelivery, DeliveryFields>();
@@ -182,7 +180,7 @@ export function writeFields(port: ResponsePort, parts: AnswerParts): void {
   const { status } = plan;
   const isError = status === 412 || status === 416;
   if (isError || status === 304) {
-    removeAll(port, BODY_FIELDS);
+    port.take(BODY_FIELDS);
   } else {
     writeBodyFields(port, parts);
   }
@@ -208,7 +206,7 @@ export function writeFields(port: ResponsePort, parts: AnswerParts): void {
 
 /** The default already says so, unless the route lets files be cached. */
 function forbidCaching(port: ResponsePort, cacheControl: string | false): void {
-  removeAll(port, CACHE_FIELDS);
+  port.take(CACHE_FIELDS);
   if (cacheControl) {
     port.set('Cache-Control', cacheControl.includes('no-store') ? cacheControl : 'no-store');
   }

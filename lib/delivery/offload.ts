@@ -31,23 +31,18 @@ export interface OffloadField {
   readonly value: string;
 }
 
-/** What is wrong with the options, undefined if nothing. */
-export function checkOffload(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null) {
-    return 'no object';
-  }
-  const { type, root, prefix, ...rest } = value as Record<string, unknown>;
-  if (Object.keys(rest).length > 0) {
-    return 'unknown member';
-  }
-  if (typeof root !== 'string' || !isAbsolute(root)) {
-    return 'root is no absolute path';
-  }
-  if (type === 'x-sendfile') {
-    return prefix === undefined ? undefined : 'X-Sendfile has no prefix';
-  }
-  const isPrefix = typeof prefix === 'string' && /^\/(?:[\w.~-]+\/)*$/.test(prefix);
-  return type === 'x-accel-redirect' && isPrefix ? undefined : 'type or prefix';
+const ADVICE =
+  "write { type: 'x-accel-redirect', root: '/srv/files', prefix: '/protected/' } or { type: 'x-sendfile', root: '/srv/files' }, or false.";
+
+/** What to write instead of options that cannot work; undefined for those that can. */
+export function offloadAdvice(value: unknown): string | undefined {
+  const { type, root, prefix, ...rest } = (value ?? {}) as Record<string, unknown>;
+  const isPrefix =
+    type === 'x-accel-redirect'
+      ? typeof prefix === 'string' && /^\/(?:[\w.~-]+\/)*$/.test(prefix)
+      : type === 'x-sendfile' && prefix === undefined;
+  const isRoot = typeof root === 'string' && isAbsolute(root);
+  return isPrefix && isRoot && Object.keys(rest).length === 0 ? undefined : ADVICE;
 }
 
 /**

@@ -1,7 +1,14 @@
-import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { type Duration, durationInSeconds } from '../shared/duration.js';
-import { type DispositionType, isDispositionType } from './disposition.js';
-import { checkOffload, type OffloadOptions } from './offload.js';
+import {
+  boolean,
+  checkOptions,
+  oneOf,
+  type OptionRules,
+  rule,
+  wholeNumber,
+} from '../shared/check-options.js';
+import { type Duration, durationAdvice, durationInSeconds } from '../shared/duration.js';
+import type { DispositionType } from './disposition.js';
+import { offloadAdvice, type OffloadOptions } from './offload.js';
 
 /**
  * How downloads are answered. Every member is optional and may be set for the module and for one route. A
@@ -47,8 +54,7 @@ export interface DeliveryOptions {
    * How long a client may take no byte although some are waiting for it, before its connection is destroyed
    * and what it holds is freed; false or 0: for ever. The kernel buffers some megabytes for a client, so one
    * that is merely slow seems to stand still for a while. A client that comes back goes on with a range.
-   * Default 60 seconds, as nginx'
-   * `send_timeout`.
+   * Default 60 seconds, as nginx's `send_timeout`.
    */
   readonly stallTimeout?: Duration | false;
 }
@@ -73,67 +79,45 @@ export const DEFAULT_DELIVERY: ResolvedDelivery = Object.freeze({
 });
 
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const CORP = ['same-origin', 'same-site', 'cross-origin'];
 
-const isField = (value: unknown) => value === false || isFieldValue(value);
-const isDuration = (value: unknown) => {
-  try {
-    return durationInSeconds(value as Duration, 'stallTimeout') >= 0;
-  } catch {
-    return false;
-  }
-};
-const isBoolean = (value: unknown) => typeof value === 'boolean';
+/** A header value of the options: some text, or false for no such header. */
+const fieldOrFalse = (example: string) =>
+  rule(
+    (value) => value === false || isFieldValue(value),
+    `write a header value such as ${example}, or false.`,
+  );
 
-/** For every option: whether a value will do, and what to write instead of one that will not. */
-const CHECKS: Record<keyof DeliveryOptions, readonly [(value: unknown) => boolean, string]> = {
-  disposition: [isDispositionType, "write 'attachment' or 'inline'"],
-  cacheControl: [isField, "write a header value such as 'private, no-cache', or false"],
-  referrerPolicy: [isField, "write a header value such as 'same-origin', or false"],
-  nosniff: [isBoolean, 'write true or false'],
-  crossOriginResourcePolicy: [
-    (value) => value === false || CORP.includes(value as string),
-    "write 'same-origin', 'same-site', 'cross-origin' or false",
-  ],
-  exposeHeaders: [
+const RULES: OptionRules<DeliveryOptions> = {
+  disposition: oneOf('attachment', 'inline'),
+  cacheControl: fieldOrFalse("'private, no-cache'"),
+  referrerPolicy: fieldOrFalse("'same-origin'"),
+  nosniff: boolean,
+  crossOriginResourcePolicy: oneOf('same-origin', 'same-site', 'cross-origin', false),
+  exposeHeaders: rule(
     (value) =>
       value === false || (Array.isArray(value) && value.every((name) => FIELD_NAME.test(String(name)))),
-    "write an array of header names such as ['ETag'], or false",
-  ],
-  contentSecurityPolicy: [isField, "write a policy such as 'sandbox', or false"],
-  ranges: [isBoolean, 'write true or false'],
-  maxRanges: [
-    (value) => Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 1000,
-    'write a whole number from 1 to 1000',
-  ],
-  offload: [
-    (value) => value === false || checkOffload(value) === undefined,
-    "write { type: 'x-accel-redirect', root: '/srv/files', prefix: '/protected/' } or { type: 'x-sendfile', root: '/srv/files' }, or false",
-  ],
-  stallTimeout: [
-    (value) => value === false || isDuration(value),
-    "write a number of seconds (60), a string with its unit ('2m'), or false",
-  ],
+    "write an array of header names such as ['ETag'], or false.",
+  ),
+  contentSecurityPolicy: fieldOrFalse("'sandbox'"),
+  ranges: boolean,
+  maxRanges: wholeNumber(1, 1000),
+  offload: (value) => (value === false ? undefined : offloadAdvice(value)),
+  stallTimeout: (value) => (value === false ? undefined : durationAdvice(value)),
 };
 
 /**
  * The options that hold for a route: later ones win over earlier ones, and all over {@link DEFAULT_DELIVERY}.
  * A member that is undefined counts as absent.
  *
- * @throws DownloadAuthConfigurationError for an unknown option or a value that will not do; the message says
- *   what to write
+ * @throws DownloadAuthConfigurationError for an unknown option or a value that cannot work; the message says
+ *   what to write instead
  */
 export function resolveDelivery(...partials: readonly (DeliveryOptions | undefined)[]): ResolvedDelivery {
   const resolved: Record<string, unknown> = { ...DEFAULT_DELIVERY };
   for (const partial of partials) {
-    if (partial !== undefined && typeof partial !== 'object') {
-      throw new DownloadAuthConfigurationError(
-        "delivery: give an object of options, such as { disposition: 'inline' }.",
-      );
-    }
+    checkOptions(partial, RULES, 'delivery');
     for (const [name, value] of Object.entries(partial ?? {})) {
       if (value !== undefined) {
-        checkOption(name, value);
         resolved[name] = name === 'stallTimeout' ? stallSeconds(value as Duration | false) : value;
       }
     }
@@ -142,25 +126,7 @@ export function resolveDelivery(...partials: readonly (DeliveryOptions | undefin
 }
 
 function stallSeconds(value: Duration | false): number {
-  return value === false ? 0 : durationInSeconds(value, 'stallTimeout');
-}
-
-function checkOption(name: string, value: unknown): void {
-  if (!Object.hasOwn(CHECKS, name)) {
-    throw new DownloadAuthConfigurationError(
-      `Unknown delivery option "${name}": write one of ${Object.keys(CHECKS).join(', ')}.`,
-    );
-  }
-  const [isGood, advice] = CHECKS[name as keyof DeliveryOptions];
-  if (!isGood(value)) {
-    throw new DownloadAuthConfigurationError(
-      `Delivery option "${name}" cannot be ${describe(value)}: ${advice}.`,
-    );
-  }
-}
-
-function describe(value: unknown): string {
-  return typeof value === 'function' ? 'a function' : (JSON.stringify(value) ?? String(value));
+  return value === false ? 0 : durationInSeconds(value, 'delivery.stallTimeout');
 }
 
 /** RFC 9110 §5.5, in ASCII: visible characters, with spaces and tabs between them only. */

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { beforeHead, type ResponsePort } from '../http/response-port.js';
 import { commonFields, FILE_FIELDS, removeFileFields } from './headers.js';
 import type { ResolvedDelivery } from './options.js';
+import { isPlainResponse } from './pump.js';
 
 const NONE: ReadonlySet<string> = new Set();
 
@@ -85,17 +86,19 @@ function mergedList(before: string | undefined, ours: string): string {
 }
 
 /**
- * Keeps what would encode the body behind us (a compression middleware, a hook) from bytes that our strong
- * entity tag stands for, since a client resumes such a download with bytes that are not encoded (RFC 9110
- * §8.8.3.3).
+ * Keeps middleware and hooks from encoding bytes that our strong entity tag stands for: a client resumes such
+ * a download with bytes that are not encoded (RFC 9110 §8.8.3.3).
  *
- * Whoever negotiates finds that the client wants no encoding. An encoding that is applied all the same makes
- * the tag weak, and takes ranges away; encoded parts of a file are no parts of anything, and break the
- * connection.
+ * Content negotiation finds that the client wants no encoding. An encoding that is applied anyway makes the
+ * tag weak and takes ranges away; an encoded part of a file is useless, and its connection is destroyed. A
+ * plain response needs no such watch.
  */
 export function keepFromEncoding(request: IncomingMessage, port: ResponsePort): void {
   const response = port.raw;
   Reflect.set(request.headers, 'accept-encoding', 'identity');
+  if (port.hasPlainHead && isPlainResponse(response)) {
+    return;
+  }
   const own = port.get('Content-Encoding');
   beforeHead(response, (status) => {
     if (response.getHeader('Content-Encoding') === own) {

@@ -107,8 +107,6 @@ export async function pump(body: PumpedBody, response: ServerResponse): Promise<
  */
 function write(body: PumpedBody, response: ServerResponse, chunk: Chunk): Promise<void> {
   return new Promise((resolve, reject) => {
-    const { source } = body.reader;
-    source.lend?.();
     body.observer.writing(chunk);
     response.write(chunk.bytes, (error) => {
       if (error) {
@@ -116,7 +114,6 @@ function write(body: PumpedBody, response: ServerResponse, chunk: Chunk): Promis
         body.destroy();
         return;
       }
-      source.written?.();
       try {
         body.observer.wrote(chunk);
         resolve();

@@ -113,7 +113,9 @@ export class DeliveryRun implements BodyObserver {
   }
 }
 
-/** Who waits for a connection to close; one listener each would be too many where a client pipelines. */
+/** Called when a response has closed. */
+const listenersOf = new WeakMap<ServerResponse, (() => void)[]>();
+/** Responses of a connection that wait for their turn; one listener each would be too many for pipelining. */
 const waiting = new WeakMap<Socket, Set<() => void>>();
 
 /**
@@ -121,33 +123,33 @@ const waiting = new WeakMap<Socket, Set<() => void>>();
  * connection has closed, which the response of a pipelined request that waits for its turn does not notice.
  */
 export function onResponseClose(response: ServerResponse, listener: () => void): void {
+  const known = listenersOf.get(response);
+  if (known) {
+    known.push(listener);
+    return;
+  }
   const socket = (response as { req?: IncomingMessage }).req?.socket;
-  let isOver = false;
+  if (response.destroyed || response.closed || socket?.destroyed) {
+    process.nextTick(listener);
+    return;
+  }
+  const listeners = [listener];
+  listenersOf.set(response, listeners);
   const settle = () => {
-    if (!isOver) {
-      isOver = true;
+    if (listenersOf.delete(response)) {
       if (socket) {
         waiting.get(socket)?.delete(settle);
       }
-      listener();
+      listeners.forEach((call) => call());
     }
   };
-  if (response.destroyed || response.closed) {
-    process.nextTick(settle);
-    return;
-  }
   // Nest and Fastify come to ten listeners, beyond which Node warns of a leak
   const most = response.getMaxListeners();
   response.setMaxListeners(most === 0 ? 0 : most + 1);
   response.once('close', settle);
-  if (typeof socket?.once !== 'function') {
-    return;
+  if (!response.socket && typeof socket?.once === 'function') {
+    (waiting.get(socket) ?? watchSocket(socket)).add(settle);
   }
-  if (socket.destroyed) {
-    process.nextTick(settle);
-    return;
-  }
-  (waiting.get(socket) ?? watchSocket(socket)).add(settle);
 }
 
 function watchSocket(socket: Socket): Set<() => void> {

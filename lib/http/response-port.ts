@@ -1,6 +1,8 @@
 import type { AbstractHttpAdapter } from '@nestjs/core';
 import { ServerResponse } from 'node:http';
 
+const originalWriteHead: unknown = Reflect.get(ServerResponse.prototype, 'writeHead');
+
 /** A response as Express and Fastify both have it; Fastify's wraps Node's. */
 interface AdapterResponse {
   readonly statusCode: number;
@@ -87,8 +89,15 @@ export class ResponsePort {
     }
   }
 
+  /** Nothing between here and the socket can change the head: Express, and `writeHead` is Node's own. */
+  get hasPlainHead(): boolean {
+    return this.#isRaw && Reflect.get(this.raw, 'writeHead') === originalWriteHead;
+  }
+
   remove(name: string): void {
-    this.#response.removeHeader(name);
+    if (!this.#isRaw) {
+      this.#response.removeHeader(name);
+    }
     if (!this.raw.headersSent) {
       this.raw.removeHeader(name);
     }
@@ -127,7 +136,7 @@ export function beforeHead(response: ServerResponse, look: (status: number) => v
     }
     const status = args[0] as number;
     look(status);
-    return writeHead === Reflect.get(ServerResponse.prototype, 'writeHead')
+    return writeHead === originalWriteHead
       ? writeHead.apply(response, args)
       : writeHeadAsWrapped(
           response,

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { PooledBuffer } from '../../lib/delivery/buffer-pool.js';
 import { type DeliveryOutcome } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
@@ -36,7 +35,7 @@ describe.each(ADAPTERS)('a file body on %s', (adapter) => {
   });
   afterAll(() => app.close());
 
-  it('goes into a plain response from a handful of buffers', async () => {
+  it('goes into a plain response from fewer than ten buffers', async () => {
     const pipe = ordinaryReads();
     const allocated = vi.spyOn(Buffer, 'allocUnsafeSlow');
     app.serve(() => Download.file(path));
@@ -116,12 +115,9 @@ describe.each(ADAPTERS)('a file body on %s', (adapter) => {
     });
     const socket = await connect(app.port, 'GET /f HTTP/1.1\r\nHost: x\r\n\r\n');
     await until(() => lost > 0);
-    const retired = vi.spyOn(PooledBuffer.prototype, 'idle');
-    const before = retired.mock.calls.length;
     socket.destroy();
     await until(() => outcomes.length === 1);
     send.mockRestore();
-    expect(retired.mock.calls.length).toBe(before);
     expect(outcomes[0]).toMatchObject({ completed: false });
   });
 
