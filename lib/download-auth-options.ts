@@ -1,5 +1,5 @@
 import type { DeliveryOptions } from './delivery/options.js';
-import type { LeaseOptions } from './leases/lease-options.js';
+import type { LeaseOptions } from './leases/options.js';
 import type { LinkOptions } from './links/link-options.js';
 import type { DownloadRefusal } from './refusals/download-refusal.js';
 import type { Duration } from './shared/duration.js';

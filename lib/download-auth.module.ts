@@ -13,7 +13,7 @@ import { RunningDeliveries } from './delivery/run.js';
 import { DownloadEvents } from './events/download-events.js';
 import { GuardServices } from './guard-services.js';
 import { ClientAddresses } from './http/http-exchange.js';
-import { LeaseKeeper } from './leases/lease-keeper.js';
+import { LeaseKeeper } from './leases/keeper.js';
 import { DownloadLinks } from './links/download-links.js';
 import { LinkOpener } from './links/open-link.js';
 import { TargetLocator } from './links/link-target.js';

@@ -27,7 +27,7 @@ export type {
   StoreUnavailableEvent,
 } from './events/download-event.js';
 export { DownloadEvents } from './events/download-events.js';
-export type { LeaseOptions } from './leases/lease-options.js';
+export type { LeaseOptions } from './leases/options.js';
 export type { Lease, LeaseUsage } from './leases/lease-record.js';
 export type {
   LeaseChange,
@@ -44,7 +44,7 @@ export type {
   StoreTimeout,
 } from './leases/lease-store.js';
 export { LEASES_OF_KEY } from './leases/lease-store.js';
-export type { LinkUsage, UsagePage } from './leases/link-usage.js';
+export type { LinkUsage, UsagePage } from './leases/keeper.js';
 export type { Revocation } from './leases/revocation.js';
 export { MemoryLeaseStore, type MemoryLeaseStoreOptions } from './leases/memory/memory.store.js';
 export { DownloadInterceptor } from './download.interceptor.js';

@@ -1,6 +1,6 @@
 import { type ResolvedDelivery, resolveDelivery } from './delivery/options.js';
 import type { DownloadAuthOptions, RefusalPage } from './download-auth-options.js';
-import type { LeaseOptions } from './leases/lease-options.js';
+import type { LeaseOptions } from './leases/options.js';
 import { type ResolvedLinkOptions, resolveLinkOptions } from './links/link-options.js';
 import { createLinkKeys, type LinkKey } from './links/link-tokens.js';
 import {

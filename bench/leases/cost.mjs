@@ -9,7 +9,7 @@ const ROUNDS = Number(process.argv[3] ?? 7);
 const HOUR = 3_600_000;
 
 const load = compile();
-const { LeaseKeeper } = await load('leases/lease-keeper.js');
+const { LeaseKeeper } = await load('leases/keeper.js');
 const { MemoryLeaseStore } = await load('leases/memory/memory.store.js');
 
 const stores = { memory: new MemoryLeaseStore() };

@@ -7,7 +7,7 @@ const LINKS = Number(process.argv[2] ?? 1_000_000);
 const HOUR = 3_600_000;
 
 const load = compile();
-const { LeaseKeeper } = await load('leases/lease-keeper.js');
+const { LeaseKeeper } = await load('leases/keeper.js');
 const { MemoryLeaseStore } = await load('leases/memory/memory.store.js');
 
 const store = new MemoryLeaseStore({ capacity: LINKS });

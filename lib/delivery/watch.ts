@@ -66,6 +66,8 @@ export interface DeliveryWatch {
   ended?(outcome: DeliveryOutcome): void;
   /** Aborting it destroys the connection of a running delivery. */
   readonly signal?: AbortSignal;
+  /** What was decided and why, for `NODE_DEBUG`; known once `planned` has returned. Never a token. */
+  readonly reason?: string;
   /** The bytes must be counted here: files are not offloaded to a proxy. Default false. */
   readonly countsBytes?: boolean;
 }

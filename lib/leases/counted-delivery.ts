@@ -1,17 +1,78 @@
 import { type DeliveryOutcome, type DeliveryWatch, type PlannedDelivery } from '../delivery/watch.js';
-import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { type DownloadEventSink } from '../events/download-event.js';
 import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
+import { LINK_OLDER_THAN_STORE } from '../refusals/refusals.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { firstCredit } from './byte-credit.js';
+import {
+  fingerprint,
+  type LeaseClient,
+  leaseCookieName,
+  leaseOfCookie,
+  newLeaseCookieValue,
+  randomText,
+} from './client.js';
 import { deliveryEvents, type DeliveryEvents, sendsBody } from './delivery-events.js';
-import { type AdmittedRequest, type KeeperContext } from './keeper-context.js';
-import { LeaseRequest } from './lease-request.js';
+import { type Belonging, type Entering } from './lease.js';
+import { LeaseRequest, type LeaseServices, nothingSent, undoable } from './lease-request.js';
+import { type LeaseTerms } from './lease-record.js';
 import { type Look } from './link-knowledge.js';
+import { type Revocable } from './revocation.js';
+import { type RunningDownloads } from './running.js';
+
+/** What the keeper needs to know of a link whose signature was found good. */
+export interface LeasedLink {
+  /** The link's `jti`. */
+  readonly id: string;
+  readonly subject?: string;
+  /** What the link opens, in a spelling that is always the same. */
+  readonly resource: string;
+  /**
+   * Milliseconds since the epoch. Whole seconds do not suffice: a link issued in the second of a revocation or of
+   * the start of a store, but after it, would count as issued before.
+   */
+  readonly issuedAt: number;
+  /** Milliseconds since the epoch; the link is expired from this moment on. */
+  readonly expiresAt: number;
+  /** How many downloads it is good for; unlimited if absent. */
+  readonly maxDownloads?: number;
+  /** Refused while the store cannot say whether it was revoked. Other unlimited links are served then. */
+  readonly revocable?: boolean;
+  /** Only the lease cookie makes a request part of a download, not the client's address. */
+  readonly strict?: boolean;
+  /** Milliseconds after its expiry within which a download that had begun may go on. */
+  readonly resumeWithin?: number;
+  /** Bytes that one download may send, instead of a multiple of the length. */
+  readonly byteBudget?: number;
+}
+
+/** A request that the keeper admitted. */
+export interface AdmittedRequest {
+  readonly link: LeasedLink;
+  readonly client: LeaseClient;
+  readonly keys: Revocable;
+  /** Its uses are recorded: it is limited, or may be resumed after its expiry. */
+  readonly leased: boolean;
+  /** It is refused while the store does not answer. */
+  readonly needsStore: boolean;
+  /** It is refused if the store was created after it was issued. */
+  readonly needsRecord: boolean;
+  readonly resumeWithin: number;
+  readonly terms: LeaseTerms;
+  readonly belonging: Belonging;
+}
+
+export interface DeliveryServices extends LeaseServices {
+  readonly running: RunningDownloads;
+  readonly events?: DownloadEventSink;
+}
 
 /**
- * A request that may use its link, and the watch over its delivery: opens or joins a lease when
- * the answer is decided, counts what is sent, and breaks the connection when the link is revoked
- * or the byte budget is used up. Serves one delivery.
+ * Watches the delivery that answers an admitted request: opens or joins a lease when the answer is decided, counts what
+ * is sent, and breaks the connection when the link is revoked or the byte budget is used up. Serves one delivery.
  */
 export class CountedDelivery implements DeliveryWatch {
+  reason?: string;
   private readonly controller = new AbortController();
   private lease?: LeaseRequest;
   private cutBy?: RefusalCode;
@@ -19,8 +80,12 @@ export class CountedDelivery implements DeliveryWatch {
   private leave?: () => void;
   private events?: DeliveryEvents;
 
+  /**
+   * @param generation of the running downloads, when the link was looked up
+   * @param seen what that look found
+   */
   constructor(
-    private readonly context: KeeperContext,
+    private readonly services: DeliveryServices,
     private readonly request: AdmittedRequest,
     private readonly generation: number,
     private readonly seen?: Look,
@@ -30,32 +95,35 @@ export class CountedDelivery implements DeliveryWatch {
     return this.controller.signal;
   }
 
-  /** What somebody else sends is seen by no lease. */
+  /** Offloaded bytes cannot be counted. */
   get countsBytes(): boolean {
     return this.request.leased;
   }
 
   /**
-   * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, STORE_UNAVAILABLE
-   * @throws DownloadAuthConfigurationError where a limited link leads elsewhere
+   * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, LINK_BUSY, STORE_UNAVAILABLE
+   * @throws DownloadAuthConfigurationError where a limited link redirects
    */
   async planned(plan: PlannedDelivery): Promise<void> {
     if (plan.delegated === 'redirect') {
-      return this.mayRedirect();
+      return this.redirected();
     }
     if (!sendsBody(plan)) {
+      this.reason = 'not counted: no body is sent';
       return;
     }
+    const { link, client, keys, leased } = this.request;
     this.plan = plan;
-    this.leave = this.context.running.add({ keys: this.request.keys, cut: () => this.cut('LINK_REVOKED') });
+    this.leave = this.services.running.add({ keys, cut: () => this.cut('LINK_REVOKED', 'link revoked') });
     try {
       await this.recheck();
-      if (this.request.leased) {
-        this.lease = await LeaseRequest.acquire(this.context, this.request, plan, this.seen, (code) =>
-          this.cut(code),
-        );
-      } else if (this.context.clock() >= this.request.link.expiresAt) {
-        throw new DownloadRefusal('LINK_EXPIRED');
+      if (leased) {
+        const cut = (code: RefusalCode, reason: string) => this.cut(code, reason);
+        this.lease = await enterLease(this.services, this.request, plan, this.seen, cut);
+        this.reason ??= this.lease?.entry.reason ?? 'not counted: the store does not answer';
+      } else {
+        this.refuseExpired();
+        this.reason ??= 'not counted: link without a limit';
       }
       this.refuseIfCut();
     } catch (error) {
@@ -63,10 +131,9 @@ export class CountedDelivery implements DeliveryWatch {
       this.plan = undefined;
       throw error;
     }
-    const { link, client } = this.request;
     const { id: linkId, subject, resource, maxDownloads } = link;
     const about = { linkId, subject, resource, path: client.path, maxDownloads };
-    this.events = deliveryEvents(this.context, about, plan, this.lease?.answer);
+    this.events = deliveryEvents(this.services, about, plan, this.lease?.entry);
   }
 
   grant(bytes: number): number | Promise<number> {
@@ -87,53 +154,166 @@ export class CountedDelivery implements DeliveryWatch {
       this.events?.aborted(outcome, this.cutBy);
     }
     if (this.lease) {
-      this.lease.release(outcome, (completed) => completed && this.events?.completed(outcome));
+      this.lease.end(outcome, (completed) => completed && this.events?.completed(outcome));
     } else if (outcome.completed) {
       this.events?.completed(outcome);
     }
   }
 
-  private async mayRedirect(): Promise<void> {
-    const { link } = this.request;
-    if (link.maxDownloads !== undefined) {
+  private async redirected(): Promise<void> {
+    if (this.request.link.maxDownloads !== undefined) {
       throw new DownloadAuthConfigurationError(
         'Download.redirect() under a link with maxDownloads: what another server sends cannot be counted. ' +
           'Return Download.source(), which reads from that server, or mint the link without maxDownloads.',
       );
     }
     await this.recheck();
-    if (this.context.clock() >= link.expiresAt) {
+    this.refuseExpired();
+    this.reason = 'not counted: redirect';
+  }
+
+  private refuseExpired(): void {
+    if (this.services.clock() >= this.request.link.expiresAt) {
       throw new DownloadRefusal('LINK_EXPIRED');
     }
   }
 
-  /** The handler may have taken its time since the link was looked up. */
+  /** Looks the link up again where revocations were heard of, or missed, while the handler ran. */
   private async recheck(): Promise<void> {
-    const { running, book, calls } = this.context;
+    const { running, book, calls } = this.services;
     if (running.generation === this.generation) {
       return;
     }
-    const { keys, needsStore, needsRecord } = this.request;
+    const { keys, needsStore } = this.request;
     const look = () => book.look(keys);
-    const state = (needsStore ? await calls.required(look) : await calls.optional(look))?.state;
-    if (state && keys.issuedAt < state.revokedBefore) {
-      throw new DownloadRefusal('LINK_REVOKED');
-    }
-    if (state && needsRecord && keys.issuedAt < state.since) {
-      throw new DownloadRefusal('LINK_USED_UP');
+    const found = await (needsStore ? calls.required(look) : calls.optional(look));
+    if (found) {
+      refuseRevoked(this.request, found);
     }
   }
 
   /** A revocation may have arrived while the lease was acquired. */
   private refuseIfCut(): void {
     if (this.cutBy) {
-      this.lease?.release({ status: 0, completed: false, bytes: 0 });
-      throw new DownloadRefusal(this.cutBy);
+      this.lease?.end({ status: 0, completed: false, bytes: 0 });
+      throw new DownloadRefusal(this.cutBy, { reason: this.reason });
     }
   }
 
-  private cut(code: RefusalCode): void {
-    this.cutBy ??= code;
-    this.controller.abort(new DownloadRefusal(code));
+  private cut(code: RefusalCode, reason: string): void {
+    if (!this.cutBy) {
+      this.cutBy = code;
+      this.reason = `cut: ${reason}`;
+    }
+    this.controller.abort(new DownloadRefusal(code, { reason: this.reason }));
   }
+}
+
+/** @throws DownloadRefusal LINK_REVOKED, LINK_USED_UP for a link that is revoked, or older than the store's record */
+export function refuseRevoked({ link, needsRecord }: AdmittedRequest, { state }: Look): void {
+  if (link.issuedAt < state.revokedBefore) {
+    throw new DownloadRefusal('LINK_REVOKED');
+  }
+  if (needsRecord && link.issuedAt < state.since) {
+    // 410 and not 503: the store will not know later either
+    throw new DownloadRefusal(link.maxDownloads === undefined ? 'LINK_REVOKED' : 'LINK_USED_UP', {
+      message: LINK_OLDER_THAN_STORE,
+      reason: 'link older than the record of the store',
+    });
+  }
+}
+
+const REFUSED = { 'used-up': 'LINK_USED_UP', closed: 'LINK_EXPIRED', busy: 'LINK_BUSY' } as const;
+
+/**
+ * Joins or opens the lease under which `plan` may be carried out. Undefined for an unlimited link while the store does
+ * not answer.
+ *
+ * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP, LINK_BUSY, STORE_UNAVAILABLE
+ */
+async function enterLease(
+  services: LeaseServices,
+  admitted: AdmittedRequest,
+  plan: PlannedDelivery,
+  seen: Look | undefined,
+  cut: (code: RefusalCode, reason: string) => void,
+): Promise<LeaseRequest | undefined> {
+  const { book, clock, calls, settlements } = services;
+  const { link, resumeWithin, terms, needsStore } = admitted;
+  const cookie = newLeaseCookieValue();
+  const request = entering(services, admitted, plan, cookie);
+  if (!request.mayOpen && !(plan.status === 206 && (plan.ifRangeMatched || plan.etag !== undefined))) {
+    throw new DownloadRefusal('LINK_EXPIRED', {
+      reason: 'after its expiry only ranges of one version are sent',
+    });
+  }
+  const keep = Math.max(link.expiresAt + resumeWithin - clock(), terms.idle);
+  const booking = { linkId: link.id, keep, limited: link.maxDownloads !== undefined, terms };
+  const undo = () => settlements.settle(nothingSent(booking, request.lease, request.request, request));
+  const enter = () => book.enter(booking, request, seen);
+  let entered = false;
+  book.stay(link.id);
+  try {
+    const entry = await undoable(calls, enter, undo, needsStore || !request.mayOpen);
+    if (!entry) {
+      return undefined;
+    }
+    if (!('granted' in entry)) {
+      throw new DownloadRefusal(REFUSED[entry.kind], { reason: entry.reason });
+    }
+    entered = true;
+    if (entry.kind === 'opened') {
+      setCookie(services, admitted, cookie);
+    }
+    return new LeaseRequest(services, booking, request, bytesOf(plan), entry, cut);
+  } finally {
+    if (!entered) {
+      book.leave(link.id);
+    }
+  }
+}
+
+function entering(
+  { clock, options }: LeaseServices,
+  { link, belonging, terms }: AdmittedRequest,
+  plan: PlannedDelivery,
+  cookie: string,
+): Entering {
+  const { length } = plan;
+  const total = bytesOf(plan);
+  const mayOpen = clock() < link.expiresAt;
+  return {
+    ...belonging,
+    lease: leaseOfCookie(link.id, cookie)!,
+    request: randomText(9),
+    maxDownloads: link.maxDownloads,
+    mayOpen,
+    sameVersion: !mayOpen && !plan.ifRangeMatched,
+    version: plan.etag === undefined ? undefined : fingerprint(plan.etag),
+    length,
+    from: plan.intervals[0]?.start,
+    budget: link.byteBudget ?? (length === undefined ? undefined : Math.ceil(length * options.byteBudget)),
+    bytes: firstCredit(total),
+    planned: total === Infinity ? 0 : total,
+    terms,
+  };
+}
+
+function bytesOf({ length, intervals }: PlannedDelivery): number {
+  return length === undefined
+    ? Infinity
+    : intervals.reduce((bytes, { start, end }) => bytes + end - start, 0);
+}
+
+function setCookie({ clock, options }: LeaseServices, request: AdmittedRequest, value: string): void {
+  const { link, client, resumeWithin } = request;
+  const usable = Math.min(options.terms.life, link.expiresAt + resumeWithin - clock());
+  client.setCookie?.({
+    name: leaseCookieName(link.id),
+    value,
+    httpOnly: true,
+    sameSite: 'lax',
+    path: client.path ?? '/',
+    maxAge: Math.max(1, Math.ceil(usable / 1000)),
+  });
 }

@@ -13,10 +13,7 @@ export interface DeliverySubject extends Claimant {
   readonly maxDownloads?: number;
 }
 
-/**
- * Tells of one delivery: that it began when called, how it ended when the answer's methods are.
- * Undefined if nobody listens.
- */
+/** Emits that a delivery began, and answers what emits how it ended. Undefined without listeners. */
 export function deliveryEvents(
   context: { events?: DownloadEventSink; clock: () => number },
   subject: DeliverySubject,
@@ -38,7 +35,7 @@ export function deliveryEvents(
   };
   const from = plan.intervals[0]?.start ?? 0;
   const counted = { used: lease?.used, maxDownloads: subject.maxDownloads };
-  // Without a lease nobody knows what came before; starting behind the first byte is the best sign.
+  // Without a lease, not to start at the first byte is the best sign of a resume
   const resumed = lease ? lease.kind === 'joined' : from > 0;
   if (resumed) {
     events.emit({ type: 'resumed', at: startedAt, ...about, ...counted, from });
@@ -57,28 +54,29 @@ export function deliveryEvents(
 }
 
 /**
- * HEAD, 304, 412, 416 and an empty file send nothing that could be counted or told of; content under a
- * status of failure, which only a handler can choose, tells of the failure. A form is answered with 201.
+ * Whether content is sent: not with HEAD, 304, 412, 416 or an empty file. Content with a status that means failure,
+ * which only a handler can choose, does not count; a form is answered with 201.
  */
 export function sendsBody({ method, status, intervals }: PlannedDelivery): boolean {
   const succeeds = status >= 200 && status < 300;
   return method !== 'HEAD' && succeeds && intervals.some(({ start, end }) => end > start);
 }
 
-/**
- * Tells of the delivery of a download by access token, which is not counted.
- * @returns `undefined` where nobody listens
- */
+/** Emits the events of a download by access token, which is not counted. Undefined without listeners. */
 export function unleasedWatch(
   events: DownloadEventSink,
   clock: () => number,
   claimant: Claimant,
 ): DeliveryWatch | undefined {
-  if (!events.observed) return undefined;
+  if (!events.observed) {
+    return undefined;
+  }
   let delivery: DeliveryEvents | undefined;
   return {
     planned: (plan) => {
-      if (sendsBody(plan)) delivery = deliveryEvents({ events, clock }, claimant, plan);
+      if (sendsBody(plan)) {
+        delivery = deliveryEvents({ events, clock }, claimant, plan);
+      }
     },
     ended: (outcome) => (outcome.completed ? delivery?.completed(outcome) : delivery?.aborted(outcome)),
   };

@@ -1,6 +1,6 @@
-import { end, enter, goOn, progress } from './lease.js';
-import { bytesLeft, isRunning, overAt } from './lease-record.js';
-import { type Belonging, type Ending, type Entering, type Entry, type GoingOn } from './lease.js';
+import { end, enter, transfer, progress } from './lease.js';
+import { bytesLeft, isRunning, overAt, runningOf } from './lease-record.js';
+import { type Belonging, type Ending, type Entering, type Entry, type Transfer } from './lease.js';
 import { type Progress } from './lease.js';
 import { type LeaseTerms } from './lease-record.js';
 import { type LeaseList, type LeaseListQuery, type LeaseStore, type LinkNames } from './lease-store.js';
@@ -116,7 +116,7 @@ export class LeaseBook {
       needs,
       (draft) => {
         const entry = enter(draft.about(needs), request);
-        if ('lease' in entry && entry.reason !== 'repeated') {
+        if ('lease' in entry && !entry.repeated) {
           draft.put(entry, overAt(entry.lease, booking.terms));
           draft.used += entry.kind === 'opened' ? 1 : 0;
         }
@@ -140,16 +140,16 @@ export class LeaseBook {
   }
 
   /** Moves a running request whose lease has nothing left to a further lease, if the link has one. */
-  goOn(booking: Booking, lease: string, report: GoingOn): Promise<ProgressAnswer> {
+  transfer(booking: Booking, lease: string, report: Transfer): Promise<ProgressAnswer> {
     const needs = { leases: [lease, report.lease], link: true };
     return this.turn(booking, needs, (draft) => {
       const repeated = draft.lease(report.lease);
       if (repeated) {
-        const granted = repeated.lease.running?.find(([name]) => name === report.request)?.[1] ?? 0;
+        const granted = runningOf(repeated.lease, report.request)?.granted ?? 0;
         return { found: true, granted, left: bytesLeft(repeated.lease), lease: report.lease };
       }
       const found = draft.lease(lease);
-      const answer = found && goOn(draft, found, report);
+      const answer = found && transfer(draft, found, report);
       if (!found || !answer) {
         return { found: false, granted: 0 };
       }

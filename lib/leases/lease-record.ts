@@ -24,20 +24,20 @@ export interface Lease {
   readonly running?: readonly RunningRequest[];
 }
 
-/** A tuple, as a million leases are kept in memory and written as JSON. */
-export type RunningRequest = readonly [
-  request: string,
+/** A request that runs under a lease. */
+export interface RunningRequest {
+  readonly request: string;
   /** Bytes it may send, charged to the budget. */
-  granted: number,
+  readonly granted: number;
   /** Bytes it means to send in all; 0 where that is not known. */
-  planned: number,
+  readonly planned: number;
   /** It opened the lease or carries its cookie, so what it planned is kept for it. */
-  own: boolean,
-];
+  readonly own: boolean;
+}
 
 /** Durations and bounds of a lease; the same for every node that shares a store. */
 export interface LeaseTerms {
-  /** Milliseconds without a byte sent after which nobody may join any more. */
+  /** Milliseconds without a byte sent after which no request may join any more. */
   readonly idle: number;
   /** Milliseconds after its opening at which a lease is over, whatever it is doing. */
   readonly life: number;
@@ -67,7 +67,7 @@ export function isOpen(lease: Lease, now: number, terms: LeaseTerms): boolean {
   );
 }
 
-/** The moment from which on nobody will join the lease any more, as far as can be told now. */
+/** The moment from which on no request can join the lease any more, as far as can be told now. */
 export function overAt(lease: Lease, terms: LeaseTerms): number {
   const end = lease.openedAt + terms.life;
   if (lease.running) {
@@ -117,39 +117,38 @@ export function leaseUsage(lease: Lease): LeaseUsage {
 /** Charges up to `bytes` more to the budget, for a request that runs or begins to. */
 export function charge(
   lease: Lease,
-  [request, already, planned, own]: RunningRequest,
+  running: RunningRequest,
   bytes: number,
 ): { lease: Lease; granted: number } {
-  const available = own ? (bytesLeft(lease) ?? Infinity) : spare(lease);
+  const available = running.own ? (bytesLeft(lease) ?? Infinity) : spare(lease);
   const more = Math.max(0, Math.min(bytes, available));
-  const granted = already + more;
-  const entry: RunningRequest = [request, granted, planned, own];
-  const running = lease.running?.some(([name]) => name === request)
-    ? lease.running.map((one) => (one[0] === request ? entry : one))
-    : [...(lease.running ?? []), entry];
-  return { lease: { ...lease, charged: lease.charged + more, running }, granted };
+  const granted = running.granted + more;
+  const entry = { ...running, granted };
+  const all = lease.running ?? [];
+  const others = isRunning(lease, running.request)
+    ? all.map((one) => (one.request === running.request ? entry : one))
+    : [...all, entry];
+  return { lease: { ...lease, charged: lease.charged + more, running: others }, granted };
 }
 
 /** Whether the budget suffices for a further request, when all that run send what they planned. */
 export function canCarry(lease: Lease, planned: number): boolean {
-  return unplanned(lease, () => true) >= Math.max(1, planned);
+  return unplanned(lease, lease.running) >= Math.max(1, planned);
 }
 
 /** What a request without the lease's cookie may take: never what those planned that have it. */
 export function spare(lease: Lease): number {
-  return unplanned(lease, ([, , , own]) => own);
+  return unplanned(
+    lease,
+    lease.running?.filter(({ own }) => own),
+  );
 }
 
-function unplanned(lease: Lease, counts: (running: RunningRequest) => boolean): number {
-  let left = bytesLeft(lease) ?? Infinity;
-  for (const running of lease.running ?? []) {
-    if (counts(running)) {
-      left -= Math.max(0, running[2] - running[1]);
-    }
-  }
-  return left;
+function unplanned(lease: Lease, running: readonly RunningRequest[] = []): number {
+  const ahead = running.reduce((sum, { planned, granted }) => sum + Math.max(0, planned - granted), 0);
+  return (bytesLeft(lease) ?? Infinity) - ahead;
 }
 
 export function runningOf(lease: Lease, request: string): RunningRequest | undefined {
-  return lease.running?.find(([name]) => name === request);
+  return lease.running?.find((running) => running.request === request);
 }

@@ -3,8 +3,17 @@
  * what is to be written, with the reason.
  */
 import { coversAll, type IntervalSet, NO_INTERVALS, partBefore, union } from './interval-set.js';
-import { canCarry, charge, isOpen, type Lease, type LeaseTerms, type NamedLease } from './lease-record.js';
-import { type RunningRequest, runningOf, spare } from './lease-record.js';
+import {
+  canCarry,
+  charge,
+  isOpen,
+  isRunning,
+  type Lease,
+  type LeaseTerms,
+  type NamedLease,
+  runningOf,
+  spare,
+} from './lease-record.js';
 
 /** What is known of a link when a request is to be decided. */
 export interface KnownLink {
@@ -54,55 +63,50 @@ export interface Entering extends Belonging {
 }
 
 /** Whether the request may send, under which lease, how much, and why. */
-export type Entry =
-  | {
-      readonly kind: 'opened' | 'joined';
-      readonly reason: EntryReason;
-      readonly id: string;
-      readonly keys: readonly string[];
-      readonly lease: Lease;
-      /** Bytes this request may send before it has to ask again; less than asked where the budget ends. */
-      readonly granted: number;
-      /** Leases that were opened and not given back, this one included. */
-      readonly used: number;
-    }
-  | {
-      /**
-       * `used-up`: no lease to join and none left. `closed`: none to join, and `mayOpen` was false. `busy`: its lease
-       * already runs as many requests as it may.
-       */
-      readonly kind: 'used-up' | 'closed' | 'busy';
-    };
+export type Entry = Granted | Denied;
 
-export type EntryReason =
-  /** It was decided before; only its answer was lost. */
-  | 'repeated'
-  /** Its cookie names the lease. */
-  | 'cookie'
-  /** It comes from the client of the lease, whose budget can carry it. */
-  | 'client'
-  /** As `client`, but the budget cannot carry it to its end, and no further lease can be opened. */
-  | 'client-last'
-  /** It belongs to no lease that could carry it. */
-  | 'first';
+export interface Granted {
+  readonly kind: 'opened' | 'joined';
+  readonly reason: string;
+  readonly id: string;
+  readonly keys: readonly string[];
+  readonly lease: Lease;
+  /** Bytes this request may send before it has to ask again; less than asked where the budget ends. */
+  readonly granted: number;
+  /** Leases that were opened and not given back, this one included. */
+  readonly used: number;
+  /** It was decided before, and only its answer was lost: there is nothing to write. */
+  readonly repeated?: true;
+}
+
+export interface Denied {
+  /**
+   * `used-up`: no lease to join and none left. `closed`: none to join, and `mayOpen` was false. `busy`: its lease
+   * already runs as many requests as it may.
+   */
+  readonly kind: 'used-up' | 'closed' | 'busy';
+  readonly reason: string;
+}
+
+/** Why a request joined or opened a lease, or was denied: in words for logs. */
+export const REASONS = {
+  byCookie: 'joined by cookie',
+  byAddress: 'joined by address',
+  byAddressAsLast: 'joined by address: budget cannot carry it, but no download is left to open',
+  first: 'opened: no download to join',
+  notCarried: 'opened: budget or connections of the running download cannot carry it',
+  usedUp: 'no download to join, and none left to open',
+  closed: 'link expired, and no download to join',
+  busy: 'too many connections of one download',
+} as const;
 
 /** Decides whether a request joins a lease, opens one, or may not send. */
 export function enter(known: KnownLink, request: Entering): Entry {
   const { now, used, leases } = known;
   const { presented, client, terms } = request;
-  const repeated = leases.find(({ lease }) => runningOf(lease, request.request) !== undefined);
-  if (repeated) {
-    const { id, keys, lease } = repeated;
-    const granted = runningOf(lease, request.request)![1];
-    return {
-      kind: id === request.lease ? 'opened' : 'joined',
-      reason: 'repeated',
-      id,
-      keys,
-      lease,
-      granted,
-      used,
-    };
+  const before = leases.find(({ lease }) => isRunning(lease, request.request));
+  if (before) {
+    return again(before, request, used);
   }
   const open = leases.filter(
     ({ lease }) => isOpen(lease, now, terms) && (!request.sameVersion || lease.version === request.version),
@@ -111,24 +115,24 @@ export function enter(known: KnownLink, request: Entering): Entry {
   const own = open.filter((found) => isPresented(found, presented));
   if (own.length > 0) {
     const found = own.find(hasRoom);
-    return found ? join(known, found, request, 'cookie') : { kind: 'busy' };
+    return found ? join(known, found, request, 'byCookie') : denied('busy', 'busy');
   }
   const ofClient = open.filter(({ keys }) => client !== undefined && keys.includes(client));
   const carrying = ofClient.find((found) => hasRoom(found) && canCarry(found.lease, request.planned));
   if (carrying) {
-    return join(known, carrying, request, 'client');
+    return join(known, carrying, request, 'byAddress');
   }
   if (request.mayOpen && isLeft(used, request.maxDownloads)) {
-    return opened(known, request);
+    return opened(known, request, ofClient.length > 0 ? 'notCarried' : 'first');
   }
   const last = ofClient.find((found) => hasRoom(found) && spare(found.lease) > 0);
   if (last) {
-    return join(known, last, request, 'client-last');
+    return join(known, last, request, 'byAddressAsLast');
   }
   if (ofClient.some((found) => !hasRoom(found))) {
-    return { kind: 'busy' };
+    return denied('busy', 'busy');
   }
-  return { kind: request.mayOpen ? 'used-up' : 'closed' };
+  return request.mayOpen ? denied('used-up', 'usedUp') : denied('closed', 'closed');
 }
 
 /** Whether there is a lease that the request may join, before anything is known of what it will send. */
@@ -143,6 +147,8 @@ export function mayJoin(
       isOpen(found.lease, now, terms),
   );
 }
+
+type Reason = keyof typeof REASONS;
 
 /** The progress of a running request. */
 export interface Progress {
@@ -166,9 +172,11 @@ export function progress(
   if (!running) {
     return undefined;
   }
-  const noted = note(lease, report, now);
+  const after = noted(lease, report, now);
   const isOver = now >= lease.openedAt + terms.life;
-  return isOver ? { lease: noted, granted: running[1] } : charge(noted, running, report.total - running[1]);
+  return isOver
+    ? { lease: after, granted: running.granted }
+    : charge(after, running, report.total - running.granted);
 }
 
 /** The end of a request. */
@@ -196,31 +204,30 @@ export function end(
   if (!running) {
     return undefined;
   }
-  const noted = note(lease, report, now);
-  const whole = lease.length === undefined ? report.whole : coversAll(noted.covered, lease.length);
+  const after = noted(lease, report, now);
+  const whole = lease.length === undefined ? report.whole : coversAll(after.covered, lease.length);
   const completed = whole && lease.completedAt === undefined;
   const ended: Lease = {
-    ...noted,
-    charged: lease.charged + report.sent - running[1],
+    ...after,
+    charged: lease.charged + report.sent - running.granted,
     unconfirmed: report.unconfirmed
       ? union(lease.unconfirmed ?? NO_INTERVALS, report.unconfirmed)
       : lease.unconfirmed,
     running: without(lease.running, report.request),
     completedAt: completed ? now : lease.completedAt,
-    covered: completed && lease.length === undefined ? NO_INTERVALS : noted.covered,
+    covered: completed && lease.length === undefined ? NO_INTERVALS : after.covered,
   };
   return { lease: ended, completed, givenBack: !ended.used && ended.running === undefined };
 }
 
 /** A running request whose lease has nothing left, and what it needs of a further one. */
-export interface GoingOn {
+export interface Transfer {
   readonly request: string;
   /** The lease to open: new. */
   readonly lease: string;
   readonly maxDownloads?: number;
   /** Bytes that were granted and written, or are being written. */
   readonly sent: number;
-  readonly covered: IntervalSet;
   /** Bytes to charge to the further lease now. */
   readonly bytes: number;
   /** Bytes the request still means to send; 0 where that is not known. */
@@ -229,61 +236,44 @@ export interface GoingOn {
 }
 
 /**
- * Moves a running request to a further lease of its link, which goes on where the first one ended. Undefined if the
- * request is not running, the life of its lease is over, or the link has no lease left.
+ * Moves a running request to a further lease of its link, which continues the first one. Undefined if the request is
+ * not running, the life of its lease is over, or the link has no lease left.
  */
-export function goOn(
-  known: Pick<KnownLink, 'now' | 'used'>,
+export function transfer(
+  { now, used }: Pick<KnownLink, 'now' | 'used'>,
   from: NamedLease,
-  report: GoingOn,
+  report: Transfer,
 ): { from: Lease; to: NamedLease; granted: number } | undefined {
-  const { lease, keys } = from;
-  const running = runningOf(lease, report.request);
-  const isOver = known.now >= lease.openedAt + report.terms.life;
-  if (!running || isOver || !isLeft(known.used, report.maxDownloads)) {
+  const running = runningOf(from.lease, report.request);
+  const isOver = now >= from.lease.openedAt + report.terms.life;
+  if (!running || isOver || !isLeft(used, report.maxDownloads)) {
     return undefined;
   }
-  const noted = note(lease, report, known.now);
+  const lease = noted(from.lease, { ...report, covered: NO_INTERVALS }, now);
   const root = lease.root ?? from.id;
-  const { lease: to, granted } = charge(
-    {
-      openedAt: known.now,
-      seenAt: known.now,
-      root,
-      version: lease.version,
-      length: lease.length,
-      budget: lease.budget,
-      charged: 0,
-      served: 1,
-      used: false,
-      covered: noted.covered,
-      unconfirmed: lease.unconfirmed,
-      completedAt: undefined,
-      running: undefined,
-    },
-    [report.request, 0, report.planned, running[3]],
-    report.bytes,
-  );
+  const { version, length, budget, covered, unconfirmed } = lease;
+  const next = { ...newLease(now), root, version, length, budget, covered, unconfirmed };
+  const to = charge(next, { ...running, granted: 0, planned: report.planned }, report.bytes);
   return {
     from: {
-      ...noted,
-      charged: lease.charged + report.sent - running[1],
+      ...lease,
+      charged: lease.charged + report.sent - running.granted,
       running: without(lease.running, report.request),
     },
-    to: { id: report.lease, keys: [...new Set([...keys, root])], lease: to },
-    granted,
+    to: { id: report.lease, keys: [...new Set([...from.keys, root])], lease: to.lease },
+    granted: to.granted,
   };
 }
 
-function opened({ now, used }: KnownLink, request: Entering): Entry {
-  // All members, so that a million leases have one shape in memory
-  const lease: Lease = {
+/** With all members, so that the leases in memory have one shape. */
+function newLease(now: number): Lease {
+  return {
     openedAt: now,
     seenAt: now,
     root: undefined,
-    version: request.version,
-    length: request.length,
-    budget: request.budget,
+    version: undefined,
+    length: undefined,
+    budget: undefined,
     charged: 0,
     served: 1,
     used: false,
@@ -292,15 +282,30 @@ function opened({ now, used }: KnownLink, request: Entering): Entry {
     completedAt: undefined,
     running: undefined,
   };
-  const keys = request.client === undefined ? [] : [request.client];
-  const charged = charge(lease, [request.request, 0, request.planned, true], request.bytes);
-  return { kind: 'opened', reason: 'first', id: request.lease, keys, used: used + 1, ...charged };
 }
 
-function join({ now, used }: KnownLink, found: NamedLease, request: Entering, reason: EntryReason): Entry {
+function opened({ now, used }: KnownLink, request: Entering, reason: Reason): Entry {
+  const { version, length, budget } = request;
+  const running = { request: request.request, granted: 0, planned: request.planned, own: true };
+  const charged = charge({ ...newLease(now), version, length, budget }, running, request.bytes);
+  const keys = request.client === undefined ? [] : [request.client];
+  return { kind: 'opened', reason: REASONS[reason], id: request.lease, keys, used: used + 1, ...charged };
+}
+
+function again({ id, keys, lease }: NamedLease, request: Entering, used: number): Entry {
+  const { granted } = runningOf(lease, request.request)!;
+  const kind = id === request.lease ? 'opened' : 'joined';
+  return { kind, reason: `${kind} before`, id, keys, lease, granted, used, repeated: true };
+}
+
+function denied(kind: Denied['kind'], reason: Reason): Denied {
+  return { kind, reason: REASONS[reason] };
+}
+
+function join({ now, used }: KnownLink, found: NamedLease, request: Entering, reason: Reason): Entry {
   let { lease } = found;
   if (lease.version !== request.version && lease.completedAt === undefined) {
-    // The file was replaced under way: what was sent of the old one completes nothing.
+    // The file was replaced under way: what was sent of the old one does not count for the new one
     const { version, length } = request;
     lease = { ...lease, version, length, covered: NO_INTERVALS, unconfirmed: undefined };
   }
@@ -311,12 +316,13 @@ function join({ now, used }: KnownLink, found: NamedLease, request: Entering, re
     seenAt: Math.max(lease.seenAt, now),
     served: lease.served + 1,
   };
-  const running: RunningRequest = [request.request, 0, request.planned, reason === 'cookie'];
+  const own = reason === 'byCookie';
+  const running = { request: request.request, granted: 0, planned: request.planned, own };
   const charged = charge(joined, running, request.bytes);
-  return { kind: 'joined', reason, id: found.id, keys: found.keys, used, ...charged };
+  return { kind: 'joined', reason: REASONS[reason], id: found.id, keys: found.keys, used, ...charged };
 }
 
-function note(lease: Lease, report: { sent: number; covered: IntervalSet }, now: number): Lease {
+function noted(lease: Lease, report: { sent: number; covered: IntervalSet }, now: number): Lease {
   const covered = union(lease.covered, report.covered);
   return report.sent > 0
     ? { ...lease, covered, used: true, seenAt: Math.max(lease.seenAt, now) }
@@ -332,6 +338,6 @@ function isPresented({ id, lease }: NamedLease, presented: string | undefined): 
 }
 
 function without(running: Lease['running'], request: string): Lease['running'] {
-  const others = running?.filter(([name]) => name !== request);
+  const others = running?.filter((other) => other.request !== request);
   return others?.length ? others : undefined;
 }

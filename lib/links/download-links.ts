@@ -1,7 +1,6 @@
 import { Injectable, type Type } from '@nestjs/common';
 import { DownloadEvents } from '../events/download-events.js';
-import { LeaseKeeper } from '../leases/lease-keeper.js';
-import type { LinkUsage, UsagePage } from '../leases/link-usage.js';
+import { LeaseKeeper, type LinkUsage, type UsagePage } from '../leases/keeper.js';
 import { checkOptions, date, type OptionRules, text } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_TOKEN_LENGTH, parseCompactJws } from '../tokens/compact-jws.js';

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { normalizeBlock } from '../leases/client-address.js';
-import type { LeasedLink } from '../leases/lease-link.js';
+import { normalizeBlock } from '../leases/client.js';
+import type { LeasedLink } from '../leases/counted-delivery.js';
+import { resumeWithin } from '../leases/options.js';
 import {
   boolean,
   checkOptions,
@@ -98,10 +99,7 @@ const TABLE: Readonly<Record<Exclude<keyof CreateLinkOptions, keyof LinkTarget>,
   maxDownloads: { rule: wholeNumber(1, undefined, ', or leave it out for no limit'), limit: 'max' },
   strict: { rule: boolean, limit: 'strict' },
   resumeWithin: {
-    rule: duration({
-      most: 24 * 60 * 60,
-      advice: "a download may go on for 24 hours after its link at most. Write '24h' or less.",
-    }),
+    rule: resumeWithin,
     limit: 'resume',
     write: (value: Duration) => durationInSeconds(value, 'resumeWithin'),
   },

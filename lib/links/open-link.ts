@@ -8,12 +8,16 @@ import {
   isSecure,
   requestPath,
 } from '../http/http-exchange.js';
-import { addressWithin } from '../leases/client-address.js';
-import { leaseCookieName, serializeLeaseCookie } from '../leases/lease-cookie.js';
-import type { LeaseKeeper } from '../leases/lease-keeper.js';
-import type { LeaseClient } from '../leases/lease-link.js';
-import type { LeaseOptions } from '../leases/lease-options.js';
-import { isPrefetch, isSelfNamedBot } from '../leases/unattended.js';
+import {
+  addressWithin,
+  isPrefetch,
+  isSelfNamedBot,
+  type LeaseClient,
+  leaseCookieName,
+  serializeLeaseCookie,
+} from '../leases/client.js';
+import type { LeaseKeeper } from '../leases/keeper.js';
+import type { LeaseOptions } from '../leases/options.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { parseCompactJws, type UnverifiedToken } from '../tokens/compact-jws.js';
 import { leasedLink, type LinkClaims } from './link-claims.js';

@@ -16,6 +16,8 @@ export interface RefusalDetails {
   readonly retryAfter?: number;
   /** What went wrong underneath, for logs and exception filters; never sent. */
   readonly cause?: unknown;
+  /** What decided it, in words for `NODE_DEBUG`; never sent. Must not contain a token. */
+  readonly reason?: string;
 }
 
 /**
@@ -30,6 +32,8 @@ export class DownloadRefusal extends HttpException {
   /** What the person who reads the answer can do now, as the built-in page says it. */
   readonly advice: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** What decided it, where the code alone does not tell; for logs, never sent. */
+  readonly reason?: string;
 
   constructor(code: RefusalCode, details: RefusalDetails = {}) {
     const definition: RefusalDefinition = REFUSALS[code];
@@ -43,6 +47,7 @@ export class DownloadRefusal extends HttpException {
     this.message = message;
     this.code = code;
     this.advice = definition.advice;
+    this.reason = details.reason;
     this.headers = refusalHeaders(definition, message, details.retryAfter);
   }
 }

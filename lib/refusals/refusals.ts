@@ -137,3 +137,7 @@ export const REFUSALS = {
     retryAfter: 5,
   },
 } as const satisfies Record<string, RefusalDefinition>;
+
+/** Replaces the message of `LINK_REVOKED` and `LINK_USED_UP` where the store was created after the link. */
+export const LINK_OLDER_THAN_STORE =
+  'This download link is older than the record of its use, and cannot be used any more.';

@@ -1,13 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { addressWithin, clientNetwork, normalizeBlock } from '../../lib/leases/client-address.js';
-import { clientKey } from '../../lib/leases/client-key.js';
 import {
+  addressWithin,
+  clientKey,
+  clientNetwork,
+  isPrefetch,
   leaseCookieName,
   leaseOfCookie,
   newLeaseCookieValue,
+  normalizeBlock,
   serializeLeaseCookie,
-} from '../../lib/leases/lease-cookie.js';
-import { isPrefetch } from '../../lib/leases/unattended.js';
+} from '../../lib/leases/client.js';
 
 describe('addressWithin', () => {
   it.each([
@@ -55,7 +57,7 @@ describe('addressWithin', () => {
     '::ffff:10.0.0.0/95',
   ])('is an error for the block %j', (block) => {
     expect(() => addressWithin('10.0.0.1', block)).toThrow(TypeError);
-    expect(() => normalizeBlock(block)).toThrow(/no CIDR block/);
+    expect(() => normalizeBlock(block)).toThrow(/not a CIDR block/);
   });
 
   it('spells blocks in one way', () => {

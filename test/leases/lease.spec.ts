@@ -7,10 +7,11 @@ import {
   enter,
   type Entering,
   type Entry,
-  goOn,
   type KnownLink,
   mayJoin,
   progress,
+  REASONS,
+  transfer,
 } from '../../lib/leases/lease.js';
 import { isOpen, type Lease, leaseUsage, type NamedLease, overAt } from '../../lib/leases/lease-record.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
@@ -114,7 +115,7 @@ describe('a request', () => {
   it('opens as many leases as the link has, and no more', () => {
     const link = new Link();
     for (const used of [1, 2, 3]) {
-      expect(link.enter({ maxDownloads: 3 })).toMatchObject({ kind: 'opened', reason: 'first', used });
+      expect(link.enter({ maxDownloads: 3 })).toMatchObject({ kind: 'opened', reason: REASONS.first, used });
     }
     expect(link.enter({ maxDownloads: 3 }).kind).toBe('used-up');
     expect(link.enter({ maxDownloads: undefined }).kind).toBe('opened');
@@ -134,10 +135,10 @@ describe('a request', () => {
     const link = new Link();
     const request = entering();
     const first = enter(link.known, request);
-    expect(first).toMatchObject({ kind: 'opened', reason: 'first', granted: 100 });
+    expect(first).toMatchObject({ kind: 'opened', reason: REASONS.first, granted: 100 });
     link.enter({ ...request });
     for (let i = 0; i < 3; i++) {
-      expect(link.enter({ ...request })).toMatchObject({ kind: 'opened', reason: 'repeated', granted: 100 });
+      expect(link.enter({ ...request })).toMatchObject({ kind: 'opened', repeated: true, granted: 100 });
     }
     expect([link.used, link.lease(request.lease).charged]).toEqual([1, 100]);
   });
@@ -152,9 +153,9 @@ describe('a request', () => {
       bytes: 50,
       planned: 100,
     });
-    expect(joined).toMatchObject({ kind: 'joined', reason: 'cookie', id, granted: 50, used: 1 });
+    expect(joined).toMatchObject({ kind: 'joined', reason: REASONS.byCookie, id, granted: 50, used: 1 });
     const next = link.granted({ maxDownloads: 5, presented: id, bytes: 80, planned: 100 });
-    expect(next).toMatchObject({ kind: 'joined', reason: 'cookie', id, granted: 50 });
+    expect(next).toMatchObject({ kind: 'joined', reason: REASONS.byCookie, id, granted: 50 });
   });
 
   it('joins by its client only while the budget can carry it', () => {
@@ -162,10 +163,10 @@ describe('a request', () => {
     const ask = () => link.granted({ client: 'ada', maxDownloads: 10, bytes: 10, planned: 100 });
     const [first, second, third, fourth] = [ask(), ask(), ask(), ask()];
     expect([first.reason, second.reason, third.reason, fourth.reason]).toEqual([
-      'first',
-      'client',
-      'first',
-      'client',
+      REASONS.first,
+      REASONS.byAddress,
+      REASONS.notCarried,
+      REASONS.byAddress,
     ]);
     expect([second.id, fourth.id]).toEqual([first.id, third.id]);
   });
@@ -180,7 +181,11 @@ describe('a request', () => {
     other.granted({ client: 'ada', bytes: 10, planned: 100 });
     const half = other.granted({ client: 'ada', bytes: 50, planned: 60 });
     const last = other.granted({ client: 'ada', bytes: 70, planned: 70 });
-    expect([half.reason, last.reason, last.granted]).toEqual(['client', 'client-last', 50]);
+    expect([half.reason, last.reason, last.granted]).toEqual([
+      REASONS.byAddress,
+      REASONS.byAddressAsLast,
+      50,
+    ]);
   });
 
   it('joins no lease without a client or a cookie, nor by those of others', () => {
@@ -328,7 +333,6 @@ describe('a download whose lease has nothing left', () => {
     request,
     lease: 'next',
     sent: 40,
-    covered: [20, 40],
     bytes: 30,
     planned: 60,
     terms: TERMS,
@@ -338,13 +342,13 @@ describe('a download whose lease has nothing left', () => {
   function spent(changes: Partial<Entering> = {}) {
     const link = new Link();
     const entry = link.granted({ client: 'ada', budget: 40, planned: 100, ...changes });
-    link.progress(entry.id, entry.request, 40, 20, [0, 20]);
+    link.progress(entry.id, entry.request, 40, 40, [0, 40]);
     return { link, entry, from: link.leases[0]! };
   }
 
   it('goes on under a further one, which is found by the cookie and the client of the first', () => {
     const { link, entry, from } = spent();
-    const answer = goOn(link.known, from, going(entry.request))!;
+    const answer = transfer(link.known, from, going(entry.request))!;
     expect(answer.granted).toBe(30);
     expect(answer.from).toMatchObject({ charged: 40, running: undefined });
     expect(answer.to).toMatchObject({ id: 'next', keys: ['ada', entry.id] });
@@ -364,14 +368,14 @@ describe('a download whose lease has nothing left', () => {
   ])('does not where %s', (_name, limit, changes, later) => {
     const { link, entry, from } = spent();
     link.now += later;
-    expect(goOn(link.known, from, { ...going(entry.request), ...limit, ...changes })).toBeUndefined();
+    expect(transfer(link.known, from, { ...going(entry.request), ...limit, ...changes })).toBeUndefined();
   });
 });
 
 /** What random clients do to a link, and what must be so whatever they do. */
 describe('whatever happens', () => {
   const step = fc.record({
-    what: fc.constantFrom('enter', 'enter', 'progress', 'end', 'goOn', 'wait'),
+    what: fc.constantFrom('enter', 'enter', 'progress', 'end', 'transfer', 'wait'),
     client: fc.integer({ min: 0, max: 3 }),
     which: fc.nat(),
     from: fc.integer({ min: 0, max: 99 }),
@@ -419,11 +423,11 @@ describe('whatever happens', () => {
           one.sent = Math.min(one.granted, one.sent + to);
           const covered = one.sent > 0 && to > from ? [from, to] : [];
           one.granted = link.progress(one.id, one.request, one.granted + from, one.sent, covered) ?? 0;
-        } else if (one && what === 'goOn') {
+        } else if (one && what === 'transfer') {
           const named = link.leases.find(({ id }) => id === one.id)!;
           const request = { request: one.request, lease: `next-${names++}`, maxDownloads: max, terms: TERMS };
-          const report = { ...request, sent: one.sent, covered: [], bytes: to, planned: to };
-          const answer = goOn(link.known, named, report);
+          const report = { ...request, sent: one.sent, bytes: to, planned: to };
+          const answer = transfer(link.known, named, report);
           if (answer) {
             link.leases = [
               answer.to,

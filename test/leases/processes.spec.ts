@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { LeaseKeeper } from '../../lib/leases/lease-keeper.js';
-import { type LeasedLink } from '../../lib/leases/lease-link.js';
+import { LeaseKeeper } from '../../lib/leases/keeper.js';
+import { type LeasedLink } from '../../lib/leases/counted-delivery.js';
 import { type LeaseStore } from '../../lib/leases/lease-store.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';

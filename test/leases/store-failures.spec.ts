@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { LeaseKeeper } from '../../lib/leases/lease-keeper.js';
+import { LeaseKeeper } from '../../lib/leases/keeper.js';
 import { type LeaseStore, type RevocationListener } from '../../lib/leases/lease-store.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { HOUR, START } from '../../lib/leases/testing/fixtures.js';

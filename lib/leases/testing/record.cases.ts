@@ -45,7 +45,7 @@ export const recordCases: StoreCase[] = [
         covered: [0, 10, 2 ** 45, 2 ** 45 + 1],
         unconfirmed: [10, 20],
         completedAt: START + 1,
-        running: [['request-1', 2 ** 45 + 1, 0, true]],
+        running: [{ request: 'request-1', granted: 2 ** 45 + 1, planned: 0, own: true }],
       });
       const one = added('lease-1', { keys: ['ada', 'other'], lease });
       await written(store, commitOf([one, added('lease-2', { keys: ['grace'] })]));

@@ -1,8 +1,7 @@
 import { type PlannedDelivery } from '../../../lib/delivery/watch.js';
-import { type CountedDelivery } from '../../../lib/leases/counted-delivery.js';
-import { type LeaseCookie } from '../../../lib/leases/lease-cookie.js';
-import { type LeaseKeeper } from '../../../lib/leases/lease-keeper.js';
-import { type LeaseClient, type LeasedLink } from '../../../lib/leases/lease-link.js';
+import { type LeaseClient, type LeaseCookie } from '../../../lib/leases/client.js';
+import { type CountedDelivery, type LeasedLink } from '../../../lib/leases/counted-delivery.js';
+import { type LeaseKeeper } from '../../../lib/leases/keeper.js';
 import { HOUR, START } from '../../../lib/leases/testing/fixtures.js';
 
 export const MIB = 1024 * 1024;

@@ -2,7 +2,7 @@
 // Messages to it: { do: 'race' | 'load' | 'hold', … }.
 import { load, store } from '../../support/child-process.mjs';
 
-const { LeaseKeeper } = await load('leases/lease-keeper.js');
+const { LeaseKeeper } = await load('leases/keeper.js');
 const keeper = new LeaseKeeper({ store });
 await keeper.start();
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { resolveLeaseOptions } from '../../lib/leases/lease-options.js';
+import { resolveLeaseOptions } from '../../lib/leases/options.js';
 
 describe('lease options', () => {
   it('have defaults', () => {
@@ -21,23 +21,23 @@ describe('lease options', () => {
   });
 
   it.each([
-    [{ idle: 'soon' }, /leases\.idle: "soon" is no duration/],
+    [{ idle: 'soon' }, /leases\.idle: "soon" is not a duration/],
     [{ life: -1 }, /leases\.life: -1/],
     [{ grace: NaN }, /leases\.grace/],
-    [{ byteBudget: 0.5 }, /leases\.byteBudget is 0\.5; write a number that is at least 1/],
-    [{ byteBudget: Infinity }, /leases\.byteBudget is Infinity; write a number/],
-    [{ byteBudget: NaN }, /leases\.byteBudget is NaN/],
-    [{ byteBudget: '2' }, /leases\.byteBudget is "2"/],
-    [{ attempts: Infinity }, /leases\.attempts is Infinity/],
-    [{ connections: 0 }, /leases\.connections is 0/],
-    [{ connections: Infinity }, /leases\.connections is Infinity/],
+    [{ byteBudget: 0.5 }, /leases\.byteBudget: write a number from 1 to 1000000/],
+    [{ byteBudget: Infinity }, /leases\.byteBudget: write a number/],
+    [{ byteBudget: NaN }, /leases\.byteBudget: write a number/],
+    [{ byteBudget: '2' }, /leases\.byteBudget: write a number/],
+    [{ attempts: Infinity }, /leases\.attempts: write a number/],
+    [{ connections: 0 }, /leases\.connections: write a number/],
+    [{ connections: Infinity }, /leases\.connections: write a number/],
     [{ attempts: 0 }, /leases\.attempts/],
     [{ strict: 'false' }, /leases\.strict: write true or false/],
     [{ clientKey: 'ip' }, /leases\.clientKey: give a function/],
     [{ store: {} }, /leases\.store: .*new RedisLeaseStore/],
     [{ resumeWithin: '25h' }, /leases\.resumeWithin: .*24 hours/],
     [null, /leases: give an object/],
-    [{ maxDownload: 3 }, /leases\.maxDownload is not an option\. There are: attempts, byteBudget/],
+    [{ maxDownload: 3 }, /leases: there is no option "maxDownload"\. Known are store, byteBudget/],
   ])('refuse %j', (options, message) => {
     expect(() => resolveLeaseOptions(options as never)).toThrow(message);
   });

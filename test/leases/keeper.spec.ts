@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type DownloadEvent } from '../../lib/events/download-event.js';
 import { DownloadEvents } from '../../lib/events/download-events.js';
-import { LeaseKeeper } from '../../lib/leases/lease-keeper.js';
-import { type LeaseClient, type LeasedLink } from '../../lib/leases/lease-link.js';
-import { type LeaseOptions } from '../../lib/leases/lease-options.js';
+import { LeaseKeeper } from '../../lib/leases/keeper.js';
+import { type LeaseClient } from '../../lib/leases/client.js';
+import { type LeasedLink } from '../../lib/leases/counted-delivery.js';
+import { type LeaseOptions } from '../../lib/leases/options.js';
 import { type LeaseStore } from '../../lib/leases/lease-store.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';

@@ -1,0 +1,195 @@
+import ipaddr from 'ipaddr.js';
+import { hash, randomBytes } from 'node:crypto';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+
+/** What is known of the client that makes a request. */
+export interface ClientDescription {
+  /** As the host framework resolves it behind trusted proxies (`req.ip`). */
+  readonly address?: string;
+  readonly userAgent?: string;
+}
+
+/** What the keeper needs to know of a request. */
+export interface LeaseClient extends ClientDescription {
+  /** The value of the cookie named `leaseCookieName(link.id)`. */
+  readonly leaseCookie?: string;
+  /** The path as the client knows it; the cookie is confined to it. Default `/`. */
+  readonly path?: string;
+  /** The browser fetches ahead of its user ({@link isPrefetch}). */
+  readonly prefetch?: boolean;
+  /** Adds a cookie to the answer; called before any header is written. */
+  readonly setCookie?: (cookie: LeaseCookie) => void;
+}
+
+/**
+ * 128 bits of SHA-256 in 22 characters: what the stores know of resources, subjects, clients and cookies, so
+ * that a copy of a store opens no link and does not show names or addresses.
+ */
+export function fingerprint(...parts: string[]): string {
+  // Lengths first, so that two different lists of parts never read the same
+  const text = parts.map((part) => `${part.length}:${part}`).join('');
+  return hash('sha256', text, 'buffer').toString('base64url', 0, 16);
+}
+
+/** @param bytes how many random bytes; the text is base64url */
+export function randomText(bytes: number): string {
+  return randomBytes(bytes).toString('base64url');
+}
+
+/**
+ * The key by which requests without a lease cookie count as one client: network address and User-Agent.
+ * Undefined without an address, since millions of clients share a User-Agent.
+ */
+export function clientKey(client: ClientDescription): string | undefined {
+  const network = clientNetwork(client.address);
+  return network === undefined ? undefined : fingerprint(network, client.userAgent ?? '');
+}
+
+/** What counts as one client: an IPv4 address, or the /64 of one IPv6 subscriber. */
+export function clientNetwork(address: string | undefined): string | undefined {
+  const parsed = parseAddress(address);
+  if (parsed?.kind() === 'ipv6') {
+    const words = (parsed as ipaddr.IPv6).parts.slice(0, 4);
+    return `${words.map((word) => word.toString(16)).join(':')}::/64`;
+  }
+  return parsed?.toString();
+}
+
+/**
+ * Whether an address lies in one of the blocks. An IPv4 address that a dual-stack socket writes as IPv6
+ * (`::ffff:192.0.2.1`, RFC 4291 §2.5.5.2) is the IPv4 address; a zone (`fe80::1%eth0`) does not matter. Text that
+ * is not an IP address matches no block.
+ *
+ * @param blocks CIDR notation, or single addresses
+ * @throws DownloadAuthConfigurationError for a block that is not in CIDR notation
+ */
+export function addressWithin(address: string | undefined, blocks: string | readonly string[]): boolean {
+  const ranges = (typeof blocks === 'string' ? [blocks] : blocks).map(parseBlock);
+  const parsed = parseAddress(address);
+  return (
+    parsed !== undefined &&
+    ranges.some(([base, bits]) => base.kind() === parsed.kind() && parsed.match(base, bits))
+  );
+}
+
+/**
+ * The block in canonical spelling, so that a mistake shows when a link is minted, not when it is used.
+ *
+ * @throws DownloadAuthConfigurationError for a block that is not in CIDR notation
+ */
+export function normalizeBlock(block: string): string {
+  const [base, bits] = parseBlock(block);
+  return `${base.toString()}/${bits}`;
+}
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+
+function parseAddress(address: string | undefined): Address | undefined {
+  if (address === undefined) {
+    return undefined;
+  }
+  const bare = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
+  // `isValid` would also take the octal, hexadecimal and short forms of inet_aton, which no socket writes
+  if (!ipaddr.IPv4.isValidFourPartDecimal(bare) && !ipaddr.IPv6.isValid(bare)) {
+    return undefined;
+  }
+  return ipaddr.process(bare);
+}
+
+function parseBlock(block: string): [Address, number] {
+  const [, text = '', length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(block) ?? [];
+  const mapped =
+    text.includes(':') && ipaddr.IPv6.isValid(text) && ipaddr.IPv6.parse(text).isIPv4MappedAddress();
+  const base = parseAddress(text);
+  const most = base?.kind() === 'ipv6' ? 128 : 32;
+  const bits = length === undefined ? most : Number(length) - (mapped ? 96 : 0);
+  if (!base || bits < 0 || bits > most) {
+    throw new DownloadAuthConfigurationError(
+      `${JSON.stringify(block)} is not a CIDR block; write for instance 192.0.2.0/24 or 2001:db8::/32.`,
+    );
+  }
+  return [base, bits];
+}
+
+/** The cookie that makes later requests part of a lease. The caller decides on `Secure`. */
+export interface LeaseCookie {
+  readonly name: string;
+  readonly value: string;
+  readonly httpOnly: true;
+  readonly sameSite: 'lax';
+  /** The path of the link. */
+  readonly path: string;
+  /** Seconds for which the lease can still be used. */
+  readonly maxAge: number;
+}
+
+const COOKIE_VALUE = /^[\w-]{24}$/;
+
+/** One name for each link, so that the cookies of several links to one path live side by side. */
+export function leaseCookieName(linkId: string): string {
+  return `ss-lease-${fingerprint(linkId).slice(0, 12)}`;
+}
+
+/** 144 random bits. */
+export function newLeaseCookieValue(): string {
+  return randomText(18);
+}
+
+/**
+ * The id of the lease that a cookie stands for. It depends on the link, and does not reveal the cookie to a
+ * reader of the store. Undefined for what cannot be such a cookie.
+ */
+export function leaseOfCookie(linkId: string, value: string | undefined): string | undefined {
+  return value !== undefined && COOKIE_VALUE.test(value) ? fingerprint('lease', linkId, value) : undefined;
+}
+
+/**
+ * A `Set-Cookie` value (RFC 6265 §4.1). Chromium drops cookies of low priority first when a site has too many,
+ * so that the leases of 200 links do not cost the user the session; other browsers ignore the attribute.
+ */
+export function serializeLeaseCookie(cookie: LeaseCookie, secure: boolean): string {
+  // Only what RFC 6265 forbids in a path: the rest of a URL's path is ASCII already
+  const path = cookie.path.replace(/[;\s\p{Cc}]/gu, (c) => encodeURIComponent(c));
+  const attributes = [`Path=${path}`, `Max-Age=${cookie.maxAge}`, 'HttpOnly', 'SameSite=Lax', 'Priority=Low'];
+  return [`${cookie.name}=${cookie.value}`, ...attributes, ...(secure ? ['Secure'] : [])].join('; ');
+}
+
+/** Header fields as `node:http` has them: names in lower case. */
+type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/**
+ * Whether a browser fetches ahead of its user: `Sec-Purpose: prefetch` (Fetch standard; with parameters, such
+ * as `prefetch;prerender`), and its forerunners `Purpose`, `X-Moz` and `X-Purpose`.
+ */
+export function isPrefetch(headers: Headers): boolean {
+  const says = (name: string, ...values: string[]) => {
+    const items = String(headers[name] ?? '')
+      .toLowerCase()
+      .split(/[;,]/);
+    return items.some((item) => values.includes(item.trim()));
+  };
+  return (
+    says('sec-purpose', 'prefetch') ||
+    says('purpose', 'prefetch', 'preview') ||
+    says('x-moz', 'prefetch') ||
+    says('x-purpose', 'preview')
+  );
+}
+
+/**
+ * What link previewers and crawlers call themselves. Short on purpose: general lists of bots also name curl, wget,
+ * aria2 and the HTTP libraries with which people download. Cubot is a phone.
+ */
+const BOT_NAMES = [
+  /(?<!\bcu)bots?(?![a-z])/, // Slackbot, Discordbot, TelegramBot, LinkedInBot, Googlebot, …
+  /crawl|spider|slurp|preview|unfurl|^whatsapp\b|^viber\b|iframely|embedly|imgproxy|flipboardproxy/,
+  /facebookexternalhit|facebookcatalog|meta-external|vkshare|kakaotalk-scrap|mastodon\/|friendica|lemmy\//,
+  /feedfetcher-google|apis-google|googleother|google-(?:inspectiontool|read-aloud|notebooklm)|mediapartners/,
+  /(?:chatgpt|claude|perplexity|mistralai|amzn)-?user|gemini-deep-research|ia_archiver|archive\.org_bot|scrapy/,
+];
+const BOT = new RegExp(BOT_NAMES.map(({ source }) => source).join('|'), 'i');
+
+/** Whether the User-Agent names a link previewer or a crawler, which fetches without a user. */
+export function isSelfNamedBot({ headers }: { readonly headers: Headers }): boolean {
+  return BOT.test(String(headers['user-agent'] ?? ''));
+}

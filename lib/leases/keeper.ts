@@ -1,0 +1,311 @@
+import { type DownloadEventSink } from '../events/download-event.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
+import { checkOptions, type OptionRules, text, wholeNumber } from '../shared/check-options.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { errorReason } from '../shared/error-reason.js';
+import { ThrottledLogger } from '../shared/throttled-logger.js';
+import { clientKey, fingerprint, type LeaseClient, leaseOfCookie } from './client.js';
+import {
+  type AdmittedRequest,
+  CountedDelivery,
+  type DeliveryServices,
+  type LeasedLink,
+  refuseRevoked,
+} from './counted-delivery.js';
+import { mayJoin, REASONS } from './lease.js';
+import { LeaseBook, needsOf } from './lease-book.js';
+import { type LeaseUsage, leaseUsage } from './lease-record.js';
+import { type LeaseStore, type LinkState } from './lease-store.js';
+import { MemoryLeaseStore } from './memory/memory.store.js';
+import { type LeaseOptions, resolveLeaseOptions } from './options.js';
+import { type Revocable, revocable, revocationOf, type RevocationTarget } from './revocation.js';
+import { RunningDownloads } from './running.js';
+import { Settlements } from './settlements.js';
+import { StoreCalls } from './store-calls.js';
+import { StoreHealth } from './store-health.js';
+
+/** How often running downloads are looked up while revocations cannot be heard of, ms. */
+const RECHECK_AFTER = 1000;
+
+/** How far the clocks of two machines may differ before it is logged, ms. */
+const CLOCKS_DIFFER = 2000;
+
+/** How long after the server has closed its connections report that they broke, ms. */
+const LAST_ENDS_WITHIN = 2000;
+
+/** Which part of a link's downloads to list. */
+export interface UsagePage {
+  /** How many downloads at most: 1 to 1000. Default 100. */
+  readonly limit?: number;
+  /** Where the last page ended: its {@link LinkUsage.next}. */
+  readonly after?: string;
+}
+
+const PAGE_RULES: OptionRules<UsagePage> = {
+  limit: wholeNumber(1, 1000),
+  after: text("the last page's next"),
+};
+
+/** How often a link has been used, on all nodes: the answer of `DownloadLinks.usage()`. */
+export interface LinkUsage {
+  /** Downloads that were begun and not given back. */
+  readonly used: number;
+  /** Those that are still known, the latest first; at most a page of them. */
+  readonly leases: readonly LeaseUsage[];
+  /** Where the next page begins; absent on the last one. */
+  readonly next?: string;
+}
+
+/**
+ * Decides whether a link may be used now, counts its downloads, and cuts those of revoked links. Independent of any
+ * framework: the guard calls {@link admit}, and its answer watches the delivery.
+ */
+export class LeaseKeeper {
+  private readonly store: LeaseStore;
+  private readonly services: DeliveryServices;
+  private readonly health: StoreHealth;
+  private unsubscribe?: () => void;
+  private recheckTimer?: NodeJS.Timeout;
+  private hearing = true;
+  private readonly logger = new ThrottledLogger('DownloadAuth', 30_000);
+
+  /**
+   * @param clock milliseconds since the epoch
+   * @throws DownloadAuthConfigurationError for options that cannot work
+   */
+  constructor(options: LeaseOptions = {}, clock: () => number = Date.now, events?: DownloadEventSink) {
+    const resolved = resolveLeaseOptions(options);
+    const { storeTimeout, failClosed } = resolved;
+    this.health = new StoreHealth({ storeTimeout, failClosed, clock, events });
+    this.store = this.health.watch(resolved.store ?? new MemoryLeaseStore());
+    const book = new LeaseBook(this.store, clock, storeTimeout);
+    this.services = {
+      book,
+      options: resolved,
+      clock,
+      events,
+      calls: new StoreCalls(storeTimeout, clock),
+      settlements: new Settlements(book),
+      running: new RunningDownloads(),
+    };
+  }
+
+  /** To be called once, before the first request. Rejects only for a programmer's mistake, such as an unusable file. */
+  async start(): Promise<void> {
+    const { clock, options, running } = this.services;
+    await this.store.open(clock(), { timeout: options.storeTimeout });
+    this.health.start(() => this.revokedBefore({ linkId: '', resource: '' }));
+    this.unsubscribe = this.store.subscribe({
+      revoked: (revocation) => running.revoked(revocation),
+      missed: () => this.heard(),
+      interrupted: (reason) => this.notHeard(reason),
+    });
+  }
+
+  /**
+   * To be called when the server has closed, before {@link close}: connections may break before their responses report
+   * it. Resolves when no download runs here any more, after 2 seconds at most.
+   */
+  ended(): Promise<void> {
+    return this.services.running.none(LAST_ENDS_WITHIN);
+  }
+
+  /** To be called when the application ends: reports to the store what is left to report, and closes it. */
+  async close(): Promise<void> {
+    const { calls, settlements } = this.services;
+    clearTimeout(this.recheckTimer);
+    this.health.stop();
+    this.unsubscribe?.();
+    this.unsubscribe = undefined;
+    await calls.optional(() => this.settled());
+    settlements.close();
+    await this.store.close();
+  }
+
+  /**
+   * The guard's step, after the link's signature, scope and binding were found good and before the handler runs. Nothing
+   * is counted yet. A link that has expired passes if a download of it may go on.
+   *
+   * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, PREFETCH_REFUSED, STORE_UNAVAILABLE
+   */
+  async admit(link: LeasedLink, client: LeaseClient): Promise<CountedDelivery> {
+    const { book, calls, clock, running } = this.services;
+    const request = this.describe(link, client);
+    const now = clock();
+    const expired = now >= link.expiresAt;
+    if (now >= link.expiresAt + request.resumeWithin) {
+      throw new DownloadRefusal('LINK_EXPIRED');
+    }
+    const { generation } = running;
+    const look = () => book.look(request.keys, request.leased ? needsOf(request.belonging) : undefined);
+    const seen = await (request.needsStore || expired ? calls.required(look) : calls.optional(look));
+    if (seen) {
+      this.checkClock(seen.state, now);
+      refuseRevoked(request, seen);
+      refuseUsedUp(request, seen.state, expired);
+    }
+    if (client.prefetch && link.maxDownloads !== undefined) {
+      throw new DownloadRefusal('PREFETCH_REFUSED');
+    }
+    return new CountedDelivery(this.services, request, generation, request.leased ? seen : undefined);
+  }
+
+  /**
+   * Refuses to mint a link that could still be used when its revocation is forgotten.
+   *
+   * @param life milliseconds for which the link is good
+   * @param resumeWithin milliseconds for which a download may go on after that; default: the option
+   * @throws DownloadAuthConfigurationError
+   */
+  checkLife(life: number, resumeWithin: number = this.services.options.resumeWithin): void {
+    if (life + resumeWithin > this.services.options.maxLinkLife) {
+      throw new DownloadAuthConfigurationError(
+        'The link would outlive its revocation: leases.maxLinkLife must be at least the life of the link plus its resumeWithin.',
+      );
+    }
+  }
+
+  /**
+   * Withdraws links, and cuts their running downloads: here at once, elsewhere within a second.
+   *
+   * @throws DownloadRefusal STORE_UNAVAILABLE; then downloads were cut here, but nothing is recorded
+   */
+  async revoke(target: RevocationTarget): Promise<void> {
+    const { clock, options, running, calls, events } = this.services;
+    const now = clock();
+    const revocation = revocationOf(target, now, options.maxLinkLife);
+    running.revoked(revocation);
+    await calls.required(() => this.store.revoke(revocation, now));
+    // Again, for those that were admitted before the store knew, and began after the first look
+    running.revoked(revocation);
+    events?.emit({
+      type: 'revoked',
+      at: now,
+      linkId: target.link,
+      resource: target.resource,
+      subject: target.subject,
+      issuedBefore: target.link === undefined ? revocation.issuedBefore : undefined,
+    });
+  }
+
+  /** Reports to the store every download that has ended. Answers how many reports it did not take. */
+  settled(): Promise<number> {
+    return this.services.settlements.flush();
+  }
+
+  /**
+   * How a link has been used so far, on all nodes.
+   *
+   * @throws DownloadRefusal STORE_UNAVAILABLE
+   * @throws DownloadAuthConfigurationError for a page that cannot be asked for
+   */
+  async usage(linkId: string, page: UsagePage = {}): Promise<LinkUsage> {
+    checkOptions(page, PAGE_RULES, 'links.usage', 'links.usage: ');
+    const { limit = 100, after } = page;
+    const list = () => this.store.list({ linkId, limit, after });
+    const { used, leases, next } = await this.services.calls.required(list);
+    return { used, leases: leases.map(leaseUsage), ...(next !== undefined && { next }) };
+  }
+
+  /** Downloads that run on this node. */
+  get running(): number {
+    return this.services.running.size;
+  }
+
+  private describe(link: LeasedLink, client: LeaseClient): AdmittedRequest {
+    const { options } = this.services;
+    const { terms } = options;
+    const resumeWithin = link.resumeWithin ?? options.resumeWithin;
+    const leased = link.maxDownloads !== undefined || resumeWithin > 0;
+    const strict = link.strict ?? options.strict;
+    const needsRecord = link.maxDownloads !== undefined || link.revocable === true;
+    return {
+      link,
+      client,
+      keys: revocable(link),
+      leased,
+      needsStore: needsRecord || options.failClosed,
+      needsRecord,
+      resumeWithin,
+      // A video that was paused for hours plays on
+      terms: resumeWithin > 0 ? { ...terms, idle: terms.life } : terms,
+      belonging: {
+        presented: leaseOfCookie(link.id, client.leaseCookie),
+        client: leased && !strict ? this.clientKey(client) : undefined,
+      },
+    };
+  }
+
+  private clientKey(client: LeaseClient): string | undefined {
+    const { clientKey: own } = this.services.options;
+    if (!own) {
+      return clientKey(client);
+    }
+    const key = own(client);
+    // Hashed, as the application's key may be an address
+    return key === undefined ? undefined : fingerprint('client', key);
+  }
+
+  private async revokedBefore(keys: Omit<Revocable, 'issuedAt'>): Promise<number> {
+    return (await this.services.book.look(keys)).state.revokedBefore;
+  }
+
+  /** A clock that is behind the store makes new links look older than the store, so they are refused. */
+  private checkClock({ since }: LinkState, now: number): void {
+    if (since > now + CLOCKS_DIFFER) {
+      const [known, here] = [since, now].map((moment) => new Date(moment).toISOString());
+      this.logger.error(
+        'clock',
+        `The lease store was created at ${known}, but here it is ${here}: this clock was set back, or differs from ` +
+          'the one that made the store. Limited and revocable links issued until then are refused with 410.',
+      );
+    }
+  }
+
+  /** Revocations are heard of from now on; some may have been missed before. */
+  private heard(): void {
+    this.hearing = true;
+    void this.recheck();
+  }
+
+  /** Revocations by other nodes are not heard of: running downloads are looked up instead. */
+  private notHeard(reason: unknown): void {
+    this.logger.error(
+      'revocations',
+      `Revocations by other processes are not heard of (${errorReason(reason)}). ` +
+        'Running downloads are looked up every second instead.',
+    );
+    if (this.hearing) {
+      this.hearing = false;
+      void this.recheck();
+    }
+  }
+
+  private async recheck(): Promise<void> {
+    const { running, calls } = this.services;
+    const isRevoked = async (keys: Revocable) =>
+      keys.issuedAt < (await calls.required(() => this.revokedBefore(keys)));
+    const done = await running.recheck(isRevoked).then(
+      () => true,
+      () => false,
+    );
+    clearTimeout(this.recheckTimer);
+    if (this.unsubscribe && !(done && this.hearing)) {
+      this.recheckTimer = setTimeout(() => void this.recheck(), RECHECK_AFTER).unref();
+    }
+  }
+}
+
+/** @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP where no download is open to join, and none can be opened */
+function refuseUsedUp({ link, belonging, terms }: AdmittedRequest, state: LinkState, expired: boolean): void {
+  const used = state.link?.used ?? 0;
+  if (mayJoin({ now: state.now, used, leases: state.leases }, belonging, terms)) {
+    return;
+  }
+  if (expired) {
+    throw new DownloadRefusal('LINK_EXPIRED', { reason: REASONS.closed });
+  }
+  if (link.maxDownloads !== undefined && used >= link.maxDownloads) {
+    throw new DownloadRefusal('LINK_USED_UP', { reason: REASONS.usedUp });
+  }
+}

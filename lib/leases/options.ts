@@ -1,0 +1,168 @@
+import type { AnyRequest } from '../http/http-exchange.js';
+import {
+  boolean,
+  callable,
+  checkOptions,
+  duration,
+  type OptionRule,
+  type OptionRules,
+  rule,
+} from '../shared/check-options.js';
+import { type Duration, durationInSeconds } from '../shared/duration.js';
+import { type ClientDescription } from './client.js';
+import { type LeaseTerms } from './lease-record.js';
+import { type LeaseStore } from './lease-store.js';
+
+/** How the downloads of limited links are counted. Durations are a number of seconds or a string with its unit. */
+export interface LeaseOptions {
+  /** Where they are counted. Default: a new `MemoryLeaseStore`, which is good for one process. */
+  readonly store?: LeaseStore;
+  /**
+   * How many times its length one download may send before it is cut: enough for restarts and parallel ranges, but
+   * no unlimited use. A link may name an absolute number of bytes instead. Default 2.
+   */
+  readonly byteBudget?: number;
+  /** How long a download may send nothing and still be resumed. Default 1 hour. */
+  readonly idle?: Duration;
+  /** How long a download may take in all; a running one is cut then. Default 24 hours. */
+  readonly life?: Duration;
+  /**
+   * How long a complete download may still be resumed: what the kernel took may not have reached the client.
+   * Default 10 seconds.
+   */
+  readonly grace?: Duration;
+  /** How many requests one download may take where its length, and so a byte budget, is not known. Default 3. */
+  readonly attempts?: number;
+  /**
+   * How many requests may run under one download at a time; a further one is refused with 503 `LINK_BUSY`. Each
+   * holds a file descriptor. Download managers use up to 16. Default 32.
+   */
+  readonly connections?: number;
+  /**
+   * How long a download may go on after its link has expired, where the link does not say; at most 24 hours.
+   * Default 0: not at all.
+   */
+  readonly resumeWithin?: Duration;
+  /** Whether only the lease cookie makes a request part of a download, where the link does not say. Default false. */
+  readonly strict?: boolean;
+  /** The longest that a link can live, its `resumeWithin` included: how long revocations are kept. Default 8 days. */
+  readonly maxLinkLife?: Duration;
+  /** How long to wait for the store before a limited link is refused with 503. Default 2 seconds. */
+  readonly storeTimeout?: Duration;
+  /**
+   * Whether links without a limit are refused, too, with 503, while the store does not answer and cannot say whether
+   * they were revoked. Default false: they are served.
+   */
+  readonly failClosed?: boolean;
+  /** How often a running download reports its progress to the store. Default 1 second. */
+  readonly reportEvery?: Duration;
+  /**
+   * What makes two requests without a lease cookie the same client; those without a key belong to no client.
+   * Default: the address (of IPv6 the first 64 bits) and the User-Agent.
+   */
+  readonly clientKey?: (client: ClientDescription) => string | undefined;
+  /**
+   * Whether a request for a limited link comes from a bot, such as the link preview of a chat. A bot gets 403
+   * `BOT_REFUSED`, and no download is counted; HEAD and unlimited links are not asked about. Default: what calls itself
+   * a bot in its User-Agent; programs that download for people (curl, wget, aria2) are not bots. `false` serves and
+   * counts bots like any other client.
+   */
+  readonly isBot?: false | ((request: AnyRequest) => boolean);
+}
+
+const LEASE_DEFAULTS = {
+  byteBudget: 2,
+  idle: '1h',
+  life: '24h',
+  grace: '10s',
+  attempts: 3,
+  connections: 32,
+  resumeWithin: 0,
+  strict: false,
+  maxLinkLife: '8d',
+  storeTimeout: '2s',
+  failClosed: false,
+  reportEvery: '1s',
+} as const satisfies LeaseOptions;
+
+/** The options with the defaults filled in; durations in milliseconds. */
+export interface ResolvedLeaseOptions {
+  readonly store?: LeaseStore;
+  readonly byteBudget: number;
+  readonly terms: LeaseTerms;
+  readonly resumeWithin: number;
+  readonly strict: boolean;
+  readonly maxLinkLife: number;
+  readonly storeTimeout: number;
+  readonly failClosed: boolean;
+  readonly reportEvery: number;
+  readonly clientKey?: (client: ClientDescription) => string | undefined;
+}
+
+const STORE_METHODS = [
+  'open', 'read', 'commit', 'list', 'revoke', 'subscribe', 'close',
+] as const satisfies readonly (keyof LeaseStore)[]; // prettier-ignore
+
+/** A store cannot keep an infinite number. */
+const LARGEST_NUMBER = 1_000_000;
+
+const atLeastOne = rule(
+  (value) => typeof value === 'number' && value >= 1 && value <= LARGEST_NUMBER,
+  `write a number from 1 to ${LARGEST_NUMBER}.`,
+);
+
+/** The rule for `resumeWithin`, of the module and of a link. */
+export const resumeWithin: OptionRule = duration({
+  most: 24 * 60 * 60,
+  advice: "a download may go on for 24 hours after its link at most. Write '24h' or less.",
+});
+
+const RULES: OptionRules<LeaseOptions> = {
+  store: rule(
+    (store) => STORE_METHODS.every((method) => typeof (store as LeaseStore | null)?.[method] === 'function'),
+    "give a store, such as new RedisLeaseStore({ url }) of 'nestjs-download-auth/redis', or leave it out to count in memory.",
+  ),
+  byteBudget: atLeastOne,
+  idle: duration(),
+  life: duration(),
+  grace: duration(),
+  attempts: atLeastOne,
+  connections: atLeastOne,
+  resumeWithin,
+  strict: boolean,
+  maxLinkLife: duration(),
+  storeTimeout: duration(),
+  failClosed: boolean,
+  reportEvery: duration(),
+  clientKey: callable,
+  isBot: rule(
+    (value) => value === false || typeof value === 'function',
+    'write a function of the request that returns true for a bot, or false to count bots like any other client.',
+  ),
+};
+
+/** @throws DownloadAuthConfigurationError for an unknown option or a value that cannot work */
+export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOptions {
+  checkOptions(options, RULES, 'leases');
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const set = { ...LEASE_DEFAULTS, ...(Object.fromEntries(given) as LeaseOptions) };
+  const milliseconds = (value: Duration) => Math.round(durationInSeconds(value, 'leases') * 1000);
+  return {
+    store: set.store,
+    clientKey: set.clientKey,
+    byteBudget: set.byteBudget,
+    terms: {
+      idle: milliseconds(set.idle),
+      life: milliseconds(set.life),
+      grace: milliseconds(set.grace),
+      attempts: set.attempts,
+      connections: set.connections,
+    },
+    resumeWithin: milliseconds(set.resumeWithin),
+    strict: set.strict,
+    maxLinkLife: milliseconds(set.maxLinkLife),
+    storeTimeout: milliseconds(set.storeTimeout),
+    failClosed: set.failClosed,
+    reportEvery: milliseconds(set.reportEvery),
+  };
+}
