@@ -53,10 +53,6 @@ function secondsOf(value: unknown): number | undefined {
   if (typeof value !== 'string' || !WITH_UNIT.test(value.trim())) {
     return undefined;
   }
-  try {
-    const milliseconds = ms(value.trim() as StringValue) as number | undefined;
-    return milliseconds === undefined ? undefined : milliseconds / 1000;
-  } catch {
-    return undefined;
-  }
+  const milliseconds = ms(value.trim() as StringValue) as number | undefined;
+  return milliseconds === undefined ? undefined : milliseconds / 1000;
 }

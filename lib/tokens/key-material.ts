@@ -241,7 +241,10 @@ function asSecret(secret: KeyMaterial, option: string): KeyObject {
 
 function fittingAlgorithms(key: KeyObject, option: string): readonly SignatureAlgorithm[] {
   const type = key.asymmetricKeyType;
-  const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
+  const { modulusLength, namedCurve = '' } = key.asymmetricKeyDetails as {
+    modulusLength: number;
+    namedCurve?: string;
+  };
   if (type === 'rsa' || type === 'rsa-pss') {
     if (modulusLength < RSA_BITS) {
       throw new DownloadAuthConfigurationError(

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { redactUrl } from '../../lib/index.js';
 import { isTokenName, removeToken } from '../../lib/http/redact-url.js';
 
@@ -51,17 +51,17 @@ const URLS: readonly (readonly [name: string, url: string, redacted: string, rem
 ]; // prettier-ignore
 
 describe('redactUrl', () => {
-  test.each(URLS)('of %s', (_name, url, redacted) => {
+  it.each(URLS)('of %s', (_name, url, redacted) => {
     expect(redactUrl(url)).toBe(redacted);
     expect(redactUrl(redactUrl(url))).toBe(redacted);
   });
 
-  test('goes by another name where the module does', () => {
+  it('goes by another name where the module does', () => {
     expect(redactUrl(`/a?X-Tok=${T}&ss-tok=1`, 'x-tok')).toBe('/a?X-Tok=REDACTED&ss-tok=1');
     expect(redactUrl(`/a?aXb=${T}`, 'a.b')).toBe(`/a?aXb=${T}`);
   });
 
-  test('looks at every character of a hostile URL a limited number of times', () => {
+  it('looks at every character of a hostile URL a limited number of times', () => {
     for (const part of ['?', ';', '&', '#', '?;', 'ss-tok[', '&ss-tok', '%', '=', '?ss-tok=&']) {
       const url = `/a?${part.repeat(50_000)}`;
       expect(redactUrl(url).length).toBeGreaterThan(0);
@@ -70,18 +70,18 @@ describe('redactUrl', () => {
 });
 
 describe('removeToken', () => {
-  test.each(URLS)('from %s', (_name, url, _redacted, removed) =>
+  it.each(URLS)('from %s', (_name, url, _redacted, removed) =>
     expect(removeToken(url, 'ss-tok')).toBe(removed),
   );
 });
 
 describe('isTokenName', () => {
-  test.each(['ss-tok', 'SS-Tok', 'ss-tok[]', 'ss-tok[a][b]', ' ss-tok '])('is %j', (name) => {
+  it.each(['ss-tok', 'SS-Tok', 'ss-tok[]', 'ss-tok[a][b]', ' ss-tok '])('is %j', (name) => {
     expect(isTokenName(name, 'ss-tok')).toBe(true);
     expect(isTokenName(name, 'SS-TOK')).toBe(true);
   });
 
-  test.each(['', 'ss', 'ss-token', 'xss-tok', '[ss-tok]', 'ss_tok'])('is not %j', (name) =>
+  it.each(['', 'ss', 'ss-token', 'xss-tok', '[ss-tok]', 'ss_tok'])('is not %j', (name) =>
     expect(isTokenName(name, 'ss-tok')).toBe(false),
   );
 });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MAX_TOKEN_LENGTH, parseCompactJws, typeOf } from '../../lib/tokens/compact-jws.js';
 import { forge, inAnHour, signingInput } from '../support/forge.js';
 import { SECRET } from '../support/test-app.js';
@@ -7,7 +7,7 @@ import { mangled, strangeHeaders, withSpareBit } from './forgeries.js';
 const token = forge({ alg: 'HS256', kid: 'a', typ: 'JWT' }, { sub: 'ada', exp: inAnHour() }, SECRET);
 
 describe('parseCompactJws', () => {
-  test('takes header and claims of a signed token apart', () => {
+  it('takes header and claims of a signed token apart', () => {
     expect(parseCompactJws(token)).toEqual({
       token,
       header: { alg: 'HS256', kid: 'a', typ: 'JWT' },
@@ -15,7 +15,7 @@ describe('parseCompactJws', () => {
     });
   });
 
-  test.each([
+  it.each([
     ['objects inside', { cnf: { jwk: { kty: 'EC' } }, aud: ['a', 'b'] }],
     ['braces, quotes and colons inside of texts', { sub: '{"exp":1,"exp":2}\\', 'a:b"c\\"': ':{[' }],
     ['names repeated at different depths', { exp: 1, a: { exp: 2, b: [{ exp: 3 }] } }],
@@ -27,18 +27,18 @@ describe('parseCompactJws', () => {
     expect(({} as { exp?: unknown }).exp).toBeUndefined();
   });
 
-  test.each([...strangeHeaders(SECRET), ...mangled(token)].filter(([name]) => !/^alg [A-Z_]|^alg in lower|^alg with|^alg of another|^alg constructor|^signature (of|all|twice|in hex|encoded|with a byte)|base64$|swapped/.test(name)))(
+  it.each([...strangeHeaders(SECRET), ...mangled(token)].filter(([name]) => !/^alg [A-Z_]|^alg in lower|^alg with|^alg of another|^alg constructor|^signature (of|all|twice|in hex|encoded|with a byte)|base64$|swapped/.test(name)))(
     'refuses %s',
     (_name, bad) => expect(parseCompactJws(bad)).toBeUndefined(),
   ); // prettier-ignore
 
-  test.each([0, 1, 2])('refuses spare bits in segment %i', (index) => {
+  it.each([0, 1, 2])('refuses spare bits in segment %i', (index) => {
     const segments = token.split('.');
     const spelled = segments.map((segment, i) => (i === index ? withSpareBit(segment) : segment)).join('.');
     expect(parseCompactJws(spelled)).toBeUndefined();
   });
 
-  test('never spends more than it must on a token that is too long', () => {
+  it('never spends more than it must on a token that is too long', () => {
     const bomb = `${token}${'A'.repeat(MAX_TOKEN_LENGTH)}`;
     expect(parseCompactJws(bomb)).toBeUndefined();
     expect(typeOf(bomb)).toBe('JWT');
@@ -47,7 +47,7 @@ describe('parseCompactJws', () => {
 });
 
 describe('typeOf', () => {
-  test.each([
+  it.each([
     ['a header alone', token.split('.')[0] as string, 'JWT'],
     ['a header and a dot', `${token.split('.')[0]}.`, 'JWT'],
     ['nothing', '', undefined],

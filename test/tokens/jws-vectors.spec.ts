@@ -1,5 +1,5 @@
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { AccessTokens } from '../../lib/tokens/access-tokens.js';
 import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
 import { RememberingVerifier, SignatureVerifier } from '../../lib/tokens/signatures.js';
@@ -15,7 +15,7 @@ afterAll(() => signatures.dispose());
 const groups = jwsVectors();
 
 if (groups === undefined) {
-  test.skip('the public JWS vectors are not beside this project (../shared/vectors/jws-vectors.json)');
+  it.skip('the public JWS vectors are not beside this project (../shared/vectors/jws-vectors.json)');
 }
 
 describe.each((groups ?? []).map((group, index) => ({ name: `${index} ${group.source} ${group.group} ${group.alg}`, group })))(
@@ -23,7 +23,7 @@ describe.each((groups ?? []).map((group, index) => ({ name: `${index} ${group.so
   ({ group }) => {
     const key = keyOf(group);
 
-    test.each(inWords(group.tests.filter(({ result, disputed }) => result === 'valid' && !disputed)))(
+    it.each(inWords(group.tests.filter(({ result, disputed }) => result === 'valid' && !disputed)))(
       'verifies %s',
       async (_name, { jws }) => {
         // a JWT is never empty, so the verifying library may refuse an empty payload, good as its signature
@@ -33,7 +33,7 @@ describe.each((groups ?? []).map((group, index) => ({ name: `${index} ${group.so
       },
     );
 
-    test.each(inWords(group.tests.filter(({ result, disputed }) => result === 'invalid' && !disputed && !group.jwkOnly)))(
+    it.each(inWords(group.tests.filter(({ result, disputed }) => result === 'invalid' && !disputed && !group.jwkOnly)))(
       'does not verify %s',
       async (_name, { jws, comment }) => {
         const isPinned = alg(jws) === group.alg;
@@ -44,7 +44,7 @@ describe.each((groups ?? []).map((group, index) => ({ name: `${index} ${group.so
       },
     );
 
-    test.each(inWords(group.tests.filter(({ result, disputed }) => result === 'invalid' || disputed)))(
+    it.each(inWords(group.tests.filter(({ result, disputed }) => result === 'invalid' || disputed)))(
       'accepts no download token from %s',
       async (_name, { jws }) => {
         const now = 1_300_000_000_000;
@@ -57,7 +57,7 @@ describe.each((groups ?? []).map((group, index) => ({ name: `${index} ${group.so
 const example = groups?.flatMap((group) => group.tests.map((vector) => ({ group, vector })))
   .find(({ vector }) => vector.tcId === 'rfc7515-A.1'); // prettier-ignore
 
-test.runIf(example)('the JWT of RFC 7515 A.1 is good until its exp, and expired from then on', async () => {
+it.runIf(example)('the JWT of RFC 7515 A.1 is good until its exp, and expired from then on', async () => {
   const { group, vector } = example as { group: JwsVectorGroup; vector: JwsVector };
   const exp = 1300819380_000;
   const claims = await authenticate(vector.jws, group, keyOf(group), exp - 1);

@@ -138,6 +138,7 @@ const REASONS: readonly (readonly [name: string, options: Partial<DownloadAuthOp
   ['no kid', { secret: undefined, keys: [{ kid: 'a', secret: SECRET }] }, sign({}), /names no key/, false],
   ['a retired key', { secret: undefined, keys: [{ kid: 'a', secret: SECRET, retiredAt: new Date(0) }] }, sign({}, { kid: 'a' }), /is retired/, false],
   ['a resolver without a key', { secret: undefined, secretOrKeyProvider: (_r, _t, done) => done(null), algorithms: ['HS256'] }, sign({}), /secretOrKeyProvider has no key/, false],
+  ['a resolver whose key is not for its algorithms', { secret: undefined, secretOrKeyProvider: (_r, _t, done) => done(null, keys.rsa.publicKey), algorithms: ['HS256'] }, sign({}), /the key is for none of the algorithms/, false],
   ['something that is no JWT', NO_OPTIONS, 'a.b.c', /not a JWT/, false],
   ['no exp', NO_OPTIONS, sign({ exp: undefined }), /no expiry \(exp\)/, true],
   ['an exp that is a text', NO_OPTIONS, sign({ exp: '1' }), /not a number/, true],

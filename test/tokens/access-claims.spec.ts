@@ -1,5 +1,5 @@
 import { Controller, ForbiddenException, Get, HttpException, Req } from '@nestjs/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { DownloadAuthOptions, RefusalCode, TokenClaims } from '../../lib/index.js';
 import { StreamDownload } from '../../lib/index.js';
 import { forge } from '../support/forge.js';
@@ -145,7 +145,7 @@ describe.each(ADAPTERS)('the claims of an access token on %s', (adapter) => {
   ])('$when', ({ options, cases }) => {
     beforeAll(() => start(options));
     afterAll(() => app?.close());
-    test.each(cases)('%s', (...one) => check(one));
+    it.each(cases)('%s', (...one) => check(one));
   });
 
   describe('with a validate of the application', () => {
@@ -175,7 +175,7 @@ describe.each(ADAPTERS)('the claims of an access token on %s', (adapter) => {
     const ask = (jti: string, exp = NOW + 9) =>
       (app as TestApp).request('/files/42', { headers: bearer(SIGNED({ exp, jti })) });
 
-    test.each([
+    it.each([
       ['now', { name: 'Ada' }],
       ['promise', { name: 'Ada, later' }],
     ])('what it returns (%s) becomes request.user', async (jti, user) => {
@@ -185,7 +185,7 @@ describe.each(ADAPTERS)('the claims of an access token on %s', (adapter) => {
       expect(asked[0]?.[1].headers.authorization).toMatch(/^Bearer /);
     });
 
-    test.each([
+    it.each([
       ['forbidden', 403, 'not for you'],
       ['payment', 402, 'pay first'],
     ])('the answer that it throws (%s) is the answer', async (jti, status, message) => {
@@ -194,14 +194,14 @@ describe.each(ADAPTERS)('the claims of an access token on %s', (adapter) => {
       expect(answer.json.message).toBe(message);
     });
 
-    test('its own failure is a 500 that tells nobody the token', async () => {
+    it('its own failure is a 500 that tells nobody the token', async () => {
       const answer = await ask('broken');
       expect(answer.status).toBe(500);
       expect(answer.json).toEqual({ statusCode: 500, message: 'Internal server error' });
       expectNoTrace(logger.text, SIGNED({ exp: NOW + 9, jti: 'broken' }));
     });
 
-    test('is not asked about a token that is no good', async () => {
+    it('is not asked about a token that is no good', async () => {
       expectRefusal(await ask('now', NOW), 401, 'TOKEN_EXPIRED');
       const forged = forge({ alg: 'HS256' }, { exp: NOW + 9 }, `not ${SECRET}`);
       const answer = await (app as TestApp).request('/files/42', { headers: bearer(forged) });
@@ -214,7 +214,7 @@ describe.each(ADAPTERS)('the claims of an access token on %s', (adapter) => {
     beforeAll(() => start({}));
     afterAll(() => app?.close());
 
-    test('stay claims like any other', async () => {
+    it('stay claims like any other', async () => {
       const payload = `{"exp":${NOW + 9},"__proto__":{"admin":true},"constructor":{"prototype":{"admin":true}}}`;
       const token = forge({ alg: 'HS256' }, payload, SECRET);
       const answer = await (app as TestApp).request('/files/42', { headers: bearer(token) });
@@ -225,7 +225,7 @@ describe.each(ADAPTERS)('the claims of an access token on %s', (adapter) => {
 
   describe('with a notIssuedBefore that cannot tell', () => {
     afterAll(() => app?.close());
-    test.each([
+    it.each([
       ['an invalid date', () => new Date(NaN)],
       ['a number', () => NOW as unknown as Date],
       ['a failure', () => Promise.reject(new Error('database is down'))],

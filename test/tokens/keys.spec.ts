@@ -1,5 +1,5 @@
 import { createSecretKey, generateKeyPairSync } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DownloadAuthConfigurationError, type DownloadAuthOptions, DownloadLinks } from '../../lib/index.js';
 import { forge, inAnHour, keys, pem } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
@@ -57,7 +57,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
     ['a resolver that promises nothing, and calls back', { secretOrKeyProvider: async (_r, _t, done) => { await Promise.resolve(); setImmediate(() => done(null, SECRET)); }, algorithms: ['HS256'] }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS256' }, OTHER)],
     ['a resolver that takes its time', { secretOrKeyProvider: (_r, _t, done) => setImmediate(() => done(null, SECRET)), algorithms: ['HS256'] }, token({ alg: 'HS256' }, SECRET), token({ alg: 'HS256' }, OTHER)],
   ])('%s', (_name, options, good, bad) => {
-    test('verifies what it signed, and nothing else', async () => {
+    it('verifies what it signed, and nothing else', async () => {
       await start(options);
       expect((await present(good)).json).toMatchObject({ grant: { kind: 'access', subject: 'ada' } });
       expectRefusal(await present(bad), 401, 'TOKEN_INVALID', bad);
@@ -65,7 +65,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
   }); // prettier-ignore
 
   describe('a resolver', () => {
-    test('is told the request and the token', async () => {
+    it('is told the request and the token', async () => {
       const told: unknown[] = [];
       await start({
         algorithms: ['HS256'],
@@ -79,7 +79,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       expect(told).toEqual([`Bearer ${good}`, good]);
     });
 
-    test.each<[string, NonNullable<DownloadAuthOptions['secretOrKeyProvider']>]>([
+    it.each<[string, NonNullable<DownloadAuthOptions['secretOrKeyProvider']>]>([
       ['says that it failed', (_r, _t, done) => done(new Error('no connection'))],
       ['says so later', (_r, _t, done) => setImmediate(() => done(new Error('no connection')))],
       ['says so with a text', (_r, _t, done) => done('no connection')],
@@ -94,7 +94,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       expectRefusal(await present(good), 503, 'KEY_UNAVAILABLE', good);
     }); // prettier-ignore
 
-    test.each<[string, NonNullable<DownloadAuthOptions['secretOrKeyProvider']>]>([
+    it.each<[string, NonNullable<DownloadAuthOptions['secretOrKeyProvider']>]>([
       ['finds no key', (_r, _t, done) => done(null)],
       ['finds null', (_r, _t, done) => done(null, null as never)],
       ['finds an empty text', (_r, _t, done) => done(null, '')],
@@ -107,7 +107,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       }
     }); // prettier-ignore
 
-    test('may give the bytes of one key in base64 as the text of another', async () => {
+    it('may give the bytes of one key in base64 as the text of another', async () => {
       const [bytes, text] = [Buffer.from(SECRET), Buffer.from(SECRET).toString('base64')];
       await start({
         algorithms: ['HS256'],
@@ -131,7 +131,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       ],
     });
 
-    test('chooses the key by kid, and the one without kid for tokens without', async () => {
+    it('chooses the key by kid, and the one without kid for tokens without', async () => {
       await start(ring());
       for (const good of [
         token({ alg: 'HS256', kid: 'new' }, SECRET),
@@ -152,7 +152,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       }
     });
 
-    test('does without a key from the moment on at which it is retired', async () => {
+    it('does without a key from the moment on at which it is retired', async () => {
       await start(ring());
       const signed = token({ alg: 'RS256', kid: 'rsa' }, rsa.privateKey);
       expect((await present(signed)).status).toBe(200);
@@ -165,7 +165,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       expectRefusal(await present(token({ alg: 'HS256' }, OTHER)), 401, 'TOKEN_INVALID');
     });
 
-    test('opens links that a key signed which is not retired, and none of a retired one', async () => {
+    it('opens links that a key signed which is not retired, and none of a retired one', async () => {
       await start({ keys: [{ kid: 'old', secret: OTHER }, { kid: 'new', secret: SECRET }] });
       const { url } = app.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } });
       await app.close();
@@ -177,7 +177,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       expectRefusal(await app.request(url), 403, 'LINK_INVALID', url.split('=')[1]);
     }); // prettier-ignore
 
-    test.each([
+    it.each([
       [
         'first',
         (retiredAt: Date) => [
@@ -220,7 +220,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       },
     );
 
-    test('whose two entries of one secret are both retired opens its links until the later one is', async () => {
+    it('whose two entries of one secret are both retired opens its links until the later one is', async () => {
       const [soon, later] = [new Date(now + 1000), new Date(now + 2000)];
       await start({
         keys: [
@@ -242,7 +242,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       expectRefusal(await app.request(url), 403, 'LINK_INVALID');
     });
 
-    test('signs links with its first key that is not retired', async () => {
+    it('signs links with its first key that is not retired', async () => {
       await start({
         keys: [{ kid: 'old', secret: OTHER, retiredAt: new Date(now + 1000) }, { kid: 'new', secret: SECRET }],
       });
@@ -252,7 +252,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
     }); // prettier-ignore
   });
 
-  test('a public key alone mints no link, and says what to write', async () => {
+  it('a public key alone mints no link, and says what to write', async () => {
     await start({ publicKey: rsa.publicKey });
     const mint = () => app.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } });
     expect(mint).toThrow(DownloadAuthConfigurationError);
@@ -261,13 +261,13 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
     expectRefusal(await present(forged), 403, 'LINK_INVALID', forged);
   });
 
-  test('a public key with links.secret mints links that work', async () => {
+  it('a public key with links.secret mints links that work', async () => {
     await start({ publicKey: rsa.publicKey, links: { secret: OTHER } });
     const { url } = app.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } });
     expect((await app.request(url)).json.grant.kind).toBe('link');
   });
 
-  test('links.secret rotates: the newest signs, all of them verify, one that is gone does not', async () => {
+  it('links.secret rotates: the newest signs, all of them verify, one that is gone does not', async () => {
     const rotated = async (secret: NonNullable<DownloadAuthOptions['links']>['secret']): Promise<string> => {
       await app?.close();
       await start({ secret: SECRET, links: { secret } });

@@ -1,6 +1,6 @@
 import { Controller, Get, Module } from '@nestjs/common';
 import passport from 'passport';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DownloadAuthModule, DownloadLinks, StreamDownload } from '../../lib/index.js';
 import { SignatureVerifier } from '../../lib/tokens/signatures.js';
 import { forge, inAnHour, keys } from '../support/forge.js';
@@ -21,14 +21,14 @@ describe.each(ADAPTERS)('two applications in one process on %s', (adapter) => {
   });
   afterAll(() => Promise.all([first.close(), second.close()]));
 
-  test('accept their own tokens and not those of each other', async () => {
+  it('accept their own tokens and not those of each other', async () => {
     for (const [app, own, others] of [[first, SECRET, OTHER], [second, OTHER, SECRET]] as const) {
       expect((await app.request('/files/a', { headers: bearer(token(own)) })).status).toBe(200);
       expectRefusal(await app.request('/files/a', { headers: bearer(token(others)) }), 401, 'TOKEN_INVALID');
     }
   }); // prettier-ignore
 
-  test('open their own links and not those of each other', async () => {
+  it('open their own links and not those of each other', async () => {
     const mint = (app: TestApp) => app.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } }).url;
     const [a, b] = [mint(first), mint(second)];
     expect((await first.request(a)).status).toBe(200);
@@ -37,7 +37,7 @@ describe.each(ADAPTERS)('two applications in one process on %s', (adapter) => {
     expectRefusal(await first.request(b), 403, 'LINK_INVALID');
   }); // prettier-ignore
 
-  test('go on when the other is closed, and leave nothing behind', async () => {
+  it('go on when the other is closed, and leave nothing behind', async () => {
     const before = strategies();
     const third = await startApp({ adapter, controllers: [HelloController], options: { secret: OTHER } });
     expect(strategies()).toHaveLength(before.length + 1);
@@ -91,20 +91,20 @@ describe.each(ADAPTERS)('two instances of the module in one application on %s', 
   });
   afterAll(() => app.close());
 
-  test('each guards its own routes with its own key', async () => {
+  it('each guards its own routes with its own key', async () => {
     expect((await app.request('/a/1', { headers: bearer(token(SECRET)) })).text).toBe('a');
     expect((await app.request('/b/1', { headers: bearer(token(OTHER)) })).text).toBe('b');
     expectRefusal(await app.request('/a/1', { headers: bearer(token(OTHER)) }), 401, 'TOKEN_INVALID');
     expectRefusal(await app.request('/b/1', { headers: bearer(token(SECRET)) }), 401, 'TOKEN_INVALID');
   });
 
-  test('each knows its own token name only', async () => {
+  it('each knows its own token name only', async () => {
     expect((await app.request(`/b/1?tok=${token(OTHER)}`)).text).toBe('b');
     expectRefusal(await app.request(`/b/1?ss-tok=${token(OTHER)}`), 401, 'TOKEN_MISSING');
     expectRefusal(await app.request(`/a/1?tok=${token(SECRET)}`), 401, 'TOKEN_MISSING');
   });
 
-  test('a link of one opens nothing of the other', async () => {
+  it('a link of one opens nothing of the other', async () => {
     const { url, token: link } = (await app.request('/b/link')).json;
     expect(url).toMatch(/^\/b\/1\?tok=/);
     expect((await app.request(url)).text).toBe('b');
@@ -113,7 +113,7 @@ describe.each(ADAPTERS)('two instances of the module in one application on %s', 
 });
 
 describe('SignatureVerifier', () => {
-  test('registers under a name of its own, and withdraws just that', async () => {
+  it('registers under a name of its own, and withdraws just that', async () => {
     const [one, two] = [new SignatureVerifier(), new SignatureVerifier()];
     expect(one.strategyName).not.toBe(two.strategyName);
     // another copy of the package cannot come to the same name by counting

@@ -1,5 +1,5 @@
 import { Controller, Get, Post, Req, Res } from '@nestjs/common';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import {
   DownloadAuthConfigurationError,
   type DownloadAuthOptions,
@@ -70,7 +70,7 @@ describe.each(ADAPTERS)('DownloadCookie on %s', (adapter) => {
   };
   const attributes = (cookie: string | undefined) => cookie?.split('; ').slice(1).sort();
 
-  test('sets a cookie for which the guard opens, and that ends with the token', async () => {
+  it('sets a cookie for which the guard opens, and that ends with the token', async () => {
     await start();
     const token = signed();
     const { cookies } = await set(token);
@@ -81,7 +81,7 @@ describe.each(ADAPTERS)('DownloadCookie on %s', (adapter) => {
     expect((await app.request('/files/42', { headers: { cookie: pair } })).text).toBe('cookie');
   });
 
-  test.each<[string, Partial<DownloadAuthOptions>, string[]]>([
+  it.each<[string, Partial<DownloadAuthOptions>, string[]]>([
     ['a path and a domain', { cookie: { path: '/files', domain: 'example.com' } }, ['Domain=example.com', 'HttpOnly', 'Max-Age=59', 'Path=/files', 'SameSite=Lax']],
     ['strict', { cookie: { sameSite: 'strict' } }, ['HttpOnly', 'Max-Age=59', 'Path=/', 'SameSite=Strict']],
     ['none, which is secure', { cookie: { sameSite: 'none', secure: true } }, ['HttpOnly', 'Max-Age=59', 'Path=/', 'SameSite=None', 'Secure']],
@@ -95,12 +95,12 @@ describe.each(ADAPTERS)('DownloadCookie on %s', (adapter) => {
     expect(scope(attributes(cleared))).toEqual(scope(expected));
   }); // prettier-ignore
 
-  test('goes by the name of the module', async () => {
+  it('goes by the name of the module', async () => {
     await start({ tokenName: 'dl' });
     expect((await set(signed())).cookies[0]).toMatch(/^dl=/);
   });
 
-  test.each([
+  it.each([
     ['exp in the past', { exp: NOW - 60 }, 'Max-Age=0'],
     ['exp at once', { exp: NOW }, 'Max-Age=0'],
     ['no exp, so that it ends with the session of the browser', {}, undefined],
@@ -110,7 +110,7 @@ describe.each(ADAPTERS)('DownloadCookie on %s', (adapter) => {
     expect(attributes(cookies[0])?.find((one) => one.startsWith('Max-Age'))).toBe(expected);
   });
 
-  test('is Secure where a trusted proxy says https, and not where nobody trusts it', async () => {
+  it('is Secure where a trusted proxy says https, and not where nobody trusts it', async () => {
     await start({}, true);
     expect(attributes((await set(signed(), { 'x-forwarded-proto': 'https' })).cookies[0])).toContain(
       'Secure',
@@ -123,7 +123,7 @@ describe.each(ADAPTERS)('DownloadCookie on %s', (adapter) => {
     );
   });
 
-  test.each<[string, Partial<DownloadAuthOptions>, string[]]>([
+  it.each<[string, Partial<DownloadAuthOptions>, string[]]>([
     ['partitioned', { cookie: { partitioned: true } }, ['HttpOnly', 'Max-Age=59', 'Partitioned', 'Path=/', 'SameSite=None', 'Secure']],
     ['__Host-', { tokenName: { cookie: '__Host-dl' } }, ['HttpOnly', 'Max-Age=59', 'Path=/', 'SameSite=Lax', 'Secure']],
     ['__Host- in capitals, partitioned', { tokenName: { cookie: '__HOST-dl' }, cookie: { partitioned: true, path: '/' } }, ['HttpOnly', 'Max-Age=59', 'Partitioned', 'Path=/', 'SameSite=None', 'Secure']],
@@ -141,7 +141,7 @@ describe.each(ADAPTERS)('DownloadCookie on %s', (adapter) => {
     }
   }); // prettier-ignore
 
-  test('clears what a browser may have kept of another domain, path or jar', async () => {
+  it('clears what a browser may have kept of another domain, path or jar', async () => {
     await start({ cookie: { path: '/files', secure: true } });
     const clear = async (host: string) => {
       const answer = await app.request('/logout', { method: 'POST', headers: { host } });
@@ -159,14 +159,14 @@ describe.each(ADAPTERS)('DownloadCookie on %s', (adapter) => {
     expect(await clear('x;path=y.example.com')).toEqual(scopes(['']));
   }); // prettier-ignore
 
-  test('clears a __Host- cookie for its host alone', async () => {
+  it('clears a __Host- cookie for its host alone', async () => {
     await start({ tokenName: { cookie: '__Host-dl' } });
     const answer = await app.request('/logout', { method: 'POST', headers: { host: 'files.example.com' } });
     expect(answer.headers['set-cookie']?.filter((line) => !line.includes('Domain'))).toHaveLength(2);
     expect(answer.headers['set-cookie']).toHaveLength(2);
   });
 
-  test('clears what it has set', async () => {
+  it('clears what it has set', async () => {
     await start();
     const [cookie] = (await app.request('/logout', { method: 'POST' })).headers['set-cookie'] ?? [];
     expect(cookie).toMatch(/^ss-tok=; /);
@@ -174,7 +174,7 @@ describe.each(ADAPTERS)('DownloadCookie on %s', (adapter) => {
     expectGuardRefuses((await app.request('/files/42', { headers: { cookie: 'ss-tok=' } })).status);
   }); // prettier-ignore
 
-  test.each([
+  it.each([
     ['nothing', ''],
     ['a scheme before it', `Bearer ${accessToken()}`],
     ['no token', 'abc'],

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Controller, Get } from '@nestjs/common';
 import { type DownloadAuthOptions, StreamDownload } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
@@ -45,13 +45,13 @@ describe.each(ADAPTERS)('a connection without TLS on %s', (adapter) => {
   const ask = (path: string, headers: object = {}) =>
     app.request(`/files/${path}`, { headers: { ...bearer(accessToken()), ...headers } });
 
-  test('is good enough unless it is said otherwise', async () => {
+  it('is good enough unless it is said otherwise', async () => {
     await start({}, false);
     expect((await ask('default')).status).toBe(200);
     expectRefusal(await ask('always'), 403, 'INSECURE_CONNECTION', accessToken());
   });
 
-  test('is refused when NODE_ENV is production, and the answer says what to configure', async () => {
+  it('is refused when NODE_ENV is production, and the answer says what to configure', async () => {
     vi.stubEnv('NODE_ENV', 'production');
     await start({}, false);
     const answer = await ask('default');
@@ -60,13 +60,13 @@ describe.each(ADAPTERS)('a connection without TLS on %s', (adapter) => {
     expect((await ask('never')).status).toBe(200);
   });
 
-  test('is allowed in production where that is said', async () => {
+  it('is allowed in production where that is said', async () => {
     vi.stubEnv('NODE_ENV', 'production');
     await start({ requireSecureConnection: false }, false);
     expect((await ask('default')).status).toBe(200);
   });
 
-  test.each([
+  it.each([
     { 'x-forwarded-proto': 'https' },
     { 'X-Forwarded-Proto': 'HTTPS', 'x-forwarded-for': '127.0.0.1' },
     { 'x-forwarded-protocol': 'https' },
@@ -77,7 +77,7 @@ describe.each(ADAPTERS)('a connection without TLS on %s', (adapter) => {
     expectRefusal(await ask('default', headers), 403, 'INSECURE_CONNECTION', accessToken());
   });
 
-  test.each([
+  it.each([
     ['https', 200],
     ['http', 403],
     ['', 403],
@@ -87,7 +87,7 @@ describe.each(ADAPTERS)('a connection without TLS on %s', (adapter) => {
     expect((await ask('default', proto === '' ? {} : { 'x-forwarded-proto': proto })).status).toBe(status);
   });
 
-  test('a refusal of it takes the token out of the URL all the same', async () => {
+  it('a refusal of it takes the token out of the URL all the same', async () => {
     await start({ requireSecureConnection: true }, false);
     const token = accessToken();
     expectRefusal(await app.request(`/files/default?ss-tok=${token}`), 403, 'INSECURE_CONNECTION', token);

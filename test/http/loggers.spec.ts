@@ -2,7 +2,7 @@ import { Controller, Get, type NestMiddleware, Req } from '@nestjs/common';
 import morgan from 'morgan';
 import { pino } from 'pino';
 import { pinoHttp } from 'pino-http';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DownloadLinks, Grant, redactUrl, StreamDownload } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { forge, inAnHour } from '../support/forge.js';
@@ -104,7 +104,7 @@ describe.each(ADAPTERS)('log lines on %s', (adapter) => {
       log.lines.length = 0;
     });
 
-    test.each(WAYS)('show no token that came in %s', async (_way, request) => {
+    it.each(WAYS)('show no token that came in %s', async (_way, request) => {
       for (const token of [good, bad, 'eyJhbGciOiJub25lIn0.malformed-token']) {
         log.lines.length = 0;
         const [path, options] = request(token);
@@ -116,7 +116,7 @@ describe.each(ADAPTERS)('log lines on %s', (adapter) => {
       }
     });
 
-    test('show no link', async () => {
+    it('show no link', async () => {
       const link = app.get(DownloadLinks).create(FilesController, 'get', { params: { id: 'x' } });
       expect((await app.request(link.url)).json.grant).toBe(true);
       await log.written();
@@ -124,7 +124,7 @@ describe.each(ADAPTERS)('log lines on %s', (adapter) => {
     });
   });
 
-  test('a handler sees the URL and the query without the token', async () => {
+  it('a handler sees the URL and the query without the token', async () => {
     const app = await startApp({ adapter, controllers: [FilesController] });
     const url = `/files/a;v=1?a=1&ss-tok=${good}&b=2`;
     const answer = await app.request(url, { headers: { referer: `https://a.example${url}` } });
@@ -135,7 +135,7 @@ describe.each(ADAPTERS)('log lines on %s', (adapter) => {
     await app.close();
   });
 
-  test('a handler of a route at the root of a prefix sees it too', async () => {
+  it('a handler of a route at the root of a prefix sees it too', async () => {
     const app = await startApp({
       adapter,
       controllers: [FilesController],
@@ -147,7 +147,7 @@ describe.each(ADAPTERS)('log lines on %s', (adapter) => {
   });
 });
 
-test("Fastify's own logger shows no token, with redactUrl in its serializer", async () => {
+it("Fastify's own logger shows no token, with redactUrl in its serializer", async () => {
   const log = memory();
   const loggerInstance = pino(
     {

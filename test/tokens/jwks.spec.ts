@@ -2,7 +2,7 @@ import jwksRsa from 'jwks-rsa';
 import type { KeyObject } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { forge, inAnHour, keys } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { expectRefusal } from '../support/refusal.js';
@@ -66,7 +66,7 @@ describe.each(ADAPTERS)('an identity provider with jwks-rsa on %s', (adapter) =>
   });
   const present = (token: string): Promise<Answer> => app.request('/files/42', { headers: bearer(token) });
 
-  test.each([
+  it.each([
     ['RS256', 'rsa-1', rsa.privateKey],
     ['ES256', 'ec-1', p256.privateKey],
   ])('%s tokens of its key are good, again and again', async (alg, kid, key) => {
@@ -76,7 +76,7 @@ describe.each(ADAPTERS)('an identity provider with jwks-rsa on %s', (adapter) =>
     }
   });
 
-  test.each([
+  it.each([
     ['an unknown kid', token('RS256', 'rsa-9', rsa.privateKey)],
     ['no kid, where there are several keys', token('RS256', undefined, rsa.privateKey)],
     ['the kid of a key of another type', token('RS256', 'ec-1', rsa.privateKey)],
@@ -92,7 +92,7 @@ describe.each(ADAPTERS)('an identity provider with jwks-rsa on %s', (adapter) =>
     expectRefusal(await present(bad), 401, 'TOKEN_INVALID', bad);
   }); // prettier-ignore
 
-  test('a new key works as soon as it is published, an old one not any more once it is withdrawn', async () => {
+  it('a new key works as soon as it is published, an old one not any more once it is withdrawn', async () => {
     const before = token('RS256', 'rsa-1', rsa.privateKey);
     const after = token('RS256', 'rsa-2', otherRsa.privateKey);
     expect((await present(before)).status).toBe(200);
@@ -105,7 +105,7 @@ describe.each(ADAPTERS)('an identity provider with jwks-rsa on %s', (adapter) =>
     expect((await present(after)).status).toBe(200);
   });
 
-  test('a key that is replaced under the same kid is heeded at once, whatever was verified before', async () => {
+  it('a key that is replaced under the same kid is heeded at once, whatever was verified before', async () => {
     const old = token('RS256', 'k', rsa.privateKey);
     provider.keys = [jwk('k', 'RS256', rsa.publicKey)];
     expect((await present(old)).status).toBe(200);
@@ -114,7 +114,7 @@ describe.each(ADAPTERS)('an identity provider with jwks-rsa on %s', (adapter) =>
     expect((await present(token('RS256', 'k', otherRsa.privateKey))).status).toBe(200);
   });
 
-  test('an outage of the provider is a 503, and over when it is over', async () => {
+  it('an outage of the provider is a 503, and over when it is over', async () => {
     provider.keys = [jwk('k', 'RS256', rsa.publicKey)];
     const good = token('RS256', 'k', rsa.privateKey);
     provider.status = 500;
@@ -123,7 +123,7 @@ describe.each(ADAPTERS)('an identity provider with jwks-rsa on %s', (adapter) =>
     expect((await present(good)).status).toBe(200);
   });
 
-  test('a token that is malformed does not even reach it', async () => {
+  it('a token that is malformed does not even reach it', async () => {
     const { asked } = provider;
     await present('a.b.c');
     await present('x'.repeat(1000));
@@ -131,7 +131,7 @@ describe.each(ADAPTERS)('an identity provider with jwks-rsa on %s', (adapter) =>
   });
 });
 
-test('with the cache of jwks-rsa, known keys outlive an outage and unknown ones are a 503', async () => {
+it('with the cache of jwks-rsa, known keys outlive an outage and unknown ones are a 503', async () => {
   const provider = new JwksServer();
   provider.keys = [jwk('k', 'RS256', rsa.publicKey)];
   const jwksUri = await provider.listen();

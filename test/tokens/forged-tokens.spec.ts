@@ -1,5 +1,5 @@
 import { Controller, Get, Post } from '@nestjs/common';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DownloadLinks, type RefusalCode, StreamDownload } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { type Carrier, CARRIERS, form } from '../support/carriers.js';
@@ -113,7 +113,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     });
     afterAll(() => app.close());
 
-    test.each(forgeries as readonly (readonly [string, string, RefusalCode])[])(
+    it.each(forgeries as readonly (readonly [string, string, RefusalCode])[])(
       'refuses %s, wherever it is carried',
       async (_name, token, code) => {
         for (const carrier of CARRIERS) {
@@ -125,7 +125,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       },
     );
 
-    test('still serves whoever has a good token', async () => {
+    it('still serves whoever has a good token', async () => {
       for (const carrier of CARRIERS) {
         const answer = await present(app, carrier, goodToken());
         expect(answer).toMatchObject({ text: 'the file' });
@@ -140,7 +140,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     });
     afterAll(() => app.close());
 
-    test('is refused at every length of a cut, wherever it is carried', async () => {
+    it('is refused at every length of a cut, wherever it is carried', async () => {
       const token = accessToken();
       for (const carrier of CARRIERS) {
         const answers = await Promise.all(
@@ -152,7 +152,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       }
     });
 
-    test('is refused as a link at every length of a cut that still says it is one', async () => {
+    it('is refused as a link at every length of a cut that still says it is one', async () => {
       const { token } = app.get(DownloadLinks).create(FilesController, 'get');
       const header = token.indexOf('.');
       const answers = await Promise.all(
@@ -167,7 +167,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       }
     });
 
-    test.each([
+    it.each([
       ['64 KiB of one letter', 'A'.repeat(64 * 1024)],
       ['64 KiB of dots', '.'.repeat(64 * 1024)],
       ['64 KiB of quotes', '"'.repeat(16 * 1024)],
@@ -182,7 +182,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       }
     });
 
-    test('is refused at a mebibyte, in a form by the parser of forms', async () => {
+    it('is refused at a mebibyte, in a form by the parser of forms', async () => {
       const token = 'A'.repeat(1024 * 1024);
       for (const carrier of CARRIERS) {
         const answer = await present(app, carrier, token);
@@ -194,14 +194,14 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       }
     });
 
-    test('is good up to 16 KiB', async () => {
+    it('is good up to 16 KiB', async () => {
       for (const carrier of CARRIERS) {
         expect(await present(app, carrier, ofLength(16 * 1024))).toMatchObject({ text: 'the file' });
       }
     });
   });
 
-  test('nothing of it all is in the log', () => {
+  it('nothing of it all is in the log', () => {
     expectNoTrace(logger.text, accessToken());
     expect(logger.text).not.toMatch(/eyJ[A-Za-z0-9_-]{10}/);
   });

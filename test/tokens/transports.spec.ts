@@ -1,7 +1,7 @@
 import fastifyCookie from '@fastify/cookie';
 import { All, Controller, Get, Post, Put, Query, Req } from '@nestjs/common';
 import cookieParser from 'cookie-parser';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   type DownloadAuthOptions,
   type DownloadGrant,
@@ -133,7 +133,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
     beforeAll(() => start());
     afterAll(() => app.close());
 
-    test.each<[string, string, RequestOptions['headers'], unknown]>([
+    it.each<[string, string, RequestOptions['headers'], unknown]>([
       [
         'the header goes before the cookie',
         '',
@@ -246,7 +246,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       expect(({} as { x?: unknown }).x).toBeUndefined();
     });
 
-    test.each<[string, string, RequestOptions['headers'], RefusalCode]>([
+    it.each<[string, string, RequestOptions['headers'], RefusalCode]>([
       ['a bad header is not rescued by the query', `?ss-tok=${bad}`, bearer(bad), 'TOKEN_INVALID'],
       ['a bad header is not rescued by the cookie', '', { ...bearer(bad), ...cookie(good) }, 'TOKEN_INVALID'],
       ['a bad query is not rescued by the cookie', `?ss-tok=${bad}`, cookie(good), 'TOKEN_INVALID'],
@@ -328,7 +328,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       expect(answer.headers).not.toHaveProperty('set-cookie');
     });
 
-    test.each(['POST', 'PUT', 'DELETE', 'PATCH'])(
+    it.each(['POST', 'PUT', 'DELETE', 'PATCH'])(
       'a %s counts neither query nor cookie, but the header',
       async (method) => {
         const path = method === 'POST' || method === 'PUT' ? '/files/42' : '/files/any';
@@ -340,7 +340,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       },
     );
 
-    test('a HEAD counts everything', async () => {
+    it('a HEAD counts everything', async () => {
       for (const [query, headers] of [
         ['', bearer(good)],
         [`?ss-tok=${good}`, {}],
@@ -352,7 +352,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       expect((await app.request(`/files/42?ss-tok=${bad}`, { method: 'HEAD' })).status).toBe(401);
     });
 
-    test('an OPTIONS is no download', async () => {
+    it('an OPTIONS is no download', async () => {
       const answer = await app.request(`/files/any?ss-tok=${good}`, {
         method: 'OPTIONS',
         headers: cookie(good),
@@ -361,7 +361,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       expect(answer.text).not.toContain('cookie');
     });
 
-    test('the form is off', async () => {
+    it('the form is off', async () => {
       const answer = await app.request('/files/42', {
         method: 'POST',
         headers: FORM,
@@ -370,7 +370,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       expectRefusal(answer, 401, 'TOKEN_MISSING', good);
     });
 
-    test.each<[string, TransportOptions]>([
+    it.each<[string, TransportOptions]>([
       ['header', { header: false }],
       ['query', { query: false }],
       ['cookie', { cookie: false }],
@@ -390,7 +390,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       }
     });
 
-    test('what a controller switched off stays off for its handlers, until one switches it on', async () => {
+    it('what a controller switched off stays off for its handlers, until one switches it on', async () => {
       for (const path of ['inherits', 'marked', 'undefined']) {
         expectRefusal(
           await get(`?ss-tok=${good}`, bearer(good), `/strict/${path}`),
@@ -404,7 +404,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       expectRefusal(await get(`?ss-tok=${good}`, {}, '/strict/wider'), 401, 'TOKEN_MISSING', good);
     });
 
-    test('the log warns once about an access token in the query, and does not show it', async () => {
+    it('the log warns once about an access token in the query, and does not show it', async () => {
       await get(`?ss-tok=${good}`);
       await get(`?ss-tok=${good}`);
       expect(logger.lines.filter((line) => line.includes('query string'))).toHaveLength(1);
@@ -416,13 +416,13 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
     beforeAll(() => start({ transports: { query: 'links' } }));
     afterAll(() => app.close());
 
-    test('an access token in the query is refused, good or bad, and no cookie rescues it', async () => {
+    it('an access token in the query is refused, good or bad, and no cookie rescues it', async () => {
       expectRefusal(await get(`?ss-tok=${good}`), 401, 'TOKEN_INVALID', good);
       expectRefusal(await get(`?ss-tok=${good}`, cookie(good)), 401, 'TOKEN_INVALID', good);
       expectRefusal(await get(`?ss-tok=${bad}`), 401, 'TOKEN_INVALID', bad);
     });
 
-    test('links and the other ways stay', async () => {
+    it('links and the other ways stay', async () => {
       const { url } = app.get(DownloadLinks).create(FilesController, 'get');
       expect((await app.request(url)).json[0]).toBe('query');
       expect((await get('', bearer(good))).json[0]).toBe('header');
@@ -430,7 +430,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
     });
   });
 
-  test("with query: 'links' on one route, that route has it", async () => {
+  it("with query: 'links' on one route, that route has it", async () => {
     await start();
     const { url } = app.get(DownloadLinks).create(RoutesController, 'linksOnly');
     expect((await app.request(url)).json).toEqual(['link', 'query']);
@@ -441,7 +441,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
 
   describe('each of them off for the module', () => {
     afterEach(() => app.close());
-    test.each<[string, string, RequestOptions['headers'], TransportOptions]>([
+    it.each<[string, string, RequestOptions['headers'], TransportOptions]>([
       ['header', '', bearer(good), { header: false }],
       ['query', `?ss-tok=${good}`, {}, { query: false }],
       // StrictController has nothing but the cookie left, and the application would not start
@@ -455,7 +455,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
   describe('with a name of its own', () => {
     beforeAll(() => start({ tokenName: 'X-Amz.Token~1', transports: { form: true } }));
     afterAll(() => app.close());
-    test('query, cookie and form go by it, and by no other', async () => {
+    it('query, cookie and form go by it, and by no other', async () => {
       expect((await get(`?X-Amz.Token~1=${good}`)).json).toEqual(['query', 'good', {}]);
       expect((await get('', { cookie: `X-Amz.Token~1=${good}` })).json[0]).toBe('cookie');
       const answer = await app.request('/files/42', {
@@ -475,12 +475,12 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
     const post = (body: string, headers: Record<string, string> = {}, query = '') =>
       app.request(`/files/42${query}`, { method: 'POST', headers: { ...FORM, ...headers }, body });
 
-    test('the field is read, and the handler does not see it', async () => {
+    it('the field is read, and the handler does not see it', async () => {
       const answer = await post(`a=1&ss-tok=${good}&b=2`);
       expect(answer.json).toEqual(['form', 'good', { a: '1', b: '2' }]);
     });
 
-    test.each<[string, () => Promise<Answer>, number, RefusalCode]>([
+    it.each<[string, () => Promise<Answer>, number, RefusalCode]>([
       ['twice', () => post(`ss-tok=${good}&ss-tok=${good}`), 400, 'TOKEN_AMBIGUOUS'],
       ['a list of one', () => post(`ss-tok[]=${good}`), 400, 'TOKEN_AMBIGUOUS'],
       ['an object', () => post(`ss-tok[a]=${good}`), 400, 'TOKEN_AMBIGUOUS'],
@@ -516,7 +516,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       ],
     ])('refused: %s', async (_name, ask, status, code) => expectRefusal(await ask(), status, code, good));
 
-    test('a form that agrees with the header is one token', async () => {
+    it('a form that agrees with the header is one token', async () => {
       expect((await post(`ss-tok=${good}`, bearer(good))).json).toEqual(['header', 'good', {}]);
     });
   });
@@ -536,7 +536,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
   ])('where the host parses cookies already, %s', (_name, configure) => {
     beforeAll(() => start({}, { configure: (app: unknown) => configure(adapter, app) }));
     afterAll(() => app.close());
-    test('its cookies are taken', async () => {
+    it('its cookies are taken', async () => {
       expect((await get('', { cookie: `a=b; ss-tok=${good}` })).json).toEqual(['cookie', 'good', {}]);
       expectRefusal(await get('', cookie(bad)), 401, 'TOKEN_INVALID', bad);
       expectRefusal(
@@ -554,14 +554,14 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       beforeAll(() => start({}, { configure: (app: any) => app.set('query parser', parser) }));
       afterAll(() => app.close());
 
-      test.each(['[]', '[a]', '[0]', '%5B%5D', '[__proto__]', '[a][b]'])(
+      it.each(['[]', '[a]', '[0]', '%5B%5D', '[__proto__]', '[a][b]'])(
         'ss-tok%s is refused',
         async (suffix) => {
           expectRefusal(await get(`?ss-tok${suffix}=${good}`), 400, 'TOKEN_AMBIGUOUS', good);
         },
       );
 
-      test('the token is read and taken out', async () => {
+      it('the token is read and taken out', async () => {
         const [transport, jti, query] = (await get(`?a[b]=1&ss-tok=${good}`)).json;
         expect([transport, jti]).toEqual(['query', 'good']);
         expect(JSON.stringify(query)).not.toContain('tok');
@@ -573,14 +573,14 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       beforeAll(() => start({}, { fastify: { routerOptions: { useSemicolonDelimiter: true } } }));
       afterAll(() => app.close());
 
-      test('a token behind a semicolon is none, and is seen by nobody', async () => {
+      it('a token behind a semicolon is none, and is seen by nobody', async () => {
         const answer = await get(`;ss-tok=${good}`);
         expectRefusal(answer, 401, 'TOKEN_MISSING', good);
         expect((await get(`;ss-tok=${bad}&a=1`, cookie(good))).json).toEqual(['cookie', 'good', { a: '1' }]);
       });
     });
 
-    test('a request that Fastify injects is no different', async () => {
+    it('a request that Fastify injects is no different', async () => {
       await start();
       const fastify = app.app.getHttpAdapter().getInstance();
       const ask = async (headers: object) => (await fastify.inject({ url: '/files/42', headers })).json();
@@ -596,7 +596,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
     const raw = (...lines: string[]) => rawRequest(app.port, [...lines, '', ''].join('\r\n'));
     const END = 'Connection: close';
 
-    test.each<[string, string[], RegExp]>([
+    it.each<[string, string[], RegExp]>([
       [
         'an absolute target',
         [`GET http://evil.example/files/42?ss-tok=${good} HTTP/1.1`, 'Host: x', END],
@@ -716,13 +716,13 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       expect(answer).not.toMatch(/^HTTP\/1\.1 5/);
     });
 
-    test('a URL as long as headers may be', async () => {
+    it('a URL as long as headers may be', async () => {
       const answer = await get(`?ss-tok=${good}&a=${'x'.repeat(15_000)}`);
       expect(answer.json[2].a).toHaveLength(15_000);
       expect((await get(`?ss-tok=${good}&a=${'x'.repeat(17_000)}`)).status).toBe(431);
     });
 
-    test('thousands of parameters', async () => {
+    it('thousands of parameters', async () => {
       expect((await get(`?${'a&'.repeat(5000)}ss-tok=${good}`)).json[1]).toBe('good');
       expectRefusal(await get(`?${'ss-tok&'.repeat(2000)}`), 400, 'TOKEN_AMBIGUOUS');
     });
