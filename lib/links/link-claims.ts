@@ -232,7 +232,7 @@ export function grantedLink(claims: LinkClaims): GrantedLink {
   };
 }
 
-/** What counts the downloads of a link and knows its revocations. */
+/** What the keeper of leases needs to know of a link. */
 export function leasedLink(claims: LinkClaims, maxAge?: number): LeasedLink {
   const { max, strict, resume, bytes, rev } = claims.lim ?? {};
   return {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DownloadLinks } from '../../lib/index.js';
+import { type CreateLinkOptions, DownloadLinks } from '../../lib/index.js';
 import { createLinkKeys } from '../../lib/links/link-tokens.js';
 import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
 import { forge } from '../support/forge.js';
@@ -50,4 +50,39 @@ describe.each(ADAPTERS)('a token signed with the key of links on %s', (adapter) 
     const token = reforged({ sub: 'ada' }, { typ: 'JWT' });
     expectRefusal(await open(token), 401, 'TOKEN_INVALID', token);
   });
+
+  it.each<[CreateLinkOptions, object]>([
+    [{ subject: 'ada', filename: 'a.pdf', disposition: 'inline' }, { sub: 'ada', fn: 'a.pdf', dsp: 'inline' }],
+    [{ maxDownloads: 2, strict: false, resumeWithin: '1h', byteBudget: 10, revocable: true }, { lim: { max: 2, strict: false, resume: 3600, bytes: 10, rev: true } }],
+    [{ subject: 'ada', bindTo: { signedIn: true, addresses: '192.0.2.7' } }, { sub: 'ada', bnd: { sub: true, net: ['192.0.2.7/32'] } }],
+    [{ bindTo: { addresses: ['192.0.2.0/24', '2001:db8::/32'] } }, { bnd: { net: ['192.0.2.0/24', '2001:db8::/32'] } }],
+    [{ bindTo: { signedIn: false, addresses: [] } }, { bnd: {} }],
+    [{ revocable: false }, {}],
+  ])('is made of the options %o', (options, expected) => {
+    const links = app.get(DownloadLinks);
+    const { token } = links.create(HelloController, 'get', { params: { id: 'a' }, ...options });
+    const { aud, jti, iat, exp, res, ...claims } = parseCompactJws(token)!.claims as Record<string, unknown>;
+    expect(claims).toEqual(expected);
+    expect([aud, jti, iat, exp, res]).not.toContain(undefined);
+  }); // prettier-ignore
+
+  it.each<[object, RegExp]>([
+    [{ bindTo: { signedIn: true } }, /bindTo\.signedIn: say whom the link is for/],
+    [{ bindTo: { addresses: 'localhost' } }, /bindTo\.addresses: .*192\.0\.2\.0\/24/],
+    [{ bindTo: { addresses: ['192.0.2.0/24', 42] } }, /bindTo\.addresses: /],
+    [{ resumeWithin: '25h' }, /resumeWithin: .*24 hours/],
+    [{ byteBudget: 0 }, /byteBudget: write a whole number/],
+    [{ params: 'a' }, /params: give an object/],
+    [{ maxDownloads: 1.5 }, /maxDownloads: write a whole number of at least 1, or leave it out/],
+  ])('is not made of the options %o', (options, says) => {
+    const links = app.get(DownloadLinks);
+    const make = () => links.create(HelloController, 'get', { params: { id: 'a' }, ...options });
+    expect(make).toThrow(says);
+  });
+});
+
+it.each([[42], [null], [{}]])('the secret of links is not made of %o', (secret) => {
+  expect(() => createLinkKeys({ links: { secret: secret as never } })).toThrow(
+    /links\.secret: at least 32 bytes/,
+  );
 });

@@ -1,4 +1,4 @@
-import { All, Controller, Get, Head, Module, Post, type Type } from '@nestjs/common';
+import { All, Controller, Get, Head, Module, Post, Res, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { afterEach, expect, it } from 'vitest';
 import { DownloadAuthModule, DownloadLinks, type LinkOptions, StreamDownload } from '../../lib/index.js';
@@ -82,6 +82,21 @@ it('a handler of all methods before a POST handler of the same path is in its wa
   expect(() => links.create(AnyController, 'posted', { params })).toThrow(
     '/files/any/a does not lead to AnyController.posted: AnyController.any is asked first.',
   );
+});
+
+it('a handler that sends its answer itself has no limited links', async () => {
+  @Controller('own')
+  class OwnController {
+    @Get()
+    @StreamDownload()
+    get(@Res() response: { end(): void }): void {
+      response.end();
+    }
+  }
+  await start({ adapter: 'express', controllers: [OwnController] });
+  expect(() => links.create(OwnController, 'get')).not.toThrow();
+  expect(() => links.create(OwnController, 'get', { maxDownloads: 1 })).toThrow(/passthrough: true/);
+  expect(() => links.create('latest')).toThrow(/No route is named "latest"/);
 });
 
 it.each(ADAPTERS)('a path that the handler does not have throws on %s', async (adapter) => {
