@@ -8,6 +8,7 @@ import { RequestNote } from './http/notes.js';
 import { unleasedWatch } from './leases/delivery-events.js';
 import { claimsToBeLink, grantedLink } from './links/link-claims.js';
 import { PerRoute } from './http/notes.js';
+import { RequestReport } from './request-report.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
 import { routeOptions, type RoutePolicy, routePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
@@ -24,18 +25,18 @@ import { type FoundTokens, takeTokens } from './tokens/transports.js';
 const judgedIn = new RequestNote<ExecutionContext>('judged');
 
 /**
- * Lets a request through to its handler once a token vouches for it: the application's access token, or a
- * link token made for this very resource. `@StreamDownload()` brings it along; its steps are protected
- * methods, each of which a subclass may override.
+ * Lets a request through to its handler if it carries a valid token: the application's access token, or a link
+ * token made for this very resource. `@StreamDownload()` brings it along.
  */
 @Injectable()
 export class DownloadAuthGuard implements CanActivate {
   private readonly policies = new PerRoute<RoutePolicy>();
 
   constructor(
-    @Inject(RESOLVED_OPTIONS) protected readonly options: ResolvedOptions,
-    @Inject(GuardServices) protected readonly services: GuardServices,
-    @Inject(Reflector) protected readonly reflector: Reflector,
+    @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(GuardServices) private readonly services: GuardServices,
+    @Inject(Reflector) private readonly reflector: Reflector,
+    @Inject(RequestReport) private readonly report: RequestReport,
   ) {}
 
   /** Whether this guard works with these options, of one module instance among several. */
@@ -53,9 +54,26 @@ export class DownloadAuthGuard implements CanActivate {
     for (const note of [judgedIn, grantNote, watchNote, claimantNote, transportNote]) {
       note.clear(exchange.request);
     }
+    this.report.begin(exchange, context);
+    try {
+      const grant = await this.judge(exchange, context);
+      grantNote.set(exchange.request, grant);
+      this.report.granted(exchange, grant.kind);
+    } catch (error) {
+      this.report.failed(exchange, error);
+      throw error;
+    }
+    judgedIn.set(exchange.request, context);
+    return true;
+  }
+
+  private async judge(exchange: HttpExchange, context: ExecutionContext): Promise<DownloadGrant> {
     const policy = this.policyOf(context);
-    const found = this.takeTokens(exchange, policy);
-    this.requireSecureConnection(exchange, policy);
+    // Before any refusal, so that the tokens leave the request's URL whatever becomes of it
+    const found = takeTokens(exchange, this.options.tokenNames, policy.transports);
+    if (policy.requireSecureConnection && !isSecure(exchange)) {
+      throw new DownloadRefusal('INSECURE_CONNECTION');
+    }
     const presented = await decidingToken(found, (token) => this.services.linkOpener.isGenuine(token));
     transportNote.set(exchange.request, presented.transport);
     const unverified = parseCompactJws(presented.token);
@@ -65,27 +83,13 @@ export class DownloadAuthGuard implements CanActivate {
         ? new DownloadRefusal('LINK_INVALID')
         : invalidToken('It is not a JWT in compact serialization.');
     }
-    const grant = isLink
+    return isLink
       ? await this.openLink(unverified, presented, found, exchange, context)
       : await this.authenticate(unverified, presented, exchange, policy);
-    grantNote.set(exchange.request, grant);
-    judgedIn.set(exchange.request, context);
-    return true;
-  }
-
-  /** Reads the tokens and takes them out of the request, whatever becomes of the request. */
-  protected takeTokens(exchange: HttpExchange, policy: RoutePolicy): FoundTokens {
-    return takeTokens(exchange, this.options.tokenNames, policy.transports);
-  }
-
-  protected requireSecureConnection(exchange: HttpExchange, policy: RoutePolicy): void {
-    if (policy.requireSecureConnection && !isSecure(exchange)) {
-      throw new DownloadRefusal('INSECURE_CONNECTION');
-    }
   }
 
   /** Verifies an access token and asks the application's `validate`. */
-  protected async authenticate(
+  private async authenticate(
     unverified: UnverifiedToken,
     { transport }: PresentedToken,
     exchange: HttpExchange,
@@ -107,7 +111,7 @@ export class DownloadAuthGuard implements CanActivate {
   }
 
   /** Checks that a link opens what is asked for, for who asks, and may be used now. */
-  protected async openLink(
+  private async openLink(
     unverified: UnverifiedToken,
     presented: PresentedToken,
     found: FoundTokens,

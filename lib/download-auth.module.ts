@@ -21,6 +21,7 @@ import { LinkTokens } from './links/link-tokens.js';
 import { RouteRegistry } from './links/route-registry.js';
 import type { DownloadAuthOptions } from './download-auth-options.js';
 import { requireOptions, RESOLVED_OPTIONS, type ResolvedOptions, resolveOptions } from './resolve-options.js';
+import { RequestReport } from './request-report.js';
 import { RouteCheck } from './route-check.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { DownloadCookie } from './tokens/download-cookie.js';
@@ -124,6 +125,7 @@ const internals: Provider[] = [
   },
   RouteRegistry,
   RouteCheck,
+  RequestReport,
   RunningDeliveries,
 ];
 
@@ -142,6 +144,7 @@ const internals: Provider[] = [
   exports: [
     RESOLVED_OPTIONS,
     GuardServices,
+    RequestReport,
     RunningDeliveries,
     DownloadLinks,
     DownloadCookie,

@@ -19,10 +19,11 @@ import { ResponsePort } from './http/response-port.js';
 import { RunningDeliveries } from './delivery/run.js';
 import { watchNote } from './delivery/watch.js';
 import { answersItself, declaredFields } from './http/handler-metadata.js';
-import { exchangeOf } from './http/http-exchange.js';
+import { exchangeOf, type HttpExchange } from './http/http-exchange.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { PerRoute } from './http/notes.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
+import { RequestReport } from './request-report.js';
 import { routeOptions } from './route-options.js';
 import { grantOf } from './tokens/grant.js';
 
@@ -46,11 +47,13 @@ export class DownloadInterceptor implements NestInterceptor {
     @Inject(Reflector) private readonly reflector: Reflector,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
     @Inject(RunningDeliveries) private readonly running: RunningDeliveries,
+    @Inject(RequestReport) private readonly report: RequestReport,
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const route = this.routeOf(context);
-    const { request, response } = exchangeOf(context);
+    const exchange = exchangeOf(context);
+    const { request, response } = exchange;
     const isLimited = grantOf(request)?.link?.maxDownloads !== undefined;
     if (isLimited && route.answersItself) {
       throw uncountable(route.name);
@@ -61,13 +64,14 @@ export class DownloadInterceptor implements NestInterceptor {
     return next.handle().pipe(
       mergeMap((result) => {
         release?.();
-        return this.answer(result, request, headers, route);
+        return this.answer(result, exchange, headers, route);
       }),
       tap({
         next: () => {
           hasAnswer = true;
         },
-        error: () => {
+        error: (error: unknown) => {
+          this.report.failed(exchange, error);
           release?.();
           headers.fail();
         },
@@ -84,7 +88,7 @@ export class DownloadInterceptor implements NestInterceptor {
 
   private async answer(
     result: unknown,
-    request: object,
+    exchange: HttpExchange,
     headers: PreparedHeaders,
     route: DownloadRoute,
   ): Promise<unknown> {
@@ -92,6 +96,7 @@ export class DownloadInterceptor implements NestInterceptor {
     if (result instanceof DeliveredFile) {
       return result;
     }
+    const { request } = exchange;
     const link = grantOf(request)?.link;
     if (!(result instanceof StreamableFile)) {
       if (holdsFile(result)) {
@@ -109,7 +114,7 @@ export class DownloadInterceptor implements NestInterceptor {
       request,
       headers,
       options: route.options,
-      watch: watchNote.get(request),
+      watch: this.report.watching(exchange, watchNote.get(request)),
       overrides: { filename: link?.filename, disposition: link?.disposition },
     });
   }

@@ -2,10 +2,8 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, Inject } from '@nestjs
 import { HttpAdapterHost } from '@nestjs/core';
 import Negotiator from 'negotiator';
 import type { IncomingHttpHeaders } from 'node:http';
-import { claimantNote, transportNote } from './events/claimant.js';
-import { DownloadEvents } from './events/download-events.js';
-import { exchangeOfHost, type HttpExchange, requestPath } from './http/http-exchange.js';
-import { redactUrl } from './http/redact-url.js';
+import { exchangeOfHost } from './http/http-exchange.js';
+import { RequestReport } from './request-report.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
 import { errorReason } from './shared/error-reason.js';
 import { ThrottledLogger } from './shared/throttled-logger.js';
@@ -20,20 +18,19 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
-    @Inject(DownloadEvents) private readonly events: DownloadEvents,
+    @Inject(RequestReport) private readonly report: RequestReport,
   ) {}
 
   catch(refusal: DownloadRefusal, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const response: unknown = http.getResponse();
     const exchange = exchangeOfHost(http);
-    const { request } = exchange;
     const { httpAdapter } = this.adapterHost;
-    this.tell(refusal, exchange);
+    this.report.failed(exchange, refusal);
     if (httpAdapter.isHeadersSent(response)) {
       return;
     }
-    const page = isNavigation(request.headers) ? this.pageOf(refusal) : undefined;
+    const page = isNavigation(exchange.request.headers) ? this.pageOf(refusal) : undefined;
     const headers = {
       'X-Content-Type-Options': 'nosniff',
       ...refusal.headers,
@@ -43,26 +40,6 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal> {
       httpAdapter.setHeader(response, name, value);
     }
     httpAdapter.reply(response, page ?? refusal.getResponse(), refusal.getStatus());
-  }
-
-  private tell(refusal: DownloadRefusal, exchange: HttpExchange): void {
-    if (!this.events.observed) {
-      return;
-    }
-    const { clock, tokenNames } = this.options;
-    const { request } = exchange;
-    this.events.emit({
-      type: 'refused',
-      at: clock(),
-      ...claimantNote.get(request),
-      code: refusal.code,
-      status: refusal.getStatus(),
-      path: redactUrl(requestPath(exchange), tokenNames),
-      method: request.method,
-      transport: transportNote.get(request),
-      address: request.ip,
-      userAgent: request.headers['user-agent'],
-    });
   }
 
   private pageOf(refusal: DownloadRefusal): string | undefined {
