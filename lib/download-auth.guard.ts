@@ -2,31 +2,29 @@ import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@ne
 import { Reflector } from '@nestjs/core';
 import { watchNote } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
-import { GuardServices } from './guard-services.js';
+import { DownloadEvents } from './events/download-events.js';
 import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/http-exchange.js';
 import { RequestNote } from './http/notes.js';
 import { unleasedWatch } from './leases/delivery-events.js';
 import { claimsToBeLink, grantedLink } from './links/link-claims.js';
+import { LinkOpener } from './links/open-link.js';
 import { PerRoute } from './http/notes.js';
 import { RequestReport } from './request-report.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
 import { routeOptions, type RoutePolicy, routePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
-import { invalidToken } from './tokens/access-tokens.js';
+import { AccessTokens, invalidToken } from './tokens/access-tokens.js';
 import { parseCompactJws, type TokenClaims, typeOf, type UnverifiedToken } from './tokens/compact-jws.js';
 import { type DownloadGrant, grantNote } from './tokens/grant.js';
 import { companionToken, decidingToken, type PresentedToken } from './tokens/deciding-token.js';
 import { type FoundTokens, takeTokens } from './tokens/transports.js';
 
-/**
- * The call of a handler, of which Nest makes one context for all of its guards, that a request was judged
- * for.
- */
+/** The call of a handler that a request was granted for; Nest makes one context for all guards of a call. */
 const judgedIn = new RequestNote<ExecutionContext>('judged');
 
 /**
- * Lets a request through to its handler if it carries a valid token: the application's access token, or a link
- * token made for this very resource. `@StreamDownload()` brings it along.
+ * Lets a request through to its handler if it carries a valid token: the application's access token, or a
+ * link token made for this very resource. `@StreamDownload()` brings it along.
  */
 @Injectable()
 export class DownloadAuthGuard implements CanActivate {
@@ -34,7 +32,9 @@ export class DownloadAuthGuard implements CanActivate {
 
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
-    @Inject(GuardServices) private readonly services: GuardServices,
+    @Inject(AccessTokens) private readonly accessTokens: AccessTokens,
+    @Inject(LinkOpener) private readonly links: LinkOpener,
+    @Inject(DownloadEvents) private readonly events: DownloadEvents,
     @Inject(Reflector) private readonly reflector: Reflector,
     @Inject(RequestReport) private readonly report: RequestReport,
   ) {}
@@ -46,8 +46,8 @@ export class DownloadAuthGuard implements CanActivate {
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const exchange = exchangeOf(context);
-    // A handler and its controller may both be marked. A request that was forwarded to another handler is
-    // judged anew.
+    // A handler and its controller may both be marked, which makes two guards; a request that is forwarded to
+    // another handler is judged again.
     if (judgedIn.get(exchange.request) === context) {
       return true;
     }
@@ -74,7 +74,7 @@ export class DownloadAuthGuard implements CanActivate {
     if (policy.requireSecureConnection && !isSecure(exchange)) {
       throw new DownloadRefusal('INSECURE_CONNECTION');
     }
-    const presented = await decidingToken(found, (token) => this.services.linkOpener.isGenuine(token));
+    const presented = await decidingToken(found, (token) => this.links.isGenuine(token));
     transportNote.set(exchange.request, presented.transport);
     const unverified = parseCompactJws(presented.token);
     const isLink = claimsToBeLink(unverified ? unverified.header.typ : typeOf(presented.token));
@@ -99,11 +99,11 @@ export class DownloadAuthGuard implements CanActivate {
     if (transport === 'query') {
       this.acceptInQuery(policy);
     }
-    const claims = await this.services.accessTokens.authenticate(unverified, request);
+    const claims = await this.accessTokens.authenticate(unverified, request);
     const claimant = { subject: claims.sub, path: requestPath(exchange) };
     claimantNote.set(request, claimant);
     request.user = await this.validated(this.options.validate, claims, request);
-    const watch = unleasedWatch(this.services.events, this.options.clock, claimant);
+    const watch = unleasedWatch(this.events, this.options.clock, claimant);
     if (watch) {
       watchNote.set(request, watch);
     }
@@ -119,14 +119,13 @@ export class DownloadAuthGuard implements CanActivate {
     context: ExecutionContext,
   ): Promise<DownloadGrant> {
     const { request } = exchange;
-    const { linkOpener } = this.services;
-    const claims = await linkOpener.verify(unverified);
+    const claims = await this.links.verify(unverified);
     const { sub: subject, res: resource, jti: linkId } = claims;
     claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
     const signedIn = claims.bnd?.sub
       ? await this.signedIn(companionToken(found, presented), request)
       : undefined;
-    watchNote.set(request, await linkOpener.open(claims, exchange, context, signedIn?.sub));
+    watchNote.set(request, await this.links.open(claims, exchange, context, signedIn?.sub));
     const user = await this.validated(this.options.links.validate, claims, request);
     request.user = signedIn ? await this.validated(this.options.validate, signedIn, request) : user;
     return { kind: 'link', subject, claims, transport: presented.transport, link: grantedLink(claims) };
@@ -139,7 +138,7 @@ export class DownloadAuthGuard implements CanActivate {
       return undefined;
     }
     try {
-      return await this.services.accessTokens.authenticate(unverified, request);
+      return await this.accessTokens.authenticate(unverified, request);
     } catch (error) {
       if (error instanceof DownloadRefusal && error.getStatus() === 401) {
         return undefined;
@@ -167,7 +166,7 @@ export class DownloadAuthGuard implements CanActivate {
     if (policy.transports.query === 'links') {
       throw invalidToken("It came in the query, where transports.query is 'links'.");
     }
-    this.services.accessTokens.warnAboutQuery();
+    this.accessTokens.warnAboutQuery();
   }
 
   private policyOf(context: ExecutionContext): RoutePolicy {

@@ -3,6 +3,7 @@ import {
   ConfigurableModuleBuilder,
   type DynamicModule,
   Inject,
+  type InjectionToken,
   Module,
   type OnApplicationShutdown,
   type OnModuleInit,
@@ -11,7 +12,6 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { RunningDeliveries } from './delivery/run.js';
 import { DownloadEvents } from './events/download-events.js';
-import { GuardServices } from './guard-services.js';
 import { ClientAddresses } from './http/http-exchange.js';
 import { LeaseKeeper } from './leases/keeper.js';
 import { DownloadLinks } from './links/download-links.js';
@@ -45,9 +45,17 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIO
     }))
     .build();
 
+/** Provides a class by its constructor, whose parameters Nest looks up in this order. */
+function made<Dependencies extends unknown[]>(
+  type: new (...dependencies: Dependencies) => unknown,
+  ...inject: InjectionToken[]
+): Provider {
+  return { provide: type, useFactory: (...dependencies: Dependencies) => new type(...dependencies), inject };
+}
+
 const internals: Provider[] = [
   { provide: RESOLVED_OPTIONS, useFactory: resolveOptions, inject: [MODULE_OPTIONS_TOKEN] },
-  { provide: SignatureVerifier, useFactory: () => new SignatureVerifier() },
+  made(SignatureVerifier),
   {
     provide: RememberingVerifier,
     useFactory: ({ verifiedTokenCacheSize, clock }: ResolvedOptions, signatures: SignatureVerifier) =>
@@ -66,67 +74,34 @@ const internals: Provider[] = [
       new LeaseKeeper(leases, clock, events),
     inject: [RESOLVED_OPTIONS, DownloadEvents],
   },
-  { provide: ClientAddresses, useFactory: () => new ClientAddresses() },
   {
-    provide: GuardServices,
+    provide: LinkOpener,
     useFactory: (
       options: ResolvedOptions,
-      signatures: RememberingVerifier,
       tokens: LinkTokens,
       routes: RouteRegistry,
       keeper: LeaseKeeper,
-      events: DownloadEvents,
-      addresses: ClientAddresses,
       host: HttpAdapterHost,
     ) =>
-      new GuardServices(
-        new AccessTokens(options, signatures),
-        new LinkOpener(
-          options,
-          tokens,
-          routes,
-          keeper,
-          addresses,
-          (...field) => void host.httpAdapter.appendHeader(...field),
-        ),
-        events,
+      new LinkOpener(
+        options,
+        tokens,
+        routes,
+        keeper,
+        new ClientAddresses(),
+        (...field) => void host.httpAdapter.appendHeader(...field),
       ),
-    inject: [
-      RESOLVED_OPTIONS,
-      RememberingVerifier,
-      LinkTokens,
-      RouteRegistry,
-      LeaseKeeper,
-      DownloadEvents,
-      ClientAddresses,
-      HttpAdapterHost,
-    ],
+    inject: [RESOLVED_OPTIONS, LinkTokens, RouteRegistry, LeaseKeeper, HttpAdapterHost],
   },
-  {
-    provide: TargetLocator,
-    useFactory: (options: ResolvedOptions, routes: RouteRegistry) => new TargetLocator(options, routes),
-    inject: [RESOLVED_OPTIONS, RouteRegistry],
-  },
-  {
-    provide: DownloadLinks,
-    useFactory: (
-      options: ResolvedOptions,
-      tokens: LinkTokens,
-      targets: TargetLocator,
-      keeper: LeaseKeeper,
-      events: DownloadEvents,
-    ) => new DownloadLinks(options, tokens, targets, keeper, events),
-    inject: [RESOLVED_OPTIONS, LinkTokens, TargetLocator, LeaseKeeper, DownloadEvents],
-  },
-  {
-    provide: DownloadCookie,
-    useFactory: (options: ResolvedOptions, host: HttpAdapterHost) => new DownloadCookie(options, host),
-    inject: [RESOLVED_OPTIONS, HttpAdapterHost],
-  },
+  made(AccessTokens, RESOLVED_OPTIONS, RememberingVerifier),
+  made(TargetLocator, RESOLVED_OPTIONS, RouteRegistry),
+  made(DownloadLinks, RESOLVED_OPTIONS, LinkTokens, TargetLocator, LeaseKeeper, DownloadEvents),
+  made(DownloadCookie, RESOLVED_OPTIONS, HttpAdapterHost),
   RouteRegistry,
   RouteCheck,
   RequestReport,
   RunningDeliveries,
+  DownloadEvents,
 ];
 
 /**
@@ -140,10 +115,11 @@ const internals: Provider[] = [
  * ```
  */
 @Module({
-  providers: [...internals, DownloadEvents],
+  providers: internals,
   exports: [
     RESOLVED_OPTIONS,
-    GuardServices,
+    AccessTokens,
+    LinkOpener,
     RequestReport,
     RunningDeliveries,
     DownloadLinks,
@@ -195,7 +171,7 @@ export class DownloadAuthModule
     await this.keeper.start();
   }
 
-  /** The server closes next, which waits for every connection: so this does not wait, but bounds that. */
+  /** The server closes next and waits for every connection; this limits how long. */
   beforeApplicationShutdown(): void {
     this.deliveries.endWithin(this.options.shutdownTimeout * 1000);
   }

@@ -1,4 +1,12 @@
-import { Catch, type ArgumentsHost, Controller, Get, Param, type ExceptionFilter, UseFilters } from '@nestjs/common';
+import {
+  Catch,
+  type ArgumentsHost,
+  Controller,
+  Get,
+  Param,
+  type ExceptionFilter,
+  UseFilters,
+} from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +38,7 @@ afterAll(() => library.remove());
 interface Server {
   readonly port: number;
   readonly stderr: () => string;
-  mint(options: object): Promise<DownloadLink>;
+  readonly mint: (options: object) => Promise<DownloadLink>;
 }
 
 /** Runs what the test does with an application in a process of its own, and ends that process. */
@@ -48,7 +56,7 @@ async function withServer(adapter: AdapterName, env: object, use: (server: Serve
     await use({
       port,
       stderr: () => stderr,
-      async mint(options) {
+      mint: async (options) => {
         child.send({ do: 'mint', name: 'file', options });
         const [{ result }] = (await once(child, 'message')) as [{ result: DownloadLink }];
         return result;
@@ -67,7 +75,11 @@ it.each(ADAPTERS)('NODE_DEBUG=download-auth prints one line a request on %s, wit
       ['/files/a', {}, /^GET FilesController\.file transport=none refused=TOKEN_MISSING status=401 bytes=0 /],
       [`/files/a?ss-tok=${token}x`, {}, /transport=query refused=TOKEN_INVALID status=401 bytes=0 /],
       ['/files/a', bearer(token), /transport=header granted=access status=200 bytes=20000 /],
-      ['/files/a', { cookie: `ss-tok=${token}`, range: 'bytes=5-14' }, /transport=cookie .*status=206 bytes=10 /],
+      [
+        '/files/a',
+        { cookie: `ss-tok=${token}`, range: 'bytes=5-14' },
+        /transport=cookie .*status=206 bytes=10 /,
+      ],
       [
         '/files/a',
         { ...bearer(token), range: 'bytes=5-14', 'if-range': '"another"' },
@@ -116,23 +128,31 @@ class FilesController {
   }
 }
 
-it.each(ADAPTERS)('a refusal is told once on %s, also where a filter of the application answers', async (adapter) => {
-  const app = await startApp({ adapter, controllers: [FilesController] });
-  try {
-    const events: DownloadEvent[] = [];
-    app.get(DownloadEvents).subscribe((event) => void events.push(event));
-    const statuses = [];
-    for (const [path, headers] of [
-      ['/files/refused', {}],
-      ['/files/refused', bearer(accessToken())],
-      ['/files/broken', bearer(accessToken())],
-    ] as const) {
-      statuses.push((await app.request(path, { headers })).status);
+it.each(ADAPTERS)(
+  'a refusal is told once on %s, also where a filter of the application answers',
+  async (adapter) => {
+    const app = await startApp({ adapter, controllers: [FilesController] });
+    try {
+      const events: DownloadEvent[] = [];
+      app.get(DownloadEvents).subscribe((event) => void events.push(event));
+      const statuses = [];
+      for (const [path, headers] of [
+        ['/files/refused', {}],
+        ['/files/refused', bearer(accessToken())],
+        ['/files/broken', bearer(accessToken())],
+      ] as const) {
+        statuses.push((await app.request(path, { headers })).status);
+      }
+      expect(statuses).toEqual([418, 418, 418]);
+      expect(events.map((event) => (event as RefusedEvent).code)).toEqual(['TOKEN_MISSING', 'ACCESS_DENIED']);
+      expect(events[1]).toMatchObject({
+        type: 'refused',
+        subject: 'ada',
+        transport: 'header',
+        method: 'GET',
+      });
+    } finally {
+      await app.close();
     }
-    expect(statuses).toEqual([418, 418, 418]);
-    expect(events.map((event) => (event as RefusedEvent).code)).toEqual(['TOKEN_MISSING', 'ACCESS_DENIED']);
-    expect(events[1]).toMatchObject({ type: 'refused', subject: 'ada', transport: 'header', method: 'GET' });
-  } finally {
-    await app.close();
-  }
-});
+  },
+);
