@@ -1,6 +1,6 @@
 import { type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { debuglog } from 'node:util';
-import type { DeliveryWatch } from './delivery/delivery-watch.js';
+import type { DeliveryWatch } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
 import { DownloadEvents } from './events/download-events.js';
 import { type HttpExchange, requestPath } from './http/http-exchange.js';
@@ -88,7 +88,7 @@ export class RequestReport {
       grant: watch.grant?.bind(watch),
       sent: watch.sent?.bind(watch),
       planned: async (plan) => {
-        line.reasons.push((plan as { reason?: string }).reason);
+        line.reasons.push(plan.reason);
         await watch.planned?.(plan);
       },
       ended: (outcome) => {

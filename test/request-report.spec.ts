@@ -74,7 +74,11 @@ it.each(ADAPTERS)('NODE_DEBUG=download-auth prints one line a request on %s, wit
     const requests: [path: string, headers: Record<string, string>, line: RegExp][] = [
       ['/files/a', {}, /^GET FilesController\.file transport=none refused=TOKEN_MISSING status=401 bytes=0 /],
       [`/files/a?ss-tok=${token}x`, {}, /transport=query refused=TOKEN_INVALID status=401 bytes=0 /],
-      ['/files/a', bearer(token), /transport=header granted=access status=200 bytes=20000 /],
+      [
+        '/files/a',
+        bearer(token),
+        /transport=header granted=access status=200 bytes=20000 .*reason="no Range"$/,
+      ],
       [
         '/files/a',
         { cookie: `ss-tok=${token}`, range: 'bytes=5-14' },
@@ -83,7 +87,7 @@ it.each(ADAPTERS)('NODE_DEBUG=download-auth prints one line a request on %s, wit
       [
         '/files/a',
         { ...bearer(token), range: 'bytes=5-14', 'if-range': '"another"' },
-        /granted=access status=200 bytes=20000 duration=\d+ms/,
+        /granted=access status=200 bytes=20000 duration=\d+ms reason="If-Range did not match"$/,
       ],
       [link.url, {}, /transport=query granted=link status=200 bytes=20000 /],
       [link.url, { 'user-agent': 'another' }, /transport=query refused=LINK_USED_UP status=410 bytes=0 /],
