@@ -15,7 +15,7 @@ describe('the tarball', () => {
   test('holds what was compiled and the pages about it, and nothing else', () => {
     const docs = readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`);
     const pages = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', ...docs, 'package.json'];
-    const others = project.files.filter((path) => !/^dist\/[\w./-]+(\.js|\.d\.ts)$/.test(path));
+    const others = project.files.filter((path) => !/^dist\/[\w./-]+(\.js|\.js\.map|\.d\.ts)$/.test(path));
     expect(others.sort()).toEqual(pages.sort());
     expect(project.files.filter((path) => /spec|test\/|sample-app|bench/.test(path))).toEqual([]);
   });
@@ -43,6 +43,17 @@ describe('the tarball', () => {
 });
 
 describe('an application that has installed the tarball', () => {
+  test('sees the sources in a stack trace', async () => {
+    const script = `
+      import('nestjs-download-auth').then((m) => {
+        try { m.DownloadAuthModule.forRoot() } catch (error) { console.log(error.stack) }
+      })`;
+    const { code, output } = await project.node('--enable-source-maps', '-e', script);
+    expect(code).toBe(0);
+    expect(output).toMatch(/lib\/resolve-options\.ts:\d+:\d+/);
+    expect(output).not.toContain('dist/resolve-options.js');
+  });
+
   test('loads it by import', async () => {
     const script = `import('nestjs-download-auth').then(m => console.log(typeof m.DownloadAuthModule.forRoot))`;
     expect(await project.node('-e', script)).toEqual({ code: 0, output: 'function\n' });
