@@ -47,8 +47,6 @@ export { LEASES_OF_KEY } from './leases/lease-store.js';
 export type { LinkUsage, UsagePage } from './leases/keeper.js';
 export type { Revocation } from './leases/revocation.js';
 export { MemoryLeaseStore, type MemoryLeaseStoreOptions } from './leases/memory/memory.store.js';
-export { DownloadInterceptor } from './download.interceptor.js';
-export type { AnyRequest } from './http/http-exchange.js';
 export { redactUrl } from './http/redact-url.js';
 // an application adds its routes to DownloadRoutes, which TypeScript allows through `export *` only
 export type * from './links/link.js';

@@ -21,7 +21,8 @@ import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
 import { createReadStream, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ExtractJwt, Strategy } from 'passport-jwt';
-import { DownloadAuthModule, DownloadInterceptor, StreamDownload } from '../../dist/index.js';
+import { DownloadInterceptor } from '../../dist/download.interceptor.js';
+import { DownloadAuthModule, StreamDownload } from '../../dist/index.js';
 import { SECRET } from './token.mjs';
 
 const OTHERS = { 'express-sendfile': startExpress, 'fastify-static': startFastify };

@@ -2,7 +2,7 @@ import { Controller, Get, Param, StreamableFile } from '@nestjs/common';
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DownloadGrant, DownloadLinks, Grant, StreamDownload } from '../lib/index.js';
 import { accessToken } from './support/access-token.js';
 import { ADAPTERS, bearer, startApp, type TestApp } from './support/test-app.js';
@@ -34,14 +34,14 @@ describe.each(ADAPTERS)('a private download on %s', (adapter) => {
   });
   afterAll(() => app.close());
 
-  test('is refused without a token', async () => {
+  it('is refused without a token', async () => {
     const answer = await app.request('/files/report.bin');
     expect(answer.status).toBe(401);
     expect(answer.headers['www-authenticate']).toBe('Bearer');
     expect(answer.json).toMatchObject({ statusCode: 401, error: 'Unauthorized', code: 'TOKEN_MISSING' });
   });
 
-  test.each([
+  it.each([
     ['the Authorization header', '', (token: string) => bearer(token)],
     ['the ss-tok query parameter', '?ss-tok=TOKEN', () => ({})],
     ['the ss-tok cookie', '', (token: string) => ({ cookie: `ss-tok=${token}` })],
@@ -54,14 +54,14 @@ describe.each(ADAPTERS)('a private download on %s', (adapter) => {
     expect(answer.body.equals(bytes)).toBe(true);
   });
 
-  test('arrives whole through an expiring link, for which the caller needs nothing else', async () => {
+  it('arrives whole through an expiring link, for which the caller needs nothing else', async () => {
     const link = app.get(DownloadLinks).create(FilesController, 'download', { params: { id: 'report.bin' } });
     const answer = await app.request(link.url);
     expect(answer.status).toBe(200);
     expect(answer.body.equals(bytes)).toBe(true);
   });
 
-  test('tells the handler who is asking', async () => {
+  it('tells the handler who is asking', async () => {
     const answer = await app.request('/files/report.bin/who', { headers: bearer(accessToken()) });
     expect(answer.json).toMatchObject({ kind: 'access', subject: 'ada', transport: 'header' });
   });

@@ -1,17 +1,17 @@
 import { Controller, Get, Inject, Injectable, Module } from '@nestjs/common';
 import { createSecretKey, generateKeyPairSync } from 'node:crypto';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import {
   DownloadAuthConfigurationError,
   DownloadAuthModule,
   type DownloadAuthOptions,
   MemoryLeaseStore,
   StreamDownload,
-} from '../../lib/index.js';
-import { accessToken } from '../support/access-token.js';
-import { forge, inAnHour, keys, pem } from '../support/forge.js';
-import { HelloController } from '../support/hello.controller.js';
-import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+} from '../lib/index.js';
+import { accessToken } from './support/access-token.js';
+import { forge, inAnHour, keys, pem } from './support/forge.js';
+import { HelloController } from './support/hello.controller.js';
+import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from './support/test-app.js';
 
 const { rsa, p256 } = keys;
 const weak = generateKeyPairSync('rsa', { modulusLength: 1024 });
@@ -181,7 +181,7 @@ const BAD: readonly (readonly [name: string, options: unknown, ...says: RegExp[]
 ]; // prettier-ignore
 
 describe('an application with bad options refuses to start, and says what to write', () => {
-  test.each(BAD)('%s', async (_name, options, ...says) => {
+  it.each(BAD)('%s', async (_name, options, ...says) => {
     const error = await start(options).then(
       () => undefined,
       (thrown: unknown) => thrown,
@@ -195,7 +195,7 @@ describe('an application with bad options refuses to start, and says what to wri
     expect(message).not.toMatch(/MII[A-Za-z0-9]/);
   });
 
-  test.each<[string, unknown, RegExp]>([
+  it.each<[string, unknown, RegExp]>([
     ['an unknown option', { requireSecureConection: true }, /"requireSecureConection".*"requireSecureConnection"/],
     ['an unknown transport', { transports: { qurey: false } }, /"qurey".*"query"/],
     ['a transport that is a text', { transports: { query: 'off' } }, /transports\.query/],
@@ -229,7 +229,7 @@ describe('a route that leaves none of the transports of the module on', () => {
     return controller;
   };
 
-  test.each(['handler', 'controller'] as const)(
+  it.each(['handler', 'controller'] as const)(
     'keeps the application from starting: the %s',
     async (target) => {
       class FilesController extends Inner {
@@ -245,7 +245,7 @@ describe('a route that leaves none of the transports of the module on', () => {
     },
   );
 
-  test('may switch on again what its controller left off, and a method that is no route does not count', async () => {
+  it('may switch on again what its controller left off, and a method that is no route does not count', async () => {
     class FilesController extends Inner {
       override file(): string {
         return 'w';
@@ -267,7 +267,7 @@ describe('a route that leaves none of the transports of the module on', () => {
     expect((await app.request('/file', { headers: bearer(accessToken()) })).status).toBe(401);
   });
 
-  test('is measured by the options of the instance that guards it', async () => {
+  it('is measured by the options of the instance that guards it', async () => {
     const open = DownloadAuthModule.forRoot({ secret: SECRET, isGlobal: false });
     const closed = DownloadAuthModule.forRoot({ secret: SECRET, isGlobal: false, transports: onlyHeader });
     class QueryController extends Inner {
@@ -286,7 +286,7 @@ describe('a route that leaves none of the transports of the module on', () => {
 });
 
 describe('options that look odd and are good', () => {
-  test.each<[string, DownloadAuthOptions]>([
+  it.each<[string, DownloadAuthOptions]>([
     ['members that are undefined', { secret: SECRET, issuer: undefined, links: undefined, transports: undefined, cookie: undefined, clock: undefined }],
     ['one transport only', { secret: SECRET, transports: { query: false, cookie: false } }],
     ['durations of every kind', { secret: SECRET, clockTolerance: 1.5, links: { expiresIn: '7d', maxAge: '2 hours' } }],
@@ -319,7 +319,7 @@ class OptionsFactory {
 class ConfigModule {}
 
 describe.each(ADAPTERS)('forRootAsync on %s', (adapter) => {
-  test.each([
+  it.each([
     ['useFactory', DownloadAuthModule.forRootAsync({ useFactory: () => ({ secret: SECRET }) })],
     ['useFactory with imports and inject', DownloadAuthModule.forRootAsync({ imports: [ConfigModule], inject: [OPTIONS], useFactory: async (options: DownloadAuthOptions) => options })],
     ['useClass', DownloadAuthModule.forRootAsync({ imports: [ConfigModule], useClass: OptionsFactory })],
@@ -332,7 +332,7 @@ describe.each(ADAPTERS)('forRootAsync on %s', (adapter) => {
     expect((await app.request('/files/a', { headers: bearer(forged) })).status).toBe(401);
   }); // prettier-ignore
 
-  test.each<[string, () => DownloadAuthOptions | Promise<DownloadAuthOptions>, RegExp]>([
+  it.each<[string, () => DownloadAuthOptions | Promise<DownloadAuthOptions>, RegExp]>([
     ['bad options', () => ({ secret: 'short' }), /at least 32 bytes/],
     ['nothing', () => undefined as never, /forRoot/],
     ['a promise of nothing', async () => undefined as never, /forRoot/],

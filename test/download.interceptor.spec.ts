@@ -1,5 +1,5 @@
 import { Controller, Get, Header, StreamableFile } from '@nestjs/common';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { type DeliveryOptions, Download, DownloadLinks, StreamDownload } from '../lib/index.js';
 import { accessToken } from './support/access-token.js';
 import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from './support/test-app.js';
@@ -54,13 +54,14 @@ describe.each(ADAPTERS)('a handler that is marked, on %s', (adapter) => {
     app = await startApp({ adapter, controllers, options: { secret: SECRET, delivery } });
   }
 
-  describe('saves under the name that its link fixes, as its link says', () => {
-    test.each([
-      ['nothing fixed', {}, 'attachment; filename=own.txt'],
-      ['a name', { filename: 'of the link.pdf' }, 'attachment; filename="of the link.pdf"'],
-      ['shown', { disposition: 'inline' }, 'inline; filename=own.txt'],
-      ['both', { filename: 'l.pdf', disposition: 'inline' }, 'inline; filename=l.pdf'],
-    ] as const)('%s', async (_name, fixed, expected) => {
+  it.each([
+    ['nothing fixed', {}, 'attachment; filename=own.txt'],
+    ['a name', { filename: 'of the link.pdf' }, 'attachment; filename="of the link.pdf"'],
+    ['shown', { disposition: 'inline' }, 'inline; filename=own.txt'],
+    ['both', { filename: 'l.pdf', disposition: 'inline' }, 'inline; filename=l.pdf'],
+  ] as const)(
+    'saves under the name that its link fixes, as its link says: %s',
+    async (_name, fixed, expected) => {
       await start();
       const plain = (field: unknown) => String(field).replace(/"([\w.]+)"/, '$1');
       for (const handler of ['download', 'header'] as const) {
@@ -73,10 +74,10 @@ describe.each(ADAPTERS)('a handler that is marked, on %s', (adapter) => {
       });
       const { headers } = await app.request(saved.url);
       expect(headers['content-security-policy'] !== undefined).toBe('disposition' in fixed);
-    });
-  });
+    },
+  );
 
-  test.each([
+  it.each([
     ['plain/download', 'of the module', 'same-origin'],
     ['marked/class', 'of the class', 'origin'],
     ['marked/handler', 'of the handler', 'origin'],
