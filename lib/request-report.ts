@@ -5,7 +5,7 @@ import { claimantNote, transportNote } from './events/claimant.js';
 import { DownloadEvents } from './events/download-events.js';
 import { type HttpExchange, requestPath } from './http/http-exchange.js';
 import { redactUrl } from './http/redact-url.js';
-import { RequestNote } from './http/request-note.js';
+import { RequestNote } from './http/notes.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
 
