@@ -21,8 +21,7 @@ import { type LeaseOptions, resolveLeaseOptions } from './options.js';
 import { type Revocable, revocable, revocationOf, type RevocationTarget } from './revocation.js';
 import { RunningDownloads } from './running.js';
 import { Settlements } from './settlements.js';
-import { StoreCalls } from './store-calls.js';
-import { StoreHealth } from './store-health.js';
+import { StoreCalls, StoreHealth } from './store-health.js';
 
 /** How often running downloads are looked up while revocations cannot be heard of, ms. */
 const RECHECK_AFTER = 1000;

@@ -8,7 +8,7 @@ import { type Booking, type EndingAnswer, type LeaseBook, type ProgressAnswer } 
 import { bytesLeft } from './lease-record.js';
 import { type ResolvedLeaseOptions } from './options.js';
 import { type Settlement, type Settlements } from './settlements.js';
-import { type StoreCalls } from './store-calls.js';
+import { type StoreCalls } from './store-health.js';
 
 /** The longest that a timer of Node runs, ms. */
 const LONGEST_TIMER = 2 ** 31 - 1;

@@ -17,7 +17,7 @@ export function readLease(state: string): Lease {
   return JSON.parse(state) as Lease;
 }
 
-/** Keys are fingerprints, in which there are no commas. */
+/** Keys are fingerprints, which never contain a comma. */
 export function joinKeys(keys: readonly string[]): string {
   return keys.join(',');
 }

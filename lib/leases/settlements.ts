@@ -2,12 +2,12 @@ import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { type Belonging, type Ending } from './lease.js';
 import { type Booking, type EndingAnswer, type LeaseBook } from './lease-book.js';
 
-/** Milliseconds between attempts while the store does not answer. */
+/** How often to try again while the store does not answer, ms. */
 const RETRY_EVERY = 1000;
 
 /**
- * Cap on reports under way, and on reports waiting to be repeated. Beyond it the oldest is dropped: its download stays
- * counted, so no link can be used too often.
+ * Cap on reports under way, and on reports waiting to be repeated. Beyond it the oldest is dropped and its
+ * download stays counted.
  */
 const MOST = 10_000;
 
@@ -16,11 +16,11 @@ export interface Settlement {
   readonly booking: Booking;
   readonly lease: string;
   readonly report: Ending;
-  /** Given where it is not known which lease it joined. */
+  /** Present if it is not known which lease the request joined. */
   readonly belonging?: Belonging;
 }
 
-/** Ends requests in the store, for as long as it takes the store to hear of it. */
+/** Tells the store that requests have ended, and repeats it until the store answers. */
 export class Settlements {
   private waiting: { ending: Settlement; done?: (answer: EndingAnswer) => void }[] = [];
   private inFlight = new Set<Promise<void>>();
@@ -30,7 +30,7 @@ export class Settlements {
 
   constructor(private readonly book: Pick<LeaseBook, 'end'>) {}
 
-  /** Never throws; `done` is called once the store has answered. */
+  /** Never throws; `done` is called when the store has answered. */
   settle(ending: Settlement, done?: (answer: EndingAnswer) => void): void {
     if (this.inFlight.size >= MOST) {
       this.postpone(ending, done);
@@ -40,7 +40,7 @@ export class Settlements {
     this.inFlight.add(attempt);
   }
 
-  /** As {@link settle}, of a request whose last report is still under way. */
+  /** Like {@link settle}, for a request whose last report is still under way. */
   settleLater(ending: Promise<Settlement>, done?: (answer: EndingAnswer) => void): void {
     const attempt = ending
       .then((known) => this.attempt(known, done))
@@ -48,7 +48,7 @@ export class Settlements {
     this.inFlight.add(attempt);
   }
 
-  /** Tries what is waiting, and waits for what is under way. Answers how many are left. */
+  /** Sends the reports that wait, and waits for those under way. Answers how many are left. */
   async flush(): Promise<number> {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -59,7 +59,7 @@ export class Settlements {
     return this.waiting.length;
   }
 
-  /** Stops trying; what ends later is told once. */
+  /** Stops repeating; a request that ends later is reported once. */
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);

@@ -1,14 +1,18 @@
 import { Logger } from '@nestjs/common';
 import { type DownloadEventSink } from '../events/download-event.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { type LeaseStore } from './lease-store.js';
 
-/** How often a store that failed is asked whether it is back, ms. */
+/** How often a store that failed is asked again, ms. */
 const PROBE_EVERY = 1000;
 
-/** An outage is over at the first answer to a call made so long after the last failure, ms. */
+/** An outage is over with the first answer to a call made this long after the last failure, ms. */
 const QUIET_FOR = 500;
+
+/** For how long after a failure the store is not asked about what can do without its answer, ms. */
+const REST = 1000;
 
 interface Outage {
   /** By the clock of the application. */
@@ -25,7 +29,7 @@ export interface StoreHealthOptions {
   readonly events?: DownloadEventSink;
 }
 
-/** Notices when the store stops answering and when it is back, and says so in the log and the events. */
+/** Notices when the store stops and starts answering, and tells the log and the events. */
 export class StoreHealth {
   private readonly throttled = new ThrottledLogger('DownloadAuth', 30_000);
   private outage?: Outage;
@@ -35,7 +39,7 @@ export class StoreHealth {
 
   constructor(private readonly options: StoreHealthOptions) {}
 
-  /** The same store, with every call watched, whoever makes it and whatever becomes of its error. */
+  /** The same store, with the outcome of every call observed. */
   watch(store: LeaseStore): LeaseStore {
     return {
       open: (now, waits) => store.open(now, waits),
@@ -48,12 +52,12 @@ export class StoreHealth {
     };
   }
 
-  /** @param probe a call to the watched store, made each second while it does not answer */
+  /** @param probe a call to the watched store, repeated every second during an outage */
   start(probe: () => Promise<unknown>): void {
     this.probe = probe;
   }
 
-  /** What fails from now on is no outage: the application ends. */
+  /** The application ends: later failures are not reported. */
   stop(): void {
     this.stopped = true;
     this.probe = undefined;
@@ -124,11 +128,63 @@ export class StoreHealth {
     this.timer = setTimeout(() => {
       this.timer = undefined;
       if (this.outage) {
-        // Its outcome is observed like that of any other call.
         this.probe?.()
           .catch(() => {})
           .finally(() => this.outage && this.askAgain());
       }
     }, PROBE_EVERY).unref();
+  }
+}
+
+/** Calls to a store that may be slow or unreachable. */
+export class StoreCalls {
+  private restUntil = -Infinity;
+
+  constructor(
+    private readonly timeout: number,
+    private readonly clock: () => number,
+  ) {}
+
+  /**
+   * The store's answer.
+   *
+   * @param late is called with an answer that arrived after the timeout, to undo what the call did
+   * @throws DownloadRefusal STORE_UNAVAILABLE
+   */
+  async required<T>(call: () => Promise<T>, late?: (answer: T) => void): Promise<T> {
+    try {
+      return await this.within(call, late);
+    } catch (error) {
+      this.restUntil = this.clock() + REST;
+      throw new DownloadRefusal('STORE_UNAVAILABLE', { cause: error });
+    }
+  }
+
+  /** The store's answer; undefined if the call fails, or if one failed within the last second. */
+  async optional<T>(call: () => Promise<T>, late?: (answer: T) => void): Promise<T | undefined> {
+    const now = this.clock();
+    if (now < this.restUntil && now >= this.restUntil - REST) {
+      return undefined;
+    }
+    return this.required(call, late).catch(() => undefined);
+  }
+
+  private within<T>(call: () => Promise<T>, late?: (answer: T) => void): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      let over = false;
+      const timer = setTimeout(() => {
+        over = true;
+        reject(new Error(`The lease store did not answer within ${this.timeout} ms.`));
+      }, this.timeout);
+      const settle = (then: () => void) => {
+        clearTimeout(timer);
+        then();
+      };
+      // `async`, so that a store that throws counts as one that rejects
+      (async () => call())().then(
+        (answer) => settle(() => (over ? late?.(answer) : resolve(answer))),
+        (error: unknown) => settle(() => reject(error instanceof Error ? error : new Error(String(error)))),
+      );
+    });
   }
 }

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { RedisLeaseStore, type RedisLeaseStoreOptions } from '../../lib/leases/redis/index.js';
 import { WHENEVER_ISSUED } from '../../lib/leases/revocation.js';
 import { added, commitOf, HOUR, LINK, query, START } from '../../lib/leases/testing/fixtures.js';
@@ -17,6 +17,26 @@ describe('Redis store options', () => {
       /RedisLeaseStore\.clock: write 'server' or 'caller'/,
     );
   });
+});
+
+it('remembers after an outage, even if commands can be sent later than messages are heard', async () => {
+  const handlers = new Map<string, () => void>();
+  const subscriber = {
+    on: (event: string, listener: () => void) => handlers.set(event, listener),
+    subscribe: () => Promise.resolve(),
+    disconnect: () => {},
+  };
+  const evalsha = vi.fn(() => Promise.resolve(START));
+  evalsha
+    .mockRejectedValueOnce(new Error("Stream isn't writeable"))
+    .mockRejectedValueOnce(new Error('still'));
+  const client = { evalsha, on: () => {}, duplicate: () => subscriber };
+  const store = new RedisLeaseStore({ client: client as never });
+  const end = store.subscribe({ revoked: () => {}, missed: () => {} });
+  handlers.get('ready')!();
+  await vi.waitUntil(() => evalsha.mock.calls.length === 3);
+  end();
+  await store.close();
 });
 
 describe.skipIf(!hasRedis)('Redis store', () => {

@@ -1,4 +1,7 @@
-/** Entries looked at per insertion: more than one, so that what expires is found faster than entries are added. */
+/**
+ * Entries looked at per insertion: more than one, so that what expires is found faster than entries are
+ * added.
+ */
 const LOOKED_AT = 4;
 
 /** How often a full map is searched for what has expired, ms. */

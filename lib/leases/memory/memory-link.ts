@@ -9,7 +9,9 @@ import {
 } from '../lease-store.js';
 import { joinKeys, splitKeys } from '../record-text.js';
 
-/** From this many leases on an index is faster than a search: joining one of 1,000 takes a sixth of the time. */
+/**
+ * From this many leases on an index is faster than a search: joining one of 1,000 takes a sixth of the time.
+ */
 const INDEX_FROM = 16;
 
 /** How many leases one that is added may make the store forget. */

@@ -16,9 +16,9 @@ import { MemoryLink } from './memory-link.js';
 /** Bounds of a {@link MemoryLeaseStore}. */
 export interface MemoryLeaseStoreOptions {
   /**
-   * How many links may be remembered; a link with several leases counts once for each. A further link is refused
-   * (503) while all of them are in use, since a link that was forgotten could be used again. Default 1,000,000,
-   * which takes some 690 MB.
+   * How many links may be remembered; a link with several leases counts once for each. A further link is
+   * refused (503) while all of them are in use, since a link that was forgotten could be used again. Default
+   * 1,000,000, which takes some 690 MB.
    */
   readonly capacity?: number;
   /** How many revocations may be remembered; beyond it, revoking throws. Default 1,000,000. */
@@ -34,8 +34,8 @@ interface Cutoff {
 }
 
 /**
- * The store of a single process. It forgets everything when the process ends, so limited links that were issued
- * before it was opened are refused: their uses are not known.
+ * The store of a single process. It forgets everything when the process ends, so limited links that were
+ * issued before it was opened are refused: their uses are not known.
  */
 export class MemoryLeaseStore implements LeaseStore {
   private readonly links: ExpiringMap<MemoryLink>;

@@ -6,7 +6,9 @@ interface ScriptCall {
   arguments: string[];
 }
 
-/** The part of a `redis` (node-redis) client that is used: `createClient` and `createCluster` both give it. */
+/**
+ * The part of a `redis` (node-redis) client that is used: `createClient` and `createCluster` both give it.
+ */
 export interface NodeRedisClient {
   evalSha(sha: string, call: ScriptCall): Promise<unknown>;
   eval(script: string, call: ScriptCall): Promise<unknown>;

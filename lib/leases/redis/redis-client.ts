@@ -7,7 +7,9 @@ import { RedisDriver } from './redis-driver.js';
 /** A client of `ioredis` (`Redis`, `Cluster`) or of `redis` (`createClient`, `createCluster`). */
 export type RedisClient = IoredisClient | NodeRedisClient;
 
-/** How long to wait for a connection, ms: callers are told that the server is away instead of waiting for it. */
+/**
+ * How long to wait for a connection, ms: callers are told that the server is away instead of waiting for it.
+ */
 const CONNECT_TIMEOUT = 2000;
 
 /** How long a connection that is given up may take to end in order, ms. */
@@ -28,8 +30,8 @@ export function driverFor(client: RedisClient, owned = false): RedisDriver {
 }
 
 /**
- * Makes a client, of `ioredis` if it is installed and of `redis` otherwise. It neither keeps commands for later while
- * the server is away, nor repeats those whose outcome is unknown.
+ * Makes a client, of `ioredis` if it is installed and of `redis` otherwise. It neither keeps commands for
+ * later while the server is away, nor repeats those whose outcome is unknown.
  *
  * @throws Error if neither package is installed
  */

@@ -124,8 +124,8 @@ interface Emitter {
 }
 
 /**
- * Logs why a connection fails, and keeps its errors from ending the process. If the application listens to the
- * errors of its own client, they are left to it.
+ * Logs why a connection fails, and keeps its errors from ending the process. If the application listens to
+ * the errors of its own client, they are left to it.
  */
 export function reportErrors(client: object, logger: ThrottledLogger): void {
   const emitter = client as Emitter;
@@ -137,8 +137,8 @@ export function reportErrors(client: object, logger: ThrottledLogger): void {
 }
 
 /**
- * Pings a connection. Without pings, one that a firewall, a NAT or a failover dropped silently would stay until the
- * kernel gives up, which takes a quarter of an hour.
+ * Pings a connection. Without pings, one that a firewall, a NAT or a failover dropped silently would stay
+ * until the kernel gives up, which takes a quarter of an hour.
  *
  * @returns the function that ends the pings
  */

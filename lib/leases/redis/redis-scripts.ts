@@ -11,14 +11,14 @@ function script(text: string): Script {
 }
 
 /*
- * KEYS[1] of the first three is the hash of a link (docs/leases.md):
+ * KEYS[1] of READ, COMMIT and LIST is the hash of a link (docs/leases.md):
  *   link      "version used count first next"
  *   l:ID      "version seq until keys state": keys separated by commas, state as JSON
  *   k:KEY     "ID ID …", the latest first
  *   q:SEQ     ID, in the order in which leases were added
  */
 
-/** Fields of the link's own record as numbers; zeros where there is none. */
+/** Reads the link's own record; without one, its counts are zero. */
 const LINK = `
 local record = KEYS[1]
 local link = redis.call('HGET', record, 'link')
@@ -26,7 +26,9 @@ local version, used, count, first, next_seq = string.match(link or '', '^(%S+) (
 count, first, next_seq = tonumber(count or 0), tonumber(first or 1), tonumber(next_seq or 1)
 `;
 
-/** ARGV: whose clock counts, how many ids follow, ids, keys. Answers [now, link, id, lease, id, lease, …]. */
+/**
+ * ARGV: the clock (`server` or `caller`), how many ids follow, ids, keys. Answers [now, link, id, lease, …].
+ */
 export const READ = script(`${LINK}
 local now = ''
 if ARGV[1] == 'server' then
@@ -59,9 +61,10 @@ return answer
 export const CHANGE_FIELDS = 6;
 
 /**
- * ARGV: milliseconds to keep the link, now, enough, most, the link's version that was read ('' for none, '-' where it
- * does not matter), its new version, its new count of uses; then of each lease: id, version that was read ('' for
- * none), new version, until, keys, state ('' to remove it). Answers 1, or 0 where nothing was written.
+ * ARGV: milliseconds to keep the link, now, enough, most, the link's version that was read ('' for none, '-'
+ * if it does not matter), its new version, its new count of uses; then of each lease: id, version that was
+ * read ('' for none), new version, until, keys, state ('' to remove it). Answers 1, or 0 if nothing was
+ * written.
  */
 export const COMMIT = script(`${LINK}
 local keep, now, enough, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -106,7 +109,7 @@ local function drop(id, seq, keys)
   count = count - 1
 end
 
--- A few at a time: to look through all would stop the server for everybody
+-- A few at a time, since the server answers nobody else while a script runs
 local function forget_oldest()
   for _ = 1, 8 do
     local id = first < next_seq and redis.call('HGET', record, 'q:' .. first)
@@ -176,7 +179,9 @@ end
 return answer
 `);
 
-/** KEYS[1]: the revocation; ARGV: the moment, milliseconds to keep it, the channel, what to say there. */
+/**
+ * KEYS[1]: the revocation; ARGV: the moment, milliseconds to keep it, the channel, the message to publish.
+ */
 export const REVOKE = script(`
 local known = tonumber(redis.call('GET', KEYS[1]) or '0')
 local before = tonumber(ARGV[1]) > known and ARGV[1] or redis.call('GET', KEYS[1])
@@ -186,7 +191,7 @@ redis.call('PUBLISH', ARGV[3], ARGV[4])
 return 1
 `);
 
-/** KEYS[1]: since when this server remembers; ARGV: the caller's moment, whose clock counts. */
+/** KEYS[1]: since when this server remembers; ARGV: the caller's moment, the clock. */
 export const REMEMBER = script(`
 local since = redis.call('GET', KEYS[1])
 if not since then

@@ -17,7 +17,7 @@ import { COMMIT, LIST, READ, REMEMBER, REVOKE } from './redis-scripts.js';
 import { anything, checkOptions, oneOf, text } from '../../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 
-/** How long opening waits for the server, ms, so that no link is issued before the server remembers. */
+/** How long opening waits for the server, ms. Links that are issued before it remembers are refused later. */
 const OPEN_TIMEOUT = 2000;
 
 /** How long to wait after a first failure to reach the server, and at most, ms. */
@@ -40,15 +40,15 @@ export interface RedisLeaseStoreOptions {
   /** Prefix of all keys and of the channel. Default `download-auth:`. */
   readonly prefix?: string;
   /**
-   * Whose clock tells when a lease is over. `server` (default), so that machines whose clocks differ agree; or
-   * `caller`, the moments that the application gives, for tests that inject a clock.
+   * Whose clock tells when a lease is over. `server` (default), so that machines whose clocks differ agree;
+   * or `caller`, the moments that the application gives, for tests that inject a clock.
    */
   readonly clock?: 'server' | 'caller';
 }
 
 /**
- * A store in Redis or Valkey, version 6 or later, for several machines. docs/leases.md says how to configure the
- * server (persistence, no eviction).
+ * A store in Redis or Valkey, version 6 or later, for several machines. docs/leases.md says how to configure
+ * the server (persistence, no eviction).
  */
 export class RedisLeaseStore implements LeaseStore {
   private driver?: RedisDriver;
@@ -59,7 +59,9 @@ export class RedisLeaseStore implements LeaseStore {
   private remembering?: Promise<void>;
   private closed = false;
 
-  /** @throws DownloadAuthConfigurationError for an unknown option, and unless given either a client or a url */
+  /**
+   * @throws DownloadAuthConfigurationError for an unknown option, and unless given either a client or a url
+   */
   constructor(private readonly options: RedisLeaseStoreOptions) {
     checkOptions(options, RULES, 'RedisLeaseStore');
     if ((options.client === undefined) === (options.url === undefined)) {
@@ -157,7 +159,9 @@ export class RedisLeaseStore implements LeaseStore {
     return Number(await this.redis.run(REMEMBER, this.sinceKey, String(now), this.clock));
   }
 
-  /** Tries until the server remembers: the connection for commands may stand later than the one for messages. */
+  /**
+   * Tries until the server remembers: the connection for commands may stand later than the one for messages.
+   */
   private keepRemembering(): Promise<void> {
     this.remembering ??= (async () => {
       for (let attempt = 1; !this.closed; attempt++) {

@@ -39,8 +39,8 @@ export interface Check {
 }
 
 /**
- * An SQLite file, open in a thread of its own. Reads are answered at once; commits wait in a queue, and only the first
- * of them tries to get a lock that another process holds.
+ * An SQLite file, open in a thread of its own. Reads are answered at once; commits wait in a queue, and only
+ * the first of them tries to get a lock that another process holds.
  */
 export class SqliteConnection {
   private readonly worker: Worker;

@@ -53,9 +53,9 @@ END`,
 ];
 
 /**
- * The program of the thread that has the database open: every call of `node:sqlite` may wait for another process's
- * lock, for the disk or for a checkpoint. It is text so that it works from source, from `dist` and from a bundle. The
- * first message opens the file; each message is answered once.
+ * The program of the thread that has the database open: every call of `node:sqlite` may wait for another
+ * process's lock, for the disk or for a checkpoint. It is text so that it works from source, from `dist` and
+ * from a bundle. The first message opens the file; each message is answered once.
  */
 export const WORKER_SOURCE = `'use strict';
 const { statSync } = require('node:fs');

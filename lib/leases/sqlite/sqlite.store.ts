@@ -37,15 +37,15 @@ export interface SqliteLeaseStoreOptions {
   /** Path of the file, which is made if it is missing. It must be on a local disk, for SQLite's locks. */
   readonly file: string;
   /**
-   * What the counts survive: the end of the `process`, `kill -9` included (default); or also a failure of `power` or
-   * of the operating system, for which every write waits for the disk.
+   * What the counts survive: the end of the `process`, `kill -9` included (default); or also a failure of
+   * `power` or of the operating system, for which every write waits for the disk.
    */
   readonly durability?: SqliteDurability;
 }
 
 /**
- * A store in a file that several processes of one machine share and that survives their end. Needs Node 22.13 or
- * later, and no other package.
+ * A store in a file that several processes of one machine share and that survives their end. Needs Node 22.13
+ * or later, and no other package.
  */
 export class SqliteLeaseStore implements LeaseStore {
   private opened?: SqliteConnection;
@@ -55,7 +55,10 @@ export class SqliteLeaseStore implements LeaseStore {
   private readonly logger = new ThrottledLogger('DownloadAuth');
   private readonly revocations = new RevocationPolling((statements) => this.connection().read(statements));
 
-  /** @throws DownloadAuthConfigurationError for an unknown option, a value that cannot work, and without a file */
+  /**
+   * @throws DownloadAuthConfigurationError for an unknown option, a value that cannot work, and without a
+   * file
+   */
   constructor(private readonly options: SqliteLeaseStoreOptions) {
     checkOptions(options, RULES, 'SqliteLeaseStore');
     if (!options?.file) {

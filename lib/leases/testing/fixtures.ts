@@ -1,22 +1,22 @@
 import { type Lease } from '../lease-record.js';
 import { type LeaseChange, type LeaseCommit, type LeaseQuery, type LeaseStore } from '../lease-store.js';
 
-/** A store under test, and a second view of the same data, as another process would have it. */
+/** A store under test, and a second store on the same data, as another process would have it. */
 export interface StoreUnderTest {
   readonly store: LeaseStore;
-  /** Left out by stores of one process only. */
+  /** Absent for stores that processes cannot share. */
   readonly other?: LeaseStore;
-  /** Removes what the test left behind; the stores are closed already. */
+  /** Removes what the test left behind, after the stores were closed. */
   cleanUp?(): Promise<void> | void;
 }
 
-/** One thing that every store has to do. */
+/** One test that every store has to pass. */
 export interface StoreCase {
   readonly name: string;
   run(subject: StoreUnderTest): Promise<void>;
 }
 
-/** The moment at which every case begins: the store is opened at it. */
+/** When every case begins: the store is opened at this moment. */
 export const START = 1_700_000_000_000;
 
 export const SECOND = 1000;
@@ -36,7 +36,7 @@ export function query(changes: Partial<LeaseQuery> = {}): LeaseQuery {
   };
 }
 
-/** A lease as the state machine writes one; a store does not look into it. */
+/** A lease as the state machine writes it. */
 export function leaseOf(changes: Partial<Lease> = {}): Lease {
   return { openedAt: START, seenAt: START, charged: 0, served: 1, used: false, covered: [], ...changes };
 }

@@ -4,22 +4,22 @@ import { revocationCases } from './revocation.cases.js';
 
 export { type StoreCase, type StoreUnderTest } from './fixtures.js';
 
-/** Everything that a `LeaseStore` has to do, for runners that `describeLeaseStore` does not suit. */
+/** All cases, for test runners that {@link describeLeaseStore} does not suit. */
 export const leaseStoreCases: readonly StoreCase[] = [...recordCases, ...revocationCases];
 
-/** What {@link describeLeaseStore} runs with. */
+/** Options of {@link describeLeaseStore}. */
 export interface LeaseStoreSuite {
   /** The runner's `test` or `it`. */
   readonly test: (name: string, run: () => Promise<void>) => unknown;
   /**
-   * A new, empty store that is not opened yet, and a second one on the same data if processes can
-   * share it. It must go by the moments it is given; the suite's are long past.
+   * Makes a new, empty store that is not opened yet, and a second one on the same data if processes can share
+   * it. The store must use the moments that it is given, which are in the past.
    */
   readonly create: () => StoreUnderTest | Promise<StoreUnderTest>;
 }
 
 /**
- * Registers a test for everything that a `LeaseStore` has to do.
+ * Registers the tests that every `LeaseStore` has to pass.
  *
  * @example
  * describe('my store', () => describeLeaseStore({ test: it, create: () => ({ store: new MyStore() }) }));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type LeaseCommit, type LeaseRecord, LEASES_OF_KEY, type LeaseStore } from '../lease-store.js';
 import { added, commitOf, LINK, leaseOf, query, START, type StoreCase } from './fixtures.js';
 
-/** Everything about a link that could be written by a commit of these cases. */
+/** Everything that these cases may have written about a link. */
 async function all(store: LeaseStore, linkId = LINK): Promise<unknown> {
   const ids = Array.from({ length: 12 }, (_, i) => `lease-${i}`);
   const { link, leases } = await store.read(query({ linkId, leases: ids, keys: ['ada', 'grace'] }));
@@ -12,7 +12,7 @@ async function all(store: LeaseStore, linkId = LINK): Promise<unknown> {
 /** A store may answer more than it has to. */
 const recordOf = ({ id, version, keys, lease }: LeaseRecord) => ({ id, version, keys, lease });
 
-/** What is left when it has been written down: members that are undefined are gone. */
+/** Without members that are undefined. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value)) as unknown;
 
 async function written(store: LeaseStore, commit: LeaseCommit): Promise<void> {
@@ -21,10 +21,10 @@ async function written(store: LeaseStore, commit: LeaseCommit): Promise<void> {
 
 const link = (was: number | undefined, used: number) => ({ was, version: (was ?? 0) + 1, used });
 
-/** Reading, and writing on condition that what was read still holds. */
+/** Reading, and writing if what was read has not changed. */
 export const recordCases: StoreCase[] = [
   {
-    name: 'knows nothing of a link at first, and what time it is',
+    name: 'knows the time, and nothing about a link at first',
     async run({ store, other = store }) {
       const state = await other.read(query({ leases: ['lease-1'], keys: ['ada'] }));
       assert.equal(state.now, START);
@@ -71,7 +71,7 @@ export const recordCases: StoreCase[] = [
     },
   },
   {
-    name: 'writes nothing where the link is not what was read',
+    name: 'writes nothing if the link is not what was read',
     async run({ store, other = store }) {
       await written(store, commitOf([added('lease-1')]));
       const before = await all(other);
@@ -86,7 +86,7 @@ export const recordCases: StoreCase[] = [
     },
   },
   {
-    name: 'writes nothing where one of several leases is not what was read',
+    name: 'writes nothing if one of several leases is not what was read',
     async run({ store, other = store }) {
       await written(store, commitOf([added('lease-1'), added('lease-2', { version: 7 })]));
       const before = await all(store);
@@ -184,7 +184,7 @@ export const recordCases: StoreCase[] = [
     },
   },
   {
-    name: 'can be told of a link that has nothing left',
+    name: 'accepts that a link has nothing left, and uses of it afterwards',
     async run({ store, other = store }) {
       await written(store, commitOf([added('lease-1', { keys: ['ada'] })]));
       const removal = { id: 'lease-1', was: 1, version: 2, keys: ['ada'], until: 0 };
@@ -226,7 +226,7 @@ export const recordCases: StoreCase[] = [
     },
   },
   {
-    name: 'forgets the oldest leases where there are too many, and still counts them',
+    name: 'forgets the oldest leases if there are too many, and still counts them',
     async run({ store, other = store }) {
       for (let i = 0; i < 200; i++) {
         const commit = commitOf([added(`lease-${i}`, { keys: ['ada', `client-${i}`] })], {
@@ -246,7 +246,7 @@ export const recordCases: StoreCase[] = [
     },
   },
   {
-    name: 'forgets leases that are over where there are enough, and no others',
+    name: 'forgets leases that are over if there are enough, and no others',
     async run({ store, other = store }) {
       for (let i = 0; i < 100; i++) {
         const until = START + (i < 70 ? 1 : 1_000_000);

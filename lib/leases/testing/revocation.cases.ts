@@ -7,11 +7,11 @@ function revocation(changes: Partial<Revocation>): Revocation {
   return { kind: 'link', name: 'link-1', issuedBefore: WHENEVER_ISSUED, keepUntil: START + HOUR, ...changes };
 }
 
-/** The first revocation that a store tells of, or an error after a second and a half. */
+/** The first revocation that a store reports; rejects after 1.5 seconds. */
 function heard(store: LeaseStore): { what: Promise<Revocation>; stop: () => void } {
   let stop = () => {};
   const what = new Promise<Revocation>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('no revocation was heard of')), 1500);
+    const timer = setTimeout(() => reject(new Error('no revocation was reported')), 1500);
     const unsubscribe = store.subscribe({
       revoked: (revocation) => {
         clearTimeout(timer);
@@ -30,7 +30,7 @@ function heard(store: LeaseStore): { what: Promise<Revocation>; stop: () => void
 const before = async (store: LeaseStore, changes: Parameters<typeof query>[0] = {}) =>
   (await store.read(query({ subject: 'subject-1', leased: false, ...changes }))).revokedBefore;
 
-/** Revoking, remembering and telling of it; and from when on a store remembers. */
+/** Revoking, and telling subscribers about it; and since when a store remembers. */
 export const revocationCases: StoreCase[] = [
   {
     name: 'has revoked nothing at first',
@@ -86,7 +86,7 @@ export const revocationCases: StoreCase[] = [
       const [here, there] = [heard(store), heard(other)];
       try {
         const made = revocation({ kind: 'subject', name: 'subject-1', issuedBefore: 77 });
-        // Long enough for a subscription that has to be made first.
+        // Time to subscribe.
         await new Promise((resolve) => setTimeout(resolve, 300));
         await store.revoke(made, START);
         for (const { what } of [here, there]) {
@@ -103,7 +103,7 @@ export const revocationCases: StoreCase[] = [
     },
   },
   {
-    name: 'says from when on it remembers, the same to every process and when opened again',
+    name: 'says since when it remembers: the same to every process, and after it was opened again',
     async run({ store, other = store }) {
       const { since } = await store.read(query());
       assert.equal(since, START);
