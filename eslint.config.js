@@ -25,16 +25,6 @@ export default defineConfig(
     },
   },
   {
-    files: [
-      'sample-app/**/*.ts',
-      'test/sample-app/**/*.ts',
-      'lib/leases/**/*.ts',
-      'test/leases/**/*.ts',
-      'test/limits/**/*.ts',
-    ],
-    rules: { curly: 'off', '@stylistic/max-len': 'off' },
-  },
-  {
     files: ['test/**/*.ts', 'bench/**/*.ts'],
     rules: {
       '@typescript-eslint/no-unsafe-assignment': 'off',

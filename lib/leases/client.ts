@@ -57,8 +57,8 @@ export function clientNetwork(address: string | undefined): string | undefined {
 
 /**
  * Whether an address lies in one of the blocks. An IPv4 address that a dual-stack socket writes as IPv6
- * (`::ffff:192.0.2.1`, RFC 4291 §2.5.5.2) is the IPv4 address; a zone (`fe80::1%eth0`) does not matter. Text that
- * is not an IP address matches no block.
+ * (`::ffff:192.0.2.1`, RFC 4291 §2.5.5.2) is the IPv4 address; a zone (`fe80::1%eth0`) does not matter. Text
+ * that is not an IP address matches no block.
  *
  * @param blocks CIDR notation, or single addresses
  * @throws DownloadAuthConfigurationError for a block that is not in CIDR notation
@@ -144,8 +144,9 @@ export function leaseOfCookie(linkId: string, value: string | undefined): string
 }
 
 /**
- * A `Set-Cookie` value (RFC 6265 §4.1). Chromium drops cookies of low priority first when a site has too many,
- * so that the leases of 200 links do not cost the user the session; other browsers ignore the attribute.
+ * A `Set-Cookie` value (RFC 6265 §4.1). Chromium drops cookies of low priority first when a site has too
+ * many, so that the leases of 200 links do not cost the user the session; other browsers ignore the
+ * attribute.
  */
 export function serializeLeaseCookie(cookie: LeaseCookie, secure: boolean): string {
   // Only what RFC 6265 forbids in a path: the rest of a URL's path is ASCII already
@@ -177,8 +178,8 @@ export function isPrefetch(headers: Headers): boolean {
 }
 
 /**
- * What link previewers and crawlers call themselves. Short on purpose: general lists of bots also name curl, wget,
- * aria2 and the HTTP libraries with which people download. Cubot is a phone.
+ * What link previewers and crawlers call themselves. Short on purpose: general lists of bots also name curl,
+ * wget, aria2 and the HTTP libraries with which people download. Cubot is a phone.
  */
 const BOT_NAMES = [
   /(?<!\bcu)bots?(?![a-z])/, // Slackbot, Discordbot, TelegramBot, LinkedInBot, Googlebot, …

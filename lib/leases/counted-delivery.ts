@@ -28,8 +28,8 @@ export interface LeasedLink {
   /** What the link opens, in a spelling that is always the same. */
   readonly resource: string;
   /**
-   * Milliseconds since the epoch. Whole seconds do not suffice: a link issued in the second of a revocation or of
-   * the start of a store, but after it, would count as issued before.
+   * Milliseconds since the epoch. Whole seconds do not suffice: a link issued in the second of a revocation
+   * or of the start of a store, but after it, would count as issued before.
    */
   readonly issuedAt: number;
   /** Milliseconds since the epoch; the link is expired from this moment on. */
@@ -68,8 +68,9 @@ export interface DeliveryServices extends LeaseServices {
 }
 
 /**
- * Watches the delivery that answers an admitted request: opens or joins a lease when the answer is decided, counts what
- * is sent, and breaks the connection when the link is revoked or the byte budget is used up. Serves one delivery.
+ * Watches the delivery that answers an admitted request: opens or joins a lease when the answer is decided,
+ * counts what is sent, and breaks the connection when the link is revoked or the byte budget is used up.
+ * Serves one delivery.
  */
 export class CountedDelivery implements DeliveryWatch {
   reason?: string;
@@ -209,7 +210,10 @@ export class CountedDelivery implements DeliveryWatch {
   }
 }
 
-/** @throws DownloadRefusal LINK_REVOKED, LINK_USED_UP for a link that is revoked, or older than the store's record */
+/**
+ * @throws DownloadRefusal LINK_REVOKED, LINK_USED_UP for a link that is revoked, or older than the store's
+ * record
+ */
 export function refuseRevoked({ link, needsRecord }: AdmittedRequest, { state }: Look): void {
   if (link.issuedAt < state.revokedBefore) {
     throw new DownloadRefusal('LINK_REVOKED');
@@ -226,8 +230,8 @@ export function refuseRevoked({ link, needsRecord }: AdmittedRequest, { state }:
 const REFUSED = { 'used-up': 'LINK_USED_UP', closed: 'LINK_EXPIRED', busy: 'LINK_BUSY' } as const;
 
 /**
- * Joins or opens the lease under which `plan` may be carried out. Undefined for an unlimited link while the store does
- * not answer.
+ * Joins or opens the lease under which `plan` may be carried out. Undefined for an unlimited link while the
+ * store does not answer.
  *
  * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP, LINK_BUSY, STORE_UNAVAILABLE
  */

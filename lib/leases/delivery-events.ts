@@ -54,8 +54,8 @@ export function deliveryEvents(
 }
 
 /**
- * Whether content is sent: not with HEAD, 304, 412, 416 or an empty file. Content with a status that means failure,
- * which only a handler can choose, does not count; a form is answered with 201.
+ * Whether content is sent: not with HEAD, 304, 412, 416 or an empty file. Content with a status that means
+ * failure, which only a handler can choose, does not count; a form is answered with 201.
  */
 export function sendsBody({ method, status, intervals }: PlannedDelivery): boolean {
   const succeeds = status >= 200 && status < 300;

@@ -56,8 +56,8 @@ export interface LinkUsage {
 }
 
 /**
- * Decides whether a link may be used now, counts its downloads, and cuts those of revoked links. Independent of any
- * framework: the guard calls {@link admit}, and its answer watches the delivery.
+ * Decides whether a link may be used now, counts its downloads, and cuts those of revoked links. Independent
+ * of any framework: the guard calls {@link admit}, and its answer watches the delivery.
  */
 export class LeaseKeeper {
   private readonly store: LeaseStore;
@@ -89,7 +89,10 @@ export class LeaseKeeper {
     };
   }
 
-  /** To be called once, before the first request. Rejects only for a programmer's mistake, such as an unusable file. */
+  /**
+   * To be called once, before the first request. Rejects only for a programmer's mistake, such as an unusable
+   * file.
+   */
   async start(): Promise<void> {
     const { clock, options, running } = this.services;
     await this.store.open(clock(), { timeout: options.storeTimeout });
@@ -102,8 +105,8 @@ export class LeaseKeeper {
   }
 
   /**
-   * To be called when the server has closed, before {@link close}: connections may break before their responses report
-   * it. Resolves when no download runs here any more, after 2 seconds at most.
+   * To be called when the server has closed, before {@link close}: connections may break before their
+   * responses report it. Resolves when no download runs here any more, after 2 seconds at most.
    */
   ended(): Promise<void> {
     return this.services.running.none(LAST_ENDS_WITHIN);
@@ -122,8 +125,8 @@ export class LeaseKeeper {
   }
 
   /**
-   * The guard's step, after the link's signature, scope and binding were found good and before the handler runs. Nothing
-   * is counted yet. A link that has expired passes if a download of it may go on.
+   * The guard's step, after the link's signature, scope and binding were found good and before the handler
+   * runs. Nothing is counted yet. A link that has expired passes if a download of it may go on.
    *
    * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, PREFETCH_REFUSED, STORE_UNAVAILABLE
    */
@@ -295,7 +298,10 @@ export class LeaseKeeper {
   }
 }
 
-/** @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP where no download is open to join, and none can be opened */
+/**
+ * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP where no download is open to join, and none can be
+ * opened
+ */
 function refuseUsedUp({ link, belonging, terms }: AdmittedRequest, state: LinkState, expired: boolean): void {
   const used = state.link?.used ?? 0;
   if (mayJoin({ now: state.now, used, leases: state.leases }, belonging, terms)) {

@@ -16,8 +16,8 @@ const ATTEMPTS = 50;
 const LONGEST_PAUSE = 50;
 
 /**
- * Milliseconds for which records are kept beyond the moment they are last needed, so that machines whose clocks differ
- * by less never see a link afresh.
+ * Milliseconds for which records are kept beyond the moment they are last needed, so that machines whose
+ * clocks differ by less never see a link afresh.
  */
 const RECORD_MARGIN = 10 * 60 * 1000;
 
@@ -77,16 +77,19 @@ interface Desk {
 }
 
 /**
- * Reads, decides, commits: applies the decisions of the state machine to the records in the store, and decides again
- * where another process was faster. Operations on one link take turns; those that wait are decided together and
- * committed at once, so that a thousand simultaneous requests neither starve nor flood the store.
+ * Reads, decides, commits: applies the decisions of the state machine to the records in the store, and
+ * decides again where another process was faster. Operations on one link take turns; those that wait are
+ * decided together and committed at once, so that a thousand simultaneous requests neither starve nor flood
+ * the store.
  */
 export class LeaseBook {
   private readonly desks = new Map<string, Desk>();
   /** Milliseconds by which the store's clock is ahead. */
   private ahead = 0;
 
-  /** @param patience milliseconds after which a commit without an answer no longer holds up those behind it */
+  /**
+   * @param patience milliseconds after which a commit without an answer no longer holds up those behind it
+   */
   constructor(
     private readonly store: LeaseStore,
     private readonly clock: () => number,
@@ -220,7 +223,9 @@ export class LeaseBook {
     this.tidy(linkId, desk);
   }
 
-  /** Settles a batch; one that takes too long goes on by itself, and what it may have changed is read again. */
+  /**
+   * Settles a batch; one that takes too long goes on by itself, and what it may have changed is read again.
+   */
   private within(desk: Desk, batch: Operation[]): Promise<void> {
     return new Promise((resolve) => {
       const turn = { over: false };

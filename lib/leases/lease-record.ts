@@ -17,7 +17,10 @@ export interface Lease {
   /** Something was sent under it, so it can no longer be given back. */
   readonly used: boolean;
   readonly covered: IntervalSet;
-  /** What was being written when connections broke; a resume tells how much of it arrived. Absent in most leases. */
+  /**
+   * What was being written when connections broke; a resume tells how much of it arrived. Absent in most
+   * leases.
+   */
   readonly unconfirmed?: IntervalSet;
   readonly completedAt?: number;
   /** The requests that run; absent where none does. */
@@ -89,7 +92,9 @@ export function bytesLeft(lease: Lease): number | undefined {
   return lease.budget === undefined ? undefined : Math.max(0, lease.budget - lease.charged);
 }
 
-/** One download of a link, as `DownloadLinks.usage()` answers it. Moments are milliseconds since the epoch. */
+/**
+ * One download of a link, as `DownloadLinks.usage()` answers it. Moments are milliseconds since the epoch.
+ */
 export interface LeaseUsage {
   readonly openedAt: number;
   /** When it last sent something. */

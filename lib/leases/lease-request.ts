@@ -239,8 +239,8 @@ export function nothingSent(
 }
 
 /**
- * The answer to a call that changes the store. Undone where it failed, as it may have been done all the same, and
- * where its answer came after the timeout.
+ * The answer to a call that changes the store. Undone where it failed, as it may have been done all the same,
+ * and where its answer came after the timeout.
  *
  * @param required as for {@link StoreCalls.required}; otherwise {@link StoreCalls.optional}
  */

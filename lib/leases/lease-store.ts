@@ -4,19 +4,20 @@ import { type Revocation } from './revocation.js';
 /**
  * Where the uses of limited links are counted and revocations are kept.
  *
- * A store knows no policy. It keeps records, each with a version, and changes them on condition that they still are
- * what was read: all changes of a commit or none. What a record means is decided elsewhere (`lease.ts`), so a store is
- * little more than a conditional write. Moments are milliseconds since the epoch. A store that does not answer
- * rejects; it never guesses. The suite in `nestjs-download-auth/testing` says what each method has to do.
+ * A store knows no policy. It keeps records, each with a version, and changes them on condition that they
+ * still are what was read: all changes of a commit or none. What a record means is decided elsewhere
+ * (`lease.ts`), so a store is little more than a conditional write. Moments are milliseconds since the epoch.
+ * A store that does not answer rejects; it never guesses. The suite in `nestjs-download-auth/testing` says
+ * what each method has to do.
  */
 export interface LeaseStore {
   /**
-   * Called once before anything else. Establishes from when on the store remembers, if it does not know yet. Rejects
-   * only for what a programmer has to mend (a missing package, an unusable file); a server that cannot be reached yet
-   * is no reason.
+   * Called once before anything else. Establishes from when on the store remembers, if it does not know yet.
+   * Rejects only for what a programmer has to mend (a missing package, an unusable file); a server that
+   * cannot be reached yet is no reason.
    *
-   * @param waits how long its callers wait for an answer: a call that has not begun to take effect by then should
-   *   reject without any
+   * @param waits how long its callers wait for an answer: a call that has not begun to take effect by then
+   *   should reject without any
    */
   open(now: number, waits?: StoreTimeout): Promise<void>;
 
@@ -24,15 +25,18 @@ export interface LeaseStore {
   read(query: LeaseQuery): Promise<LinkState>;
 
   /**
-   * Writes changes, if every record they concern still has the version that was read. Answers whether they were
-   * written; where not, nothing was. Two commits of one link never interleave.
+   * Writes changes, if every record they concern still has the version that was read. Answers whether they
+   * were written; where not, nothing was. Two commits of one link never interleave.
    */
   commit(commit: LeaseCommit): Promise<boolean>;
 
   /** The leases of a link that are still known, the latest first, a page at a time. Changes nothing. */
   list(query: LeaseListQuery): Promise<LeaseList>;
 
-  /** Remembers a revocation and tells every subscriber of every process about it. Never takes an earlier one back. */
+  /**
+   * Remembers a revocation and tells every subscriber of every process about it. Never takes an earlier one
+   * back.
+   */
   revoke(revocation: Revocation, now: number): Promise<void>;
 
   /** Tells about revocations made anywhere, within a second. Returns the function that stops it. */
@@ -62,7 +66,10 @@ export interface LeaseQuery extends LinkNames {
   readonly leased: boolean;
   /** Leases to read, by their id. */
   readonly leases: readonly string[];
-  /** Also the leases written under one of these keys: of each key the latest {@link LEASES_OF_KEY} that are known. */
+  /**
+   * Also the leases written under one of these keys: of each key the latest {@link LEASES_OF_KEY} that are
+   * known.
+   */
   readonly keys: readonly string[];
 }
 
@@ -105,12 +112,16 @@ export interface LeaseCommit {
   readonly linkId: string;
   /** The link's records must be kept until this moment, or longer where an earlier commit said so. */
   readonly keepUntil: number;
-  /** Absent where the link's own record stays as it is. With `used: 0` and no lease left, the link may be forgotten. */
+  /**
+   * Absent where the link's own record stays as it is. With `used: 0` and no lease left, the link may be
+   * forgotten.
+   */
   readonly link?: LinkRecord & { readonly was: number | undefined };
   readonly leases: readonly LeaseChange[];
   /**
-   * When a lease is added, the store forgets some of the oldest: those that are over (`until`) while there are more
-   * than `enough`, and any while there are more than `most`. A few at a time, so that no commit takes long.
+   * When a lease is added, the store forgets some of the oldest: those that are over (`until`) while there
+   * are more than `enough`, and any while there are more than `most`. A few at a time, so that no commit
+   * takes long.
    */
   readonly enough: number;
   readonly most: number;
@@ -146,8 +157,8 @@ export interface LeaseList {
 export interface RevocationListener {
   revoked(revocation: Revocation): void;
   /**
-   * Revocations may have been missed, and none will be from now on: whatever runs has to be looked up again. Called
-   * when a subscription stands, again after each interruption.
+   * Revocations may have been missed, and none will be from now on: whatever runs has to be looked up again.
+   * Called when a subscription stands, again after each interruption.
    */
   missed(): void;
   /** No revocation will be heard of until {@link missed} is called. May be called again while that lasts. */

@@ -1,6 +1,6 @@
 /*
- * The state machine of a lease (docs/leases.md). These functions take plain records, change none of them, and answer
- * what is to be written, with the reason.
+ * The state machine of a lease (docs/leases.md). These functions take plain records, change none of them, and
+ * answer what is to be written, with the reason.
  */
 import { coversAll, type IntervalSet, NO_INTERVALS, partBefore, union } from './interval-set.js';
 import {
@@ -49,8 +49,8 @@ export interface Entering extends Belonging {
   /** Length of the representation in bytes, where it is known. */
   readonly length?: number;
   /**
-   * The first byte that is asked for. Where it lies within what an earlier request left unconfirmed, the client has
-   * what comes before it.
+   * The first byte that is asked for. Where it lies within what an earlier request left unconfirmed, the
+   * client has what comes before it.
    */
   readonly from?: number;
   /** Bytes that all requests of the lease may send together; unlimited if absent. */
@@ -81,8 +81,8 @@ export interface Granted {
 
 export interface Denied {
   /**
-   * `used-up`: no lease to join and none left. `closed`: none to join, and `mayOpen` was false. `busy`: its lease
-   * already runs as many requests as it may.
+   * `used-up`: no lease to join and none left. `closed`: none to join, and `mayOpen` was false. `busy`: its
+   * lease already runs as many requests as it may.
    */
   readonly kind: 'used-up' | 'closed' | 'busy';
   readonly reason: string;
@@ -185,15 +185,18 @@ export interface Ending {
   /** Bytes it has sent in all, the unconfirmed ones included. */
   readonly sent: number;
   readonly covered: IntervalSet;
-  /** Bytes that were being written when the connection broke, so that the client has some of them, all or none. */
+  /**
+   * Bytes that were being written when the connection broke, so that the client has some of them, all or
+   * none.
+   */
   readonly unconfirmed?: IntervalSet;
   /** Every byte was sent: what tells of completion where the length is not known. */
   readonly whole: boolean;
 }
 
 /**
- * Ends a request: what it did not send goes back to the byte budget, and the lease goes back to the link if nothing
- * was sent under it at all. Undefined if it is not running.
+ * Ends a request: what it did not send goes back to the byte budget, and the lease goes back to the link if
+ * nothing was sent under it at all. Undefined if it is not running.
  */
 export function end(
   lease: Lease,
@@ -236,8 +239,8 @@ export interface Transfer {
 }
 
 /**
- * Moves a running request to a further lease of its link, which continues the first one. Undefined if the request is
- * not running, the life of its lease is over, or the link has no lease left.
+ * Moves a running request to a further lease of its link, which continues the first one. Undefined if the
+ * request is not running, the life of its lease is over, or the link has no lease left.
  */
 export function transfer(
   { now, used }: Pick<KnownLink, 'now' | 'used'>,

@@ -9,7 +9,9 @@ import {
   type LinkState,
 } from './lease-store.js';
 
-/** What an operation has to know of a link: leases by id, those under some keys, and the link's own record. */
+/**
+ * What an operation has to know of a link: leases by id, those under some keys, and the link's own record.
+ */
 export interface Needs {
   readonly leases: readonly string[];
   readonly keys?: readonly string[];
@@ -25,12 +27,15 @@ export interface Look {
 /** Beyond so many records, what is known of a link is forgotten and read again when it is needed. */
 const MOST_RECORDS = 4096;
 
-/** Versions of links begin anywhere: one that was forgotten and made again must not be taken for the one before. */
+/**
+ * Versions of links begin anywhere: one that was forgotten and made again must not be taken for the one
+ * before.
+ */
 const firstVersion = () => Math.floor(Math.random() * 2 ** 48);
 
 /**
- * The records of one link as this process last saw them. They may be stale: a commit that goes by them fails then,
- * and they are read again.
+ * The records of one link as this process last saw them. They may be stale: a commit that goes by them fails
+ * then, and they are read again.
  */
 export class LinkKnowledge {
   private link: LinkRecord | 'absent' | undefined;

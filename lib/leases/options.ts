@@ -13,13 +13,16 @@ import { type ClientDescription } from './client.js';
 import { type LeaseTerms } from './lease-record.js';
 import { type LeaseStore } from './lease-store.js';
 
-/** How the downloads of limited links are counted. Durations are a number of seconds or a string with its unit. */
+/**
+ * How the downloads of limited links are counted. Durations are a number of seconds or a string with its
+ * unit.
+ */
 export interface LeaseOptions {
   /** Where they are counted. Default: a new `MemoryLeaseStore`, which is good for one process. */
   readonly store?: LeaseStore;
   /**
-   * How many times its length one download may send before it is cut: enough for restarts and parallel ranges, but
-   * no unlimited use. A link may name an absolute number of bytes instead. Default 2.
+   * How many times its length one download may send before it is cut: enough for restarts and parallel
+   * ranges, but no unlimited use. A link may name an absolute number of bytes instead. Default 2.
    */
   readonly byteBudget?: number;
   /** How long a download may send nothing and still be resumed. Default 1 hour. */
@@ -31,11 +34,13 @@ export interface LeaseOptions {
    * Default 10 seconds.
    */
   readonly grace?: Duration;
-  /** How many requests one download may take where its length, and so a byte budget, is not known. Default 3. */
+  /**
+   * How many requests one download may take where its length, and so a byte budget, is not known. Default 3.
+   */
   readonly attempts?: number;
   /**
-   * How many requests may run under one download at a time; a further one is refused with 503 `LINK_BUSY`. Each
-   * holds a file descriptor. Download managers use up to 16. Default 32.
+   * How many requests may run under one download at a time; a further one is refused with 503 `LINK_BUSY`.
+   * Each holds a file descriptor. Download managers use up to 16. Default 32.
    */
   readonly connections?: number;
   /**
@@ -43,15 +48,21 @@ export interface LeaseOptions {
    * Default 0: not at all.
    */
   readonly resumeWithin?: Duration;
-  /** Whether only the lease cookie makes a request part of a download, where the link does not say. Default false. */
+  /**
+   * Whether only the lease cookie makes a request part of a download, where the link does not say. Default
+   * false.
+   */
   readonly strict?: boolean;
-  /** The longest that a link can live, its `resumeWithin` included: how long revocations are kept. Default 8 days. */
+  /**
+   * The longest that a link can live, its `resumeWithin` included: how long revocations are kept. Default 8
+   * days.
+   */
   readonly maxLinkLife?: Duration;
   /** How long to wait for the store before a limited link is refused with 503. Default 2 seconds. */
   readonly storeTimeout?: Duration;
   /**
-   * Whether links without a limit are refused, too, with 503, while the store does not answer and cannot say whether
-   * they were revoked. Default false: they are served.
+   * Whether links without a limit are refused, too, with 503, while the store does not answer and cannot say
+   * whether they were revoked. Default false: they are served.
    */
   readonly failClosed?: boolean;
   /** How often a running download reports its progress to the store. Default 1 second. */
@@ -63,9 +74,9 @@ export interface LeaseOptions {
   readonly clientKey?: (client: ClientDescription) => string | undefined;
   /**
    * Whether a request for a limited link comes from a bot, such as the link preview of a chat. A bot gets 403
-   * `BOT_REFUSED`, and no download is counted; HEAD and unlimited links are not asked about. Default: what calls itself
-   * a bot in its User-Agent; programs that download for people (curl, wget, aria2) are not bots. `false` serves and
-   * counts bots like any other client.
+   * `BOT_REFUSED`, and no download is counted; HEAD and unlimited links are not asked about. Default: what
+   * calls itself a bot in its User-Agent; programs that download for people (curl, wget, aria2) are not bots.
+   * `false` serves and counts bots like any other client.
    */
   readonly isBot?: false | ((request: AnyRequest) => boolean);
 }

@@ -2,7 +2,9 @@ import { checkOptions, type OptionRules, rule, text } from '../shared/check-opti
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { fingerprint } from './client.js';
 
-/** A revocation as the stores keep it: it withdraws the links of this name that were issued before a moment. */
+/**
+ * A revocation as the stores keep it: it withdraws the links of this name that were issued before a moment.
+ */
 export interface Revocation {
   readonly kind: 'link' | 'resource' | 'subject' | 'all';
   /** A link's id, or the fingerprint of a resource or subject; empty for all links. */
@@ -67,7 +69,9 @@ export function parseRevocation(json: string): Revocation | undefined {
   }
 }
 
-/** What to revoke: one link, resource or subject, or `{ issuedBefore }` alone for every link issued before it. */
+/**
+ * What to revoke: one link, resource or subject, or `{ issuedBefore }` alone for every link issued before it.
+ */
 export interface RevocationTarget {
   /** The link's id: revoked for good, whenever it was issued. */
   readonly link?: string;

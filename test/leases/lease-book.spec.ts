@@ -105,7 +105,9 @@ describe('a request that was looked up before', () => {
   });
 });
 
-/** A node whose calls to the shared store take turns with those of others, and may be lost with their answers. */
+/**
+ * A node whose calls to the shared store take turns with those of others, and may be lost with their answers.
+ */
 function node(
   store: LeaseStore,
   scheduler: fc.Scheduler,

@@ -18,7 +18,9 @@ describe('the subscription through node-redis', () => {
       isOpen: false,
       on: vi.fn(),
       connect: vi.fn(async () => {
-        if (subscriber.isOpen) throw new Error('Socket already opened');
+        if (subscriber.isOpen) {
+          throw new Error('Socket already opened');
+        }
         await connect();
         subscriber.isOpen = true;
       }),

@@ -205,8 +205,11 @@ describe('a download that runs when the application ends', () => {
     const ended = keeper.ended().then(() => (over = true));
     await vi.advanceTimersByTimeAsync(milliseconds - 1);
     expect(over).toBe(false);
-    if (milliseconds < 2000) answer.admission.ended({ status: 200, completed: false, bytes: 0 });
-    else await vi.advanceTimersByTimeAsync(1);
+    if (milliseconds < 2000) {
+      answer.admission.ended({ status: 200, completed: false, bytes: 0 });
+    } else {
+      await vi.advanceTimersByTimeAsync(1);
+    }
     await ended;
     answer.admission.ended({ status: 200, completed: false, bytes: 0 });
     await keeper.settled();

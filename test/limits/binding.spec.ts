@@ -79,8 +79,9 @@ describe.each(ADAPTERS)('a link that is bound, on %s', (adapter) => {
 
     it('is no access token of itself', async () => {
       const link = bound();
-      for (const headers of [inHeader(link.token), inCookie(link.token)])
+      for (const headers of [inHeader(link.token), inCookie(link.token)]) {
         expect((await app.fetch(link, { headers })).code).toBe('LINK_SUBJECT');
+      }
     });
 
     it('does not open for who is not admitted any more', async () => {
@@ -128,7 +129,9 @@ describe.each(ADAPTERS)('a link that is bound, on %s', (adapter) => {
       const link = from.link('file', { bindTo: { addresses } });
       const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
       const answer = await from.fetch(link, { headers });
-      if (answer.status !== 200) expect(answer.code).toBe('LINK_ADDRESS');
+      if (answer.status !== 200) {
+        expect(answer.code).toBe('LINK_ADDRESS');
+      }
       return answer.status;
     };
 

@@ -13,7 +13,10 @@ const path = folder.file('file.bin', BYTES);
 afterAll(() => folder.remove());
 afterEach(() => vi.restoreAllMocks());
 
-/** From now on writes reach the client, and the server is never told: as where the connection breaks in a write. */
+/**
+ * From now on writes reach the client, and the server is never told: as where the connection breaks in a
+ * write.
+ */
 function loseCallbacks(): void {
   const prototype = ServerResponse.prototype as any;
   const write = prototype._writeRaw;

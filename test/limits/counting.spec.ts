@@ -256,8 +256,9 @@ describe.each(ADAPTERS)('a limited link on %s', (adapter) => {
       const link = strict(1);
       const { cookie } = await app.fetch(link, as('Ada', { range: 'bytes=0-9' }));
       const [name] = cookie!.split('=');
-      for (const value of [other.cookie!.split('=')[1], 'A'.repeat(24), '', '%00'])
+      for (const value of [other.cookie!.split('=')[1], 'A'.repeat(24), '', '%00']) {
         expect((await app.fetch(link, as('Ada', { cookie: `${name}=${value}` }))).code).toBe('LINK_USED_UP');
+      }
     });
   });
 

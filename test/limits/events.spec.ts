@@ -171,7 +171,9 @@ describe.each(ADAPTERS)('events, on %s', (adapter) => {
       expect(event).not.toHaveProperty('linkId');
       expect(event).not.toHaveProperty('subject');
     }
-    for (const secret of [token, foreign.token]) expectNoTrace(JSON.stringify(app.events), secret);
+    for (const secret of [token, foreign.token]) {
+      expectNoTrace(JSON.stringify(app.events), secret);
+    }
   });
 
   it('harm no download by a subscriber that throws or rejects', async () => {

@@ -59,7 +59,9 @@ class ServerProcess {
     return this.worker.kill();
   }
 
-  /** The status of a request of a client of its own, with its code; `broken` where there was no whole answer. */
+  /**
+   * The status of a request of a client of its own, with its code; `broken` where there was no whole answer.
+   */
   async outcome({ url }: MintedLink, userAgent: string): Promise<string> {
     try {
       const answer = await fetchAll(this.url + url, { headers: { 'user-agent': userAgent } });
@@ -73,7 +75,9 @@ class ServerProcess {
   private async ask<T>(message: object): Promise<T> {
     this.worker.tell(message);
     const { result, error } = await this.worker.next<{ result: T; error?: string }>('answer');
-    if (error) throw new Error(error);
+    if (error) {
+      throw new Error(error);
+    }
     return result;
   }
 }
@@ -81,7 +85,9 @@ class ServerProcess {
 /** How often each outcome occurs. */
 function tally(outcomes: string[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const outcome of outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  for (const outcome of outcomes) {
+    counts[outcome] = (counts[outcome] ?? 0) + 1;
+  }
   return counts;
 }
 
@@ -116,8 +122,9 @@ class Load {
     const from = this.outcomes.length;
     const isIt = (one: { link: MintedLink; outcome: string }) =>
       one.outcome === outcome && (!link || one.link.id === link.id);
-    while (this.outcomes.slice(from).filter(isIt).length < more)
+    while (this.outcomes.slice(from).filter(isIt).length < more) {
       await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 
   async end(): Promise<void> {
@@ -144,7 +151,9 @@ describe.each(ADAPTERS)('over HTTP, on %s', (adapter) => {
     let nodes: ServerProcess[];
     const shared: (() => unknown)[] = [];
     beforeAll(async () => {
-      if (!available) return;
+      if (!available) {
+        return;
+      }
       const store = await describeStore();
       nodes = await Promise.all([ServerProcess.start(adapter, store), ServerProcess.start(adapter, store)]);
       shared.push(...cleanUps.splice(0));
@@ -249,12 +258,18 @@ describe.each(ADAPTERS)('over HTTP, on %s', (adapter) => {
         for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
           await needing.until('200', 20);
           await server.stop(signal);
-          for (const link of [plenty, revocable]) await needing.until('503 STORE_UNAVAILABLE', 4, link);
+          for (const link of [plenty, revocable]) {
+            await needing.until('503 STORE_UNAVAILABLE', 4, link);
+          }
           await carefree.until('200', 20);
           await server.run();
-          for (const link of [plenty, revocable]) await needing.until('200', 10, link);
+          for (const link of [plenty, revocable]) {
+            await needing.until('200', 10, link);
+          }
         }
-        for (const link of limited) await needing.until('410 LINK_USED_UP', 4, link);
+        for (const link of limited) {
+          await needing.until('410 LINK_USED_UP', 4, link);
+        }
       } finally {
         await Promise.all([needing.end(), carefree.end()]);
       }
@@ -282,6 +297,8 @@ async function mintSeveral(
   options: CreateLinkOptions,
 ): Promise<MintedLink[]> {
   const links = [];
-  for (let i = 0; i < count; i++) links.push(await node.mint(options));
+  for (let i = 0; i < count; i++) {
+    links.push(await node.mint(options));
+  }
   return links;
 }

@@ -82,7 +82,9 @@ describe.each(ADAPTERS)('behind a proxy, on %s', (adapter) => {
   it('that does not exist, two requests of one address are one download, and the log is silent', async () => {
     await start();
     const link = app.link('file', { maxDownloads: 1 });
-    for (const _ of [1, 2]) expect((await app.fetch(link, as({}))).status).toBe(200);
+    for (const _ of [1, 2]) {
+      expect((await app.fetch(link, as({}))).status).toBe(200);
+    }
     expect(await app.used(link)).toBe(1);
     expect(warnings()).toEqual([]);
   });

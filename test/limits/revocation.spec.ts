@@ -76,7 +76,9 @@ describe.each(ADAPTERS)('revocation of what is under way, on %s', (adapter) => {
     await app.links.revoke({ resource: app.resource('elsewhere') });
     await app.links.revoke({ issuedBefore: new Date(clock() - 1) });
     held.release();
-    for (const one of [...running, own]) expect((await one.ended).body.equals(BYTES)).toBe(true);
+    for (const one of [...running, own]) {
+      expect((await one.ended).body.equals(BYTES)).toBe(true);
+    }
   });
 
   it('leaves links good that are issued at the moment or later', async () => {

@@ -100,7 +100,8 @@ export class MemoryLeaseStore implements LeaseStore {
     }
     this.entries += link.size - before;
     if (!known) {
-      // A copy: V8 keeps an id that was put together from pieces as those pieces, in up to ten times the memory
+      // A copy: V8 keeps an id that was put together from pieces as those pieces, in up to ten times the
+      // memory
       this.links.set(Buffer.from(linkId).toString(), link);
     }
     return true;

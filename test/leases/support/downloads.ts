@@ -64,7 +64,10 @@ export class Answer {
     return new Answer(admission, keeper, planned, planned.intervals[0]?.start ?? 0, cookie);
   }
 
-  /** Sends up to `bytes` more, in writes of 256 KiB, as far as the connection stands. Answers how many it sent. */
+  /**
+   * Sends up to `bytes` more, in writes of 256 KiB, as far as the connection stands. Answers how many it
+   * sent.
+   */
   async send(bytes = Infinity): Promise<number> {
     const before = this.bytes;
     const end = Math.min(this.planned.intervals[0]!.end, this.position + bytes);

@@ -7,12 +7,14 @@ type Step = () => unknown;
 
 /** Takes the steps, the last first, and forgets them. */
 export async function undo(steps: Step[]): Promise<void> {
-  for (const step of steps.splice(0).reverse()) await step();
+  for (const step of steps.splice(0).reverse()) {
+    await step();
+  }
 }
 
 /**
- * The stores that several processes share, and processes that share them. What a test makes of them is gone when it
- * ends: `cleanUps` says how.
+ * The stores that several processes share, and processes that share them. What a test makes of them is gone
+ * when it ends: `cleanUps` says how.
  *
  * @param prefix of the keys in Redis
  */

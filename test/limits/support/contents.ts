@@ -1,6 +1,8 @@
 import { Download } from '../../../lib/index.js';
 
-/** Content that stops after its first half until it is let go; for as many requests at a time as there are. */
+/**
+ * Content that stops after its first half until it is let go; for as many requests at a time as there are.
+ */
 export class HeldContent {
   private letGo!: () => void;
   private gate!: Promise<void>;
@@ -29,7 +31,9 @@ export class HeldContent {
   download(): Download {
     const { bytes, half, gate } = this;
     async function* read(start: number, end: number) {
-      if (start < half) yield bytes.subarray(start, Math.min(end, half));
+      if (start < half) {
+        yield bytes.subarray(start, Math.min(end, half));
+      }
       if (end > half) {
         await gate;
         yield bytes.subarray(Math.max(start, half), end);
