@@ -111,7 +111,7 @@ export class DownloadInterceptor implements NestInterceptor {
     }
     this.running.add(headers.port.raw);
     return deliver(result, {
-      request,
+      request: exchange.rawRequest,
       headers,
       options: route.options,
       watch: this.report.watching(exchange, watchNote.get(request)),

@@ -10,11 +10,11 @@ import { firstChunk, isPlainResponse, pump } from './pump.js';
 /** Bytes per read where the body is an ordinary stream, as Node's own file stream has it. */
 const ORDINARY_CHUNK = 64 * 1024;
 
-/** Whoever keeps account of a body. */
+/** Counts the bytes of a body. */
 export interface BodyObserver {
   /** As {@link DeliveryWatch.grant}; absent where every byte may be sent. */
   readonly grant?: Grant;
-  /** The chunk is being written; not called where nobody tells when it was. */
+  /** The chunk is being written; not called for an ordinary stream. */
   writing(chunk: Chunk): void;
   /** The kernel took the chunk; of an ordinary stream, its reader did. */
   wrote(chunk: Chunk): void;
@@ -104,7 +104,7 @@ export class DeliveryBody extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    // What was sent is sent: an error here would reach nobody where the client has left, and end the process
+    // An error of closing would have no listener once the client has left, and end the process
     void this.reader
       .close()
       .catch(logFailure)
@@ -122,7 +122,7 @@ export class DeliveryBody extends Readable {
 
 /**
  * Sends the headers now, where the caller can catch what Node or a listener thinks of them: thrown at the
- * first write of a stream, it would reach nobody and end the process.
+ * first write of a stream, it would be uncaught and end the process.
  */
 function sendHeaders(destination: NodeJS.WritableStream): void {
   const { headersSent, flushHeaders } = destination as Partial<ServerResponse>;

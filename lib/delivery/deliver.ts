@@ -18,8 +18,8 @@ import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from './watch.js
 
 /** Everything a delivery needs beside its content. */
 export interface DeliveryContext {
-  /** Express' or Fastify's request. */
-  readonly request: unknown;
+  /** Node's own request. */
+  readonly request: IncomingMessage;
   /** The headers of the answer, as they were prepared before the handler ran. */
   readonly headers: PreparedHeaders;
   readonly options: ResolvedDelivery;
@@ -30,9 +30,8 @@ export interface DeliveryContext {
 const DEFAULT_TYPE = 'application/octet-stream';
 
 /**
- * Answers a request with what a handler returned: decides by RFC 9110 (§13 conditions, §14 ranges), and gives
- * back the
- * `StreamableFile` that sets status and headers and whose stream carries the decision out.
+ * Answers a request with what a handler returned: decides by RFC 9110 (§13 conditions, §14 ranges), and
+ * returns the `StreamableFile` that sets status and headers and whose stream carries the decision out.
  *
  * A header that the handler set wins; its `ETag` and `Last-Modified` are those that conditions are compared
  * with. A handler that chose a status other than 200 gets its content sent whole under that status.
@@ -43,11 +42,11 @@ const DEFAULT_TYPE = 'application/octet-stream';
  */
 export async function deliver(result: StreamableFile | Download, context: DeliveryContext): Promise<unknown> {
   const { port } = context.headers;
-  const method = rawRequest(context.request).method ?? 'GET';
+  const method = context.request.method ?? 'GET';
   if (result instanceof Download && result.content.kind === 'redirect') {
     return redirect(result.content, method, port, context);
   }
-  const hooks = new FailureHooks(result instanceof Download ? undefined : result, port.response);
+  const hooks = new FailureHooks(result instanceof Download ? undefined : result, port);
   try {
     return await answer(result, method, port, hooks, context);
   } catch (error) {
@@ -67,7 +66,7 @@ async function answer(
   hooks: FailureHooks,
   context: DeliveryContext,
 ): Promise<StreamableFile> {
-  const request = rawRequest(context.request);
+  const { request } = context;
   const found = await represent(result, hooks);
   try {
     const representation = await withHandlerFields(found, port, context.options.ranges);
@@ -82,7 +81,7 @@ async function answer(
       representation,
     );
     if (port.raw.headersSent) {
-      // Another interceptor gave up waiting; a download that nobody gets is not counted
+      // Another interceptor stopped waiting: do not count a download that is not sent
       await found.close();
       found.ended?.(NOTHING_SENT);
       return nothingMore();
@@ -127,7 +126,7 @@ async function carryOut(
   const type = port.get('Content-Type') ?? representation.type ?? DEFAULT_TYPE;
   const boundary = plan.multipart ? randomBoundary() : undefined;
   const layout = delegation ? plainLayout([]) : layOut(plan, representation, type, boundary);
-  const { method } = rawRequest(context.request);
+  const { method } = context.request;
   const run = new DeliveryRun(port, plan.status, layout, context.watch ?? {}, hooks, (outcome) =>
     representation.ended?.(endOf(outcome, method, representation)),
   );
@@ -156,7 +155,7 @@ async function carryOut(
           now: Date.now(),
         });
         if (body) {
-          keepFromEncoding(rawRequest(context.request), port);
+          keepFromEncoding(context.request, port);
         }
       } catch (error) {
         run.cancel(error);
@@ -181,7 +180,7 @@ async function probe(representation: Representation): Promise<void> {
   }
 }
 
-/** Stands for an answer that is already out: Nest has stopped waiting for this one. */
+/** For Nest, which has stopped waiting: another answer is already sent. */
 function nothingMore(): StreamableFile {
   return new StreamableFile(Buffer.alloc(0));
 }
@@ -264,18 +263,13 @@ function toPlanned(
   };
 }
 
-/** Fastify wraps Node's request; its headers are a getter, which is why the wrapper will not do as it is. */
-function rawRequest(request: unknown): IncomingMessage {
-  return (request as { raw?: IncomingMessage }).raw ?? (request as IncomingMessage);
-}
-
 /**
  * Sends the client to another URL: 302, or 303 where a form was posted, which is then fetched by GET
  * (RFC 9110 §15.4.4). The URL goes out as it is; the referrer policy is ours whatever the options say, since
  * this request's URL may hold a token. The route's `Cache-Control` is for files: a cached redirect would
  * outlive the presigned URL that it leads to.
  */
-export async function redirect(
+async function redirect(
   { url, cacheControl }: RedirectContent,
   method: string,
   port: ResponsePort,

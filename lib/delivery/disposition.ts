@@ -35,7 +35,7 @@ export interface DispositionParts {
 }
 
 /**
- * Reads a value that a handler wrote, however it is encoded; what is not `inline` is an attachment (RFC 6266
+ * Parses a value that a handler wrote, in any encoding; any type but `inline` is an attachment (RFC 6266
  * §4.2).
  */
 export function readDisposition(value: string): DispositionParts {
@@ -78,7 +78,7 @@ const UNSAFE = /[\p{Cc}\u2028\u2029/\\]/gu;
 const DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|$)/i;
 
 /**
- * A file name that every system can save, from one that nobody checked.
+ * A file name that every system can save, from an unchecked one.
  *
  * Lone surrogates become U+FFFD; format characters go; controls and path separators become `_`; so does
  * the position before a Windows device name; spaces at both ends and dots at the end go; over

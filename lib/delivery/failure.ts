@@ -6,6 +6,7 @@ import {
   StreamableFile,
 } from '@nestjs/common';
 import { Readable } from 'node:stream';
+import type { ResponsePort } from '../http/response-port.js';
 
 /** System errors that mean: there is no such file. A path with a NUL byte is the last one. */
 const MISSING = new Set([
@@ -44,18 +45,16 @@ export function toHttpException(error: unknown, hooks: FailureHooks): HttpExcept
 }
 
 /**
- * What becomes of content that fails: what the handler set with `setErrorLogger()` and `setErrorHandler()` of
- * its
- * `StreamableFile` is called as Nest does it, and whoever has a handler of its own logs for itself.
+ * What happens when content fails: the handler's `setErrorLogger()` and `setErrorHandler()` are called as
+ * Nest calls them. Content with an error handler of its own is not logged here.
  */
 export class FailureHooks {
   /** What the content failed with. */
   #failure: unknown;
 
-  /** @param response Express' or Fastify's */
   constructor(
     private readonly file: StreamableFile | undefined,
-    private readonly response: object,
+    private readonly port: ResponsePort,
   ) {}
 
   get hasHandler(): boolean {
@@ -75,23 +74,23 @@ export class FailureHooks {
   /** Calls the handler, if there is one. */
   handle(error: unknown): void {
     if (this.hasHandler) {
-      this.#safely(() => this.file?.errorHandler(toError(error), this.response as never));
+      this.#safely(() => this.file?.errorHandler(toError(error), this.port.response as never));
     }
   }
 
   /**
    * What Nest is given to answer with in place of content that failed before its first byte; undefined where
-   * the handler has nothing to say, or said nothing.
+   * there is no handler, or it did not answer.
    */
   answer(): StreamableFile | undefined {
     const error = this.#failure;
     if (error === undefined || !this.hasHandler) {
       return undefined;
     }
-    if ('raw' in this.response) {
-      // Nest calls no such handler on Fastify
+    if (!this.port.isNodes) {
+      // On Fastify, Nest does not call error handlers
       this.handle(error);
-      return (this.response as { sent?: boolean }).sent ? new StreamableFile(Buffer.alloc(0)) : undefined;
+      return this.port.isAnswered ? new StreamableFile(Buffer.alloc(0)) : undefined;
     }
     const stream = new Readable({ read: () => void stream.destroy(toError(error)) });
     return new StreamableFile(stream).setErrorHandler((_error, response) =>

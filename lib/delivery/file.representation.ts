@@ -113,7 +113,7 @@ const TICK = 20;
 const COARSE = 2000;
 
 /**
- * The validators of a file, from the descriptor that is then read.
+ * The validators of a file, from the descriptor that is read.
  *
  * The entity tag is a digest (inode numbers stay private) of size, device, inode, modification
  * and change time in nanoseconds, and the slice. The change time is what moves when a file is overwritten in

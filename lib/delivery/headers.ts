@@ -63,8 +63,7 @@ function lowerCase(names: readonly string[]): ReadonlySet<string> {
 const UNSENT = 'no-store, private';
 
 /**
- * Takes back what the handler said of a file that is not sent: an error must not be saved or cached as the
- * file.
+ * Removes what the handler said of a file that is not sent: an error must not be saved or cached as the file.
  */
 export function removeFileFields(port: ResponsePort): void {
   if (!port.raw.headersSent) {
@@ -212,7 +211,7 @@ function forbidCaching(port: ResponsePort, cacheControl: string | false): void {
   }
 }
 
-/** Sets what nobody set before. */
+/** Sets the fields that are not set yet. */
 export function setDefaults(port: Pick<ResponsePort, 'setDefault'>, fields: DeliveryFields): void {
   for (const name in fields) {
     port.setDefault(name, fields[name]);

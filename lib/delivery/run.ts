@@ -106,7 +106,7 @@ export class DeliveryRun implements BodyObserver {
     try {
       this.watch.ended?.(outcome);
     } catch (error) {
-      // Nobody is left to answer to; an exception here would end the process
+      // Uncaught, it would end the process
       logFailure(error);
     }
     this.ended?.(outcome);

@@ -19,7 +19,8 @@ export class ResponsePort {
   /** Node's own response. */
   readonly raw: ServerResponse;
   readonly #response: AdapterResponse;
-  readonly #isRaw: boolean;
+  /** The framework's response is Node's own: Express. */
+  readonly isNodes: boolean;
 
   constructor(
     private readonly adapter: AbstractHttpAdapter,
@@ -27,12 +28,17 @@ export class ResponsePort {
   ) {
     this.#response = response as AdapterResponse;
     this.raw = this.#response.raw ?? (response as ServerResponse);
-    this.#isRaw = this.raw === response;
+    this.isNodes = this.raw === response;
   }
 
   /** Express' or Fastify's response. */
   get response(): object {
     return this.#response;
+  }
+
+  /** Fastify: an answer is on its way. */
+  get isAnswered(): boolean {
+    return (this.#response as { sent?: boolean }).sent === true;
   }
 
   get status(): number {
@@ -45,14 +51,14 @@ export class ResponsePort {
 
   /** The value of a field that is set. */
   get(name: string): string | undefined {
-    const value = this.#isRaw
+    const value = this.isNodes
       ? this.raw.getHeader(name)
       : (this.adapter.getHeader(this.#response, name) as string | number | string[] | undefined);
     return value === undefined ? undefined : String(value);
   }
 
   set(name: string, value: string | number): void {
-    if (this.#isRaw) {
+    if (this.isNodes) {
       this.raw.setHeader(name, String(value));
     } else {
       this.adapter.setHeader(this.#response, name, String(value));
@@ -77,7 +83,7 @@ export class ResponsePort {
 
   /** Lower-case names of the fields that are set. */
   #names(): string[] {
-    if (this.#isRaw) {
+    if (this.isNodes) {
       return this.raw.getHeaderNames();
     }
     return Object.keys((this.#response as unknown as { getHeaders(): object }).getHeaders());
@@ -91,11 +97,11 @@ export class ResponsePort {
 
   /** Nothing between here and the socket can change the head: Express, and `writeHead` is Node's own. */
   get hasPlainHead(): boolean {
-    return this.#isRaw && Reflect.get(this.raw, 'writeHead') === originalWriteHead;
+    return this.isNodes && Reflect.get(this.raw, 'writeHead') === originalWriteHead;
   }
 
   remove(name: string): void {
-    if (!this.#isRaw) {
+    if (!this.isNodes) {
       this.#response.removeHeader(name);
     }
     if (!this.raw.headersSent) {

@@ -59,15 +59,19 @@ export async function startApplication(
         declared: new Set(),
         answersItself: false,
       });
-      return next
-        .handle()
-        .pipe(
-          mergeMap(async (result) =>
-            result instanceof StreamableFile || result instanceof Download
-              ? deliver(result, { request: http.getRequest(), headers, options, overrides, watch })
-              : result,
-          ),
-        );
+      return next.handle().pipe(
+        mergeMap(async (result) =>
+          result instanceof StreamableFile || result instanceof Download
+            ? deliver(result, {
+                request: http.getRequest().raw ?? http.getRequest(),
+                headers,
+                options,
+                overrides,
+                watch,
+              })
+            : result,
+        ),
+      );
     }
   }
 
