@@ -10,11 +10,13 @@ export interface BodyLayout {
   readonly segments: readonly BodySegment[];
   /** Bytes, framing included; Infinity where only the end of the stream tells. */
   readonly length: number;
+  /** Bytes of the representation: {@link length} without framing. */
+  readonly content: number;
 }
 
 /** The body of an answer that has no framing. */
 export function plainLayout(intervals: readonly ByteInterval[]): BodyLayout {
-  return { segments: intervals, length: intervals.reduce((sum, { start, end }) => sum + end - start, 0) };
+  return layoutOf(intervals);
 }
 
 /**
@@ -39,11 +41,17 @@ export function multipartLayout(
     before = '\r\n';
   }
   segments.push(Buffer.from(`${before}--${boundary}--\r\n`, 'latin1'));
-  const total = segments.reduce(
-    (sum, part) => sum + (Buffer.isBuffer(part) ? part.length : part.end - part.start),
-    0,
-  );
-  return { segments, length: total };
+  return layoutOf(segments);
+}
+
+function layoutOf(segments: readonly BodySegment[]): BodyLayout {
+  let [length, content] = [0, 0];
+  for (const segment of segments) {
+    const bytes = Buffer.isBuffer(segment) ? 0 : segment.end - segment.start;
+    content += bytes;
+    length += Buffer.isBuffer(segment) ? segment.length : bytes;
+  }
+  return { segments, length, content };
 }
 
 /** A boundary that no content contains, but by a chance of one in 2^128. */

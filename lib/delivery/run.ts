@@ -88,10 +88,7 @@ export class DeliveryRun implements BodyObserver {
     this.#ended = true;
     this.watch.signal?.removeEventListener('abort', this.#abort);
     const { raw } = this.port;
-    const expected = this.layout.segments.reduce(
-      (sum, part) => sum + (Buffer.isBuffer(part) ? 0 : part.end - part.start),
-      0,
-    );
+    const expected = this.layout.content;
     const hasAll = expected === Infinity || this.#bytes === expected;
     const completed =
       this.#error === undefined && hasAll && raw.writableFinished && raw.statusCode === this.status;
