@@ -62,7 +62,7 @@ export class ByteCredit {
     this.refused = granted < asked;
   }
 
-  /** As {@link answered}, where nobody answers: goes on with what was left when somebody last did. */
+  /** As {@link answered}, while the store does not answer: goes on with what was left when it last did. */
   draw(left: number): number {
     const drawn = Math.max(0, Math.min(left, this.target - this.granted));
     this.granted += drawn;

@@ -4,7 +4,7 @@
  */
 export type IntervalSet = readonly number[];
 
-/** More intervals than this are not remembered, so that a hostile client cannot make a lease grow. */
+/** Cap on intervals, so that a hostile client cannot make a lease grow. */
 export const MAX_INTERVALS = 128;
 
 export const NO_INTERVALS: IntervalSet = Object.freeze([]);
@@ -64,7 +64,7 @@ export function coversAll(set: IntervalSet, length: number): boolean {
   return set.length >= 2 && set[0]! <= 0 && set[1]! >= length;
 }
 
-/** Drops the shortest interval: forgetting what was sent never ends a lease too early, inventing it would. */
+/** Drops the shortest intervals: to forget what was sent never ends a lease too early. */
 function bounded(set: number[]): IntervalSet {
   while (set.length > 2 * MAX_INTERVALS) {
     let shortest = 0;

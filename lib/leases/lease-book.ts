@@ -12,22 +12,19 @@ const BATCH = 200;
 /** How often a commit that came too late is decided again, before its operations fail. */
 const ATTEMPTS = 50;
 
-/** Milliseconds to wait before a further attempt, at the most: two processes must not keep in step. */
+/** The longest random pause between attempts, ms; keeps two processes from colliding again and again. */
 const LONGEST_PAUSE = 50;
 
-/**
- * Milliseconds for which records are kept beyond the moment they are last needed, so that machines whose
- * clocks differ by less never see a link afresh.
- */
+/** How long records are kept after they are last needed, ms: clocks may differ by less than that. */
 const RECORD_MARGIN = 10 * 60 * 1000;
 
-/** A store remembers at least so many leases of a link, for display. */
+/** How many leases of a link a store keeps for display, even when they are over. */
 const ENOUGH = 32;
 
-/** And at most so many of a link without a limit, whose number of leases only its visitors bound. */
+/** How many leases of an unlimited link a store keeps at most. */
 const MOST_UNLIMITED = 1000;
 
-/** What the book is told of the link beside the operation. */
+/** The link that an operation is about. */
 export interface Booking {
   readonly linkId: string;
   /** Milliseconds from now for which the link's records must be kept, beside a margin. */
@@ -42,7 +39,7 @@ export interface ProgressAnswer {
   readonly found: boolean;
   /** Bytes the request may send in all. */
   readonly granted: number;
-  /** Bytes of the budget that are charged to nobody yet; undefined where there is no budget. */
+  /** Bytes of the budget that are not charged yet; undefined where there is no budget. */
   readonly left?: number;
   readonly lease?: string;
 }
@@ -60,7 +57,7 @@ export interface EndingAnswer {
 interface Operation<T = unknown> {
   readonly booking: Booking;
   readonly needs: Needs;
-  /** What a look brought to light a moment ago. */
+  /** What a look found a moment ago. */
   readonly seen?: Look;
   readonly decide: (draft: Draft) => T;
   readonly resolve: (answer: T) => void;
@@ -250,7 +247,7 @@ export class LeaseBook {
     const { linkId } = batch[0]!.booking;
     for (const { seen, needs } of batch) {
       if (seen) {
-        // The new lease was not asked for, as nobody else can know of it
+        // The new lease was not read, as no other process can know of it
         known.recall({ ...seen, needs });
       }
     }
@@ -260,7 +257,7 @@ export class LeaseBook {
       if (missing) {
         known.learn(await this.look({ linkId, resource: '' }, missing));
         if (known.missing(needs)) {
-          // Another process changed the link between two looks; what was known before no longer fits
+          // Another process changed the link between two looks, so what was known before was dropped
           continue;
         }
       }

@@ -27,20 +27,12 @@ export interface Look {
 /** Beyond so many records, what is known of a link is forgotten and read again when it is needed. */
 const MOST_RECORDS = 4096;
 
-/**
- * Versions of links begin anywhere: one that was forgotten and made again must not be taken for the one
- * before.
- */
+/** Random, so that a link's record that was forgotten and made again is not taken for the one before. */
 const firstVersion = () => Math.floor(Math.random() * 2 ** 48);
 
-/**
- * The records of one link as this process last saw them. They may be stale: a commit that goes by them fails
- * then, and they are read again.
- */
+/** The records of one link as this process last saw them. If stale, a commit fails and they are reread. */
 export class LinkKnowledge {
   private link: LinkRecord | 'absent' | undefined;
-  /** All changes of the link's record after this version were made here. */
-  private since: number | 'absent' | undefined;
   private readonly leases = new Map<string, LeaseRecord | 'absent'>();
   /** Ids under each key, the latest first. */
   private readonly ids = new Map<string, readonly string[]>();
@@ -67,20 +59,15 @@ export class LinkKnowledge {
     if (this.link !== undefined && this.version !== state.link?.version) {
       this.forget();
     }
-    if (this.link === undefined) {
-      this.since = state.link?.version ?? 'absent';
-    }
     this.link = state.link ?? 'absent';
     this.add(needs, state);
   }
 
-  /** Takes in what was read some time ago, as far as it still holds. */
+  /** Takes in what was read some time ago, unless something newer is known. */
   recall(look: Look): void {
-    const version = look.state.link?.version;
-    if (this.link === undefined || (version !== undefined && version > (this.version ?? -1))) {
+    const version = look.state.link?.version ?? -1;
+    if (this.link === undefined || version >= (this.version ?? -1)) {
       this.learn(look);
-    } else if (this.onlyChangedHereAfter(version)) {
-      this.add(look.needs, look.state);
     }
   }
 
@@ -109,7 +96,7 @@ export class LinkKnowledge {
       this.leases.set(id, lease ? { id, version, keys, lease } : 'absent');
       if (was === undefined || !lease) {
         for (const key of keys) {
-          this.relist(key, id, lease !== undefined, link?.version);
+          this.relist(key, id, lease !== undefined);
         }
       }
     }
@@ -120,7 +107,6 @@ export class LinkKnowledge {
 
   forget(): void {
     this.link = undefined;
-    this.since = undefined;
     this.leases.clear();
     this.ids.clear();
   }
@@ -149,22 +135,12 @@ export class LinkKnowledge {
     }
   }
 
-  private relist(key: string, id: string, isThere: boolean, version: number | undefined): void {
+  private relist(key: string, id: string, isThere: boolean): void {
     const listed = this.ids.get(key);
     if (listed) {
       const others = listed.filter((other) => other !== id);
       this.ids.set(key, (isThere ? [id, ...others] : others).slice(0, LEASES_OF_KEY));
-    } else {
-      // What was read before this change and is recalled later would lack it
-      this.since = version;
     }
-  }
-
-  private onlyChangedHereAfter(version: number | undefined): boolean {
-    if (version === undefined) {
-      return this.since === 'absent';
-    }
-    return this.since === 'absent' || (this.since !== undefined && this.since <= version);
   }
 }
 

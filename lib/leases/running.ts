@@ -16,8 +16,8 @@ export class RunningDownloads {
   private waiting: (() => void)[] = [];
 
   /**
-   * Changes whenever a revocation was heard of, or may have been missed. Whoever looked up a link
-   * and finds this unchanged afterwards need not look again: what is revoked later, it will be told.
+   * Changes whenever a revocation was heard of, or may have been missed. Who looked up a link
+   * and finds this unchanged afterwards need not look again: of later revocations it will be told.
    */
   get generation(): number {
     return this.notices;
@@ -36,9 +36,9 @@ export class RunningDownloads {
   }
 
   /**
-   * Resolves once none runs, or when patience ends.
+   * Resolves once none runs.
    *
-   * @param patience milliseconds
+   * @param patience milliseconds after which it resolves in any case
    */
   none(patience: number): Promise<void> {
     return new Promise((resolve) => {
