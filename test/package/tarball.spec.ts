@@ -14,7 +14,16 @@ afterAll(() => project?.remove());
 describe('the tarball', () => {
   test('holds what was compiled and the pages about it, and nothing else', () => {
     const docs = readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`);
-    const pages = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', ...docs, 'package.json'];
+    const pages = [
+      'ARCHITECTURE.md',
+      'CHANGELOG.md',
+      'CONTRIBUTING.md',
+      'LICENSE',
+      'README.md',
+      'SECURITY.md',
+      ...docs,
+      'package.json',
+    ];
     const others = project.files.filter((path) => !/^dist\/[\w./-]+(\.js|\.js\.map|\.d\.ts)$/.test(path));
     expect(others.sort()).toEqual(pages.sort());
     expect(project.files.filter((path) => /spec|test\/|sample-app|bench/.test(path))).toEqual([]);
