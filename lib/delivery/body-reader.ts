@@ -106,6 +106,10 @@ export class BodyReader {
     }
     const start = segment.start + this.#offset;
     const read = this.#held ?? (await this.source.read(start, segment.end, size, reuse));
+    if (this.source.inPool && isTurnFull()) {
+      // Reads of many downloads complete together, and each is followed by a write.
+      await nextTurn();
+    }
     const bytes = this.grant ? await this.#granted(read, this.grant) : read;
     if (bytes.length === 0) {
       if (this.#left !== Infinity) {
@@ -164,13 +168,23 @@ export function nextTurn(): Promise<void> {
   });
 }
 
-/** Runs once for each of {@link waiting}, and what it resolves runs before the next call. */
-function admit(): void {
+/** Whether the bodies have used up their share of this turn, or others wait already. */
+function isTurnFull(): boolean {
+  return waiting.length > 0 || isShareUsed();
+}
+
+function isShareUsed(): boolean {
+  const now = performance.now();
   if (shareEnds === 0) {
-    shareEnds = performance.now() + SHARE;
+    shareEnds = now + SHARE;
     setImmediate(() => (shareEnds = 0));
   }
-  if (performance.now() > shareEnds) {
+  return now > shareEnds;
+}
+
+/** Runs once for each of {@link waiting}, and what it resolves runs before the next call. */
+function admit(): void {
+  if (isShareUsed()) {
     setImmediate(admit);
   } else {
     waiting.shift()?.();
