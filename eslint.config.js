@@ -16,7 +16,7 @@ export default defineConfig(
       '@stylistic/max-len': ['error', { code: 999, comments: 110, ignoreUrls: true }],
       '@typescript-eslint/consistent-type-imports': [
         'error',
-        { fixStyle: 'inline-type-imports', disallowTypeAnnotations: false },
+        { fixStyle: 'separate-type-imports', disallowTypeAnnotations: false },
       ],
       '@typescript-eslint/no-unused-vars': [
         'error',

@@ -1,22 +1,30 @@
-import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { watchNote } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
 import { DownloadEvents } from './events/download-events.js';
-import { exchangeOf, type HttpExchange, isSecure, requestPath } from './http/http-exchange.js';
+import { exchangeOf, isSecure, requestPath } from './http/http-exchange.js';
+import type { HttpExchange } from './http/http-exchange.js';
 import { PerRoute, RequestNote } from './http/notes.js';
 import { unleasedWatch } from './leases/delivery-events.js';
 import { claimsToBeLink, grantedLink } from './links/link-claims.js';
 import { LinkOpener } from './links/open-link.js';
 import { RequestReport } from './request-report.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
-import { routeOptions, type RoutePolicy, routePolicy } from './route-options.js';
+import { RESOLVED_OPTIONS } from './resolve-options.js';
+import type { ResolvedOptions } from './resolve-options.js';
+import { routeOptions, routePolicy } from './route-options.js';
+import type { RoutePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { AccessTokens, invalidToken } from './tokens/access-tokens.js';
-import { parseCompactJws, type TokenClaims, typeOf, type UnverifiedToken } from './tokens/compact-jws.js';
-import { type DownloadGrant, grantNote } from './tokens/grant.js';
-import { companionToken, decidingToken, type PresentedToken } from './tokens/deciding-token.js';
-import { type FoundTokens, takeTokens } from './tokens/transports.js';
+import { parseCompactJws, typeOf } from './tokens/compact-jws.js';
+import type { TokenClaims, UnverifiedToken } from './tokens/compact-jws.js';
+import { grantNote } from './tokens/grant.js';
+import type { DownloadGrant } from './tokens/grant.js';
+import { companionToken, decidingToken } from './tokens/deciding-token.js';
+import type { PresentedToken } from './tokens/deciding-token.js';
+import { takeTokens } from './tokens/transports.js';
+import type { FoundTokens } from './tokens/transports.js';
 
 /** The call of a handler that a request was granted for; Nest makes one context for all guards of a call. */
 const judgedIn = new RequestNote<ExecutionContext>('judged');

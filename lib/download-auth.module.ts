@@ -1,13 +1,11 @@
-import {
-  type BeforeApplicationShutdown,
-  ConfigurableModuleBuilder,
-  type DynamicModule,
-  Inject,
-  type InjectionToken,
-  Module,
-  type OnApplicationShutdown,
-  type OnModuleInit,
-  type Provider,
+import { ConfigurableModuleBuilder, Inject, Module } from '@nestjs/common';
+import type {
+  BeforeApplicationShutdown,
+  DynamicModule,
+  InjectionToken,
+  OnApplicationShutdown,
+  OnModuleInit,
+  Provider,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { RunningDeliveries } from './delivery/run.js';
@@ -20,7 +18,8 @@ import { TargetLocator } from './links/link-target.js';
 import { LinkTokens } from './links/link-tokens.js';
 import { RouteRegistry } from './links/route-registry.js';
 import type { DownloadAuthOptions } from './download-auth-options.js';
-import { requireOptions, RESOLVED_OPTIONS, type ResolvedOptions, resolveOptions } from './resolve-options.js';
+import { requireOptions, RESOLVED_OPTIONS, resolveOptions } from './resolve-options.js';
+import type { ResolvedOptions } from './resolve-options.js';
 import { RequestReport } from './request-report.js';
 import { RouteCheck } from './route-check.js';
 import { AccessTokens } from './tokens/access-tokens.js';

@@ -1,28 +1,25 @@
-import {
-  type CallHandler,
-  type ExecutionContext,
-  Inject,
-  Injectable,
-  Logger,
-  type NestInterceptor,
-  StreamableFile,
-} from '@nestjs/common';
+import { Inject, Injectable, Logger, StreamableFile } from '@nestjs/common';
+import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
-import { finalize, mergeMap, type Observable, tap } from 'rxjs';
+import { finalize, mergeMap, tap } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { deliver } from './delivery/deliver.js';
 import { DeliveredFile } from './delivery/body.js';
 import { wrappedFile } from './delivery/download.js';
 import { resolveDelivery } from './delivery/options.js';
 import { beforeHead } from './http/response-port.js';
-import { PreparedHeaders, type RouteHeaders } from './delivery/prepared-headers.js';
+import { PreparedHeaders } from './delivery/prepared-headers.js';
+import type { RouteHeaders } from './delivery/prepared-headers.js';
 import { ResponsePort } from './http/response-port.js';
 import { RunningDeliveries } from './delivery/run.js';
 import { watchNote } from './delivery/watch.js';
 import { answersItself, declaredFields } from './http/handler-metadata.js';
-import { exchangeOf, type HttpExchange } from './http/http-exchange.js';
+import { exchangeOf } from './http/http-exchange.js';
+import type { HttpExchange } from './http/http-exchange.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { PerRoute } from './http/notes.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
+import { RESOLVED_OPTIONS } from './resolve-options.js';
+import type { ResolvedOptions } from './resolve-options.js';
 import { RequestReport } from './request-report.js';
 import { routeOptions } from './route-options.js';
 import { grantOf } from './tokens/grant.js';

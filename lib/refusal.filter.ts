@@ -1,10 +1,12 @@
-import { type ArgumentsHost, Catch, type ExceptionFilter, Inject } from '@nestjs/common';
+import { Catch, Inject } from '@nestjs/common';
+import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import Negotiator from 'negotiator';
 import type { IncomingHttpHeaders } from 'node:http';
 import { exchangeOfHost } from './http/http-exchange.js';
 import { RequestReport } from './request-report.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
+import { RESOLVED_OPTIONS } from './resolve-options.js';
+import type { ResolvedOptions } from './resolve-options.js';
 import { errorReason } from './shared/error-reason.js';
 import { ThrottledLogger } from './shared/throttled-logger.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';

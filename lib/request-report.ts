@@ -1,13 +1,16 @@
-import { type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import type { ExecutionContext } from '@nestjs/common';
 import { debuglog } from 'node:util';
 import type { DeliveryWatch } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
 import { DownloadEvents } from './events/download-events.js';
-import { type HttpExchange, requestPath } from './http/http-exchange.js';
+import { requestPath } from './http/http-exchange.js';
+import type { HttpExchange } from './http/http-exchange.js';
 import { redactUrl } from './http/redact-url.js';
 import { RequestNote } from './http/notes.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
+import { RESOLVED_OPTIONS } from './resolve-options.js';
+import type { ResolvedOptions } from './resolve-options.js';
 
 const debug = debuglog('download-auth');
 

@@ -1,29 +1,31 @@
-import { type ResolvedDelivery, resolveDelivery } from './delivery/options.js';
+import { resolveDelivery } from './delivery/options.js';
+import type { ResolvedDelivery } from './delivery/options.js';
 import type { DownloadAuthOptions, RefusalPage } from './download-auth-options.js';
 import type { LeaseOptions } from './leases/options.js';
-import { type ResolvedLinkOptions, resolveLinkOptions } from './links/link-options.js';
-import { createLinkKeys, type LinkKey } from './links/link-tokens.js';
+import { resolveLinkOptions } from './links/link-options.js';
+import type { ResolvedLinkOptions } from './links/link-options.js';
+import { createLinkKeys } from './links/link-tokens.js';
+import type { LinkKey } from './links/link-tokens.js';
 import {
   anything,
   boolean,
   callable,
   checkOptions,
   duration,
-  type OptionRules,
   rule,
   wholeNumber,
 } from './shared/check-options.js';
+import type { OptionRules } from './shared/check-options.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { durationInSeconds } from './shared/duration.js';
-import { type CookieOptions, resolveCookie } from './tokens/download-cookie.js';
-import { createKeySource, KEY_RULES, type KeySource } from './tokens/keys.js';
-import { ACCESS_TOKEN_RULES, type AccessPolicy, resolveAccessPolicy } from './tokens/token-options.js';
-import {
-  resolveTokenNames,
-  resolveTransports,
-  type TokenNames,
-  type Transports,
-} from './tokens/transports.js';
+import { resolveCookie } from './tokens/download-cookie.js';
+import type { CookieOptions } from './tokens/download-cookie.js';
+import { createKeySource, KEY_RULES } from './tokens/keys.js';
+import type { KeySource } from './tokens/keys.js';
+import { ACCESS_TOKEN_RULES, resolveAccessPolicy } from './tokens/token-options.js';
+import type { AccessPolicy } from './tokens/token-options.js';
+import { resolveTokenNames, resolveTransports } from './tokens/transports.js';
+import type { TokenNames, Transports } from './tokens/transports.js';
 
 /** Injection token of the checked options. */
 export const RESOLVED_OPTIONS = Symbol('nestjs-download-auth:options');

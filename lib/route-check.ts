@@ -1,10 +1,12 @@
-import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import type { OnModuleInit } from '@nestjs/common';
 import { PATH_METADATA } from '@nestjs/common/constants.js';
 import { MetadataScanner, ModulesContainer, Reflector } from '@nestjs/core';
 import { DownloadAuthGuard } from './download-auth.guard.js';
 import { RouteRegistry } from './links/route-registry.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from './resolve-options.js';
+import { RESOLVED_OPTIONS } from './resolve-options.js';
+import type { ResolvedOptions } from './resolve-options.js';
 import { routeName, STREAM_DOWNLOAD } from './http/handler-metadata.js';
 import { routeOptions, routePolicy } from './route-options.js';
 

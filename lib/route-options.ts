@@ -3,8 +3,10 @@ import { resolveDelivery } from './delivery/options.js';
 import type { StreamDownloadOptions } from './download-auth-options.js';
 import { STREAM_DOWNLOAD } from './http/handler-metadata.js';
 import type { ResolvedOptions } from './resolve-options.js';
-import { anything, boolean, checkOptions, type OptionRules, rule } from './shared/check-options.js';
-import { resolveTransports, type TransportOptions, type Transports } from './tokens/transports.js';
+import { anything, boolean, checkOptions, rule } from './shared/check-options.js';
+import type { OptionRules } from './shared/check-options.js';
+import { resolveTransports } from './tokens/transports.js';
+import type { TransportOptions, Transports } from './tokens/transports.js';
 
 const RULES: OptionRules<StreamDownloadOptions> = {
   name: rule((name) => typeof name === 'string' && name !== '', "give a text, such as 'file'."),

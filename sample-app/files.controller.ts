@@ -1,7 +1,8 @@
 import { Controller, Get, Param, UseGuards } from '@nestjs/common';
 import { Download, StreamDownload } from 'nestjs-download-auth';
 import { AuthGuard } from './auth.guard.js';
-import { type FileSummary, FilesService } from './files.service.js';
+import { FilesService } from './files.service.js';
+import type { FileSummary } from './files.service.js';
 
 @Controller('files')
 export class FilesController {

@@ -1,12 +1,8 @@
-import {
-  type ArgumentsHost,
-  BadRequestException,
-  Catch,
-  Injectable,
-  type PipeTransform,
-} from '@nestjs/common';
+import { BadRequestException, Catch, Injectable } from '@nestjs/common';
+import type { ArgumentsHost, PipeTransform } from '@nestjs/common';
 import { BaseExceptionFilter } from '@nestjs/core';
-import { type CreateLinkOptions, DownloadAuthConfigurationError } from 'nestjs-download-auth';
+import { DownloadAuthConfigurationError } from 'nestjs-download-auth';
+import type { CreateLinkOptions } from 'nestjs-download-auth';
 
 /** What a caller may choose about a link. */
 export type LinkLimits = Pick<CreateLinkOptions, 'expiresIn' | 'maxDownloads'>;

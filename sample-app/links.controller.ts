@@ -11,12 +11,15 @@ import {
   UseFilters,
   UseGuards,
 } from '@nestjs/common';
-import { type DownloadLink, DownloadLinks } from 'nestjs-download-auth';
+import { DownloadLinks } from 'nestjs-download-auth';
+import type { DownloadLink } from 'nestjs-download-auth';
 import { LinkLedger } from './app.providers.js';
-import { AuthGuard, User, type UserClaims } from './auth.guard.js';
+import { AuthGuard, User } from './auth.guard.js';
+import type { UserClaims } from './auth.guard.js';
 import { FilesController } from './files.controller.js';
 import { FilesService } from './files.service.js';
-import { BadLimitsFilter, type LinkLimits, LinkLimitsPipe } from './link-limits.js';
+import { BadLimitsFilter, LinkLimitsPipe } from './link-limits.js';
+import type { LinkLimits } from './link-limits.js';
 
 @Controller()
 @UseGuards(AuthGuard)

@@ -1,8 +1,10 @@
 import { Controller, Get, Header, StreamableFile } from '@nestjs/common';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type DeliveryOptions, Download, DownloadLinks, StreamDownload } from '../lib/index.js';
+import { Download, DownloadLinks, StreamDownload } from '../lib/index.js';
+import type { DeliveryOptions } from '../lib/index.js';
 import { accessToken } from './support/access-token.js';
-import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from './support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from './support/test-app.js';
+import type { TestApp } from './support/test-app.js';
 
 const BYTES = Buffer.from('0123456789');
 

@@ -1,8 +1,6 @@
 import {
-  type CanActivate,
   Controller,
   createParamDecorator,
-  type ExecutionContext,
   Get,
   Inject,
   Next,
@@ -11,20 +9,22 @@ import {
   Res,
   UseGuards,
 } from '@nestjs/common';
+import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { afterEach, expect, it } from 'vitest';
 import {
   Download,
   DownloadAuthConfigurationError,
   DownloadAuthGuard,
-  type DownloadGrant,
   DownloadLinks,
   Grant,
   StreamDownload,
 } from '../lib/index.js';
+import type { DownloadGrant } from '../lib/index.js';
 import { accessToken } from './support/access-token.js';
 import { MemoryLogger } from './support/memory-logger.js';
-import { ADAPTERS, type AdapterName, bearer, startApp, type TestApp } from './support/test-app.js';
+import { ADAPTERS, bearer, startApp } from './support/test-app.js';
+import type { AdapterName, TestApp } from './support/test-app.js';
 
 /** In an object, since Nest would wait for a reply of Fastify, which is thenable. */
 const TheResponse = createParamDecorator((_data: unknown, context: ExecutionContext) => ({

@@ -3,9 +3,11 @@ import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type DownloadGrant, DownloadLinks, Grant, StreamDownload } from '../lib/index.js';
+import { DownloadLinks, Grant, StreamDownload } from '../lib/index.js';
+import type { DownloadGrant } from '../lib/index.js';
 import { accessToken } from './support/access-token.js';
-import { ADAPTERS, bearer, startApp, type TestApp } from './support/test-app.js';
+import { ADAPTERS, bearer, startApp } from './support/test-app.js';
+import type { TestApp } from './support/test-app.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'main-job-'));
 const bytes = Buffer.alloc(300_000, 'download ');

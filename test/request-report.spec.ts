@@ -1,29 +1,18 @@
-import {
-  Catch,
-  type ArgumentsHost,
-  Controller,
-  Get,
-  Param,
-  type ExceptionFilter,
-  UseFilters,
-} from '@nestjs/common';
+import { Catch, Controller, Get, Param, UseFilters } from '@nestjs/common';
+import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { type ChildProcess, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import {
-  type DownloadEvent,
-  DownloadEvents,
-  type DownloadLink,
-  DownloadRefusal,
-  type RefusedEvent,
-  StreamDownload,
-} from '../lib/index.js';
+import { DownloadEvents, DownloadRefusal, StreamDownload } from '../lib/index.js';
+import type { DownloadEvent, DownloadLink, RefusedEvent } from '../lib/index.js';
 import { CompiledLibrary } from './leases/support/processes.js';
 import { accessToken } from './support/access-token.js';
 import { until } from './support/exchange.js';
-import { ADAPTERS, type AdapterName, bearer, send, startApp } from './support/test-app.js';
+import { ADAPTERS, bearer, send, startApp } from './support/test-app.js';
+import type { AdapterName } from './support/test-app.js';
 
 const SERVER = fileURLToPath(new URL('./limits/support/server-process.mjs', import.meta.url));
 /** Of the processes that server-process.mjs starts. */

@@ -4,14 +4,15 @@ import { afterEach, describe, expect, it } from 'vitest';
 import {
   DownloadAuthConfigurationError,
   DownloadAuthModule,
-  type DownloadAuthOptions,
   MemoryLeaseStore,
   StreamDownload,
 } from '../lib/index.js';
+import type { DownloadAuthOptions } from '../lib/index.js';
 import { accessToken } from './support/access-token.js';
 import { forge, inAnHour, keys, pem } from './support/forge.js';
 import { HelloController } from './support/hello.controller.js';
-import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from './support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from './support/test-app.js';
+import type { TestApp } from './support/test-app.js';
 
 const { rsa, p256 } = keys;
 const weak = generateKeyPairSync('rsa', { modulusLength: 1024 });

@@ -2,13 +2,15 @@
  * What a guard costs: CPU of the server process per request, of an unguarded route, of the recipe of Nest's
  * documentation and of this package. See bench/README.md for how to run and read it.
  */
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Load } from '../support/load.js';
 import { median, quartiles } from '../support/statistics.js';
-import { ADAPTERS, ALGORITHMS, type ServerCpu, type ServerReady, type Variant } from './variants.js';
+import { ADAPTERS, ALGORITHMS } from './variants.js';
+import type { ServerCpu, ServerReady, Variant } from './variants.js';
 
 const { values: chosen } = parseArgs({
   options: {

@@ -1,7 +1,8 @@
 import { StreamableFile } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { BodyReader, type ByteSource, type Chunk, type Grant } from './body-reader.js';
+import { BodyReader } from './body-reader.js';
+import type { ByteSource, Chunk, Grant } from './body-reader.js';
 import { wrappedFile } from './download.js';
 import { logFailure } from './failure.js';
 import type { BodyLayout } from './multipart.js';

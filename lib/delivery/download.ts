@@ -1,20 +1,12 @@
 import { StreamableFile } from '@nestjs/common';
 import type { Readable } from 'node:stream';
-import {
-  boolean,
-  checkOptions,
-  date,
-  oneOf,
-  type OptionRule,
-  type OptionRules,
-  rule,
-  text,
-  wholeNumber,
-} from '../shared/check-options.js';
+import { boolean, checkOptions, date, oneOf, rule, text, wholeNumber } from '../shared/check-options.js';
+import type { OptionRule, OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { DispositionType } from './disposition.js';
 import { entityTagAdvice } from './entity-tag.js';
-import { offloadAdvice, type OffloadOptions } from './offload.js';
+import { offloadAdvice } from './offload.js';
+import type { OffloadOptions } from './offload.js';
 import { isFieldValue } from './options.js';
 
 /** What can be said of any download. Each member wins over what the content itself suggests. */

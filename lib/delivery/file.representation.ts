@@ -6,7 +6,8 @@ import { setTimeout } from 'node:timers/promises';
 import type { DownloadEnd, FileDownloadOptions } from './download.js';
 import { logFailure, missingFile } from './failure.js';
 import { FileSource } from './file.source.js';
-import { adoptFileStream, openFile, type OpenFile } from './open-file.js';
+import { adoptFileStream, openFile } from './open-file.js';
+import type { OpenFile } from './open-file.js';
 import type { Validators } from './preconditions.js';
 import type { Representation } from './representation.js';
 

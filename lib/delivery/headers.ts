@@ -1,11 +1,6 @@
 import type { ResponsePort } from '../http/response-port.js';
-import {
-  contentDisposition,
-  type DispositionType,
-  isAttachment,
-  readDisposition,
-  repairDisposition,
-} from './disposition.js';
+import { contentDisposition, isAttachment, readDisposition, repairDisposition } from './disposition.js';
+import type { DispositionType } from './disposition.js';
 import { formatHttpDate } from './http-date.js';
 import type { BodyLayout } from './multipart.js';
 import type { Delegation } from './offload.js';

@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { isAbsolute, relative, sep } from 'node:path';
-import { field, type RequestFields } from './preconditions.js';
+import { field } from './preconditions.js';
+import type { RequestFields } from './preconditions.js';
 
 /**
  * Let the proxy in front of the application send file bodies: this process decides, sets the headers, and

@@ -1,4 +1,5 @@
-import { type BigIntStats, close, constants, fstat, open, read, type ReadStream } from 'node:fs';
+import { close, constants, fstat, open, read } from 'node:fs';
+import type { BigIntStats, ReadStream } from 'node:fs';
 import { readlink, realpath, rm, stat } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';

@@ -1,14 +1,10 @@
-import {
-  boolean,
-  checkOptions,
-  oneOf,
-  type OptionRules,
-  rule,
-  wholeNumber,
-} from '../shared/check-options.js';
-import { type Duration, durationAdvice, durationInSeconds } from '../shared/duration.js';
+import { boolean, checkOptions, oneOf, rule, wholeNumber } from '../shared/check-options.js';
+import type { OptionRules } from '../shared/check-options.js';
+import { durationAdvice, durationInSeconds } from '../shared/duration.js';
+import type { Duration } from '../shared/duration.js';
 import type { DispositionType } from './disposition.js';
-import { offloadAdvice, type OffloadOptions } from './offload.js';
+import { offloadAdvice } from './offload.js';
+import type { OffloadOptions } from './offload.js';
 
 /**
  * How downloads are answered. Every member is optional and may be set for the module and for one route. A

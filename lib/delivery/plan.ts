@@ -1,12 +1,7 @@
-import { decideRange, type RangeDecision } from './byte-range.js';
-import {
-  evaluatePreconditions,
-  field,
-  ifRangeMatches,
-  type PreconditionAnswer,
-  type RequestFields,
-  type Validators,
-} from './preconditions.js';
+import { decideRange } from './byte-range.js';
+import type { RangeDecision } from './byte-range.js';
+import { evaluatePreconditions, field, ifRangeMatches } from './preconditions.js';
+import type { PreconditionAnswer, RequestFields, Validators } from './preconditions.js';
 import type { ByteInterval } from './byte-range.js';
 
 /** What the plan has to know of a representation. */

@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
-import { beforeHead, type ResponsePort } from '../http/response-port.js';
+import { beforeHead } from '../http/response-port.js';
+import type { ResponsePort } from '../http/response-port.js';
 import { commonFields, FILE_FIELDS, removeFileFields } from './headers.js';
 import type { ResolvedDelivery } from './options.js';
 import { isPlainResponse } from './pump.js';

@@ -2,20 +2,22 @@ import type { StreamableFile } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import fs, { ReadStream } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
-import { type ByteSource, nextTurn } from './body-reader.js';
-import {
-  type ByteStream,
-  type DownloadContent,
-  type DownloadEnd,
-  type DownloadOptions,
-  type DownloadSource,
-  isByteStream,
+import { nextTurn } from './body-reader.js';
+import type { ByteSource } from './body-reader.js';
+import { isByteStream } from './download.js';
+import type {
+  ByteStream,
+  DownloadContent,
+  DownloadEnd,
+  DownloadOptions,
+  DownloadSource,
 } from './download.js';
 import { toEntityTag } from './entity-tag.js';
 import { logFailure } from './failure.js';
 import { fileRepresentation, fileStreamRepresentation, typeOf } from './file.representation.js';
 import { isFieldValue } from './options.js';
-import { announced, type Representation } from './representation.js';
+import { announced } from './representation.js';
+import type { Representation } from './representation.js';
 import { StreamSource } from './stream.source.js';
 
 /** How an answer ended that never began to send its content. */

@@ -1,6 +1,7 @@
 import { InternalServerErrorException, Logger } from '@nestjs/common';
 import type { ResponsePort } from '../http/response-port.js';
-import { type ByteSource, TruncatedContentError } from './body-reader.js';
+import { TruncatedContentError } from './body-reader.js';
+import type { ByteSource } from './body-reader.js';
 import type { DispositionType } from './disposition.js';
 import type { DownloadEnd } from './download.js';
 import { isEntityTag } from './entity-tag.js';

@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { Readable } from 'node:stream';
-import { type ByteSource, nextTurn } from './body-reader.js';
+import { nextTurn } from './body-reader.js';
+import type { ByteSource } from './body-reader.js';
 import type { ByteStream } from './download.js';
 
 /** Starts reading at `start`; `end` is exclusive. */

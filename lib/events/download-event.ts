@@ -1,5 +1,5 @@
 import type { Transport } from '../tokens/transports.js';
-import { type RefusalCode } from '../refusals/download-refusal.js';
+import type { RefusalCode } from '../refusals/download-refusal.js';
 
 /** What every event may say. Never the token, nor the lease cookie. */
 interface About {

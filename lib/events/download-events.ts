@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { type Subscriber } from 'rxjs';
+import type { Subscriber } from 'rxjs';
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
-import { type DownloadEvent, type DownloadEventSink } from './download-event.js';
+import type { DownloadEvent, DownloadEventSink } from './download-event.js';
 import { ShieldedObservable } from './shielded-observable.js';
 
 /**

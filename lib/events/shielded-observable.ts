@@ -1,4 +1,5 @@
-import { Observable, type Observer, type Operator, Subscriber, type Subscription } from 'rxjs';
+import { Observable, Subscriber } from 'rxjs';
+import type { Observer, Operator, Subscription } from 'rxjs';
 
 type Report = (error: unknown) => void;
 

@@ -1,4 +1,5 @@
-import { type ArgumentsHost, type ExecutionContext, Logger } from '@nestjs/common';
+import { Logger } from '@nestjs/common';
+import type { ArgumentsHost, ExecutionContext } from '@nestjs/common';
 import cookieParser from 'cookie-parser';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';

@@ -1,24 +1,21 @@
-import { type DeliveryOutcome, type DeliveryWatch, type PlannedDelivery } from '../delivery/watch.js';
-import { type DownloadEventSink } from '../events/download-event.js';
-import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
+import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from '../delivery/watch.js';
+import type { DownloadEventSink } from '../events/download-event.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
+import type { RefusalCode } from '../refusals/download-refusal.js';
 import { LINK_OLDER_THAN_STORE } from '../refusals/refusals.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { firstCredit } from './byte-credit.js';
-import {
-  fingerprint,
-  type LeaseClient,
-  leaseCookieName,
-  leaseOfCookie,
-  newLeaseCookieValue,
-  randomText,
-} from './client.js';
-import { deliveryEvents, type DeliveryEvents, sendsBody } from './delivery-events.js';
-import { type Belonging, type Entering } from './lease.js';
-import { LeaseRequest, type LeaseServices, nothingSent, undoable } from './lease-request.js';
-import { type LeaseTerms } from './lease-record.js';
-import { type Look } from './link-knowledge.js';
-import { type Revocable } from './revocation.js';
-import { type RunningDownloads } from './running.js';
+import { fingerprint, leaseCookieName, leaseOfCookie, newLeaseCookieValue, randomText } from './client.js';
+import type { LeaseClient } from './client.js';
+import { deliveryEvents, sendsBody } from './delivery-events.js';
+import type { DeliveryEvents } from './delivery-events.js';
+import type { Belonging, Entering } from './lease.js';
+import { LeaseRequest, nothingSent, undoable } from './lease-request.js';
+import type { LeaseServices } from './lease-request.js';
+import type { LeaseTerms } from './lease-record.js';
+import type { Look } from './link-knowledge.js';
+import type { Revocable } from './revocation.js';
+import type { RunningDownloads } from './running.js';
 
 /** What the keeper needs to know of a link whose signature was found good. */
 export interface LeasedLink {

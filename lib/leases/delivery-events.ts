@@ -1,7 +1,7 @@
-import { type DeliveryOutcome, type DeliveryWatch, type PlannedDelivery } from '../delivery/watch.js';
-import { type Claimant } from '../events/claimant.js';
-import { type DownloadEventSink } from '../events/download-event.js';
-import { type RefusalCode } from '../refusals/download-refusal.js';
+import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from '../delivery/watch.js';
+import type { Claimant } from '../events/claimant.js';
+import type { DownloadEventSink } from '../events/download-event.js';
+import type { RefusalCode } from '../refusals/download-refusal.js';
 
 export interface DeliveryEvents {
   completed(outcome: DeliveryOutcome): void;

@@ -1,24 +1,24 @@
-import { type DownloadEventSink } from '../events/download-event.js';
+import type { DownloadEventSink } from '../events/download-event.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
-import { checkOptions, type OptionRules, text, wholeNumber } from '../shared/check-options.js';
+import { checkOptions, text, wholeNumber } from '../shared/check-options.js';
+import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
-import { clientKey, fingerprint, type LeaseClient, leaseOfCookie } from './client.js';
-import {
-  type AdmittedRequest,
-  CountedDelivery,
-  type DeliveryServices,
-  type LeasedLink,
-  refuseRevoked,
-} from './counted-delivery.js';
+import { clientKey, fingerprint, leaseOfCookie } from './client.js';
+import type { LeaseClient } from './client.js';
+import { CountedDelivery, refuseRevoked } from './counted-delivery.js';
+import type { AdmittedRequest, DeliveryServices, LeasedLink } from './counted-delivery.js';
 import { mayJoin, REASONS } from './lease.js';
 import { LeaseBook, needsOf } from './lease-book.js';
-import { type LeaseUsage, leaseUsage } from './lease-record.js';
-import { type LeaseStore, type LinkState } from './lease-store.js';
+import { leaseUsage } from './lease-record.js';
+import type { LeaseUsage } from './lease-record.js';
+import type { LeaseStore, LinkState } from './lease-store.js';
 import { MemoryLeaseStore } from './memory/memory.store.js';
-import { type LeaseOptions, resolveLeaseOptions } from './options.js';
-import { type Revocable, revocable, revocationOf, type RevocationTarget } from './revocation.js';
+import { resolveLeaseOptions } from './options.js';
+import type { LeaseOptions } from './options.js';
+import { revocable, revocationOf } from './revocation.js';
+import type { Revocable, RevocationTarget } from './revocation.js';
 import { RunningDownloads } from './running.js';
 import { Settlements } from './settlements.js';
 import { StoreCalls, StoreHealth } from './store-health.js';

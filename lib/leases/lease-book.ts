@@ -1,10 +1,11 @@
 import { end, enter, transfer, progress } from './lease.js';
 import { bytesLeft, isRunning, overAt, runningOf } from './lease-record.js';
-import { type Belonging, type Ending, type Entering, type Entry, type Transfer } from './lease.js';
-import { type Progress } from './lease.js';
-import { type LeaseTerms } from './lease-record.js';
-import { type LeaseList, type LeaseListQuery, type LeaseStore, type LinkNames } from './lease-store.js';
-import { Draft, LinkKnowledge, type Look, type Needs } from './link-knowledge.js';
+import type { Belonging, Ending, Entering, Entry, Transfer } from './lease.js';
+import type { Progress } from './lease.js';
+import type { LeaseTerms } from './lease-record.js';
+import type { LeaseList, LeaseListQuery, LeaseStore, LinkNames } from './lease-store.js';
+import { Draft, LinkKnowledge } from './link-knowledge.js';
+import type { Look, Needs } from './link-knowledge.js';
 
 /** How many operations are decided and committed at once. */
 const BATCH = 200;

@@ -1,4 +1,5 @@
-import { bytesIn, type IntervalSet } from './interval-set.js';
+import { bytesIn } from './interval-set.js';
+import type { IntervalSet } from './interval-set.js';
 
 /** One use of a limited link, as the stores keep it. */
 export interface Lease {

@@ -1,14 +1,15 @@
-import { type ByteInterval, type DeliveryOutcome } from '../delivery/watch.js';
-import { type RefusalCode } from '../refusals/download-refusal.js';
+import type { ByteInterval, DeliveryOutcome } from '../delivery/watch.js';
+import type { RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit } from './byte-credit.js';
 import { randomText } from './client.js';
-import { bytesIn, type IntervalSet, NO_INTERVALS, union, withInterval } from './interval-set.js';
-import { type Belonging, type Entering, type Granted } from './lease.js';
-import { type Booking, type EndingAnswer, type LeaseBook, type ProgressAnswer } from './lease-book.js';
+import { bytesIn, NO_INTERVALS, union, withInterval } from './interval-set.js';
+import type { IntervalSet } from './interval-set.js';
+import type { Belonging, Entering, Granted } from './lease.js';
+import type { Booking, EndingAnswer, LeaseBook, ProgressAnswer } from './lease-book.js';
 import { bytesLeft } from './lease-record.js';
-import { type ResolvedLeaseOptions } from './options.js';
-import { type Settlement, type Settlements } from './settlements.js';
-import { type StoreCalls } from './store-health.js';
+import type { ResolvedLeaseOptions } from './options.js';
+import type { Settlement, Settlements } from './settlements.js';
+import type { StoreCalls } from './store-health.js';
 
 /** The longest that a timer of Node runs, ms. */
 const LONGEST_TIMER = 2 ** 31 - 1;

@@ -1,5 +1,5 @@
-import { type Lease } from './lease-record.js';
-import { type Revocation } from './revocation.js';
+import type { Lease } from './lease-record.js';
+import type { Revocation } from './revocation.js';
 
 /**
  * Where the uses of limited links are counted and revocations are kept.

@@ -2,18 +2,10 @@
  * The state machine of a lease (docs/leases.md). These functions take plain records, change none of them, and
  * answer what is to be written, with the reason.
  */
-import { coversAll, type IntervalSet, NO_INTERVALS, partBefore, union } from './interval-set.js';
-import {
-  canCarry,
-  charge,
-  isOpen,
-  isRunning,
-  type Lease,
-  type LeaseTerms,
-  type NamedLease,
-  runningOf,
-  spare,
-} from './lease-record.js';
+import { coversAll, NO_INTERVALS, partBefore, union } from './interval-set.js';
+import type { IntervalSet } from './interval-set.js';
+import { canCarry, charge, isOpen, isRunning, runningOf, spare } from './lease-record.js';
+import type { Lease, LeaseTerms, NamedLease } from './lease-record.js';
 
 /** What is known of a link when a request is to be decided. */
 export interface KnownLink {

@@ -1,13 +1,7 @@
-import { type KnownLink } from './lease.js';
-import { type NamedLease } from './lease-record.js';
-import {
-  type LeaseChange,
-  type LeaseCommit,
-  type LeaseRecord,
-  LEASES_OF_KEY,
-  type LinkRecord,
-  type LinkState,
-} from './lease-store.js';
+import type { KnownLink } from './lease.js';
+import type { NamedLease } from './lease-record.js';
+import { LEASES_OF_KEY } from './lease-store.js';
+import type { LeaseChange, LeaseCommit, LeaseRecord, LinkRecord, LinkState } from './lease-store.js';
 
 /**
  * What an operation has to know of a link: leases by id, those under some keys, and the link's own record.

@@ -1,17 +1,11 @@
 import type { AnyRequest } from '../http/http-exchange.js';
-import {
-  boolean,
-  callable,
-  checkOptions,
-  duration,
-  type OptionRule,
-  type OptionRules,
-  rule,
-} from '../shared/check-options.js';
-import { type Duration, durationInSeconds } from '../shared/duration.js';
-import { type ClientDescription } from './client.js';
-import { type LeaseTerms } from './lease-record.js';
-import { type LeaseStore } from './lease-store.js';
+import { boolean, callable, checkOptions, duration, rule } from '../shared/check-options.js';
+import type { OptionRule, OptionRules } from '../shared/check-options.js';
+import { durationInSeconds } from '../shared/duration.js';
+import type { Duration } from '../shared/duration.js';
+import type { ClientDescription } from './client.js';
+import type { LeaseTerms } from './lease-record.js';
+import type { LeaseStore } from './lease-store.js';
 
 /**
  * How the downloads of limited links are counted. Durations are a number of seconds or a string with its

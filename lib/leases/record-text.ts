@@ -1,5 +1,5 @@
-import { type Lease } from './lease-record.js';
-import { type LeaseRecord } from './lease-store.js';
+import type { Lease } from './lease-record.js';
+import type { LeaseRecord } from './lease-store.js';
 
 /** A record as SQLite and Redis write it: the lease is JSON. */
 export interface RecordText {

@@ -1,4 +1,5 @@
-import { checkOptions, type OptionRules, rule, text } from '../shared/check-options.js';
+import { checkOptions, rule, text } from '../shared/check-options.js';
+import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { fingerprint } from './client.js';
 

@@ -1,4 +1,5 @@
-import { concerns, type Revocable, type Revocation } from './revocation.js';
+import { concerns } from './revocation.js';
+import type { Revocable, Revocation } from './revocation.js';
 
 export interface RunningDownload {
   readonly keys: Revocable;

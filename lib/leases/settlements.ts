@@ -1,6 +1,6 @@
 import { ThrottledLogger } from '../shared/throttled-logger.js';
-import { type Belonging, type Ending } from './lease.js';
-import { type Booking, type EndingAnswer, type LeaseBook } from './lease-book.js';
+import type { Belonging, Ending } from './lease.js';
+import type { Booking, EndingAnswer, LeaseBook } from './lease-book.js';
 
 /** How often to try again while the store does not answer, ms. */
 const RETRY_EVERY = 1000;

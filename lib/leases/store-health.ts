@@ -1,9 +1,9 @@
 import { Logger } from '@nestjs/common';
-import { type DownloadEventSink } from '../events/download-event.js';
+import type { DownloadEventSink } from '../events/download-event.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
-import { type LeaseStore } from './lease-store.js';
+import type { LeaseStore } from './lease-store.js';
 
 /** How often a store that failed is asked again, ms. */
 const PROBE_EVERY = 1000;

@@ -1,7 +1,9 @@
-import { VERSION_NEUTRAL, type VersioningOptions } from '@nestjs/common';
+import { VERSION_NEUTRAL } from '@nestjs/common';
+import type { VersioningOptions } from '@nestjs/common';
 import type { AbstractHttpAdapter } from '@nestjs/core';
 import { LegacyRouteConverter } from '@nestjs/core/router/legacy-route-converter.js';
-import findMyWay, { type HTTPMethod } from 'find-my-way';
+import findMyWay from 'find-my-way';
+import type { HTTPMethod } from 'find-my-way';
 import { parse as parseQuerystring } from 'node:querystring';
 import { match as matcherOf } from 'path-to-regexp';
 

@@ -1,7 +1,10 @@
-import { Injectable, type Type } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
 import { DownloadEvents } from '../events/download-events.js';
-import { LeaseKeeper, type LinkUsage, type UsagePage } from '../leases/keeper.js';
-import { checkOptions, date, type OptionRules, text } from '../shared/check-options.js';
+import { LeaseKeeper } from '../leases/keeper.js';
+import type { LinkUsage, UsagePage } from '../leases/keeper.js';
+import { checkOptions, date, text } from '../shared/check-options.js';
+import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_TOKEN_LENGTH, parseCompactJws } from '../tokens/compact-jws.js';
 import type { TokenNames } from '../tokens/transports.js';
@@ -25,7 +28,8 @@ import {
   TARGET_RULES,
 } from './link-claims.js';
 import type { ResolvedLinkOptions } from './link-options.js';
-import { type LocatedTarget, TargetLocator } from './link-target.js';
+import { TargetLocator } from './link-target.js';
+import type { LocatedTarget } from './link-target.js';
 import { LinkTokens } from './link-tokens.js';
 import { queryString } from './route-template.js';
 

@@ -8,14 +8,14 @@ import {
   date,
   duration,
   oneOf,
-  type OptionRule,
-  type OptionRules,
   rule,
   text,
   wholeNumber,
 } from '../shared/check-options.js';
+import type { OptionRule, OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { type Duration, durationInSeconds } from '../shared/duration.js';
+import { durationInSeconds } from '../shared/duration.js';
+import type { Duration } from '../shared/duration.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { GrantedLink } from '../tokens/grant.js';
 import type { CreateLinkOptions, LinkBindingOptions, LinkTarget } from './link.js';

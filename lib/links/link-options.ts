@@ -1,16 +1,11 @@
 import type { AnyRequest } from '../http/http-exchange.js';
-import {
-  anything,
-  callable,
-  checkOptions,
-  duration,
-  oneOf,
-  type OptionRules,
-  rule,
-} from '../shared/check-options.js';
-import { type Duration, durationInSeconds } from '../shared/duration.js';
+import { anything, callable, checkOptions, duration, oneOf, rule } from '../shared/check-options.js';
+import type { OptionRules } from '../shared/check-options.js';
+import { durationInSeconds } from '../shared/duration.js';
+import type { Duration } from '../shared/duration.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
-import { type RouteSyntax, StandInRouter, type UrlReader } from './adapter-router.js';
+import { StandInRouter } from './adapter-router.js';
+import type { RouteSyntax, UrlReader } from './adapter-router.js';
 import type { Route } from './route-registry.js';
 
 /** The longest that a link may live, in seconds: 7 days. */

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
-import { type FrameworkRequest, routePattern } from '../http/http-exchange.js';
+import { routePattern } from '../http/http-exchange.js';
+import type { FrameworkRequest } from '../http/http-exchange.js';
 import type { QueryParams } from './link.js';
 import type { RouteIdentity } from './route-registry.js';
 

@@ -1,11 +1,13 @@
-import { RequestMethod, type Type, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
+import { RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
 import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { AdapterRouter, UrlReader } from './adapter-router.js';
 import type { LinkTarget, QueryParams } from './link.js';
 import type { ToldRoute } from './link-options.js';
 import { canonical, resourceDigest } from './link-resource.js';
-import { type Route, type RouteRegistry, routerMethod } from './route-registry.js';
+import { routerMethod } from './route-registry.js';
+import type { Route, RouteRegistry } from './route-registry.js';
 import { filledHost, hostParams, normalizedQuery, queryString, RouteTemplate } from './route-template.js';
 
 /** Where a link leads. */

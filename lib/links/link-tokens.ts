@@ -1,12 +1,15 @@
 import jwt from 'jsonwebtoken';
-import { createSecretKey, hash, hkdfSync, type KeyObject } from 'node:crypto';
+import { createSecretKey, hash, hkdfSync } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { UnverifiedToken } from '../tokens/compact-jws.js';
-import { asPrivate, isKeyObject, type KeyMaterial, refuseKeyAsSecret } from '../tokens/key-material.js';
+import { asPrivate, isKeyObject, refuseKeyAsSecret } from '../tokens/key-material.js';
+import type { KeyMaterial } from '../tokens/key-material.js';
 import type { KeyOptions, KeyRingEntry } from '../tokens/keys.js';
 import type { RememberingVerifier } from '../tokens/signatures.js';
-import { claimsToBeLink, isLinkClaims, LINK_TYPE, type LinkClaims } from './link-claims.js';
+import { claimsToBeLink, isLinkClaims, LINK_TYPE } from './link-claims.js';
+import type { LinkClaims } from './link-claims.js';
 import type { LinkOptions } from './link-options.js';
 
 /** A key that signs and verifies link tokens, with the `kid` they carry. */

@@ -1,26 +1,22 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { DeliveryWatch } from '../delivery/watch.js';
-import {
-  type ClientAddresses,
-  cookieOf,
-  type FrameworkRequest,
-  type HttpExchange,
-  isSecure,
-  requestPath,
-} from '../http/http-exchange.js';
+import { cookieOf, isSecure, requestPath } from '../http/http-exchange.js';
+import type { ClientAddresses, FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
 import {
   addressWithin,
   isPrefetch,
   isSelfNamedBot,
-  type LeaseClient,
   leaseCookieName,
   serializeLeaseCookie,
 } from '../leases/client.js';
+import type { LeaseClient } from '../leases/client.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import type { LeaseOptions } from '../leases/options.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
-import { parseCompactJws, type UnverifiedToken } from '../tokens/compact-jws.js';
-import { leasedLink, type LinkClaims } from './link-claims.js';
+import { parseCompactJws } from '../tokens/compact-jws.js';
+import type { UnverifiedToken } from '../tokens/compact-jws.js';
+import { leasedLink } from './link-claims.js';
+import type { LinkClaims } from './link-claims.js';
 import { requestedResource, resourceDigest } from './link-resource.js';
 import type { LinkTokens } from './link-tokens.js';
 import type { RouteRegistry } from './route-registry.js';

@@ -1,12 +1,5 @@
-import {
-  Inject,
-  Injectable,
-  RequestMethod,
-  type Type,
-  VERSION_NEUTRAL,
-  type VersioningOptions,
-  VersioningType,
-} from '@nestjs/common';
+import { Inject, Injectable, RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
+import type { Type, VersioningOptions } from '@nestjs/common';
 import {
   HOST_METADATA,
   METHOD_METADATA,
@@ -14,18 +7,14 @@ import {
   PATH_METADATA,
   VERSION_METADATA,
 } from '@nestjs/common/constants.js';
-import {
-  type AbstractHttpAdapter,
-  ApplicationConfig,
-  HttpAdapterHost,
-  MetadataScanner,
-  ModulesContainer,
-} from '@nestjs/core';
+import { ApplicationConfig, HttpAdapterHost, MetadataScanner, ModulesContainer } from '@nestjs/core';
+import type { AbstractHttpAdapter } from '@nestjs/core';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
 import { answersItself, methodName, routeName, STREAM_DOWNLOAD } from '../http/handler-metadata.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { PerRoute } from '../http/notes.js';
-import { type AdapterRouter, routerOf, type RouteVersions } from './adapter-router.js';
+import { routerOf } from './adapter-router.js';
+import type { AdapterRouter, RouteVersions } from './adapter-router.js';
 
 /** What a handler is known by, across processes and restarts. */
 export interface RouteIdentity {

@@ -1,6 +1,7 @@
 import { HttpException } from '@nestjs/common';
 import { STATUS_CODES } from 'node:http';
-import { type RefusalDefinition, REFUSALS } from './refusals.js';
+import { REFUSALS } from './refusals.js';
+import type { RefusalDefinition } from './refusals.js';
 
 /** Every reason for which a download is refused; the stable `code` of the answer's body. */
 export type RefusalCode = keyof typeof REFUSALS;

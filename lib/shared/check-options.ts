@@ -1,5 +1,6 @@
 import { DownloadAuthConfigurationError } from './configuration-error.js';
-import { type Duration, durationAdvice, durationInSeconds } from './duration.js';
+import { durationAdvice, durationInSeconds } from './duration.js';
+import type { Duration } from './duration.js';
 
 /** Answers what to write instead of a value that cannot work, and `undefined` for one that can. */
 export type OptionRule = (value: unknown) => string | undefined;

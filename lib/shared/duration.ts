@@ -1,4 +1,5 @@
-import ms, { type StringValue } from 'ms';
+import ms from 'ms';
+import type { StringValue } from 'ms';
 import { DownloadAuthConfigurationError } from './configuration-error.js';
 
 type ShortUnit = 'ms' | 's' | 'm' | 'h' | 'd' | 'w';

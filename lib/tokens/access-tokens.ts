@@ -1,12 +1,15 @@
 import { Logger } from '@nestjs/common';
 import { isValidDate } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { DownloadRefusal, type RefusalCode } from '../refusals/download-refusal.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
+import type { RefusalCode } from '../refusals/download-refusal.js';
 import { printable, ThrottledLogger } from '../shared/throttled-logger.js';
 import type { JoseHeader, TokenClaims, UnverifiedToken } from './compact-jws.js';
-import { type KeySource, misfitOf } from './keys.js';
+import { misfitOf } from './keys.js';
+import type { KeySource } from './keys.js';
 import type { RememberingVerifier } from './signatures.js';
-import { type AccessPolicy, mediaType } from './token-options.js';
+import { mediaType } from './token-options.js';
+import type { AccessPolicy } from './token-options.js';
 
 /** Why a genuine token is refused; the reason stands where the message of the code is too general. */
 interface Rejection {

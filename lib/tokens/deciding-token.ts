@@ -1,6 +1,7 @@
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { isCompact } from './compact-jws.js';
-import { type Finding, type FoundTokens, type Transport, TRANSPORT_NAMES, TRANSPORTS } from './transports.js';
+import { TRANSPORT_NAMES, TRANSPORTS } from './transports.js';
+import type { Finding, FoundTokens, Transport } from './transports.js';
 
 /** A token as a request presents it, unverified. */
 export interface PresentedToken {

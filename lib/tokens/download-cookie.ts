@@ -3,14 +3,8 @@ import type { HttpAdapterHost } from '@nestjs/core';
 import { serialize } from 'cookie';
 import { isIP } from 'node:net';
 import { isSecure, requestOf } from '../http/http-exchange.js';
-import {
-  boolean,
-  checkOptions,
-  oneOf,
-  type OptionRule,
-  type OptionRules,
-  rule,
-} from '../shared/check-options.js';
+import { boolean, checkOptions, oneOf, rule } from '../shared/check-options.js';
+import type { OptionRule, OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { parseCompactJws } from './compact-jws.js';
 import type { TokenNames } from './transports.js';

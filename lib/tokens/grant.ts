@@ -1,4 +1,5 @@
-import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { createParamDecorator } from '@nestjs/common';
+import type { ExecutionContext } from '@nestjs/common';
 import { RequestNote } from '../http/notes.js';
 import type { TokenClaims } from './compact-jws.js';
 import type { Transport } from './transports.js';

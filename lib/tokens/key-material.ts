@@ -1,10 +1,5 @@
-import {
-  createPrivateKey,
-  createPublicKey,
-  createSecretKey,
-  type KeyObject,
-  X509Certificate,
-} from 'node:crypto';
+import { createPrivateKey, createPublicKey, createSecretKey, X509Certificate } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import type { OptionRule } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 

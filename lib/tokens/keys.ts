@@ -1,29 +1,13 @@
 import { LRUCache } from 'lru-cache';
 import type { AnyRequest } from '../http/http-exchange.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
-import {
-  anything,
-  callable,
-  checkOptions,
-  date,
-  type OptionRules,
-  rule,
-  text,
-} from '../shared/check-options.js';
+import { anything, callable, checkOptions, date, rule, text } from '../shared/check-options.js';
+import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import type { UnverifiedToken } from './compact-jws.js';
-import {
-  algorithmList,
-  ALGORITHMS,
-  isKeyObject,
-  isPem,
-  type KeyMaterial,
-  publicKey,
-  secretKey,
-  type SignatureAlgorithm,
-  type VerificationKey,
-} from './key-material.js';
+import { algorithmList, ALGORITHMS, isKeyObject, isPem, publicKey, secretKey } from './key-material.js';
+import type { KeyMaterial, SignatureAlgorithm, VerificationKey } from './key-material.js';
 
 /**
  * Looks up the key of one token. It has the shape of passport-jwt's option of that name, so jwks-rsa's

@@ -1,6 +1,7 @@
 import { PassportStrategy } from '@nestjs/passport';
 import { LRUCache } from 'lru-cache';
-import { hash, type KeyObject, randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import passport from 'passport';
 import { Strategy } from 'passport-jwt';
 import type { TokenClaims, UnverifiedToken } from './compact-jws.js';

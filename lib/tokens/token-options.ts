@@ -6,11 +6,12 @@ import {
   checkOptions,
   duration,
   isValidDate,
-  type OptionRules,
   rule,
 } from '../shared/check-options.js';
+import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { type Duration, durationInSeconds } from '../shared/duration.js';
+import { durationInSeconds } from '../shared/duration.js';
+import type { Duration } from '../shared/duration.js';
 import type { TokenClaims } from './compact-jws.js';
 import type { KeyOptions } from './keys.js';
 

@@ -1,8 +1,10 @@
 import { parse } from 'cookie';
-import { formFields, type HttpExchange, isRetrieval, parsedCookie } from '../http/http-exchange.js';
+import { formFields, isRetrieval, parsedCookie } from '../http/http-exchange.js';
+import type { HttpExchange } from '../http/http-exchange.js';
 import { DEFAULT_TOKEN_NAME, isTokenName } from '../http/redact-url.js';
 import { dropFields, scrubUrls } from '../http/scrub-urls.js';
-import { boolean, checkOptions, oneOf, type OptionRule, type OptionRules } from '../shared/check-options.js';
+import { boolean, checkOptions, oneOf } from '../shared/check-options.js';
+import type { OptionRule, OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
 /** Where a token is read from (RFC 6750 §2), in order of precedence; the first that holds one decides. */

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import type { INestApplication, LogLevel } from '@nestjs/common';
-import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
+import { NestFactory } from '@nestjs/core';
+import type { AbstractHttpAdapter } from '@nestjs/core';
 import { DemoModule } from './demo.module.js';
 import { sameOriginOnly } from './hardening/same-origin.js';
 import type { DemoSettings, HttpAdapterName } from './settings.js';

@@ -1,4 +1,5 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { Module } from '@nestjs/common';
+import type { DynamicModule } from '@nestjs/common';
 import { APP_INTERCEPTOR } from '@nestjs/core';
 import { AppModule } from '../app.module.js';
 import { AppConfig, LinkLedger, Users } from '../app.providers.js';
@@ -8,7 +9,8 @@ import { HappeningsRecorder } from './links/happenings.recorder.js';
 import { LinkStore } from './links/link-store.js';
 import { LiveController } from './links/live.controller.js';
 import { PageController } from './page.controller.js';
-import { DEMO_USERS, type DemoSettings } from './settings.js';
+import { DEMO_USERS } from './settings.js';
+import type { DemoSettings } from './settings.js';
 import { SlowMotionController } from './slow-motion.controller.js';
 import { leaseStoreFor, linkStoreFor } from './storage.js';
 

@@ -12,22 +12,18 @@ import {
   UseFilters,
   UseGuards,
 } from '@nestjs/common';
-import {
-  Download,
-  type DownloadGrant,
-  type DownloadLink,
-  DownloadLinks,
-  Grant,
-  StreamDownload,
-} from 'nestjs-download-auth';
+import { Download, DownloadLinks, Grant, StreamDownload } from 'nestjs-download-auth';
+import type { DownloadGrant, DownloadLink } from 'nestjs-download-auth';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LinkLedger } from '../app.providers.js';
-import { AuthGuard, User, type UserClaims } from '../auth.guard.js';
+import { AuthGuard, User } from '../auth.guard.js';
+import type { UserClaims } from '../auth.guard.js';
 import { FilesService } from '../files.service.js';
-import { BadLimitsFilter, type LinkLimits, LinkLimitsPipe } from '../link-limits.js';
+import { BadLimitsFilter, LinkLimitsPipe } from '../link-limits.js';
+import type { LinkLimits } from '../link-limits.js';
 
 /** Bytes a second by default: the large sample takes half a minute. */
 const SPEED = 4_000_000;

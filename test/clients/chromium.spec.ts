@@ -1,15 +1,19 @@
 import { readFileSync } from 'node:fs';
-import { type BrowserContext, type Download as BrowserDownload } from 'playwright-core';
+import type { BrowserContext, Download as BrowserDownload } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
 import { until } from '../support/exchange.js';
 import { pattern, temporaryFolder } from '../support/files.js';
 import { sha256 } from '../support/programs.js';
-import { type TestClock, testClock } from '../support/clock.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
-import { hasChromium, openBrowser, type TestBrowser } from '../support/browser.js';
+import { testClock } from '../support/clock.js';
+import type { TestClock } from '../support/clock.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
+import { hasChromium, openBrowser } from '../support/browser.js';
+import type { TestBrowser } from '../support/browser.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { type CuttingProxy, cuttingProxy } from '../support/cutting-proxy.js';
+import { cuttingProxy } from '../support/cutting-proxy.js';
+import type { CuttingProxy } from '../support/cutting-proxy.js';
 
 const MIB = 1024 * 1024;
 const folder = temporaryFolder();

@@ -1,12 +1,15 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Download, type DownloadLink } from '../../lib/index.js';
+import { Download } from '../../lib/index.js';
+import type { DownloadLink } from '../../lib/index.js';
 import { pattern, temporaryFolder } from '../support/files.js';
 import { isInstalled, run, sha256 } from '../support/programs.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { type CuttingProxy, cuttingProxy } from '../support/cutting-proxy.js';
+import { cuttingProxy } from '../support/cutting-proxy.js';
+import type { CuttingProxy } from '../support/cutting-proxy.js';
 
 const MIB = 1024 * 1024;
 const folder = temporaryFolder();

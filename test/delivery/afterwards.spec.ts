@@ -1,11 +1,15 @@
 import { Logger, StreamableFile, UnauthorizedException } from '@nestjs/common';
-import { createReadStream, existsSync, type ReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
+import type { ReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { Download, type DownloadEnd } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
-import { ask, type Asking, connect, until } from '../support/exchange.js';
+import { Download } from '../../lib/delivery/download.js';
+import type { DownloadEnd } from '../../lib/delivery/download.js';
+import { ADAPTERS, startApplication } from './support/application.js';
+import type { TestApplication } from './support/application.js';
+import { ask, connect, until } from '../support/exchange.js';
+import type { Asking } from '../support/exchange.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from '../support/files.js';
 
 const folder = temporaryFolder();

@@ -1,13 +1,15 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type PlannedDelivery } from '../../lib/delivery/watch.js';
+import type { PlannedDelivery } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
+import { ADAPTERS, startApplication } from './support/application.js';
+import type { TestApplication } from './support/application.js';
 import { pattern, temporaryFolder } from '../support/files.js';
 import { until } from '../support/exchange.js';
 import { isInstalled, run, sha256 } from '../support/programs.js';
-import { hasChromium, openBrowser, type TestBrowser } from '../support/browser.js';
+import { hasChromium, openBrowser } from '../support/browser.js';
+import type { TestBrowser } from '../support/browser.js';
 import { cuttingProxy } from '../support/cutting-proxy.js';
 
 const folder = temporaryFolder();

@@ -1,10 +1,11 @@
 import compression from 'compression';
-import { type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { createGzip, gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
-import { ADAPTERS, type AdapterName, startApplication, type TestApplication } from './support/application.js';
+import { ADAPTERS, startApplication } from './support/application.js';
+import type { AdapterName, TestApplication } from './support/application.js';
 import { ask, connect } from '../support/exchange.js';
 import { temporaryFolder } from '../support/files.js';
 

@@ -13,9 +13,10 @@ import {
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type DeliveryOutcome } from '../../lib/delivery/watch.js';
+import type { DeliveryOutcome } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
+import { ADAPTERS, startApplication } from './support/application.js';
+import type { TestApplication } from './support/application.js';
 import { ask, connect, until } from '../support/exchange.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from '../support/files.js';
 import { wrapWrite } from './support/wrap-write.js';

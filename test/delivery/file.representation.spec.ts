@@ -3,7 +3,8 @@ import { appendFileSync, createReadStream, existsSync, readFileSync, symlinkSync
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
 import { OpenFile } from '../../lib/delivery/open-file.js';
-import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
+import { ADAPTERS, startApplication } from './support/application.js';
+import type { TestApplication } from './support/application.js';
 import { ask, until } from '../support/exchange.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../support/files.js';
 

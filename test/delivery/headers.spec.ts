@@ -2,9 +2,10 @@ import { NotFoundException, StreamableFile } from '@nestjs/common';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type DeliveryOutcome, type PlannedDelivery } from '../../lib/delivery/watch.js';
+import type { DeliveryOutcome, PlannedDelivery } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
+import { ADAPTERS, startApplication } from './support/application.js';
+import type { TestApplication } from './support/application.js';
 import { ask, until } from '../support/exchange.js';
 import { temporaryFolder } from '../support/files.js';
 

@@ -1,13 +1,15 @@
 import { StreamableFile } from '@nestjs/common';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createReadStream, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type PlannedDelivery } from '../../lib/delivery/watch.js';
+import type { PlannedDelivery } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { offloadField, proxyAgrees } from '../../lib/delivery/offload.js';
-import { ADAPTERS, startApplication, type TestApplication } from './support/application.js';
+import { ADAPTERS, startApplication } from './support/application.js';
+import type { TestApplication } from './support/application.js';
 import { ask, until } from '../support/exchange.js';
 import { pattern, temporaryFolder } from '../support/files.js';
 import { freePort, isInstalled, stop } from '../support/programs.js';

@@ -1,24 +1,24 @@
 import {
-  type CallHandler,
   Controller,
-  type ExecutionContext,
   Get,
-  type NestInterceptor,
   Param,
   Req,
   RequestTimeoutException,
   StreamableFile,
   UseInterceptors,
 } from '@nestjs/common';
+import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { catchError, delay, throwError, timeout, TimeoutError } from 'rxjs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Download, type DownloadEnd, StreamDownload } from '../../lib/index.js';
+import { Download, StreamDownload } from '../../lib/index.js';
+import type { DownloadEnd } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { MemoryLogger } from '../support/memory-logger.js';
-import { ADAPTERS, bearer, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 import { connect, until } from '../support/exchange.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../support/files.js';
 

@@ -1,13 +1,10 @@
 import {
-  type CallHandler,
   Catch,
   ClassSerializerInterceptor,
   Controller,
-  type ExceptionFilter,
   Get,
   Header,
   HttpException,
-  type NestInterceptor,
   NotFoundException,
   Param,
   ParseIntPipe,
@@ -16,14 +13,17 @@ import {
   StreamableFile,
   UseInterceptors,
 } from '@nestjs/common';
+import type { CallHandler, ExceptionFilter, NestInterceptor } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import helmet from 'helmet';
 import { map, NEVER, timeout } from 'rxjs';
 import { afterEach, expect, it } from 'vitest';
-import { type DeliveryOptions, Download, StreamDownload } from '../../lib/index.js';
+import { Download, StreamDownload } from '../../lib/index.js';
+import type { DeliveryOptions } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { MemoryLogger } from '../support/memory-logger.js';
-import { ADAPTERS, type AdapterName, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
+import type { AdapterName, TestApp } from '../support/test-app.js';
 
 const PAGE = Buffer.from('<script>document.title = "ran"</script>');
 const SANDBOX = /(?:^|, )sandbox;/;

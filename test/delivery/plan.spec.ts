@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { planDelivery, type PlannedRequest } from '../../lib/delivery/plan.js';
+import { planDelivery } from '../../lib/delivery/plan.js';
+import type { PlannedRequest } from '../../lib/delivery/plan.js';
 
 const representation = { length: 100, seekable: true, etag: '"a"', lastModified: Date.UTC(2024, 0, 1) };
 const plan = (fields: Record<string, string>, more: Partial<PlannedRequest> = {}, of: object = {}) =>

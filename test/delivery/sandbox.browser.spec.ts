@@ -2,8 +2,10 @@ import { Controller, Get, Param, StreamableFile } from '@nestjs/common';
 import helmet from 'helmet';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DownloadLinks, StreamDownload } from '../../lib/index.js';
-import { hasChromium, openBrowser, type TestBrowser } from '../support/browser.js';
-import { ADAPTERS, startApp, type TestApp } from '../support/test-app.js';
+import { hasChromium, openBrowser } from '../support/browser.js';
+import type { TestBrowser } from '../support/browser.js';
+import { ADAPTERS, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 const RUN = '<script>document.documentElement.setAttribute("data-ran", "yes")</script>';
 const XHTML = 'http://www.w3.org/1999/xhtml';

@@ -1,7 +1,7 @@
 import { beforeEach, afterEach, describe, expect, it, vi } from 'vitest';
 import { Logger } from '@nestjs/common';
 import { filter, firstValueFrom, map, share } from 'rxjs';
-import { type DownloadEvent } from '../../lib/events/download-event.js';
+import type { DownloadEvent } from '../../lib/events/download-event.js';
 import { DownloadEvents } from '../../lib/events/download-events.js';
 
 const opened: DownloadEvent = { type: 'opened', at: 1, linkId: 'link-1', status: 200, length: 10 };

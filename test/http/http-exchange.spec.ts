@@ -2,7 +2,8 @@ import { Controller, Get } from '@nestjs/common';
 import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DownloadAuthConfigurationError, DownloadAuthGuard, StreamDownload } from '../../lib/index.js';
-import { ADAPTERS, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 @Controller()
 class FilesController {

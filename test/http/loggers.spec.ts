@@ -1,4 +1,5 @@
-import { Controller, Get, type NestMiddleware, Req } from '@nestjs/common';
+import { Controller, Get, Req } from '@nestjs/common';
+import type { NestMiddleware } from '@nestjs/common';
 import morgan from 'morgan';
 import { pino } from 'pino';
 import { pinoHttp } from 'pino-http';
@@ -7,7 +8,8 @@ import { DownloadLinks, Grant, redactUrl, StreamDownload } from '../../lib/index
 import { accessToken } from '../support/access-token.js';
 import { forge, inAnHour } from '../support/forge.js';
 import { expectNoTrace } from '../support/refusal.js';
-import { ADAPTERS, type RequestOptions, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { RequestOptions, TestApp } from '../support/test-app.js';
 
 const good = accessToken();
 const bad = forge({ alg: 'HS256' }, { sub: 'eve', exp: inAnHour() }, `not ${SECRET}`);

@@ -4,7 +4,8 @@ import { DownloadLinks, redactUrl, StreamDownload } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { forge, inAnHour } from '../support/forge.js';
 import { expectNoTrace } from '../support/refusal.js';
-import { ADAPTERS, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 const good = accessToken();
 const bad = forge({ alg: 'HS256' }, { sub: 'eve', exp: inAnHour() }, `not ${SECRET}`);

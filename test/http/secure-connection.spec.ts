@@ -1,9 +1,11 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Controller, Get } from '@nestjs/common';
-import { type DownloadAuthOptions, StreamDownload } from '../../lib/index.js';
+import { StreamDownload } from '../../lib/index.js';
+import type { DownloadAuthOptions } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 @Controller('files')
 class FilesController {

@@ -1,19 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { coversAll } from '../../lib/leases/interval-set.js';
-import {
-  end,
-  type Ending,
-  enter,
-  type Entering,
-  type Entry,
-  type KnownLink,
-  mayJoin,
-  progress,
-  REASONS,
-  transfer,
-} from '../../lib/leases/lease.js';
-import { isOpen, type Lease, leaseUsage, type NamedLease, overAt } from '../../lib/leases/lease-record.js';
+import { end, enter, mayJoin, progress, REASONS, transfer } from '../../lib/leases/lease.js';
+import type { Ending, Entering, Entry, KnownLink } from '../../lib/leases/lease.js';
+import { isOpen, leaseUsage, overAt } from '../../lib/leases/lease-record.js';
+import type { Lease, NamedLease } from '../../lib/leases/lease-record.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 
 const TERMS = { idle: HOUR, life: 24 * HOUR, grace: 10 * SECOND, attempts: 3, connections: 4 };

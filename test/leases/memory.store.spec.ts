@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { WHENEVER_ISSUED } from '../../lib/leases/revocation.js';
-import { type LeaseCommit } from '../../lib/leases/lease-store.js';
+import type { LeaseCommit } from '../../lib/leases/lease-store.js';
 import { added, commitOf, HOUR, query, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 import { describeLeaseStore } from '../../lib/leases/testing/index.js';
 

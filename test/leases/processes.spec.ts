@@ -1,14 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { LeaseKeeper } from '../../lib/leases/keeper.js';
-import { type LeasedLink } from '../../lib/leases/counted-delivery.js';
-import { type LeaseStore } from '../../lib/leases/lease-store.js';
+import type { LeasedLink } from '../../lib/leases/counted-delivery.js';
+import type { LeaseStore } from '../../lib/leases/lease-store.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
 import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
 import { HOUR } from '../../lib/leases/testing/fixtures.js';
 import { plan } from './support/downloads.js';
-import { type StoreDescription, type Worker } from './support/processes.js';
+import type { StoreDescription, Worker } from './support/processes.js';
 import { hasRedis } from './support/redis-server.js';
 import { sharedStores } from './support/shared-stores.js';
 import { hasSqlite } from './support/sqlite.js';

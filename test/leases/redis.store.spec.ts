@@ -1,10 +1,12 @@
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { RedisLeaseStore, type RedisLeaseStoreOptions } from '../../lib/leases/redis/index.js';
+import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
+import type { RedisLeaseStoreOptions } from '../../lib/leases/redis/index.js';
 import { WHENEVER_ISSUED } from '../../lib/leases/revocation.js';
 import { added, commitOf, HOUR, LINK, query, START } from '../../lib/leases/testing/fixtures.js';
-import { describeLeaseStore, type StoreUnderTest } from '../../lib/leases/testing/index.js';
+import { describeLeaseStore } from '../../lib/leases/testing/index.js';
+import type { StoreUnderTest } from '../../lib/leases/testing/index.js';
 import { hasRedis, RedisServer } from './support/redis-server.js';
 
 describe('Redis store options', () => {

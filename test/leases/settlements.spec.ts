@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type LeaseBook } from '../../lib/leases/lease-book.js';
+import type { LeaseBook } from '../../lib/leases/lease-book.js';
 import { Settlements } from '../../lib/leases/settlements.js';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));

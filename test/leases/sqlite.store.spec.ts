@@ -1,7 +1,7 @@
 import { statSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
-import { type LeaseCommit } from '../../lib/leases/lease-store.js';
+import type { LeaseCommit } from '../../lib/leases/lease-store.js';
 import { added, commitOf, HOUR, query, START } from '../../lib/leases/testing/fixtures.js';
 import { describeLeaseStore } from '../../lib/leases/testing/index.js';
 import { COUNTS_DESCRIPTORS, openDescriptors } from '../support/files.js';

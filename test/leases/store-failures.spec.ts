@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LeaseKeeper } from '../../lib/leases/keeper.js';
-import { type LeaseStore, type RevocationListener } from '../../lib/leases/lease-store.js';
+import type { LeaseStore, RevocationListener } from '../../lib/leases/lease-store.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { HOUR, START } from '../../lib/leases/testing/fixtures.js';
-import { testClock, type TestClock } from '../support/clock.js';
+import { testClock } from '../support/clock.js';
+import type { TestClock } from '../support/clock.js';
 import { ADA, Answer, GRACE, link, MIB, plan, turn } from './support/downloads.js';
 
 const refusal = (code: string) => expect.objectContaining({ code }) as Error;

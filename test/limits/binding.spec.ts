@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Download, grantOf } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
 
 const ada = accessToken();
 const grace = accessToken({ sub: 'grace' });

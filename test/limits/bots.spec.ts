@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
 import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
 
 const BYTES = Buffer.from('for people');
 

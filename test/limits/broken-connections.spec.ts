@@ -1,11 +1,13 @@
 import { ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { Download, type DownloadLink } from '../../lib/index.js';
+import { Download } from '../../lib/index.js';
+import type { DownloadLink } from '../../lib/index.js';
 import { until } from '../support/exchange.js';
 import { pattern, temporaryFolder } from '../support/files.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
-import { type Transfer } from '../support/transfer.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
+import type { Transfer } from '../support/transfer.js';
 
 const folder = temporaryFolder();
 const BYTES = pattern(200_000);

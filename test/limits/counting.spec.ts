@@ -4,10 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { pattern } from '../support/files.js';
-import { type TestClock, testClock } from '../support/clock.js';
+import { testClock } from '../support/clock.js';
+import type { TestClock } from '../support/clock.js';
 import { HeldContent, unreadable } from './support/contents.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
-import { type Asking } from '../support/transfer.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
+import type { Asking } from '../support/transfer.js';
 
 const BYTES = pattern(300_000);
 const ETAG = '"v1"';

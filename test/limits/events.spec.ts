@@ -1,14 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Download, type DownloadEvent, DownloadEvents } from '../../lib/index.js';
+import { Download, DownloadEvents } from '../../lib/index.js';
+import type { DownloadEvent } from '../../lib/index.js';
 import { pattern } from '../support/files.js';
 import { until } from '../support/exchange.js';
 import { accessToken } from '../support/access-token.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { ADAPTERS, bearer } from '../support/test-app.js';
 import { expectNoTrace } from '../support/refusal.js';
-import { type TestClock, testClock } from '../support/clock.js';
+import { testClock } from '../support/clock.js';
+import type { TestClock } from '../support/clock.js';
 import { HeldContent } from './support/contents.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
 
 const BYTES = pattern(200_000);
 const HALF = BYTES.length / 2;

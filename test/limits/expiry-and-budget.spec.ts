@@ -3,9 +3,11 @@ import { Download } from '../../lib/index.js';
 import { until } from '../support/exchange.js';
 import { pattern } from '../support/files.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { type TestClock, testClock } from '../support/clock.js';
+import { testClock } from '../support/clock.js';
+import type { TestClock } from '../support/clock.js';
 import { HeldContent } from './support/contents.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
 
 const BYTES = pattern(200_000);
 const LARGE = pattern(4 * 1024 * 1024);

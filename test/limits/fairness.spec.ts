@@ -1,12 +1,14 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type CreateLinkOptions, Download, type LeaseOptions } from '../../lib/index.js';
+import { Download } from '../../lib/index.js';
+import type { CreateLinkOptions, LeaseOptions } from '../../lib/index.js';
 import { until } from '../support/exchange.js';
 import { pattern } from '../support/files.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { HeldContent } from './support/contents.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
-import { type Transfer } from '../support/transfer.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
+import type { Transfer } from '../support/transfer.js';
 
 const BYTES = pattern(200_000);
 const LARGE = pattern(4 * 1024 * 1024);

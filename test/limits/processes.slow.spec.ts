@@ -1,11 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type CreateLinkOptions, Download, type LinkRevocation, type LinkUsage } from '../../lib/index.js';
-import { type StoreDescription, type Worker } from '../leases/support/processes.js';
+import { Download } from '../../lib/index.js';
+import type { CreateLinkOptions, LinkRevocation, LinkUsage } from '../../lib/index.js';
+import type { StoreDescription, Worker } from '../leases/support/processes.js';
 import { hasRedis } from '../leases/support/redis-server.js';
 import { sharedStores, undo } from '../leases/support/shared-stores.js';
 import { hasSqlite } from '../leases/support/sqlite.js';
-import { ADAPTERS, type AdapterName } from '../support/test-app.js';
+import { ADAPTERS } from '../support/test-app.js';
+import type { AdapterName } from '../support/test-app.js';
 import { startLimitedApp } from '../support/limited-app.js';
 import { fetchAll, Transfer } from '../support/transfer.js';
 

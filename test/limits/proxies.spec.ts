@@ -2,7 +2,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { type LimitedApp, type LimitedAppOptions, startLimitedApp } from '../support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp, LimitedAppOptions } from '../support/limited-app.js';
 
 const BYTES = Buffer.alloc(1000, 'x');
 

@@ -1,16 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  type CreateLinkOptions,
-  DownloadAuthConfigurationError,
-  type LeaseOptions,
-  type LinkRevocation,
-} from '../../lib/index.js';
+import { DownloadAuthConfigurationError } from '../../lib/index.js';
+import type { CreateLinkOptions, LeaseOptions, LinkRevocation } from '../../lib/index.js';
 import { pattern } from '../support/files.js';
 import { accessToken } from '../support/access-token.js';
 import { ADAPTERS, bearer } from '../support/test-app.js';
-import { type TestClock, testClock } from '../support/clock.js';
+import { testClock } from '../support/clock.js';
+import type { TestClock } from '../support/clock.js';
 import { HeldContent } from './support/contents.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
 
 const BYTES = pattern(200_000);
 

@@ -1,5 +1,6 @@
 import jsonwebtoken from 'jsonwebtoken';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';

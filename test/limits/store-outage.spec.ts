@@ -1,12 +1,14 @@
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Download, type DownloadEvent } from '../../lib/index.js';
+import { Download } from '../../lib/index.js';
+import type { DownloadEvent } from '../../lib/index.js';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
 import { hasRedis, RedisServer } from '../leases/support/redis-server.js';
 import { undo } from '../leases/support/shared-stores.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { ADAPTERS } from '../support/test-app.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
 
 const PASSWORD = 'open-sesame-4711';
 

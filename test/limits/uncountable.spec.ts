@@ -6,8 +6,10 @@ import { pattern, temporaryFolder } from '../support/files.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { expectNoTrace } from '../support/refusal.js';
-import { type TestClock, testClock } from '../support/clock.js';
-import { type LimitedApp, startLimitedApp } from '../support/limited-app.js';
+import { testClock } from '../support/clock.js';
+import type { TestClock } from '../support/clock.js';
+import { startLimitedApp } from '../support/limited-app.js';
+import type { LimitedApp } from '../support/limited-app.js';
 
 const BYTES = pattern(10_000);
 const ELSEWHERE = 'https://bucket.example/file?signature=s3cret';

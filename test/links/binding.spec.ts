@@ -1,29 +1,23 @@
 import {
   All,
   Controller,
-  type ControllerOptions,
   Get,
   Head,
   Param,
   Post,
   Query,
   Req,
-  type Type,
   Version,
   VERSION_NEUTRAL,
   VersioningType,
 } from '@nestjs/common';
+import type { ControllerOptions, Type } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type CreateLinkOptions,
-  type DownloadAuthOptions,
-  type DownloadGrant,
-  DownloadLinks,
-  Grant,
-  StreamDownload,
-} from '../../lib/index.js';
+import { DownloadLinks, Grant, StreamDownload } from '../../lib/index.js';
+import type { CreateLinkOptions, DownloadAuthOptions, DownloadGrant } from '../../lib/index.js';
 import { expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 import { rawRequest } from '../support/raw-request.js';
 
 @Controller('files')

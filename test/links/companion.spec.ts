@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DownloadLinks, type RefusalCode } from '../../lib/index.js';
+import { DownloadLinks } from '../../lib/index.js';
+import type { RefusalCode } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { forge, inAnHour } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 const ada = accessToken();
 const eve = accessToken({ sub: 'eve' });

@@ -3,17 +3,14 @@ import { AuthGuard, PassportStrategy } from '@nestjs/passport';
 import jwt from 'jsonwebtoken';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import {
-  type CreateLinkOptions,
-  type DownloadAuthOptions,
-  DownloadLinks,
-  StreamDownload,
-} from '../../lib/index.js';
+import { DownloadLinks, StreamDownload } from '../../lib/index.js';
+import type { CreateLinkOptions, DownloadAuthOptions } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { forge, inAnHour } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 const NOW = 1_800_000_000_000;
 

@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type CreateLinkOptions, DownloadLinks } from '../../lib/index.js';
+import { DownloadLinks } from '../../lib/index.js';
+import type { CreateLinkOptions } from '../../lib/index.js';
 import { createLinkKeys } from '../../lib/links/link-tokens.js';
 import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
 import { forge } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 const [linkKey] = createLinkKeys({ secret: SECRET });
 

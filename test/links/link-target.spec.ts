@@ -1,8 +1,11 @@
-import { All, Controller, Get, Head, Module, Post, Res, type Type } from '@nestjs/common';
+import { All, Controller, Get, Head, Module, Post, Res } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { afterEach, expect, it } from 'vitest';
-import { DownloadAuthModule, DownloadLinks, type LinkOptions, StreamDownload } from '../../lib/index.js';
-import { ADAPTERS, SECRET, startApp, type TestApp, type TestAppOptions } from '../support/test-app.js';
+import { DownloadAuthModule, DownloadLinks, StreamDownload } from '../../lib/index.js';
+import type { LinkOptions } from '../../lib/index.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp, TestAppOptions } from '../support/test-app.js';
 
 @Controller('files')
 class FilesController {

@@ -13,11 +13,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   DownloadAuthConfigurationError,
   DownloadAuthModule,
-  type DownloadAuthOptions,
   DownloadLinks,
   StreamDownload,
 } from '../../lib/index.js';
-import { ADAPTERS, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import type { DownloadAuthOptions } from '../../lib/index.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 @Controller('files')
 class FilesController {

@@ -1,16 +1,18 @@
-import { Controller, Get, Module, Param, Post, type Type } from '@nestjs/common';
+import { Controller, Get, Module, Param, Post } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { afterEach, expect, it } from 'vitest';
 import {
   DownloadAuthConfigurationError,
   DownloadAuthModule,
   DownloadLinks,
-  type LinkOptions,
   StreamDownload,
 } from '../../lib/index.js';
+import type { LinkOptions } from '../../lib/index.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 declare module '../../lib/index.js' {
   interface DownloadRoutes {

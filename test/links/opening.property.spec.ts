@@ -1,23 +1,12 @@
-import {
-  Controller,
-  Get,
-  Param,
-  Query,
-  Req,
-  type Type,
-  VERSION_NEUTRAL,
-  VersioningType,
-} from '@nestjs/common';
+import { Controller, Get, Param, Query, Req, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
 import fc from 'fast-check';
 import { Agent, request as httpRequest } from 'node:http';
 import { expect, it } from 'vitest';
-import {
-  type CreateLinkOptions,
-  DownloadAuthConfigurationError,
-  DownloadLinks,
-  StreamDownload,
-} from '../../lib/index.js';
-import { type AdapterName, ADAPTERS, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { DownloadAuthConfigurationError, DownloadLinks, StreamDownload } from '../../lib/index.js';
+import type { CreateLinkOptions } from '../../lib/index.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { AdapterName, TestApp } from '../support/test-app.js';
 
 const RUNS = 150;
 

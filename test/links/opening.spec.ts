@@ -6,10 +6,10 @@ import {
   Param,
   Query,
   RequestMethod,
-  type Type,
   VERSION_NEUTRAL,
   VersioningType,
 } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -18,10 +18,11 @@ import {
   DownloadAuthConfigurationError,
   DownloadAuthModule,
   DownloadLinks,
-  type LinkOptions,
   StreamDownload,
 } from '../../lib/index.js';
-import { ADAPTERS, SECRET, startApp, type TestApp, type TestAppOptions } from '../support/test-app.js';
+import type { LinkOptions } from '../../lib/index.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp, TestAppOptions } from '../support/test-app.js';
 
 /** What a handler receives, as it answers it. */
 class Echo {

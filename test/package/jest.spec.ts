@@ -34,7 +34,8 @@ const INSTALLED = [
   ...['@types/jest@30', '@types/node@24'],
 ];
 const SPEC = `
-import { Controller, Get, type INestApplication, Module, Param } from '@nestjs/common';
+import { Controller, Get, Module, Param } from '@nestjs/common';
+import type { INestApplication } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { Download, DownloadAuthModule, DownloadLinks, StreamDownload } from 'nestjs-download-auth';
 

@@ -3,7 +3,8 @@ import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { publint } from 'publint';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ConsumerProject, installTarball, ROOT } from './support.js';
+import { installTarball, ROOT } from './support.js';
+import type { ConsumerProject } from './support.js';
 
 let project: ConsumerProject;
 beforeAll(async () => {

@@ -1,7 +1,8 @@
 import { Catch, Controller, Get, NotFoundException, Param } from '@nestjs/common';
-import { type ArgumentsHost } from '@nestjs/common';
+import type { ArgumentsHost } from '@nestjs/common';
 import { APP_FILTER, BaseExceptionFilter } from '@nestjs/core';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
@@ -11,7 +12,8 @@ import { until } from '../support/exchange.js';
 import { temporaryFolder } from '../support/files.js';
 import { freePort, isInstalled, stop } from '../support/programs.js';
 import { expectNoTrace } from '../support/refusal.js';
-import { ADAPTERS, SECRET, send, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, SECRET, send, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 const PAGE = readFileSync(new URL('../../docs/deployment.md', import.meta.url), 'utf8');
 const [KEEPING = '', STRIPPING = ''] = [...PAGE.matchAll(/```nginx\n(.*?)```/gs)].map(([, text]) => text);

@@ -1,17 +1,10 @@
-import {
-  type CanActivate,
-  Controller,
-  type ExecutionContext,
-  Get,
-  HttpException,
-  Injectable,
-  type OnModuleInit,
-  UseGuards,
-} from '@nestjs/common';
+import { Controller, Get, HttpException, Injectable, UseGuards } from '@nestjs/common';
+import type { CanActivate, ExecutionContext, OnModuleInit } from '@nestjs/common';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { afterEach, expect, it } from 'vitest';
 import { Download, DownloadEvents, DownloadLinks, StreamDownload } from '../../lib/index.js';
-import { ADAPTERS, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 const REFUSALS_A_MINUTE = 20;
 

@@ -1,22 +1,12 @@
 import { Controller, Get, Param, Post } from '@nestjs/common';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type DownloadAuthOptions,
-  DownloadRefusal,
-  type RefusalCode,
-  StreamDownload,
-} from '../../lib/index.js';
+import { DownloadRefusal, StreamDownload } from '../../lib/index.js';
+import type { DownloadAuthOptions, RefusalCode } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { expectRefusal } from '../support/refusal.js';
-import {
-  ADAPTERS,
-  type AdapterName,
-  type Answer,
-  SECRET,
-  startApp,
-  type TestApp,
-} from '../support/test-app.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { AdapterName, Answer, TestApp } from '../support/test-app.js';
 
 const CHROME = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8';
 const FIREFOX = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';

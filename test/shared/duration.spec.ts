@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { DownloadAuthConfigurationError, type Duration } from '../../lib/index.js';
+import { DownloadAuthConfigurationError } from '../../lib/index.js';
+import type { Duration } from '../../lib/index.js';
 import { durationInSeconds } from '../../lib/shared/duration.js';
 
 it.each<[Duration, number]>([

@@ -3,7 +3,8 @@ import { createReadStream, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { type BrowserContext, chromium } from 'playwright-core';
+import { chromium } from 'playwright-core';
+import type { BrowserContext } from 'playwright-core';
 
 const CHROMIUM = '/usr/bin/chromium';
 

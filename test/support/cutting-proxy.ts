@@ -1,4 +1,5 @@
-import net, { type AddressInfo, type Socket } from 'node:net';
+import net from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 
 export interface CuttingProxy {
   readonly url: string;

@@ -1,4 +1,5 @@
-import { createHmac, generateKeyPairSync, type KeyObject, sign as signBytes } from 'node:crypto';
+import { createHmac, generateKeyPairSync, sign as signBytes } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 
 /** Keys of a fixed role; made once for each test process. */
 export const keys = {

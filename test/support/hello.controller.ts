@@ -1,5 +1,6 @@
 import { Controller, Get, Req } from '@nestjs/common';
-import { type DownloadGrant, Grant, StreamDownload } from '../../lib/index.js';
+import { Grant, StreamDownload } from '../../lib/index.js';
+import type { DownloadGrant } from '../../lib/index.js';
 
 /** A download that tells who it thinks is asking. */
 @Controller('files')

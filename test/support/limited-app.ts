@@ -1,16 +1,16 @@
 import { Controller, Get, NotFoundException, Param, Post, Req, Res } from '@nestjs/common';
-import {
-  type CreateLinkOptions,
-  type DownloadAuthOptions,
-  type DownloadEvent,
-  DownloadEvents,
-  type DownloadLink,
-  DownloadLinks,
-  type LinkUsage,
-  StreamDownload,
+import { DownloadEvents, DownloadLinks, StreamDownload } from '../../lib/index.js';
+import type {
+  CreateLinkOptions,
+  DownloadAuthOptions,
+  DownloadEvent,
+  DownloadLink,
+  LinkUsage,
 } from '../../lib/index.js';
-import { type AdapterName, SECRET, startApp, type TestApp, type TestAppOptions } from './test-app.js';
-import { type Asking, fetchAll, Transfer } from './transfer.js';
+import { SECRET, startApp } from './test-app.js';
+import type { AdapterName, TestApp, TestAppOptions } from './test-app.js';
+import { fetchAll, Transfer } from './transfer.js';
+import type { Asking } from './transfer.js';
 
 /** What the routes of the application answer, by name; what is not there is a 404 of the handler. */
 export type Contents = Record<string, (request: any, response: any) => unknown>;

@@ -1,6 +1,8 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import net, { type AddressInfo } from 'node:net';
+import net from 'node:net';
+import type { AddressInfo } from 'node:net';
 
 /** Whether a program is installed; says so where it is not, since its tests are then skipped. */
 export function isInstalled(program: string, ...args: string[]): boolean {

@@ -1,16 +1,15 @@
-import { type INestApplication, Module, type Type } from '@nestjs/common';
+import { Module } from '@nestjs/common';
+import type { INestApplication, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { type NestExpressApplication, ExpressAdapter } from '@nestjs/platform-express';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
-  request as httpRequest,
-  type RequestListener,
-} from 'node:http';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { createServer, request as httpRequest } from 'node:http';
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { DownloadAuthModule, type DownloadAuthOptions } from '../../lib/index.js';
+import { DownloadAuthModule } from '../../lib/index.js';
+import type { DownloadAuthOptions } from '../../lib/index.js';
 
 export const SECRET = 'a secret for tests that is long enough to be one';
 

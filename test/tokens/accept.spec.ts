@@ -4,7 +4,8 @@ import { forge, keys } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { expectNoTrace, expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, type AdapterName, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
+import type { AdapterName, TestApp } from '../support/test-app.js';
 
 const NOW = 1_800_000_000;
 const NO_OPTIONS: Partial<DownloadAuthOptions> = {};

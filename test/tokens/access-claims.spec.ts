@@ -5,7 +5,8 @@ import { StreamDownload } from '../../lib/index.js';
 import { forge } from '../support/forge.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { expectNoTrace, expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 const NOW = 1_800_000_000;
 const SIGNED = (claims: object): string => forge({ alg: 'HS256' }, { sub: 'ada', ...claims }, SECRET);

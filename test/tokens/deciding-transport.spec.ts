@@ -2,18 +2,13 @@ import { Controller, Get, Post } from '@nestjs/common';
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
-import {
-  type DownloadAuthOptions,
-  type DownloadGrant,
-  DownloadLinks,
-  Grant,
-  type RefusalCode,
-  StreamDownload,
-} from '../../lib/index.js';
+import { DownloadLinks, Grant, StreamDownload } from '../../lib/index.js';
+import type { DownloadAuthOptions, DownloadGrant, RefusalCode } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { forge, inAnHour } from '../support/forge.js';
 import { expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, type AdapterName, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
+import type { AdapterName, TestApp } from '../support/test-app.js';
 
 const good = accessToken({ jti: 'good' });
 const other = accessToken({ jti: 'other' });

@@ -1,16 +1,11 @@
 import { Controller, Get, Post, Req, Res } from '@nestjs/common';
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  DownloadAuthConfigurationError,
-  type DownloadAuthOptions,
-  DownloadCookie,
-  type DownloadGrant,
-  Grant,
-  StreamDownload,
-} from '../../lib/index.js';
+import { DownloadAuthConfigurationError, DownloadCookie, Grant, StreamDownload } from '../../lib/index.js';
+import type { DownloadAuthOptions, DownloadGrant } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { forge } from '../support/forge.js';
-import { ADAPTERS, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 const NOW = 1_800_000_000;
 const thrown: unknown[] = [];

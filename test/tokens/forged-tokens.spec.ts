@@ -1,19 +1,15 @@
 import { Controller, Get, Post } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DownloadLinks, type RefusalCode, StreamDownload } from '../../lib/index.js';
+import { DownloadLinks, StreamDownload } from '../../lib/index.js';
+import type { RefusalCode } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
-import { type Carrier, CARRIERS, form } from '../support/carriers.js';
+import { CARRIERS, form } from '../support/carriers.js';
+import type { Carrier } from '../support/carriers.js';
 import { base64url, forge, inAnHour, keys, pem } from '../support/forge.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { expectNoTrace, expectRefusal } from '../support/refusal.js';
-import {
-  ADAPTERS,
-  type AdapterName,
-  type Answer,
-  SECRET,
-  startApp,
-  type TestApp,
-} from '../support/test-app.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import type { AdapterName, Answer, TestApp } from '../support/test-app.js';
 import {
   ecConfusion,
   mangled,

@@ -1,12 +1,14 @@
 import jwksRsa from 'jwks-rsa';
 import type { KeyObject } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { forge, inAnHour, keys } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, type Answer, bearer, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, startApp } from '../support/test-app.js';
+import type { Answer, TestApp } from '../support/test-app.js';
 
 /** An identity provider: publishes keys, and can be taken down. */
 class JwksServer {

@@ -1,10 +1,12 @@
-import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, createSecretKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { afterAll, describe, expect, it } from 'vitest';
 import { AccessTokens } from '../../lib/tokens/access-tokens.js';
 import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
 import { RememberingVerifier, SignatureVerifier } from '../../lib/tokens/signatures.js';
 import { resolveAccessPolicy } from '../../lib/tokens/token-options.js';
-import { type JwsVector, type JwsVectorGroup, jwsVectors } from '../support/jws-vectors.js';
+import { jwsVectors } from '../support/jws-vectors.js';
+import type { JwsVector, JwsVectorGroup } from '../support/jws-vectors.js';
 
 const SUPPORTED = /^(HS|RS|PS|ES)(256|384|512)$/;
 /** Encodings that the verifying library lets pass at JWS level; `parseCompactJws` is what stops them. */

@@ -1,10 +1,12 @@
 import { createSecretKey, generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DownloadAuthConfigurationError, type DownloadAuthOptions, DownloadLinks } from '../../lib/index.js';
+import { DownloadAuthConfigurationError, DownloadLinks } from '../../lib/index.js';
+import type { DownloadAuthOptions } from '../../lib/index.js';
 import { forge, inAnHour, keys, pem } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, type Answer, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
+import type { Answer, TestApp } from '../support/test-app.js';
 
 const OTHER = 'another secret for tests that is long enough to be one';
 const LONG = 'x'.repeat(64);

@@ -6,7 +6,8 @@ import { SignatureVerifier } from '../../lib/tokens/signatures.js';
 import { forge, inAnHour, keys } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, bearer, SECRET, startApp, type TestApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
 
 const OTHER = 'another secret for tests that is long enough to be one';
 const token = (secret: string): string => forge({ alg: 'HS256' }, { sub: 'ada', exp: inAnHour() }, secret);

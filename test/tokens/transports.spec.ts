@@ -2,30 +2,15 @@ import fastifyCookie from '@fastify/cookie';
 import { All, Controller, Get, Post, Put, Query, Req } from '@nestjs/common';
 import cookieParser from 'cookie-parser';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type DownloadAuthOptions,
-  type DownloadGrant,
-  DownloadLinks,
-  Grant,
-  type RefusalCode,
-  StreamDownload,
-  type TransportOptions,
-} from '../../lib/index.js';
+import { DownloadLinks, Grant, StreamDownload } from '../../lib/index.js';
+import type { DownloadAuthOptions, DownloadGrant, RefusalCode, TransportOptions } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { forge, inAnHour } from '../support/forge.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { rawRequest } from '../support/raw-request.js';
 import { expectNoTrace, expectRefusal } from '../support/refusal.js';
-import {
-  ADAPTERS,
-  type AdapterName,
-  type Answer,
-  bearer,
-  type RequestOptions,
-  SECRET,
-  startApp,
-  type TestApp,
-} from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
+import type { AdapterName, Answer, RequestOptions, TestApp } from '../support/test-app.js';
 
 const good = accessToken({ jti: 'good' });
 const other = accessToken({ jti: 'other' });

@@ -1,7 +1,9 @@
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { beforeEach, expect, it } from 'vitest';
 import { AccessTokens } from '../../lib/tokens/access-tokens.js';
-import { parseCompactJws, type UnverifiedToken } from '../../lib/tokens/compact-jws.js';
+import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
+import type { UnverifiedToken } from '../../lib/tokens/compact-jws.js';
 import { RememberingVerifier } from '../../lib/tokens/signatures.js';
 import { resolveAccessPolicy } from '../../lib/tokens/token-options.js';
 import { forge, keys } from '../support/forge.js';

@@ -1,12 +1,6 @@
-import { type Lease } from '../lease-record.js';
-import {
-  type LeaseChange,
-  type LeaseCommit,
-  type LeaseList,
-  type LeaseQuery,
-  type LeaseRecord,
-  LEASES_OF_KEY,
-} from '../lease-store.js';
+import type { Lease } from '../lease-record.js';
+import { LEASES_OF_KEY } from '../lease-store.js';
+import type { LeaseChange, LeaseCommit, LeaseList, LeaseQuery, LeaseRecord } from '../lease-store.js';
 import { joinKeys, splitKeys } from '../record-text.js';
 
 /**

@@ -1,14 +1,15 @@
-import {
-  type LeaseChange,
-  type LeaseCommit,
-  type LeaseList,
-  type LeaseListQuery,
-  type LeaseQuery,
-  type LeaseStore,
-  type LinkState,
-  type RevocationListener,
+import type {
+  LeaseChange,
+  LeaseCommit,
+  LeaseList,
+  LeaseListQuery,
+  LeaseQuery,
+  LeaseStore,
+  LinkState,
+  RevocationListener,
 } from '../lease-store.js';
-import { type Revocation, revocationNames } from '../revocation.js';
+import { revocationNames } from '../revocation.js';
+import type { Revocation } from '../revocation.js';
 import { checkOptions, wholeNumber } from '../../shared/check-options.js';
 import { ExpiringMap } from './expiring-map.js';
 import { MemoryLink } from './memory-link.js';

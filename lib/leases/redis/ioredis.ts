@@ -1,5 +1,6 @@
-import { type ThrottledLogger } from '../../shared/throttled-logger.js';
-import { type ChannelListener, type RedisConnection, reportErrors } from './redis-driver.js';
+import type { ThrottledLogger } from '../../shared/throttled-logger.js';
+import { reportErrors } from './redis-driver.js';
+import type { ChannelListener, RedisConnection } from './redis-driver.js';
 
 /** The part of an `ioredis` client that is used: `Redis` and `Cluster` both have it. */
 export interface IoredisClient {

@@ -1,7 +1,9 @@
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 import { ThrottledLogger } from '../../shared/throttled-logger.js';
-import { type IoredisClient, IoredisConnection } from './ioredis.js';
-import { type NodeRedisClient, NodeRedisConnection } from './node-redis.js';
+import { IoredisConnection } from './ioredis.js';
+import type { IoredisClient } from './ioredis.js';
+import { NodeRedisConnection } from './node-redis.js';
+import type { NodeRedisClient } from './node-redis.js';
 import { RedisDriver } from './redis-driver.js';
 
 /** A client of `ioredis` (`Redis`, `Cluster`) or of `redis` (`createClient`, `createCluster`). */

@@ -1,6 +1,6 @@
 import { errorReason } from '../../shared/error-reason.js';
-import { type ThrottledLogger } from '../../shared/throttled-logger.js';
-import { type Script } from './redis-scripts.js';
+import type { ThrottledLogger } from '../../shared/throttled-logger.js';
+import type { Script } from './redis-scripts.js';
 
 /** What an adapter makes of a client, whichever package it comes from. */
 export interface RedisConnection extends Watched {

@@ -1,18 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  type LeaseCommit,
-  type LeaseList,
-  type LeaseListQuery,
-  type LeaseQuery,
-  type LeaseStore,
-  type LinkRecord,
-  type LinkState,
-  type RevocationListener,
+import type {
+  LeaseCommit,
+  LeaseList,
+  LeaseListQuery,
+  LeaseQuery,
+  LeaseStore,
+  LinkRecord,
+  LinkState,
+  RevocationListener,
 } from '../lease-store.js';
-import { joinKeys, readLease, readRecord, type RecordText } from '../record-text.js';
-import { parseRevocation, type Revocation, revocationNames } from '../revocation.js';
-import { connect, driverFor, type RedisClient } from './redis-client.js';
-import { type RedisDriver } from './redis-driver.js';
+import { joinKeys, readLease, readRecord } from '../record-text.js';
+import type { RecordText } from '../record-text.js';
+import { parseRevocation, revocationNames } from '../revocation.js';
+import type { Revocation } from '../revocation.js';
+import { connect, driverFor } from './redis-client.js';
+import type { RedisClient } from './redis-client.js';
+import type { RedisDriver } from './redis-driver.js';
 import { COMMIT, LIST, READ, REMEMBER, REVOKE } from './redis-scripts.js';
 import { anything, checkOptions, oneOf, text } from '../../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';

@@ -1,6 +1,6 @@
-import { type RevocationListener } from '../lease-store.js';
-import { type Revocation } from '../revocation.js';
-import { type Row, type Statement } from './sqlite-connection.js';
+import type { RevocationListener } from '../lease-store.js';
+import type { Revocation } from '../revocation.js';
+import type { Row, Statement } from './sqlite-connection.js';
 
 /** How often to look for what other processes revoked, ms. */
 const LOOK_EVERY = 200;

@@ -1,15 +1,16 @@
-import {
-  type LeaseCommit,
-  type LeaseList,
-  type LeaseListQuery,
-  type LeaseQuery,
-  LEASES_OF_KEY,
-  type LinkNames,
-  type LinkState,
+import { LEASES_OF_KEY } from '../lease-store.js';
+import type {
+  LeaseCommit,
+  LeaseList,
+  LeaseListQuery,
+  LeaseQuery,
+  LinkNames,
+  LinkState,
 } from '../lease-store.js';
 import { joinKeys, readLease, readRecord } from '../record-text.js';
-import { type Revocation, revocationNames } from '../revocation.js';
-import { type Check, type Row, type Statement, type Value } from './sqlite-connection.js';
+import { revocationNames } from '../revocation.js';
+import type { Revocation } from '../revocation.js';
+import type { Check, Row, Statement, Value } from './sqlite-connection.js';
 
 /** Links, and leases of a link, that one commit forgets at most. */
 const FORGOTTEN_LINKS = 4;

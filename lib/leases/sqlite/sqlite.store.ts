@@ -1,20 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  type LeaseCommit,
-  type LeaseList,
-  type LeaseListQuery,
-  type LeaseQuery,
-  type LeaseStore,
-  type LinkState,
-  type RevocationListener,
+import type {
+  LeaseCommit,
+  LeaseList,
+  LeaseListQuery,
+  LeaseQuery,
+  LeaseStore,
+  LinkState,
+  RevocationListener,
 } from '../lease-store.js';
-import { type Revocation } from '../revocation.js';
+import type { Revocation } from '../revocation.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 import { errorReason } from '../../shared/error-reason.js';
 import { ThrottledLogger } from '../../shared/throttled-logger.js';
 import { checkOptions, oneOf, text } from '../../shared/check-options.js';
 import { RevocationPolling } from './revocation-polling.js';
-import { SqliteConnection, type SqliteDurability } from './sqlite-connection.js';
+import { SqliteConnection } from './sqlite-connection.js';
+import type { SqliteDurability } from './sqlite-connection.js';
 import {
   commitStatements,
   linkState,

@@ -1,5 +1,5 @@
-import { type Lease } from '../lease-record.js';
-import { type LeaseChange, type LeaseCommit, type LeaseQuery, type LeaseStore } from '../lease-store.js';
+import type { Lease } from '../lease-record.js';
+import type { LeaseChange, LeaseCommit, LeaseQuery, LeaseStore } from '../lease-store.js';
 
 /** A store under test, and a second store on the same data, as another process would have it. */
 export interface StoreUnderTest {

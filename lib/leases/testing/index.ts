@@ -1,4 +1,5 @@
-import { START, type StoreCase, type StoreUnderTest } from './fixtures.js';
+import { START } from './fixtures.js';
+import type { StoreCase, StoreUnderTest } from './fixtures.js';
 import { recordCases } from './record.cases.js';
 import { revocationCases } from './revocation.cases.js';
 

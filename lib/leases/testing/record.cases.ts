@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { type LeaseCommit, type LeaseRecord, LEASES_OF_KEY, type LeaseStore } from '../lease-store.js';
-import { added, commitOf, LINK, leaseOf, query, START, type StoreCase } from './fixtures.js';
+import { LEASES_OF_KEY } from '../lease-store.js';
+import type { LeaseCommit, LeaseRecord, LeaseStore } from '../lease-store.js';
+import { added, commitOf, LINK, leaseOf, query, START } from './fixtures.js';
+import type { StoreCase } from './fixtures.js';
 
 /** Everything that these cases may have written about a link. */
 async function all(store: LeaseStore, linkId = LINK): Promise<unknown> {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { type LeaseStore } from '../lease-store.js';
-import { type Revocation, WHENEVER_ISSUED } from '../revocation.js';
-import { HOUR, query, START, type StoreCase } from './fixtures.js';
+import type { LeaseStore } from '../lease-store.js';
+import { WHENEVER_ISSUED } from '../revocation.js';
+import type { Revocation } from '../revocation.js';
+import { HOUR, query, START } from './fixtures.js';
+import type { StoreCase } from './fixtures.js';
 
 function revocation(changes: Partial<Revocation>): Revocation {
   return { kind: 'link', name: 'link-1', issuedBefore: WHENEVER_ISSUED, keepUntil: START + HOUR, ...changes };

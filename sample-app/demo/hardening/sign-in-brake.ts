@@ -1,6 +1,9 @@
-import { type CallHandler, type ExecutionContext, HttpException, type NestInterceptor } from '@nestjs/common';
-import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
-import { type Observable, tap } from 'rxjs';
+import { HttpException } from '@nestjs/common';
+import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
+import { RateLimiterMemory } from 'rate-limiter-flexible';
+import type { RateLimiterRes } from 'rate-limiter-flexible';
+import { tap } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { AuthController } from '../../auth.controller.js';
 
 /** Wrong passwords that one address may try in a minute. */

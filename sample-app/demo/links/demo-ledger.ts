@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { type DownloadLink, DownloadLinks, type LinkUsage } from 'nestjs-download-auth';
+import { DownloadLinks } from 'nestjs-download-auth';
+import type { DownloadLink, LinkUsage } from 'nestjs-download-auth';
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { AppConfig, LinkLedger } from '../../app.providers.js';
-import { type Happening, type LinkRecord, LinkStore } from './link-store.js';
+import { LinkStore } from './link-store.js';
+import type { Happening, LinkRecord } from './link-store.js';
 
 /** A link as its owner sees it. */
 export interface LinkSummary {

@@ -1,7 +1,10 @@
-import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import { type DownloadEvent, DownloadEvents } from 'nestjs-download-auth';
+import { Injectable, Logger } from '@nestjs/common';
+import type { OnModuleInit } from '@nestjs/common';
+import { DownloadEvents } from 'nestjs-download-auth';
+import type { DownloadEvent } from 'nestjs-download-auth';
 import { concatMap } from 'rxjs';
-import { type Happening, LinkStore } from './link-store.js';
+import { LinkStore } from './link-store.js';
+import type { Happening } from './link-store.js';
 
 /** Writes the events of links on this instance to the store, in order. */
 @Injectable()

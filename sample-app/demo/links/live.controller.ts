@@ -1,4 +1,5 @@
-import { Controller, type MessageEvent, type OnModuleDestroy, Sse, UseGuards } from '@nestjs/common';
+import { Controller, Sse, UseGuards } from '@nestjs/common';
+import type { MessageEvent, OnModuleDestroy } from '@nestjs/common';
 import {
   catchError,
   concatMap,
@@ -11,14 +12,16 @@ import {
   map,
   merge,
   mergeMap,
-  type Observable,
   Subject,
   switchMap,
   takeUntil,
   timer,
 } from 'rxjs';
-import { AuthGuard, User, type UserClaims } from '../../auth.guard.js';
-import { DemoLedger, type LinkSummary } from './demo-ledger.js';
+import type { Observable } from 'rxjs';
+import { AuthGuard, User } from '../../auth.guard.js';
+import type { UserClaims } from '../../auth.guard.js';
+import { DemoLedger } from './demo-ledger.js';
+import type { LinkSummary } from './demo-ledger.js';
 import { LinkStore } from './link-store.js';
 
 /** How often the progress of a running download is read, ms; the package reports it once a second. */

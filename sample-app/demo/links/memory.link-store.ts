@@ -1,13 +1,6 @@
 import { Subject } from 'rxjs';
-import {
-  type Happening,
-  HAPPENINGS_KEPT,
-  type LinkChange,
-  type LinkEntry,
-  LinkStore,
-  type LinkRecord,
-  listedUntil,
-} from './link-store.js';
+import { HAPPENINGS_KEPT, LinkStore, listedUntil } from './link-store.js';
+import type { Happening, LinkChange, LinkEntry, LinkRecord } from './link-store.js';
 
 /** For one process, until it exits. */
 export class MemoryLinkStore extends LinkStore {

@@ -1,15 +1,9 @@
-import { Logger, type OnApplicationShutdown, ServiceUnavailableException } from '@nestjs/common';
+import { Logger, ServiceUnavailableException } from '@nestjs/common';
+import type { OnApplicationShutdown } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { Subject } from 'rxjs';
-import {
-  type Happening,
-  HAPPENINGS_KEPT,
-  type LinkChange,
-  type LinkEntry,
-  LinkStore,
-  type LinkRecord,
-  listedUntil,
-} from './link-store.js';
+import { HAPPENINGS_KEPT, LinkStore, listedUntil } from './link-store.js';
+import type { Happening, LinkChange, LinkEntry, LinkRecord } from './link-store.js';
 
 /** How often to warn while Redis is unreachable, ms. */
 const WARN_EVERY = 5000;

@@ -1,15 +1,9 @@
-import { Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Logger } from '@nestjs/common';
+import type { OnApplicationShutdown } from '@nestjs/common';
 import { Subject } from 'rxjs';
 import { SettingsError } from '../settings.js';
-import {
-  type Happening,
-  HAPPENINGS_KEPT,
-  type LinkChange,
-  type LinkEntry,
-  LinkStore,
-  type LinkRecord,
-  listedUntil,
-} from './link-store.js';
+import { HAPPENINGS_KEPT, LinkStore, listedUntil } from './link-store.js';
+import type { Happening, LinkChange, LinkEntry, LinkRecord } from './link-store.js';
 
 /** How often to look for changes of other processes, ms. */
 const LOOK_EVERY = 300;

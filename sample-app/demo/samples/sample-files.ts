@@ -1,6 +1,7 @@
 import { mkdir, open, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Colour, pdfDocument, pngImage, wavSound } from './formats.js';
+import { pdfDocument, pngImage, wavSound } from './formats.js';
+import type { Colour } from './formats.js';
 import { writeZipArchive, zipArchiveLength } from './zip-archive.js';
 
 const LARGE_MEMBER = 'measurements.bin';

@@ -1,27 +1,27 @@
 import {
-  type CallHandler,
   Controller,
-  type ExecutionContext,
   Get,
   Inject,
   Injectable,
-  type NestInterceptor,
   Post,
   Req,
   Res,
   StreamableFile,
   UseInterceptors,
 } from '@nestjs/common';
+import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { mergeMap } from 'rxjs';
 import { deliver } from '../../../lib/delivery/deliver.js';
-import { type DeliveryOverrides } from '../../../lib/delivery/headers.js';
-import { resolveDelivery, type DeliveryOptions } from '../../../lib/delivery/options.js';
-import { type DeliveryWatch } from '../../../lib/delivery/watch.js';
+import type { DeliveryOverrides } from '../../../lib/delivery/headers.js';
+import { resolveDelivery } from '../../../lib/delivery/options.js';
+import type { DeliveryOptions } from '../../../lib/delivery/options.js';
+import type { DeliveryWatch } from '../../../lib/delivery/watch.js';
 import { PreparedHeaders } from '../../../lib/delivery/prepared-headers.js';
 import { ResponsePort } from '../../../lib/http/response-port.js';
 import { Download } from '../../../lib/delivery/download.js';
-import { type AdapterName, startApp, type TestApp, type TestAppOptions } from '../../support/test-app.js';
+import { startApp } from '../../support/test-app.js';
+import type { AdapterName, TestApp, TestAppOptions } from '../../support/test-app.js';
 
 export { type AdapterName, ADAPTERS } from '../../support/test-app.js';
 

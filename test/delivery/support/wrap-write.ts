@@ -1,4 +1,4 @@
-import { type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 
 /** Replaces `write` as a compression middleware does, so that the body goes through an ordinary stream. */
 export function wrapWrite(response: ServerResponse): void {

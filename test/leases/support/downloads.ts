@@ -1,7 +1,7 @@
-import { type PlannedDelivery } from '../../../lib/delivery/watch.js';
-import { type LeaseClient, type LeaseCookie } from '../../../lib/leases/client.js';
-import { type CountedDelivery, type LeasedLink } from '../../../lib/leases/counted-delivery.js';
-import { type LeaseKeeper } from '../../../lib/leases/keeper.js';
+import type { PlannedDelivery } from '../../../lib/delivery/watch.js';
+import type { LeaseClient, LeaseCookie } from '../../../lib/leases/client.js';
+import type { CountedDelivery, LeasedLink } from '../../../lib/leases/counted-delivery.js';
+import type { LeaseKeeper } from '../../../lib/leases/keeper.js';
 import { HOUR, START } from '../../../lib/leases/testing/fixtures.js';
 
 export const MIB = 1024 * 1024;

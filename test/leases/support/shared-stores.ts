@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { CompiledLibrary, type StoreDescription, type Worker } from './processes.js';
+import { CompiledLibrary } from './processes.js';
+import type { StoreDescription, Worker } from './processes.js';
 import { hasRedis, RedisServer } from './redis-server.js';
 import { hasSqlite, temporaryFile } from './sqlite.js';
 

@@ -3,7 +3,7 @@ import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SqliteLeaseStore } from '../../../lib/leases/sqlite/index.js';
-import { type StoreUnderTest } from '../../../lib/leases/testing/index.js';
+import type { StoreUnderTest } from '../../../lib/leases/testing/index.js';
 
 export const hasSqlite = isBuiltin('node:sqlite');
 

@@ -7,14 +7,13 @@ import { Controller, Get, Module, Param, StreamableFile } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
   DownloadAuthModule,
-  type DownloadAuthOptions,
-  type DownloadGrant,
   DownloadLinks,
   DownloadRefusal,
   Grant,
   redactUrl,
   StreamDownload,
 } from 'nestjs-download-auth';
+import type { DownloadAuthOptions, DownloadGrant } from 'nestjs-download-auth';
 import { createHmac } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { Download, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, it as always } from 'vitest';
 import { LARGE_SAMPLE, makeSampleFiles } from '../../../sample-app/demo/samples/sample-files.js';
-import { hasChromium, openBrowser, sha256, type TestBrowser } from '../../support/browser.js';
+import { hasChromium, openBrowser, sha256 } from '../../support/browser.js';
+import type { TestBrowser } from '../../support/browser.js';
 import { describeSample, temporaryFolder } from '../support/sample.js';
 
 const LIMIT = 60_000;

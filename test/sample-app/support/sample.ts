@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { createSampleApp } from '../../../sample-app/demo/create-sample-app.js';
-import { HTTP_ADAPTERS, type HttpAdapterName } from '../../../sample-app/demo/settings.js';
+import { HTTP_ADAPTERS } from '../../../sample-app/demo/settings.js';
+import type { HttpAdapterName } from '../../../sample-app/demo/settings.js';
 import type { Storage } from '../../../sample-app/demo/storage.js';
-import { type Answer, bearer, type RequestOptions, send } from '../../support/test-app.js';
+import { bearer, send } from '../../support/test-app.js';
+import type { Answer, RequestOptions } from '../../support/test-app.js';
 
 export const REPORT = Buffer.alloc(300_000, 'report ');
 
