@@ -9,6 +9,7 @@ import {
   GIB,
   hasNginx,
   makeFile,
+  record,
   report,
   rounds,
   selected,
@@ -61,6 +62,7 @@ for (let round = -1; round < rounds; round++) {
   }
 }
 report(`Server CPU per GiB, ${parallel} at once`, 's', cpu);
+record('s', cpu);
 report('GiB per second', '/s', rate, 2);
 for (const server of servers) {
   const { peak } = await server.stats();

@@ -1,6 +1,7 @@
 /** What the benches share: processes, a client that copies, files, medians. */
 import { execFileSync, fork, spawn } from 'node:child_process';
 import {
+  appendFileSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -29,6 +30,7 @@ export const { values: args } = parseArgs({
     parallel: { type: 'string', default: '1' },
     scenario: { type: 'string' },
     seconds: { type: 'string' },
+    json: { type: 'string' },
     files: { type: 'string' },
     quick: { type: 'boolean', default: false },
     gib: { type: 'string', default: '1' },
@@ -210,6 +212,14 @@ export const median = (values) => {
 
 export function selected(defaults) {
   return args.candidates ? args.candidates.split(',') : defaults;
+}
+
+/** For `bench/figures.mjs`: server CPU of each candidate in each round, in the file that `--json` names. */
+export function record(unit, results) {
+  if (args.json) {
+    const lines = Object.entries(results).map(([name, rounds]) => ({ [name]: { unit, rounds } }));
+    appendFileSync(args.json, `${JSON.stringify(Object.assign({}, ...lines))}\n`);
+  }
 }
 
 /** Prints medians, and the median of the per-round ratios of the first candidate to every other. */

@@ -1,14 +1,15 @@
 /**
  * Server CPU per request and requests per second of small answers on kept connections: 64 KiB ranges of a
- * large file, and a 1 KiB file. `node bench/delivery/requests.mjs --rounds 5 --requests 4000`
+ * large file, and files of 1 KiB and 64 KiB. `node bench/delivery/requests.mjs --rounds 5 --requests 4000`
  */
-import { args, finish, GIB, makeFile, report, rounds, selected, startServer } from './harness.mjs';
+import { args, finish, GIB, makeFile, record, report, rounds, selected, startServer } from './harness.mjs';
 import { KeptConnections } from './kept-connections.mjs';
 import { TOKEN } from './token.mjs';
 
 const size = Number(args.gib) * GIB;
 const big = makeFile('big.bin', size);
 const small = makeFile('small.bin', 1024);
+const medium = makeFile('medium.bin', 64 * 1024);
 const requests = Number(args.requests ?? 4000);
 const connections = Number(args.connections);
 const RANGE = 64 * 1024;
@@ -39,13 +40,28 @@ const SCENARIOS = {
       'ours-fastify-guarded',
       'ours-express',
       'stock-express',
+      'stock-express-length',
       'stock-express-guarded',
       'stock-fastify',
+      'stock-fastify-length',
       'express-sendfile',
       'fastify-static',
     ],
     request: () => [small, ''],
     bytes: 1024,
+  },
+  medium: {
+    title: '64 KiB file',
+    names: [
+      'ours-express-guarded',
+      'ours-fastify-guarded',
+      'stock-express-length',
+      'stock-fastify-length',
+      'express-sendfile',
+      'fastify-static',
+    ],
+    request: () => [medium, ''],
+    bytes: 64 * 1024,
   },
 };
 
@@ -81,6 +97,7 @@ for (const scenario of args.scenario ? [args.scenario] : Object.keys(SCENARIOS))
   }
   const over = `${title} over ${connections} connections`;
   report(`${over}: server CPU per request`, 'µs', cpu, 1);
+  record('µs', cpu);
   report(`${over}: requests per second`, '/s', rate, 0);
   for (const server of running) {
     await server.stop();

@@ -5,6 +5,7 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { appendFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Load } from '../support/load.js';
@@ -19,6 +20,7 @@ const { values: chosen } = parseArgs({
     rounds: { type: 'string', default: '9' },
     requests: { type: 'string', default: '1500' },
     connections: { type: 'string', default: '16' },
+    json: { type: 'string' },
   },
 });
 const ROUNDS = Number(chosen.rounds);
@@ -34,7 +36,9 @@ console.log(
 console.log('µs of server CPU per request; "adds" is over the unguarded route of the same round\n');
 for (const adapter of chosen.adapter.split(',')) {
   for (const algorithm of chosen.algorithm.split(',')) {
-    report(`${adapter} ${algorithm}`, await measure(adapter, algorithm));
+    const measured = await measure(adapter, algorithm);
+    report(`${adapter} ${algorithm}`, measured);
+    record(`${adapter} ${algorithm}`, measured);
   }
 }
 
@@ -76,6 +80,18 @@ async function cpuOf(server: ChildProcess): Promise<number> {
 function rotated<T>(list: readonly T[], by: number): T[] {
   const start = by % list.length;
   return [...list.slice(start), ...list.slice(0, start)];
+}
+
+/** For `bench/figures.mjs`: what each variant adds in each round, in the file that `--json` names. */
+function record(title: string, measured: Measured): void {
+  if (chosen.json) {
+    const unguarded = measured.get('unguarded')!;
+    const added = [...measured].map(([name, costs]) => [
+      `${title}: ${name}`,
+      { unit: 'µs', rounds: costs.map((cost, i) => cost - unguarded[i]!) },
+    ]);
+    appendFileSync(chosen.json, `${JSON.stringify(Object.fromEntries(added))}\n`);
+  }
 }
 
 function report(title: string, measured: Measured): void {
