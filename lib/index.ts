@@ -47,6 +47,7 @@ export { LEASES_OF_KEY } from './leases/lease-store.js';
 export type { LinkUsage, UsagePage } from './leases/keeper.js';
 export type { Revocation } from './leases/revocation.js';
 export { MemoryLeaseStore, type MemoryLeaseStoreOptions } from './leases/memory/memory.store.js';
+export type { Transport } from './http/http-exchange.js';
 export { redactUrl } from './http/redact-url.js';
 // an application adds its routes to DownloadRoutes, which TypeScript allows through `export *` only
 export type * from './links/link.js';
@@ -62,4 +63,4 @@ export type { KeyRingEntry, SecretOrKeyProvider } from './tokens/keys.js';
 export { type CookieOptions, DownloadCookie } from './tokens/download-cookie.js';
 export { type DownloadGrant, Grant, type GrantedLink, grantOf } from './tokens/grant.js';
 export type { AcceptOptions } from './tokens/token-options.js';
-export type { TokenNameOptions, Transport, TransportOptions } from './tokens/transports.js';
+export type { TokenNameOptions, TransportOptions } from './tokens/transports.js';

@@ -66,6 +66,8 @@ export interface ResolvedOptions {
   readonly delivery: ResolvedDelivery;
   readonly leases: LeaseOptions | undefined;
   readonly requireSecureConnection: boolean;
+  /** Plain HTTP is refused because of NODE_ENV alone. */
+  readonly isSecureByDefault: boolean;
   readonly verifiedTokenCacheSize: number;
   /** Seconds. */
   readonly shutdownTimeout: number;
@@ -93,6 +95,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
   checkOptions(options, RULES, 'forRoot', '');
   const { clock = Date.now, shutdownTimeout = DEFAULT_SHUTDOWN_TIMEOUT } = options;
   const tokenNames = resolveTokenNames(options.tokenName);
+  const isProduction = process.env.NODE_ENV === 'production';
   return {
     keySource: createKeySource(options, clock),
     linkKeys: createLinkKeys(options),
@@ -104,7 +107,8 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     links: resolveLinkOptions(options.links),
     delivery: resolveDelivery(options.delivery),
     leases: options.leases,
-    requireSecureConnection: options.requireSecureConnection ?? process.env.NODE_ENV === 'production',
+    requireSecureConnection: options.requireSecureConnection ?? isProduction,
+    isSecureByDefault: options.requireSecureConnection === undefined && isProduction,
     verifiedTokenCacheSize: options.verifiedTokenCacheSize ?? DEFAULT_CACHE_SIZE,
     shutdownTimeout: durationInSeconds(shutdownTimeout, 'shutdownTimeout'),
     refusalPage: options.refusalPage,

@@ -1,7 +1,8 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { OnModuleInit } from '@nestjs/common';
 import { PATH_METADATA } from '@nestjs/common/constants.js';
-import { MetadataScanner, ModulesContainer, Reflector } from '@nestjs/core';
+import { HttpAdapterHost, MetadataScanner, ModulesContainer, Reflector } from '@nestjs/core';
+import { Server as TlsServer } from 'node:tls';
 import { DownloadAuthGuard } from './download-auth.guard.js';
 import { RouteRegistry } from './links/route-registry.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
@@ -26,9 +27,11 @@ export class RouteCheck implements OnModuleInit {
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(Reflector) private readonly reflector: Reflector,
     @Inject(RouteRegistry) private readonly routes: RouteRegistry,
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
   ) {}
 
   onModuleInit(): void {
+    this.warnOfPlainHttp();
     warnOfSharedCaching('forRoot', this.options.delivery.cacheControl);
     this.checkNames();
     this.checkToldRoutes();
@@ -71,6 +74,19 @@ export class RouteCheck implements OnModuleInit {
           ? new DownloadAuthConfigurationError(`${controller.name}.${name}: ${error.message}`)
           : error;
       }
+    }
+  }
+
+  /** Without this line, whoever serves plain HTTP in production finds out from the users. */
+  private warnOfPlainHttp(): void {
+    const servesPlainHttp =
+      this.routes.router && !(this.adapterHost.httpAdapter.getHttpServer() instanceof TlsServer);
+    if (this.options.isSecureByDefault && servesPlainHttp) {
+      new Logger('DownloadAuth').warn(
+        'In production, downloads over plain HTTP are refused with 403 INSECURE_CONNECTION. Behind a proxy that ends ' +
+          "TLS, trust it: app.set('trust proxy', 'loopback') on Express, new FastifyAdapter({ trustProxy: 'loopback' }) " +
+          'on Fastify. To allow plain HTTP, write requireSecureConnection: false; true silences this line.',
+      );
     }
   }
 

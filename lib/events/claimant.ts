@@ -1,5 +1,5 @@
 import { RequestNote } from '../http/notes.js';
-import type { Transport } from '../tokens/transports.js';
+import type { Transport } from '../http/http-exchange.js';
 
 /**
  * Whom and what a request was found to speak for, for the events about it: known before it is granted

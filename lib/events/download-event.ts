@@ -1,4 +1,4 @@
-import type { Transport } from '../tokens/transports.js';
+import type { Transport } from '../http/http-exchange.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 
 /** What every event may say. Never the token, nor the lease cookie. */

@@ -8,6 +8,9 @@ import { DownloadAuthConfigurationError } from '../shared/configuration-error.js
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- lets the application name its own type
 export type AnyRequest = any;
 
+/** Where a request can carry a token. */
+export type Transport = 'header' | 'query' | 'form' | 'cookie';
+
 /** What this package reads of the requests of Express and Fastify. */
 export interface FrameworkRequest {
   method: string;

@@ -1,7 +1,8 @@
+import type { Transport } from '../http/http-exchange.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { isCompact } from './compact-jws.js';
 import { TRANSPORT_NAMES, TRANSPORTS } from './transports.js';
-import type { Finding, FoundTokens, Transport } from './transports.js';
+import type { Finding, FoundTokens } from './transports.js';
 
 /** A token as a request presents it, unverified. */
 export interface PresentedToken {

@@ -1,8 +1,8 @@
 import { createParamDecorator } from '@nestjs/common';
 import type { ExecutionContext } from '@nestjs/common';
+import type { Transport } from '../http/http-exchange.js';
 import { RequestNote } from '../http/notes.js';
 import type { TokenClaims } from './compact-jws.js';
-import type { Transport } from './transports.js';
 
 /** The link of a grant, as a handler sees it. */
 export interface GrantedLink {

@@ -1,6 +1,6 @@
 import { parse } from 'cookie';
 import { formFields, isRetrieval, parsedCookie } from '../http/http-exchange.js';
-import type { HttpExchange } from '../http/http-exchange.js';
+import type { HttpExchange, Transport } from '../http/http-exchange.js';
 import { DEFAULT_TOKEN_NAME, isTokenName } from '../http/redact-url.js';
 import { dropFields, scrubUrls } from '../http/scrub-urls.js';
 import { boolean, checkOptions, oneOf } from '../shared/check-options.js';
@@ -35,7 +35,6 @@ export interface TokenNameOptions {
   cookie?: string;
 }
 
-export type Transport = keyof TransportOptions;
 export type TokenNames = Readonly<Required<TokenNameOptions>>;
 export type Transports = Readonly<Required<TransportOptions>>;
 

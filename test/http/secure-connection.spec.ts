@@ -4,6 +4,7 @@ import { StreamDownload } from '../../lib/index.js';
 import type { DownloadAuthOptions } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { expectRefusal } from '../support/refusal.js';
+import { MemoryLogger } from '../support/memory-logger.js';
 import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
 import type { TestApp } from '../support/test-app.js';
 
@@ -30,15 +31,19 @@ class FilesController {
 
 describe.each(ADAPTERS)('a connection without TLS on %s', (adapter) => {
   let app: TestApp;
+  let logger: MemoryLogger;
   afterEach(async () => {
     vi.unstubAllEnvs();
     await app.close();
   });
-  const start = async (options: Partial<DownloadAuthOptions>, trusted: boolean) => {
+  const start = async (options: Partial<DownloadAuthOptions>, trusted: boolean, https?: object) => {
+    logger = new MemoryLogger();
     app = await startApp({
       adapter,
       controllers: [FilesController],
       options: { secret: SECRET, ...options },
+      logger,
+      https: https as undefined,
       fastify: { trustProxy: trusted && 'loopback' },
       configure: (app: any) =>
         adapter === 'express' ? app.set('trust proxy', trusted && 'loopback') : undefined,
@@ -60,6 +65,26 @@ describe.each(ADAPTERS)('a connection without TLS on %s', (adapter) => {
     expectRefusal(answer, 403, 'INSECURE_CONNECTION', accessToken());
     expect(answer.json.message).toMatch(/"trust proxy" on Express, trustProxy on Fastify/);
     expect((await ask('never')).status).toBe(200);
+  });
+
+  it('is announced as refused by one line at start, in production by default', async () => {
+    vi.stubEnv('NODE_ENV', 'production');
+    await start({}, false);
+    await ask('default');
+    const lines = logger.lines.filter((line) => line.includes('INSECURE_CONNECTION'));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^warn .*'trust proxy'.*trustProxy.*requireSecureConnection: false/);
+  });
+
+  it.each<[string, string, Partial<DownloadAuthOptions>, object?]>([
+    ['outside of production', 'development', {}],
+    ['where it is allowed', 'production', { requireSecureConnection: false }],
+    ['where it is refused on purpose', 'production', { requireSecureConnection: true }],
+    ['where the server itself has TLS', 'production', {}, {}],
+  ])('is not announced as refused %s', async (_name, environment, options, https) => {
+    vi.stubEnv('NODE_ENV', environment);
+    await start(options, false, https);
+    expect(logger.text).not.toContain('INSECURE_CONNECTION');
   });
 
   it('is allowed in production where that is said', async () => {
