@@ -152,7 +152,7 @@ it('a link opens no other handler when its request is forwarded', async () => {
   expect([signedIn.status, signedIn.text]).toEqual([200, 'secret 7 of access']);
 });
 
-it.each(ADAPTERS)('on %s, a guard that threw once lets nobody in the second time', async (adapter) => {
+it.each(ADAPTERS)('on %s, a guard that threw once does not let the second request in', async (adapter) => {
   await start(adapter);
   expect((await app.request('/careless')).status).toBe(401);
   expect((await app.request('/careless', { headers: bearer(accessToken()) })).status).toBe(200);

@@ -10,8 +10,9 @@ import { DownloadEvents, DownloadRefusal, StreamDownload } from '../lib/index.js
 import type { DownloadEvent, DownloadLink, RefusedEvent } from '../lib/index.js';
 import { CompiledLibrary } from './leases/support/processes.js';
 import { accessToken } from './support/access-token.js';
-import { until } from './support/exchange.js';
-import { ADAPTERS, bearer, send, startApp } from './support/test-app.js';
+import { send } from './support/http-client.js';
+import { until } from './support/until.js';
+import { ADAPTERS, bearer, startApp } from './support/test-app.js';
 import type { AdapterName } from './support/test-app.js';
 
 const SERVER = fileURLToPath(new URL('./limits/support/server-process.mjs', import.meta.url));
@@ -82,7 +83,7 @@ it.each(ADAPTERS)('NODE_DEBUG=download-auth prints one line a request on %s, wit
       [link.url, { 'user-agent': 'another' }, /transport=query refused=LINK_USED_UP status=410 bytes=0 /],
     ];
     for (const [index, [path, headers, line]] of requests.entries()) {
-      await send(port, path, { headers });
+      await send(`http://127.0.0.1:${port}${path}`, { headers });
       await until(() => stderr().split('\n').length > index + 1, 'the line of the request');
       const printed = stderr().trimEnd().split('\n');
       expect(printed).toHaveLength(index + 1);
@@ -96,7 +97,7 @@ it.each(ADAPTERS)('NODE_DEBUG=download-auth prints one line a request on %s, wit
 
 it('nothing is printed without NODE_DEBUG', () =>
   withServer('express', { NODE_DEBUG: '' }, async ({ port, stderr }) => {
-    expect((await send(port, '/files/a')).status).toBe(401);
+    expect((await send(`http://127.0.0.1:${port}/files/a`)).status).toBe(401);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(stderr()).toBe('');
   }));

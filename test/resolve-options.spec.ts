@@ -246,7 +246,7 @@ describe('a route that leaves none of the transports of the module on', () => {
     },
   );
 
-  it('may switch on again what its controller left off, and a method that is no route does not count', async () => {
+  it('may switch on again what its controller left off, and a method without a route does not count', async () => {
     class FilesController extends Inner {
       override file(): string {
         return 'w';

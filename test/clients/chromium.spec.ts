@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { BrowserContext, Download as BrowserDownload } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
-import { until } from '../support/exchange.js';
+import { until } from '../support/until.js';
 import { pattern, temporaryFolder } from '../support/files.js';
 import { sha256 } from '../support/programs.js';
 import { testClock } from '../support/clock.js';

@@ -6,11 +6,14 @@ import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
 import type { DownloadEnd } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication } from './support/application.js';
+import { startApplication } from './support/application.js';
 import type { TestApplication } from './support/application.js';
-import { ask, connect, until } from '../support/exchange.js';
-import type { Asking } from '../support/exchange.js';
+import type { RequestOptions } from '../support/http-client.js';
+import { receive } from '../support/http-client.js';
+import { connect } from '../support/raw-connection.js';
+import { until } from '../support/until.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from '../support/files.js';
+import { ADAPTERS } from '../support/test-app.js';
 
 const folder = temporaryFolder();
 const bytes = pattern(100_000);
@@ -44,7 +47,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     throw new Error('no');
   };
   type OnEnd = { onEnd: (end: DownloadEnd) => unknown };
-  it.each<[string, (options: OnEnd) => Download, Asking, DownloadEnd]>([
+  it.each<[string, (options: OnEnd) => Download, RequestOptions, DownloadEnd]>([
     ['a file', (o) => Download.file(path, o), {}, { completed: true, bytes: 100_000 }],
     ['bytes', (o) => Download.buffer(bytes, o), {}, { completed: true, bytes: 100_000 }],
     ['a source', (o) => Download.source(source(), o), {}, { completed: true, bytes: 100_000 }],
@@ -61,7 +64,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     vi.spyOn(Logger.prototype, 'error').mockImplementation(() => {});
     const ends: DownloadEnd[] = [];
     app.serve(() => make({ onEnd: (end) => ends.push(end) }));
-    await ask(app.port, asking);
+    await receive(`${app.url}/f`, asking);
     await until(() => ends.length > 0, 'the end');
     expect(ends).toEqual([expected]);
   });
@@ -79,7 +82,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       handler: () => Download.file(big, { onEnd }),
       watch: { planned: () => Promise.reject(new UnauthorizedException()) },
     });
-    expect((await ask(app.port)).status).toBe(401);
+    expect((await app.request('/f')).status).toBe(401);
     await until(() => ends.length === 2);
     expect(ends[1]).toEqual(NEVER);
   });
@@ -90,12 +93,12 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
   ])('an onEnd that %s is logged and harms nothing', async (_name, onEnd) => {
     const logged = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => {});
     app.serve(() => Download.file(path, { onEnd }));
-    expect((await ask(app.port)).body).toHaveLength(100_000);
+    expect((await app.request('/f')).body).toHaveLength(100_000);
     await until(() => logged.mock.calls.some(([text]) => String(text).includes('in onEnd')));
-    expect((await ask(app.port)).status).toBe(200);
+    expect((await app.request('/f')).status).toBe(200);
   });
 
-  it.each<[string, Asking]>([
+  it.each<[string, RequestOptions]>([
     ['GET', {}],
     ['GET of a part, which is answered with the whole', RANGE],
     ['HEAD', { method: 'HEAD' }],
@@ -104,7 +107,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
   ])('a file with deleteAfter is gone after the answer: %s', async (_name, asking) => {
     const made = folder.file('made.zip', bytes);
     app.serve(() => Download.file('made.zip', { root: folder.path, deleteAfter: true }));
-    const { status, headers, body } = await ask(app.port, asking);
+    const { status, headers, body } = await app.request('/f', asking);
     expect(headers['etag']).toBeUndefined();
     expect(headers['last-modified']).toBeUndefined();
     if (status === 200) {
@@ -125,19 +128,19 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       handler: () => Download.file(made(), { deleteAfter: true }),
       watch: { planned: () => Promise.reject(new UnauthorizedException()) },
     });
-    expect((await ask(app.port)).status).toBe(401);
+    expect((await app.request('/f')).status).toBe(401);
     await until(() => !existsSync(join(folder.path, 'made.zip')), 'the deletion');
   });
 
   it('deleteAfter leaves what is outside the root, and directories', async () => {
     app.serve(() => Download.file('../kept.bin', { root: join(folder.path, 'x'), deleteAfter: true }));
-    expect((await ask(app.port)).status).toBe(404);
+    expect((await app.request('/f')).status).toBe(404);
     app.serve(() => Download.file(folder.path, { deleteAfter: true }));
-    expect((await ask(app.port)).status).toBe(404);
+    expect((await app.request('/f')).status).toBe(404);
     expect(existsSync(path)).toBe(true);
   });
 
-  it.each<[string, object, Asking, string[]]>([
+  it.each<[string, object, RequestOptions, string[]]>([
     ['the whole', {}, {}, ['end', 'close']],
     ['what it was made for', { start: 10, end: 99 }, {}, ['end', 'close']],
     ['a part', {}, RANGE, ['close']],
@@ -151,7 +154,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       stream.on('end', () => seen.push('end')).on('close', () => seen.push('close'));
       return new StreamableFile(stream);
     });
-    await ask(app.port, asking);
+    await app.request('/f', asking);
     await until(() => seen.includes('close'), 'the close');
     expect(seen).toEqual(expected);
     expect(stream!.destroyed).toBe(true);
@@ -177,10 +180,10 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     const withLogger = (stream: Readable) =>
       new StreamableFile(stream).setErrorLogger((error) => errors.push(error.message));
     app.serve(() => withLogger(Readable.from(fails())));
-    expect((await ask(app.port)).broken).toBe(true);
+    expect((await receive(`${app.url}/f`)).broken).toBe(true);
     await until(() => errors.length > 0);
     app.serve(() => withLogger(createReadStream(join(folder.path, 'none'))));
-    expect((await ask(app.port)).status).toBe(404);
+    expect((await app.request('/f')).status).toBe(404);
     expect(errors).toEqual(['no', expect.stringContaining('ENOENT')]);
     expect(logged).not.toHaveBeenCalled();
   });
@@ -191,17 +194,17 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       response.send(`sorry: ${error.message.slice(0, 6)}`);
     };
     app.serve(() => new StreamableFile(createReadStream(join(folder.path, 'none'))).setErrorHandler(handler));
-    const { status, body, headers } = await ask(app.port);
+    const { status, body, headers } = await app.request('/f');
     expect([status, body.toString()]).toEqual([422, 'sorry: ENOENT']);
     expect(headers['content-disposition']).toBeUndefined();
   });
 
-  it('the error handler of a StreamableFile is told of content that fails half way', async () => {
+  it('the error handler of a StreamableFile gets content that fails half way', async () => {
     const errors: string[] = [];
     app.serve(() =>
       new StreamableFile(Readable.from(fails())).setErrorHandler((error) => errors.push(error.message)),
     );
-    expect((await ask(app.port)).broken).toBe(true);
+    expect((await receive(`${app.url}/f`)).broken).toBe(true);
     await until(() => errors.length > 0);
     expect(errors).toEqual(['no']);
   });

@@ -9,7 +9,7 @@ const source = (step: number) => ({
   close: async () => {},
 });
 
-it('says of every chunk which bytes of the representation it is, framing is none, however it is cut', async () => {
+it('reports for every chunk which bytes of the representation it holds, however it is cut; framing is not counted', async () => {
   const intervals = [
     { start: 100, end: 110 },
     { start: 5, end: 8 },

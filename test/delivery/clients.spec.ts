@@ -3,14 +3,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PlannedDelivery } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication } from './support/application.js';
+import { startApplication } from './support/application.js';
 import type { TestApplication } from './support/application.js';
 import { pattern, temporaryFolder } from '../support/files.js';
-import { until } from '../support/exchange.js';
+import { until } from '../support/until.js';
 import { isInstalled, run, sha256 } from '../support/programs.js';
 import { hasChromium, openBrowser } from '../support/browser.js';
 import type { TestBrowser } from '../support/browser.js';
 import { cuttingProxy } from '../support/cutting-proxy.js';
+import { ADAPTERS } from '../support/test-app.js';
 
 const folder = temporaryFolder();
 const bytes = pattern(12 * 1024 * 1024 + 321);

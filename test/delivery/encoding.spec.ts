@@ -4,10 +4,13 @@ import { PassThrough } from 'node:stream';
 import { createGzip, gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication } from './support/application.js';
-import type { AdapterName, TestApplication } from './support/application.js';
-import { ask, connect } from '../support/exchange.js';
+import { startApplication } from './support/application.js';
+import type { TestApplication } from './support/application.js';
+import { receive } from '../support/http-client.js';
+import { connect } from '../support/raw-connection.js';
 import { temporaryFolder } from '../support/files.js';
+import type { AdapterName } from '../support/test-app.js';
+import { ADAPTERS } from '../support/test-app.js';
 
 const TEXT = Buffer.from('the same line over and over\n'.repeat(200_000));
 const folder = temporaryFolder();
@@ -118,7 +121,7 @@ describe.each(compressors)('on %s with %s', (adapter, _name, configure) => {
       expect(head).not.toMatch(/content-encoding/i);
       const etag = /^etag: (.*)$/im.exec(head)?.[1] ?? '';
       expect(etag).toMatch(/^"/);
-      const rest = await ask(app.port, {
+      const rest = await app.request('/f', {
         headers: { ...ACCEPTS, range: `bytes=${bytes.length}-`, 'if-range': etag },
       });
       expect(rest.status).toBe(206);
@@ -131,7 +134,7 @@ describe.each(compressors)('on %s with %s', (adapter, _name, configure) => {
         (response.header ?? response.set).call(response, 'Content-Encoding', 'gzip');
         return Download.buffer(Buffer.from('gzipped elsewhere'), { etag: '"v1"', type: 'text/plain' });
       });
-      const { headers, body } = await ask(app.port, { headers: ACCEPTS });
+      const { headers, body } = await app.request('/f', { headers: ACCEPTS });
       expect([headers['content-encoding'], headers.etag, body.toString()]).toEqual([
         'gzip',
         '"v1"',
@@ -143,21 +146,21 @@ describe.each(compressors)('on %s with %s', (adapter, _name, configure) => {
 describe.each(insisting)('on %s with %s', (adapter, _name, configure) => {
   it('encoded bytes come with a weak tag and cannot be resumed', () =>
     within(adapter, configure, async (app) => {
-      const { status, headers, body } = await ask(app.port, { headers: ACCEPTS });
+      const { status, headers, body } = await app.request('/f', { headers: ACCEPTS });
       expect([status, headers['content-encoding'], headers['accept-ranges']]).toEqual([200, 'gzip', 'none']);
       expect(gunzipSync(body).equals(TEXT)).toBe(true);
       expect(headers.etag).toMatch(/^W\/"/);
-      const resumed = await ask(app.port, {
+      const resumed = await app.request('/f', {
         headers: { range: 'bytes=9-', 'if-range': headers.etag },
       });
       expect(resumed.status).toBe(200);
-      const unchanged = await ask(app.port, { headers: { 'if-none-match': headers.etag } });
+      const unchanged = await app.request('/f', { headers: { 'if-none-match': headers.etag } });
       expect(unchanged.status).toBe(304);
     }));
 
   it('an encoded part of the file breaks the connection', () =>
     within(adapter, configure, async (app) => {
-      const { broken, body } = await ask(app.port, { headers: { range: 'bytes=0-999' } });
+      const { broken, body } = await receive(`${app.url}/f`, { headers: { range: 'bytes=0-999' } });
       expect([broken, body.length]).toEqual([true, 0]);
     }));
 });
@@ -172,7 +175,7 @@ it.each(ADAPTERS)('no layer sees another Accept-Encoding while the handler runs,
         seen.push(request.headers['accept-encoding']);
         return Download.file(path);
       });
-      await ask(app.port, { headers: ACCEPTS });
+      await app.request('/f', { headers: ACCEPTS });
       expect(seen).toEqual(['gzip, br']);
     },
   ),

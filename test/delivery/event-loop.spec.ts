@@ -3,11 +3,12 @@ import { createReadStream } from 'node:fs';
 import { Duplex, Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication } from './support/application.js';
+import { startApplication } from './support/application.js';
 import type { TestApplication } from './support/application.js';
-import { until } from '../support/exchange.js';
+import { until } from '../support/until.js';
 import { pattern, temporaryFolder } from '../support/files.js';
 import { wrapWrite } from './support/wrap-write.js';
+import { ADAPTERS } from '../support/test-app.js';
 
 const MIB = 1024 * 1024;
 const folder = temporaryFolder();

@@ -15,11 +15,14 @@ import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { DeliveryOutcome } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication } from './support/application.js';
+import { startApplication } from './support/application.js';
 import type { TestApplication } from './support/application.js';
-import { ask, connect, until } from '../support/exchange.js';
+import { receive } from '../support/http-client.js';
+import { connect } from '../support/raw-connection.js';
+import { until } from '../support/until.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from '../support/files.js';
 import { wrapWrite } from './support/wrap-write.js';
+import { ADAPTERS } from '../support/test-app.js';
 
 const folder = temporaryFolder();
 const big = pattern(24 * 1024 * 1024);
@@ -53,7 +56,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
   afterAll(() => app.close());
   afterEach(async () => {
     app.serve(() => Download.file(smallPath));
-    const next = await ask(app.port);
+    const next = await app.request('/f');
     expect([next.status, next.body.length]).toEqual([200, 1000]);
     if (COUNTS_DESCRIPTORS) {
       await until(() => openDescriptors(folder.path) === 0, 'the freeing of every descriptor');
@@ -128,7 +131,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     ['bytes shorter than announced', () => new StreamableFile(Buffer.from('abc'), { length: 4 }), 500],
   ])('%s is answered before any header of a file', async (_name, content, status) => {
     app.serve(content);
-    const answer = await ask(app.port);
+    const answer = await app.request('/f');
     expect(answer.status).toBe(status);
     if (status !== 200) {
       expect(answer.headers['content-disposition']).toBeUndefined();
@@ -141,7 +144,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     const path = folder.file('secret', 'x');
     chmodSync(path, 0);
     app.serve(() => Download.file(path));
-    expect((await ask(app.port)).status).toBe(500);
+    expect((await app.request('/f')).status).toBe(500);
   });
 
   it('a file stream that failed before it was returned is 404', async () => {
@@ -151,7 +154,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       await new Promise<void>((resolve) => stream.once('close', () => resolve()));
       return file;
     });
-    expect((await ask(app.port)).status).toBe(404);
+    expect((await app.request('/f')).status).toBe(404);
   });
 
   it('a file whose name is removed or replaced once it is open is sent as it was', async () => {
@@ -162,10 +165,10 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       unlinkSync(path);
       return new StreamableFile(stream);
     });
-    expect((await ask(app.port)).body.toString()).toBe('as it was');
+    expect((await app.request('/f')).body.toString()).toBe('as it was');
   });
 
-  it('the stream of the handler is destroyed, and tells so, before it was open and after', async () => {
+  it('the stream of the handler is destroyed and emits close, before it was open and after', async () => {
     for (const wait of [false, true]) {
       let closed = false;
       app.serve(async () => {
@@ -176,7 +179,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
         }
         return new StreamableFile(stream);
       });
-      expect((await ask(app.port)).body).toHaveLength(1000);
+      expect((await app.request('/f')).body).toHaveLength(1000);
       await until(() => closed, 'the close');
     }
   });
@@ -189,11 +192,11 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
   ])('%s opens no source, reads no stream, and leaves nothing open', async (_name, asking, status) => {
     let opened = 0;
     app.serve(() => Download.source({ length: 5, open: () => (opened++, Readable.from(['12345'])) }));
-    expect((await ask(app.port, asking)).status).toBe(status);
+    expect((await app.request('/f', asking)).status).toBe(status);
     expect(opened).toBe(0);
     let stream: Readable | undefined;
     app.serve(() => new StreamableFile((stream = createReadStream(bigPath))));
-    expect((await ask(app.port, asking)).status).toBe(status);
+    expect((await app.request('/f', asking)).status).toBe(status);
     await until(() => stream?.destroyed === true, 'the close');
     expect((stream as any).bytesRead).toBe(0);
   });
@@ -208,7 +211,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     ];
     for (let round = 0; round < 25; round++) {
       const answers = await Promise.all(
-        Array.from({ length: 40 }, (_, i) => ask(app.port, askings[i % askings.length])),
+        Array.from({ length: 40 }, (_, i) => app.request('/f', askings[i % askings.length])),
       );
       expect(answers.slice(0, 4).map(({ status }) => status)).toEqual([200, 304, 412, 416]);
     }
@@ -220,7 +223,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       handler: () => Download.file(path),
       watch: { sent: () => truncateSync(path, 100_000) },
     });
-    const answer = await ask(app.port);
+    const answer = await receive(`${app.url}/f`);
     expect(answer.broken).toBe(true);
     expect(answer.headers['content-length']).toBe(String(big.length));
   });
@@ -239,7 +242,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
         },
       },
     });
-    const answer = await ask(app.port);
+    const answer = await receive(`${app.url}/f`);
     expect([answer.broken, answer.body.length]).toEqual([false, 2_000_000]);
   });
 
@@ -247,7 +250,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     const path = folder.file('replaced', big);
     const other = folder.file('replacement', Buffer.alloc(big.length));
     app.serve({ handler: () => Download.file(path), watch: { planned: () => renameSync(other, path) } });
-    expect((await ask(app.port)).body.equals(big)).toBe(true);
+    expect((await app.request('/f')).body.equals(big)).toBe(true);
   });
 
   it.each([
@@ -273,7 +276,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
   ])('content that %s breaks the connection', async (_name, content) => {
     const outcomes: DeliveryOutcome[] = [];
     app.serve({ handler: content, watch: { ended: (outcome) => outcomes.push(outcome) } });
-    const answer = await ask(app.port);
+    const answer = await receive(`${app.url}/f`);
     expect(answer.broken).toBe(true);
     await until(() => outcomes.length > 0);
     expect(outcomes).toHaveLength(1);
@@ -303,7 +306,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
         },
         watch: { ended: (outcome) => outcomes.push(outcome) },
       });
-      expect((await ask(app.port)).broken).toBe(true);
+      expect((await receive(`${app.url}/f`)).broken).toBe(true);
       await until(() => outcomes.length > 0);
       expect(outcomes[0]).toMatchObject({ completed: false, error: { message: 'no session' } });
     },
@@ -333,7 +336,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
   ])('%s longer than announced is cut, and the log says so', async (_name, content) => {
     const warn = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => {});
     app.serve(content);
-    const answer = await ask(app.port);
+    const answer = await receive(`${app.url}/f`);
     expect([answer.status, answer.broken]).toEqual([200, false]);
     expect(answer.body.length).toBe(Number(answer.headers['content-length']));
     expect(answer.body.length).toBeLessThanOrEqual(4);

@@ -3,10 +3,11 @@ import { appendFileSync, createReadStream, existsSync, readFileSync, symlinkSync
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
 import { OpenFile } from '../../lib/delivery/open-file.js';
-import { ADAPTERS, startApplication } from './support/application.js';
+import { startApplication } from './support/application.js';
 import type { TestApplication } from './support/application.js';
-import { ask, until } from '../support/exchange.js';
+import { until } from '../support/until.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../support/files.js';
+import { ADAPTERS } from '../support/test-app.js';
 
 /** A file of Linux that says it is empty and is not. */
 const UNSIZED = '/proc/version';
@@ -33,11 +34,11 @@ describe.runIf(COUNTS_DESCRIPTORS).each(ADAPTERS)('a file that does not know its
     ['a part of it', () => new StreamableFile(part()), content.subarray(6, 13)],
   ])('is sent to its end, without length and ranges: %s', async (_name, handler, bytes) => {
     app.serve(handler);
-    const { status, headers, body } = await ask(app.port, { headers: { range: 'bytes=0-3' } });
+    const { status, headers, body } = await app.request('/f', { headers: { range: 'bytes=0-3' } });
     expect([status, body.toString()]).toEqual([200, bytes.toString()]);
     expect(headers).toMatchObject({ 'accept-ranges': 'none' });
     expect(headers['content-length']).toBeUndefined();
-    const head = await ask(app.port, { method: 'HEAD' });
+    const head = await app.request('/f', { method: 'HEAD' });
     expect([head.status, head.body.length]).toEqual([200, 0]);
     await until(() => openDescriptors(UNSIZED) === 0);
   });
@@ -55,7 +56,7 @@ describe.runIf(COUNTS_DESCRIPTORS).each(ADAPTERS)('a file that does not know its
       return this.read(...args);
     });
     app.serve(() => Download.file('growing', { root: root.path }));
-    const { status, body } = await ask(app.port);
+    const { status, body } = await app.request('/f');
     expect([status, body.toString()]).toEqual([200, 'inside']);
     expect(read).toHaveBeenCalled();
     await until(() => openDescriptors(root.path) === 0);

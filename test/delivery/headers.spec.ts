@@ -4,10 +4,12 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeliveryOutcome, PlannedDelivery } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication } from './support/application.js';
+import { startApplication } from './support/application.js';
 import type { TestApplication } from './support/application.js';
-import { ask, until } from '../support/exchange.js';
+import { receive } from '../support/http-client.js';
+import { until } from '../support/until.js';
 import { temporaryFolder } from '../support/files.js';
+import { ADAPTERS } from '../support/test-app.js';
 
 const folder = temporaryFolder();
 const path = folder.file('page.html', '<p>hello</p>');
@@ -40,7 +42,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       set(response, name, value);
       return Download.file(path, { disposition: 'inline' });
     });
-    const { headers, status } = await ask(app.port);
+    const { headers, status } = await app.request('/f');
     expect(status).toBe(200);
     expect(headers[name.toLowerCase()]).toBe(value);
   });
@@ -50,13 +52,15 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       set(response, 'ETag', '"mine"');
       return Download.file(path);
     });
-    expect((await ask(app.port, { headers: { 'if-none-match': '"mine"' } })).status).toBe(304);
-    expect((await ask(app.port, { headers: { range: 'bytes=0-0', 'if-range': '"mine"' } })).status).toBe(206);
+    expect((await app.request('/f', { headers: { 'if-none-match': '"mine"' } })).status).toBe(304);
+    expect((await app.request('/f', { headers: { range: 'bytes=0-0', 'if-range': '"mine"' } })).status).toBe(
+      206,
+    );
     app.serve((_request, response) => {
       set(response, 'Accept-Ranges', 'none');
       return Download.file(path);
     });
-    expect((await ask(app.port, { headers: { range: 'bytes=0-0' } })).status).toBe(200);
+    expect((await app.request('/f', { headers: { range: 'bytes=0-0' } })).status).toBe(200);
   });
 
   it('a handler that serves ranges itself is left alone', async () => {
@@ -66,7 +70,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       set(response, 'Content-Length', '3');
       return new StreamableFile(createReadStream(path, { start: 0, end: 2 }));
     });
-    const answer = await ask(app.port, { headers: { range: 'bytes=0-2' } });
+    const answer = await app.request('/f', { headers: { range: 'bytes=0-2' } });
     expect([answer.status, answer.headers['content-range'], answer.body.toString()]).toEqual([
       206,
       'bytes 0-2/12',
@@ -79,7 +83,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       set(response, 'Content-Length', '12');
       return new StreamableFile(createReadStream(path));
     });
-    const answer = await ask(app.port, { headers: { range: 'bytes=0-2' } });
+    const answer = await app.request('/f', { headers: { range: 'bytes=0-2' } });
     expect([answer.status, answer.headers['content-length'], answer.body.toString()]).toEqual([
       206,
       '3',
@@ -102,7 +106,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       set(response, name, value);
       return Download.file(path);
     });
-    const answer = await ask(app.port, { headers });
+    const answer = await app.request('/f', { headers });
     expect([answer.status, answer.headers['content-length']]).toEqual([status, length]);
     expect(answer.headers['transfer-encoding']).toBeUndefined();
   });
@@ -120,7 +124,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
         set(response, 'Trailer', 'X-Checksum');
         return Download.file(path);
       });
-      const answer = await ask(app.port, asking);
+      const answer = await app.request('/f', asking);
       expect([answer.status, answer.headers.trailer]).toEqual([status, undefined]);
     },
   );
@@ -132,7 +136,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       set(response, 'Cache-Control', 'public, max-age=60');
       return Download.file(`${path}x`);
     });
-    const { status, headers, body } = await ask(app.port);
+    const { status, headers, body } = await app.request('/f');
     expect(status).toBe(404);
     expect(JSON.parse(body.toString())).toEqual({
       statusCode: 404,
@@ -161,7 +165,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       options,
     });
     const condition = status === 416 ? { range: 'bytes=99-' } : { 'if-match': '"x"' };
-    const answer = await ask(app.port, { headers: condition });
+    const answer = await app.request('/f', { headers: condition });
     expect([answer.status, answer.headers['cache-control'], answer.headers.expires]).toEqual([
       status,
       expected,
@@ -182,7 +186,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
         ranges: false,
       },
     });
-    const { headers } = await ask(app.port, { headers: { range: 'bytes=0-0' } });
+    const { headers } = await app.request('/f', { headers: { range: 'bytes=0-0' } });
     const {
       date: _date,
       connection: _connection,
@@ -200,11 +204,11 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
 
   it('inline content is put into a sandbox, attachments are not', async () => {
     app.serve(() => Download.file(path, { disposition: 'inline' }));
-    expect((await ask(app.port)).headers['content-security-policy']).toMatch(/^sandbox;/);
+    expect((await app.request('/f')).headers['content-security-policy']).toMatch(/^sandbox;/);
     app.serve({ handler: () => Download.file(path), options: { disposition: 'inline' } });
-    expect((await ask(app.port)).headers['content-security-policy']).toMatch(/^sandbox;/);
+    expect((await app.request('/f')).headers['content-security-policy']).toMatch(/^sandbox;/);
     app.serve(() => Download.file(path));
-    expect((await ask(app.port)).headers['content-security-policy']).toBeUndefined();
+    expect((await app.request('/f')).headers['content-security-policy']).toBeUndefined();
   });
 
   it.each([
@@ -260,14 +264,14 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     ],
   ])('name and type (%#)', async (handler, overrides, disposition, type) => {
     app.serve({ handler, overrides });
-    const { headers } = await ask(app.port);
+    const { headers } = await app.request('/f');
     expect(headers['content-disposition']).toBe(disposition);
     expect(headers['content-type']).toBe(type);
   });
 
   it('a modification time in the future is sent as now', async () => {
     app.serve(() => Download.file(path, { lastModified: new Date(Date.now() + 9e7) }));
-    const { headers } = await ask(app.port);
+    const { headers } = await app.request('/f');
     expect(Date.parse(headers['last-modified'] ?? '')).toBeLessThanOrEqual(Date.parse(headers.date ?? ''));
   });
 
@@ -276,17 +280,17 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       handler: () => Download.redirect('https://bucket.example/x?signature=1'),
       options: { referrerPolicy: 'unsafe-url' },
     });
-    const { status, headers, body } = await ask(app.port, { path: '/f?ss-tok=secret' });
+    const { status, headers, body } = await app.request('/f?ss-tok=secret');
     expect([status, headers.location, body.length]).toEqual([302, 'https://bucket.example/x?signature=1', 0]);
     expect(headers['referrer-policy']).toBe('no-referrer');
     expect(headers['cache-control']).toContain('no-store');
     expect(JSON.stringify(headers)).not.toContain('secret');
-    expect((await ask(app.port, { method: 'POST' })).status).toBe(303);
+    expect((await app.request('/f', { method: 'POST' })).status).toBe(303);
   });
 
   it('a POST gets the whole', async () => {
     app.serve(() => Download.file(path));
-    const answer = await ask(app.port, { method: 'POST', headers: { range: 'bytes=0-0' } });
+    const answer = await app.request('/f', { method: 'POST', headers: { range: 'bytes=0-0' } });
     expect([answer.status, answer.body.toString()]).toEqual([201, '<p>hello</p>']);
   });
 
@@ -319,7 +323,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       ],
     ])('learns plan, bytes and end of %s', async (_name, handler) => {
       const seen = observe(handler);
-      await ask(app.port, { headers: { range: 'bytes=0-2,6-8' } });
+      await app.request('/f', { headers: { range: 'bytes=0-2,6-8' } });
       await until(() => seen.outcomes.length > 0);
       expect(seen.plans).toMatchObject([
         {
@@ -347,7 +351,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       [{ headers: { range: 'bytes=99-' } }, 416],
     ])('is told that %j sends nothing', async (asking, status) => {
       const seen = observe(() => Download.file(path));
-      await ask(app.port, asking);
+      await app.request('/f', asking);
       await until(() => seen.outcomes.length > 0);
       expect(seen.plans).toMatchObject([{ status, intervals: [] }]);
       expect(seen.sent).toEqual([]);
@@ -366,17 +370,17 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
           ended: () => void ended++,
         },
       });
-      const { status, headers } = await ask(app.port);
+      const { status, headers } = await app.request('/f');
       expect([status, headers['content-disposition'], opened, ended]).toEqual([404, undefined, 0, 0]);
     });
 
-    it('is told of content that failed before its first byte', async () => {
+    it('gets content that failed before its first byte', async () => {
       const seen = observe(() => Download.source({ length: 3, open: () => Promise.reject(new Error('no')) }));
-      expect((await ask(app.port)).status).toBe(500);
+      expect((await app.request('/f')).status).toBe(500);
       expect(seen.outcomes).toMatchObject([{ completed: false, bytes: 0 }]);
     });
 
-    it('breaks a running delivery off, and one that has not begun', async () => {
+    it('ends a running delivery, and one that has not begun', async () => {
       for (const early of [true, false]) {
         const cut = new AbortController();
         const outcomes: DeliveryOutcome[] = [];
@@ -394,7 +398,7 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
             ),
           watch: { signal: cut.signal, sent: () => cut.abort(), ended: (outcome) => outcomes.push(outcome) },
         });
-        expect((await ask(app.port)).broken).toBe(true);
+        expect((await receive(`${app.url}/f`)).broken).toBe(true);
         await until(() => outcomes.length === 1);
         expect(outcomes[0]?.completed).toBe(false);
       }
@@ -412,9 +416,9 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
           },
         },
       });
-      await ask(app.port);
+      await app.request('/f');
       app.serve(() => Download.file(path));
-      expect((await ask(app.port)).status).toBe(200);
+      expect((await app.request('/f')).status).toBe(200);
     });
   });
 });

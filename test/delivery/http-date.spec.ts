@@ -39,7 +39,7 @@ describe('an HTTP-date', () => {
     expect(parseHttpDate(text, NOW)).toBeUndefined();
   });
 
-  it('is written without fractions, and not at all where four digits of a year do not do', () => {
+  it('is written without fractions, and not at all for a year of more than four digits', () => {
     expect(formatHttpDate(Date.UTC(1994, 10, 6, 8, 49, 37, 999))).toBe('Sun, 06 Nov 1994 08:49:37 GMT');
     expect(formatHttpDate(Date.UTC(10_000, 0, 1))).toBeUndefined();
     expect(formatHttpDate(Number.NaN)).toBeUndefined();

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication } from './support/application.js';
-import { ask } from '../support/exchange.js';
+import { startApplication } from './support/application.js';
+import { ADAPTERS } from '../support/test-app.js';
 
 class NoSuchKey extends Error {}
 
@@ -27,7 +27,7 @@ it.each(ADAPTERS.flatMap((adapter) => sources.map(([name, open]) => [adapter, na
         app.serve(() => Download.source({ length: 5, etag: 'v1', open, missing }, { filename: 'a.pdf' }));
       serve((error) => error instanceof NoSuchKey);
       for (const asking of [{}, { method: 'HEAD' }, { headers: { range: 'bytes=1-2' } }]) {
-        const { status, headers } = await ask(app.port, asking);
+        const { status, headers } = await app.request('/f', asking);
         expect([status, headers['content-disposition'], headers['cache-control']]).toEqual([
           404,
           undefined,
@@ -36,7 +36,7 @@ it.each(ADAPTERS.flatMap((adapter) => sources.map(([name, open]) => [adapter, na
       }
       for (const missing of [undefined, () => false]) {
         serve(missing);
-        expect((await ask(app.port)).status).toBe(500);
+        expect((await app.request('/f')).status).toBe(500);
       }
     } finally {
       await app.close();
@@ -44,7 +44,7 @@ it.each(ADAPTERS.flatMap((adapter) => sources.map(([name, open]) => [adapter, na
   },
 );
 
-it.each(ADAPTERS)('on %s, HEAD opens one byte of a source that says what is missing', async (adapter) => {
+it.each(ADAPTERS)('on %s, HEAD opens one byte of a source that has isMissing', async (adapter) => {
   const app = await startApplication(adapter);
   try {
     const opened: [number, number][] = [];
@@ -53,9 +53,9 @@ it.each(ADAPTERS)('on %s, HEAD opens one byte of a source that says what is miss
       return Readable.from([Buffer.from('12345').subarray(start, end)]);
     };
     app.serve(() => Download.source({ length: 5, open, missing: () => true }));
-    const head = await ask(app.port, { method: 'HEAD' });
+    const head = await app.request('/f', { method: 'HEAD' });
     expect([head.status, head.headers['content-length'], opened]).toEqual([200, '5', [[0, 1]]]);
-    expect((await ask(app.port)).body.toString()).toBe('12345');
+    expect((await app.request('/f')).body.toString()).toBe('12345');
   } finally {
     await app.close();
   }

@@ -3,7 +3,7 @@ import { DEFAULT_DELIVERY, resolveDelivery } from '../../lib/delivery/options.js
 import { Download } from '../../lib/delivery/download.js';
 
 describe('delivery options', () => {
-  it('are the defaults where nobody says otherwise', () => {
+  it('are the defaults unless set', () => {
     expect(resolveDelivery()).toEqual(DEFAULT_DELIVERY);
     expect(resolveDelivery(undefined, {}, { maxRanges: undefined })).toEqual(DEFAULT_DELIVERY);
   });

@@ -19,7 +19,8 @@ import { accessToken } from '../support/access-token.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { ADAPTERS, bearer, startApp } from '../support/test-app.js';
 import type { TestApp } from '../support/test-app.js';
-import { connect, until } from '../support/exchange.js';
+import { connect } from '../support/raw-connection.js';
+import { until } from '../support/until.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../support/files.js';
 
 const folder = temporaryFolder();

@@ -11,11 +11,13 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { DeliveryOutcome } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
-import { ADAPTERS, startApplication } from './support/application.js';
+import { startApplication } from './support/application.js';
 import type { TestApplication } from './support/application.js';
-import { ask, connect, until } from '../support/exchange.js';
+import { connect } from '../support/raw-connection.js';
+import { until } from '../support/until.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from '../support/files.js';
 import { wrapWrite } from './support/wrap-write.js';
+import { ADAPTERS } from '../support/test-app.js';
 
 const folder = temporaryFolder();
 const big = pattern(20 * 1024 * 1024 + 12_345);
@@ -41,7 +43,7 @@ describe.each(ADAPTERS)('a file body on %s', (adapter) => {
     const pipe = ordinaryReads();
     const allocated = vi.spyOn(Buffer, 'allocUnsafeSlow');
     app.serve(() => Download.file(path));
-    expect((await ask(app.port)).body.equals(big)).toBe(true);
+    expect((await app.request('/f')).body.equals(big)).toBe(true);
     expect(pipe.mock.contexts.some((body: any) => body.constructor.name === 'DeliveryBody')).toBe(false);
     expect(allocated.mock.calls.length).toBeLessThan(10);
     expect(allocated.mock.calls.every(([size]) => size <= 512 * 1024)).toBe(true);
@@ -53,7 +55,7 @@ describe.each(ADAPTERS)('a file body on %s', (adapter) => {
       wrapWrite(response.raw ?? response);
       return Download.file(path);
     });
-    expect((await ask(app.port)).body.equals(big)).toBe(true);
+    expect((await app.request('/f')).body.equals(big)).toBe(true);
     expect(pipe.mock.contexts.some((body: any) => body.constructor.name === 'DeliveryBody')).toBe(true);
   });
 
@@ -92,7 +94,7 @@ describe.each(ADAPTERS)('a file body on %s', (adapter) => {
         socket.destroy();
         return true;
       }
-      const { body } = await ask(app.port, { path: `/f?n=${n % 8}` });
+      const { body } = await app.request(`/f?n=${n % 8}`);
       return body.length === 3_000_000 && body.every((byte) => byte === (n % 8) + 1);
     };
     const results = await Promise.all(Array.from({ length: 48 }, (_, n) => fetchOne(n)));
@@ -150,7 +152,7 @@ describe.each(ADAPTERS)('a file body on %s', (adapter) => {
     if (COUNTS_DESCRIPTORS) {
       await until(() => openDescriptors(folder.path) === 0, 'the freeing of every descriptor');
     }
-    expect((await ask(app.port)).body.equals(big)).toBe(true);
+    expect((await app.request('/f')).body.equals(big)).toBe(true);
   });
 });
 
@@ -177,7 +179,7 @@ describe('a file body behind compression', () => {
         options: { cacheControl: 'private' },
         watch: { ended: (outcome) => outcomes.push(outcome) },
       });
-      const { headers, body } = await ask(app.port, { headers: { 'accept-encoding': encoding } });
+      const { headers, body } = await app.request('/f', { headers: { 'accept-encoding': encoding } });
       expect(headers['content-encoding']).toBe(encoding === 'gzip' ? 'gzip' : undefined);
       expect((encoding === 'gzip' ? gunzipSync(body) : body).equals(big)).toBe(true);
       expect(pipe.mock.contexts.some((stream: any) => stream.constructor.name === 'DeliveryBody')).toBe(true);
@@ -186,7 +188,7 @@ describe('a file body behind compression', () => {
       // no-transform keeps the middleware away
       app.serve(() => Download.file(path));
       expect(
-        (await ask(app.port, { headers: { 'accept-encoding': 'gzip' } })).headers['content-encoding'],
+        (await app.request('/f', { headers: { 'accept-encoding': 'gzip' } })).headers['content-encoding'],
       ).toBeUndefined();
       const socket = await connect(app.port, 'GET /f HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n');
       await new Promise((resolve) => socket.once('data', resolve));
@@ -206,7 +208,7 @@ describe('a file body behind compression', () => {
         handler: () => Download.file(path, { type: 'text/plain' }),
         options: { cacheControl: 'private' },
       });
-      const { headers, body } = await ask(app.port, { headers: { 'accept-encoding': 'gzip' } });
+      const { headers, body } = await app.request('/f', { headers: { 'accept-encoding': 'gzip' } });
       expect(headers['content-encoding']).toBe('gzip');
       expect(gunzipSync(body).equals(big)).toBe(true);
     } finally {
@@ -227,7 +229,7 @@ describe.each(ADAPTERS)('a middleware on %s', (adapter) => {
     });
     try {
       app.serve(() => Download.file(path));
-      expect((await ask(app.port)).body.equals(big)).toBe(true);
+      expect((await app.request('/f')).body.equals(big)).toBe(true);
       expect(Buffer.concat(kept).equals(big)).toBe(true);
     } finally {
       await app.close();

@@ -8,11 +8,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DeliveryOutcome } from '../../lib/delivery/watch.js';
 import { Download } from '../../lib/delivery/download.js';
 import { startLimitedApp } from '../support/limited-app.js';
-import { ADAPTERS, startApplication } from './support/application.js';
+import { startApplication } from './support/application.js';
 import type { TestApplication } from './support/application.js';
-import { ask, connect, until } from '../support/exchange.js';
+import { connect } from '../support/raw-connection.js';
+import { until } from '../support/until.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../support/files.js';
 import { wrapWrite } from './support/wrap-write.js';
+import { ADAPTERS } from '../support/test-app.js';
 
 const MIB = 1024 * 1024;
 const folder = temporaryFolder();
@@ -99,8 +101,8 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       options: { stallTimeout: 0.1 },
       watch,
     });
-    const { broken, body } = await ask(app.port);
-    expect([broken, body.length]).toEqual([false, 300]);
+    const { body } = await app.request('/f');
+    expect(body).toHaveLength(300);
     await until(() => outcomes.length === 1);
     expect(outcomes[0]).toMatchObject({ completed: true, reason: undefined });
   });

@@ -39,7 +39,7 @@ describe('download events', () => {
     ]);
   });
 
-  it('are not built where nobody listens', () => {
+  it('are not built without a subscriber', () => {
     expect(events.observed).toBe(false);
     const subscription = events.subscribe();
     expect(events.observed).toBe(true);

@@ -9,7 +9,8 @@ import { accessToken } from '../support/access-token.js';
 import { forge, inAnHour } from '../support/forge.js';
 import { expectNoTrace } from '../support/refusal.js';
 import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
-import type { RequestOptions, TestApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
+import type { RequestOptions } from '../support/http-client.js';
 
 const good = accessToken();
 const bad = forge({ alg: 'HS256' }, { sub: 'eve', exp: inAnHour() }, `not ${SECRET}`);

@@ -162,7 +162,7 @@ describe.each(stores.filter(({ available }) => available))('with $name', ({ crea
       expect(events.map(({ type }) => type)).toEqual(['opened', 'aborted']);
     });
 
-    it('is none, and refused, where a browser only fetches ahead', async () => {
+    it('is not opened, and refused, for a prefetch of a browser', async () => {
       const ahead = { ...ADA, prefetch: true };
       await expect(keeper.admit(link(), ahead)).rejects.toThrow(refusal('PREFETCH_REFUSED'));
       await keeper.admit(link({ maxDownloads: undefined }), ahead);
@@ -363,7 +363,7 @@ describe.each(stores.filter(({ available }) => available))('with $name', ({ crea
       await begin(strict, { leaseCookie: cookie!.value });
     });
 
-    it('may be told otherwise by an option', async () => {
+    it('can be changed by an option', async () => {
       await start({ strict: true });
       await begin(link());
       await expect(begin(link())).rejects.toThrow(refusal('LINK_USED_UP'));
@@ -442,7 +442,7 @@ describe.each(stores.filter(({ available }) => available))('with $name', ({ crea
   });
 
   describe('events', () => {
-    it('say what is known, and nothing secret', async () => {
+    it('say what is known, and contain no secret', async () => {
       const answer = await begin(link({ maxDownloads: 3 }));
       clock.advance(5);
       await answer.finish();

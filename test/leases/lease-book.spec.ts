@@ -91,7 +91,7 @@ describe('a request that was looked up before', () => {
     expect(second).toMatchObject({ kind: 'joined', id: (first as { id: string }).id });
   });
 
-  it('holds up nobody for longer than the patience, when a commit hangs', async () => {
+  it('holds up no request for longer than the patience, when a commit hangs', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const store = await opened();
     const commit = store.commit.bind(store);

@@ -9,7 +9,7 @@ const sources = readdirSync(lib, { recursive: true, encoding: 'utf8' }).filter((
   name.endsWith('.ts'),
 );
 
-describe('what is not always there', () => {
+describe('an optional dependency', () => {
   it.each(OPTIONAL)('is never imported before it is asked for: %s', (name) => {
     const importing = sources.filter((source) =>
       new RegExp(`from '${name}'`).test(readFileSync(join(lib, source), 'utf8')),

@@ -85,7 +85,7 @@ describe('a connection of ioredis that the store has made', () => {
     expect(client.disconnect).toHaveBeenCalledTimes(1);
   });
 
-  it('is given up at once where there is no server', async () => {
+  it('gives up at once where there is no server', async () => {
     const { client, driver } = connection(() => Promise.reject(new Error('Connection is closed.')));
     await driver.close();
     expect(client.disconnect).toHaveBeenCalledTimes(1);

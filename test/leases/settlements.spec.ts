@@ -5,8 +5,8 @@ import { Settlements } from '../../lib/leases/settlements.js';
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => vi.useRealTimers());
 
-describe('what is told to a store that never answers', () => {
-  it('is bounded, and told when it answers again', async () => {
+describe('what is reported to a store that never answers', () => {
+  it('is bounded, and sent when it answers again', async () => {
     const told = new Set<string>();
     let answer = () => {};
     const answering = new Promise<void>((resolve) => (answer = resolve));

@@ -116,7 +116,7 @@ describe('a store that does not answer', () => {
     await Answer.begin(keeper, link(), GRACE);
   });
 
-  it('whose answer was lost has what it did undone, once it hears again', async () => {
+  it('whose answer was lost: its lease is released once it answers again', async () => {
     const admission = await keeper.admit(link(), ADA);
     store.state.mode = 'deaf';
     await expect(admission.planned(plan())).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
@@ -138,7 +138,7 @@ describe('a store that does not answer', () => {
     expect((await keeper.usage('link-1')).leases).toMatchObject([{ running: 1 }]);
   });
 
-  it('lets a download go on that was counted, and hears of it afterwards', async () => {
+  it('lets a download go on that was counted, and gets its report afterwards', async () => {
     const answer = await Answer.begin(keeper, link());
     await answer.send(MIB);
     store.state.mode = 'down';
@@ -154,7 +154,7 @@ describe('a store that does not answer', () => {
     await expect(Answer.begin(keeper, link())).rejects.toThrow(refusal('LINK_USED_UP'));
   });
 
-  it('tells whoever revokes, and running downloads are cut all the same', async () => {
+  it('makes revoke() reject, and running downloads are cut all the same', async () => {
     const running = await Answer.begin(keeper, link());
     store.state.mode = 'down';
     await expect(keeper.revoke({ link: 'link-1' })).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
@@ -170,7 +170,7 @@ describe('a store that does not answer', () => {
     await closed;
   });
 
-  it('is told once, and not for ever, of what ends after the application has closed it', async () => {
+  it('gets one report, without retries, of what ends after the application has closed it', async () => {
     const answer = await Answer.begin(keeper, link());
     await keeper.close();
     store.state.mode = 'down';
@@ -182,7 +182,7 @@ describe('a store that does not answer', () => {
 });
 
 describe('a store of somebody else', () => {
-  it('that throws where it should reject is one that does not answer, and leaves no timer', async () => {
+  it('that throws where it should reject counts as one that does not answer, and leaves no timer', async () => {
     const broken = Object.assign(new MemoryLeaseStore(), {
       read: () => {
         throw new Error('not a promise');

@@ -78,7 +78,7 @@ describe.each(ADAPTERS)('a link that is bound, on %s', (adapter) => {
       expect(await app.used(link)).toBe(0);
     });
 
-    it('is no access token of itself', async () => {
+    it('does not serve as its own access token', async () => {
       const link = bound();
       for (const headers of [inHeader(link.token), inCookie(link.token)]) {
         expect((await app.fetch(link, { headers })).code).toBe('LINK_SUBJECT');
@@ -114,7 +114,7 @@ describe.each(ADAPTERS)('a link that is bound, on %s', (adapter) => {
     });
   });
 
-  describe('to nobody', () => {
+  describe('to no subject', () => {
     it.each([
       ['header', inHeader],
       ['cookie', inCookie],

@@ -124,7 +124,7 @@ describe.each(ADAPTERS)('a bot on %s', (adapter) => {
     expect(await app.used(link)).toBe(1);
   });
 
-  it('is answered a HEAD, and gets what an unlimited link or an access token opens', async () => {
+  it('gets an answer to HEAD, and what an unlimited link or an access token opens', async () => {
     const link = app.link('file', { maxDownloads: 1 });
     const head = await app.fetch(link, as(BOTS[0], 'HEAD'));
     expect([head.status, head.headers['content-length']]).toEqual([200, String(BYTES.length)]);
@@ -132,7 +132,7 @@ describe.each(ADAPTERS)('a bot on %s', (adapter) => {
     expect((await app.fetch(app.link('file'), as(BOTS[0]))).status).toBe(200);
   });
 
-  it('hears why a link is no good before it hears that it is a bot', async () => {
+  it('is told why a link is invalid before it is told that it is a bot', async () => {
     const link = app.link('file', { maxDownloads: 1 });
     await app.links.revoke({ link: link.id });
     expect((await app.fetch(link, as(BOTS[0]))).code).toBe('LINK_REVOKED');

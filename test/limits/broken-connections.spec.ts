@@ -2,12 +2,12 @@ import { ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Download } from '../../lib/index.js';
 import type { DownloadLink } from '../../lib/index.js';
-import { until } from '../support/exchange.js';
+import type { Answer } from '../support/http-client.js';
+import { until } from '../support/until.js';
 import { pattern, temporaryFolder } from '../support/files.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { startLimitedApp } from '../support/limited-app.js';
 import type { LimitedApp } from '../support/limited-app.js';
-import type { Transfer } from '../support/transfer.js';
 
 const folder = temporaryFolder();
 const BYTES = pattern(200_000);
@@ -36,7 +36,7 @@ describe.each(ADAPTERS)('a connection that breaks in a write, on %s', (adapter) 
   afterAll(() => app.close());
 
   /** A first request whose client has all of the first write, of which the server knows nothing. */
-  async function broken(link: DownloadLink): Promise<Transfer> {
+  async function broken(link: DownloadLink): Promise<Answer> {
     loseCallbacks();
     const first = await app.start(link);
     await first.until(1);

@@ -9,13 +9,13 @@ import type { TestClock } from '../support/clock.js';
 import { HeldContent, unreadable } from './support/contents.js';
 import { startLimitedApp } from '../support/limited-app.js';
 import type { LimitedApp } from '../support/limited-app.js';
-import type { Asking } from '../support/transfer.js';
+import type { RequestOptions } from '../support/http-client.js';
 
 const BYTES = pattern(300_000);
 const ETAG = '"v1"';
 const SECOND = 1000;
 /** A client of another network would be one as well; this is what can be told apart on one machine. */
-const as = (userAgent: string, headers: Asking['headers'] = {}): Asking => ({
+const as = (userAgent: string, headers: RequestOptions['headers'] = {}): RequestOptions => ({
   headers: { 'user-agent': userAgent, ...headers },
 });
 
@@ -131,7 +131,7 @@ describe.each(ADAPTERS)('a limited link on %s', (adapter) => {
   });
 
   describe('counts nothing for', () => {
-    it.each<[string, string, Asking, number]>([
+    it.each<[string, string, RequestOptions, number]>([
       ['HEAD', 'file', { method: 'HEAD' }, 200],
       ['HEAD with Range', 'file', { method: 'HEAD', headers: { range: 'bytes=0-' } }, 200],
       ['304 to If-None-Match', 'file', { headers: { 'if-none-match': ETAG } }, 304],
@@ -165,7 +165,7 @@ describe.each(ADAPTERS)('a limited link on %s', (adapter) => {
       }
     });
 
-    it('a prefetch, which is told when to come again, by its code', async () => {
+    it('a prefetch, which gets Retry-After and a code of its own', async () => {
       const answer = await app.fetch(one('file'), { headers: { 'sec-purpose': 'prefetch' } });
       expect([answer.code, answer.headers['retry-after']]).toEqual(['PREFETCH_REFUSED', '1']);
       const unlimited = await app.fetch(app.link('file'), { headers: { 'sec-purpose': 'prefetch' } });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Download, DownloadEvents } from '../../lib/index.js';
 import type { DownloadEvent } from '../../lib/index.js';
 import { pattern } from '../support/files.js';
-import { until } from '../support/exchange.js';
+import { until } from '../support/until.js';
 import { accessToken } from '../support/access-token.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { ADAPTERS, bearer } from '../support/test-app.js';
@@ -37,7 +37,7 @@ describe.each(ADAPTERS)('events, on %s', (adapter) => {
   const types = () => app.events.map(({ type }) => type);
   const wait = (type: DownloadEvent['type'], count = 1) => until(() => of(type).length === count, type);
 
-  it('tell of a limited link from its making to its end, and never a token', async () => {
+  it('follow a limited link from its minting to its end, and never contain a token', async () => {
     const link = app.link('held', { subject: 'ada', maxDownloads: 1 });
     const about = { linkId: link.id, subject: 'ada', resource: app.resource('held'), path: '/files/held' };
     const minted = { type: 'minted', at: clock(), ...about, maxDownloads: 1, expiresAt: +link.expiresAt };
@@ -138,7 +138,7 @@ describe.each(ADAPTERS)('events, on %s', (adapter) => {
     expect(of('aborted')).toMatchObject([{ subject: 'ada', bytes: HALF }]);
   });
 
-  it('tell of every refusal, with what is known of who was refused', async () => {
+  it('report every refusal, with what is known about the client', async () => {
     const foreign = app.link('held', { subject: 'ada' });
     const token = accessToken({ exp: Math.floor(Date.now() / 1000) - 1 });
     const ended = app.link('held', { expiresIn: 10 });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
-import { until } from '../support/exchange.js';
+import { until } from '../support/until.js';
 import { pattern } from '../support/files.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { testClock } from '../support/clock.js';
@@ -114,7 +114,7 @@ describe.each(ADAPTERS)('a link and its end, on %s', (adapter) => {
       expect([answer.status, answer.code]).toEqual([410, 'LINK_EXPIRED']);
     });
 
-    it('is no way to a fresh download', async () => {
+    it('does not allow a fresh download', async () => {
       const { link } = await halfOf();
       clock.advance(2 * MINUTE);
       for (const headers of [{}, { range: 'bytes=x' }, { range: 'bytes=0-', 'if-range': '"v2"' }]) {

@@ -2,13 +2,13 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
 import type { CreateLinkOptions, LeaseOptions } from '../../lib/index.js';
-import { until } from '../support/exchange.js';
+import type { Answer } from '../support/http-client.js';
+import { until } from '../support/until.js';
 import { pattern } from '../support/files.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { HeldContent } from './support/contents.js';
 import { startLimitedApp } from '../support/limited-app.js';
 import type { LimitedApp } from '../support/limited-app.js';
-import type { Transfer } from '../support/transfer.js';
 
 const BYTES = pattern(200_000);
 const LARGE = pattern(4 * 1024 * 1024);
@@ -33,13 +33,13 @@ describe.each(ADAPTERS)('people who share an address and a browser, on %s', (ada
   beforeEach(() => start());
   afterEach(() => app.close());
 
-  const isWhole = async (transfer: Transfer) => {
+  const isWhole = async (transfer: Answer) => {
     const { broken, body } = await transfer.ended;
     return broken === false && body.equals(BYTES);
   };
 
   /** A download that stands still half way. */
-  async function half(link: ReturnType<LimitedApp['link']>, cookie?: string): Promise<Transfer> {
+  async function half(link: ReturnType<LimitedApp['link']>, cookie?: string): Promise<Answer> {
     const transfer = await app.start(link, { headers: cookie ? { cookie } : {} });
     return transfer.until(held.half);
   }
@@ -137,7 +137,7 @@ describe.each(ADAPTERS)('people who share an address and a browser, on %s', (ada
   });
 
   describe('and open many connections', () => {
-    it('are told to wait when one more than allowed runs', async () => {
+    it('have to wait when one download more than allowed runs', async () => {
       await app.close();
       await start({ connections: 3 });
       const link = app.link('held', { maxDownloads: 1, byteBudget: 1e9 });
@@ -156,7 +156,7 @@ describe.each(ADAPTERS)('people who share an address and a browser, on %s', (ada
       expect(await app.usage(link)).toMatchObject({ used: 1 });
     });
 
-    it('open as much content as may run, and no more, by pipelining', async () => {
+    it('open no more content by pipelining than may run at once', async () => {
       await app.close();
       await start({ connections: 4 });
       let opened = 0;

@@ -9,7 +9,7 @@ import { hasSqlite } from '../leases/support/sqlite.js';
 import { ADAPTERS } from '../support/test-app.js';
 import type { AdapterName } from '../support/test-app.js';
 import { startLimitedApp } from '../support/limited-app.js';
-import { fetchAll, Transfer } from '../support/transfer.js';
+import { receive, start } from '../support/http-client.js';
 
 const SERVER = fileURLToPath(new URL('./support/server-process.mjs', import.meta.url));
 const HALF = 10_000;
@@ -66,7 +66,7 @@ class ServerProcess {
    */
   async outcome({ url }: MintedLink, userAgent: string): Promise<string> {
     try {
-      const answer = await fetchAll(this.url + url, { headers: { 'user-agent': userAgent } });
+      const answer = await receive(this.url + url, { headers: { 'user-agent': userAgent } });
       return answer.broken ? 'broken' : [answer.status, answer.code].filter(Boolean).join(' ');
     } catch {
       return 'broken';
@@ -189,7 +189,7 @@ describe.each(ADAPTERS)('over HTTP, on %s', (adapter) => {
         const resource = await here.resource('held');
         for (const [options, target] of revocations) {
           const link = await here.mint(options, 'held');
-          const running = await Promise.all(nodes.map(({ url }) => Transfer.start(url + link.url)));
+          const running = await Promise.all(nodes.map(({ url }) => start(url + link.url)));
           await Promise.all(running.map((one) => one.until(HALF)));
           const revokedAt = performance.now();
           await here.revoke(target(link));
@@ -199,7 +199,7 @@ describe.each(ADAPTERS)('over HTTP, on %s', (adapter) => {
             Array(2).fill({ broken: true, received: HALF }),
           );
           for (const { url } of nodes) {
-            const resume = await fetchAll(url + link.url, { headers: { range: `bytes=${HALF}-` } });
+            const resume = await receive(url + link.url, { headers: { range: `bytes=${HALF}-` } });
             expect([resume.status, resume.code]).toEqual([410, 'LINK_REVOKED']);
           }
           // what is issued in the millisecond of a revocation is revoked with the rest

@@ -80,7 +80,7 @@ describe.each(ADAPTERS)('behind a proxy, on %s', (adapter) => {
     },
   );
 
-  it('that does not exist, two requests of one address are one download, and the log is silent', async () => {
+  it('that does not exist, two requests of one address are one download, and nothing is logged', async () => {
     await start();
     const link = app.link('file', { maxDownloads: 1 });
     for (const _ of [1, 2]) {

@@ -12,7 +12,7 @@ import type { LimitedApp } from '../support/limited-app.js';
 
 const BYTES = pattern(200_000);
 
-describe.each(ADAPTERS)('revocation of what is under way, on %s', (adapter) => {
+describe.each(ADAPTERS)('revoking a running download, on %s', (adapter) => {
   let app: LimitedApp;
   let clock: TestClock;
   let held: HeldContent;

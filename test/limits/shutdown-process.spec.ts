@@ -27,7 +27,7 @@ function stalledClient(port: number, path: string, authorization = ''): Promise<
   });
 }
 
-describe.skipIf(!hasRedis).each(ADAPTERS)('a process that is told to end, on %s', (adapter) => {
+describe.skipIf(!hasRedis).each(ADAPTERS)('a process that gets SIGTERM, on %s', (adapter) => {
   async function start(shutdownTimeout: string) {
     const redis = { url: (await redisServer()).url, prefix: 'ends:' };
     const child = await worker({ redis, adapter, shutdownTimeout }, SERVER);
@@ -35,7 +35,7 @@ describe.skipIf(!hasRedis).each(ADAPTERS)('a process that is told to end, on %s'
     return { redis, child, port };
   }
 
-  it('ends though a client has stopped reading, and the store hears of it', async () => {
+  it('ends although a client has stopped reading, and reports it to the store', async () => {
     const { redis, child, port } = await start('300ms');
     child.tell({ do: 'mint', name: 'large', options: { maxDownloads: 1 } });
     const { result } = await child.next<{ result: { id: string; url: string } }>('answer');

@@ -30,7 +30,7 @@ describe.skipIf(!hasSqlite).each(ADAPTERS)('limited links counted in an SQLite f
     return file;
   }
 
-  it('are refused with 503 while another process holds the lock, which no call in this thread waits for', async () => {
+  it('are refused with 503 while another process holds the lock, without blocking this thread', async () => {
     const file = temporary();
     const { app } = await start(file);
     const other = openDatabase(file);

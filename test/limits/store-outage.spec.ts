@@ -6,21 +6,16 @@ import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
 import { hasRedis, RedisServer } from '../leases/support/redis-server.js';
 import { undo } from '../leases/support/shared-stores.js';
 import { MemoryLogger } from '../support/memory-logger.js';
+import { testClock } from '../support/clock.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { startLimitedApp } from '../support/limited-app.js';
 import type { LimitedApp } from '../support/limited-app.js';
+import { until } from '../support/until.js';
 
 const PASSWORD = 'open-sesame-4711';
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(() => undo(cleanUps));
-
-/** Waits for what happens by itself within seconds. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 const outages = (events: readonly DownloadEvent[]) =>
   events.map(({ type }) => type).filter((type) => type.startsWith('store'));
@@ -110,16 +105,16 @@ it.each(ADAPTERS)(
   'an application on %s whose clock was set back says why it refuses new links',
   async (adapter) => {
     const logger = new MemoryLogger();
-    let now = Date.now();
+    const clock = testClock();
     const app = await startLimitedApp(adapter, {
       logger,
-      options: { clock: () => now },
+      options: { clock },
       contents: { file: () => Download.buffer(Buffer.from('content')) },
     });
     cleanUps.push(() => app.close());
     expect((await app.fetch(app.link('file', { maxDownloads: 1 }))).status).toBe(200);
     expect(logger.text).not.toContain('this clock was set back');
-    now -= 3_600_000;
+    clock.advance(-3_600_000);
     for (let i = 0; i < 3; i++) {
       expect((await app.fetch(app.link('file', { maxDownloads: 1 }))).code).toBe('LINK_USED_UP');
     }

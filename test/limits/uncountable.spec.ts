@@ -19,7 +19,7 @@ mkdirSync(root);
 writeFileSync(join(root, 'file.bin'), BYTES);
 afterAll(() => folder.remove());
 
-describe.each(ADAPTERS)('what cannot be counted here, on %s', (adapter) => {
+describe.each(ADAPTERS)('a download that cannot be counted, on %s', (adapter) => {
   let app: LimitedApp;
   let clock: TestClock;
   const logger = new MemoryLogger();
@@ -76,7 +76,7 @@ describe.each(ADAPTERS)('what cannot be counted here, on %s', (adapter) => {
     });
 
     it.each(['GET', 'HEAD'])(
-      'is an error of the programmer for a limited link, which says what to do: %s',
+      'is a configuration error for a limited link, and the error says what to do: %s',
       async (method) => {
         const link = app.link('redirect', { maxDownloads: 1 });
         const { status, headers, body } = await app.fetch(link, { method });
@@ -90,13 +90,13 @@ describe.each(ADAPTERS)('what cannot be counted here, on %s', (adapter) => {
     );
   });
 
-  describe('an answer that is no download', () => {
+  describe('an answer that is not a download', () => {
     it('takes place for an unlimited link', async () => {
       const { status, body } = await app.fetch(app.link('text'));
       expect([status, body.toString()]).toEqual([200, 'not a download at all']);
     });
 
-    it('is an error of the programmer for a limited link, which says what to do', async () => {
+    it('is a configuration error for a limited link, and the error says what to do', async () => {
       const link = app.link('text', { maxDownloads: 1 });
       const { status, body } = await app.fetch(link);
       expect(status).toBe(500);

@@ -18,7 +18,7 @@ import type { CreateLinkOptions, DownloadAuthOptions, DownloadGrant } from '../.
 import { expectRefusal } from '../support/refusal.js';
 import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
 import type { TestApp } from '../support/test-app.js';
-import { rawRequest } from '../support/raw-request.js';
+import { rawRequest } from '../support/raw-connection.js';
 
 @Controller('files')
 class FilesController {

@@ -52,7 +52,7 @@ describe.each(ADAPTERS)('a link for one person who is signed in besides, on %s',
     expect((await app.request(url, { headers })).json).toMatchObject({ user: { sub: 'ada' } });
   });
 
-  it('does not open for one of two persons in two cookies, and says how to get out of it', async () => {
+  it('does not open for two cookies of two people, and says how to get out of it', async () => {
     const { url, token } = mint({ signedIn: true });
     const answer = await app.request(url, { headers: { cookie: `ss-tok=${eve}; ss-tok=${ada}` } });
     expectRefusal(answer, 400, 'TOKEN_AMBIGUOUS', token);

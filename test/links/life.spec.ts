@@ -6,6 +6,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { DownloadLinks, StreamDownload } from '../../lib/index.js';
 import type { CreateLinkOptions, DownloadAuthOptions } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
+import { testClock } from '../support/clock.js';
+import type { TestClock } from '../support/clock.js';
 import { forge, inAnHour } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { expectRefusal } from '../support/refusal.js';
@@ -15,15 +17,15 @@ import type { TestApp } from '../support/test-app.js';
 const NOW = 1_800_000_000_000;
 
 describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
-  let now = NOW;
+  let clock: TestClock;
   let app: TestApp;
   let links: DownloadLinks;
   beforeEach(() => {
-    now = NOW;
+    clock = testClock(NOW);
   });
   afterEach(() => app.close());
   const start = async (options: Partial<DownloadAuthOptions> = {}) => {
-    app = await startApp({ adapter, controllers: [HelloController], options: { secret: SECRET, clock: () => now, ...options } });
+    app = await startApp({ adapter, controllers: [HelloController], options: { secret: SECRET, clock, ...options } });
     links = app.get(DownloadLinks);
   };
   const mint = (options: Omit<CreateLinkOptions, 'params'> = {}) => links.create(HelloController, 'get', { params: { id: 'a' }, ...options });
@@ -39,9 +41,9 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     await start(options);
     const link = mint(own);
     expect(link.expiresAt).toEqual(new Date(NOW + seconds * 1000));
-    now = NOW + seconds * 1000 - 1;
+    clock.advance(seconds * 1000 - 1);
     expect((await app.request(link.url)).status).toBe(200);
-    now += 1;
+    clock.advance(1);
     expectRefusal(await app.request(link.url), 410, 'LINK_EXPIRED', link.token);
     expect(await links.inspect(link.token)).toMatchObject({ id: link.id, refusal: 'LINK_EXPIRED' });
   });
@@ -53,7 +55,7 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     expectRefusal(early, 403, 'LINK_NOT_YET_VALID', link.token);
     expect(early.headers['retry-after']).toBe('91');
     expect(await links.inspect(link.token)).toMatchObject({ refusal: 'LINK_NOT_YET_VALID', notBefore: new Date(NOW + 90_500) });
-    now += 90_500;
+    clock.advance(90_500);
     expect((await app.request(link.url)).status).toBe(200);
     expect((await links.inspect(link.token)).refusal).toBeUndefined();
   });
@@ -63,23 +65,23 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     const link = mint({ expiresIn: '1d' });
     await app.close();
     await start({ links: { maxAge: '10m' } });
-    now += 10 * 60_000 - 1;
+    clock.advance(10 * 60_000 - 1);
     expect((await app.request(link.url)).status).toBe(200);
-    now += 1;
+    clock.advance(1);
     expectRefusal(await app.request(link.url), 410, 'LINK_EXPIRED', link.token);
   });
 
   it('is not lengthened by a clock tolerance for access tokens', async () => {
     await start({ clockTolerance: '5m' });
     const link = mint({ expiresIn: 1 });
-    now += 1000;
+    clock.advance(1000);
     expectRefusal(await app.request(link.url), 410, 'LINK_EXPIRED', link.token);
   });
 
-  it('its exact end is told to nobody without a genuine one', async () => {
+  it('its exact end is told only to the holder of a genuine link', async () => {
     await start();
     const [header, payload, signature] = mint({ expiresIn: 1 }).token.split('.') as [string, string, string];
-    now += 10_000;
+    clock.advance(10_000);
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
     const longer = Buffer.from(JSON.stringify({ ...claims, exp: NOW + 99 })).toString('base64url');
     for (const forged of [`${header}.${longer}.${signature}`, `${header}.${payload}.${'A'.repeat(43)}`]) {
@@ -106,7 +108,7 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     expect(payload).not.toContain('files');
   });
 
-  it('a kid of nowhere, and all that a key ring can be asked for, is no genuine link', async () => {
+  it('an unknown kid, and every name that a key ring inherits, is not a genuine link', async () => {
     await start();
     const [, payload] = mint().token.split('.') as [string, string];
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
@@ -167,7 +169,7 @@ describe.each(ADAPTERS)('beside an ordinary guard with the same secret on %s', (
     expect((await app.request('/account', { headers: bearer(link.token) })).status).toBe(401);
   });
 
-  it('a link is no token of any library that has the secret', () => {
+  it('a link is not accepted by any library that has the secret', () => {
     const { token } = app.get(DownloadLinks).create(AccountController, 'file', { params: { id: '1' } });
     expect(() => jwt.verify(token, SECRET)).toThrow('invalid signature');
     expect(() => jwt.verify(token, SECRET, { algorithms: ['HS256'], ignoreExpiration: true })).toThrow();

@@ -48,7 +48,7 @@ describe.each(ADAPTERS)('a token signed with the key of links on %s', (adapter) 
     expectRefusal(await open(token), 403, 'LINK_INVALID', token);
   });
 
-  it('is no access token when it says that it is one', async () => {
+  it('is not an access token even if it says so', async () => {
     const token = reforged({ sub: 'ada' }, { typ: 'JWT' });
     expectRefusal(await open(token), 401, 'TOKEN_INVALID', token);
   });

@@ -328,7 +328,7 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
     });
   });
 
-  it('an application without HTTP is told that it serves no links', async () => {
+  it('an application without HTTP says that it serves no links', async () => {
     @Module({
       imports: [DownloadAuthModule.forRoot({ secret: SECRET })],
       controllers: [RootController],

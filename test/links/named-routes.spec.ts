@@ -177,7 +177,7 @@ it.each<[string, object, RegExp]>([
   await context.close();
 });
 
-it('a worker that is not told the path of a route is told to be', async () => {
+it('a worker that lacks the path of a route says what to configure', async () => {
   const controller = build('FilesController');
   const context = await worker({}, [controller]);
   const far = context.get(DownloadLinks);

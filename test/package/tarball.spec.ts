@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { publint } from 'publint';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { installTarball, ROOT } from './support.js';
 import type { ConsumerProject } from './support.js';
 
@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => project?.remove());
 
 describe('the tarball', () => {
-  test('holds what was compiled and the pages about it, and nothing else', () => {
+  it('holds what was compiled and the pages about it, and nothing else', () => {
     const docs = readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`);
     const pages = [
       'ARCHITECTURE.md',
@@ -30,7 +30,7 @@ describe('the tarball', () => {
     expect(project.files.filter((path) => /spec|test\/|sample-app|bench/.test(path))).toEqual([]);
   });
 
-  test('has a declaration for every module', () => {
+  it('has a declaration for every module', () => {
     const modules = project.files.filter((path) => path.endsWith('.js'));
     expect(modules.length).toBeGreaterThan(0);
     for (const path of modules) {
@@ -38,12 +38,12 @@ describe('the tarball', () => {
     }
   });
 
-  test('satisfies publint', async () => {
+  it('satisfies publint', async () => {
     const { messages } = await publint({ pkgDir: project.installed, pack: false, strict: true });
     expect(messages).toEqual([]);
   });
 
-  test('loads from its root entry what its users have for certain, and no optional dependency', () => {
+  it('loads from its root entry what its users have for certain, and no optional dependency', () => {
     const { dependencies, peerDependencies, peerDependenciesMeta = {} } = manifestOf(project.installed);
     const certain = Object.keys({ ...dependencies, ...peerDependencies });
     const optional = Object.keys(peerDependenciesMeta);
@@ -53,7 +53,7 @@ describe('the tarball', () => {
 });
 
 describe('an application that has installed the tarball', () => {
-  test('sees the sources in a stack trace', async () => {
+  it('sees the sources in a stack trace', async () => {
     const script = `
       import('nestjs-download-auth').then((m) => {
         try { m.DownloadAuthModule.forRoot() } catch (error) { console.log(error.stack) }
@@ -64,19 +64,19 @@ describe('an application that has installed the tarball', () => {
     expect(output).not.toContain('dist/resolve-options.js');
   });
 
-  test('loads it by import', async () => {
+  it('loads it by import', async () => {
     const script = `import('nestjs-download-auth').then(m => console.log(typeof m.DownloadAuthModule.forRoot))`;
     expect(await project.node('-e', script)).toEqual({ code: 0, output: 'function\n' });
   });
 
-  test('loads it by require, and gets the very module that import gives', async () => {
+  it('loads it by require, and gets the very module that import gives', async () => {
     const script = `
       const required = require('nestjs-download-auth');
       import('nestjs-download-auth').then((m) => console.log(m.DownloadAuthModule === required.DownloadAuthModule))`;
     expect(await project.node('-e', script)).toEqual({ code: 0, output: 'true\n' });
   });
 
-  test.each([
+  it.each([
     ['an ES module with module nodenext', 'module', { module: 'nodenext' }],
     ['CommonJS with module nodenext', 'commonjs', { module: 'nodenext' }],
     ['CommonJS with module commonjs', 'commonjs', { module: 'commonjs' }],

@@ -8,11 +8,12 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Download, DownloadLinks, redactUrl, StreamDownload } from '../../lib/index.js';
-import { until } from '../support/exchange.js';
+import { send } from '../support/http-client.js';
+import { until } from '../support/until.js';
 import { temporaryFolder } from '../support/files.js';
 import { freePort, isInstalled, stop } from '../support/programs.js';
 import { expectNoTrace } from '../support/refusal.js';
-import { ADAPTERS, SECRET, send, startApp } from '../support/test-app.js';
+import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
 import type { TestApp } from '../support/test-app.js';
 
 const PAGE = readFileSync(new URL('../../docs/deployment.md', import.meta.url), 'utf8');
@@ -95,7 +96,7 @@ describe.skipIf(!isInstalled('nginx', '-v')).each(ADAPTERS)(
         socket.on('error', () => {});
       };
       await until(() => (knock(), listening), 'nginx');
-      return { app, port, links: app.get(DownloadLinks) };
+      return { app, url: `http://127.0.0.1:${port}`, links: app.get(DownloadLinks) };
     }
     afterAll(async () => {
       await Promise.all(started.map(stop));
@@ -116,7 +117,7 @@ describe.skipIf(!isInstalled('nginx', '-v')).each(ADAPTERS)(
         const { url } = site.links.create(FilesController, 'file', { params: { name } });
         const { pathname, search } = new URL(url);
         expect(pathname).toMatch(/^\/api\/files\//);
-        const answer = await send(site.port, pathname + search);
+        const answer = await send(site.url + pathname + search);
         expect([answer.status, answer.text]).toEqual([200, name]);
       });
 
@@ -126,7 +127,7 @@ describe.skipIf(!isInstalled('nginx', '-v')).each(ADAPTERS)(
           bindTo: { addresses: '192.0.2.0/24' },
         });
         const { pathname, search } = new URL(url);
-        const answer = await send(site.port, pathname + search, {
+        const answer = await send(site.url + pathname + search, {
           headers: { 'x-forwarded-for': '192.0.2.1' },
         });
         expect(answer.json.code).toBe('LINK_ADDRESS');
@@ -134,7 +135,7 @@ describe.skipIf(!isInstalled('nginx', '-v')).each(ADAPTERS)(
 
       it('a 404 of the framework does not show the token', async () => {
         const { token } = site.links.create(FilesController, 'file', { params: { name: '42' } });
-        const answer = await send(site.port, `/api/nothing/here?ss-tok=${token}`);
+        const answer = await send(`${site.url}/api/nothing/here?ss-tok=${token}`);
         expect([answer.status, answer.json.message]).toEqual([
           404,
           expect.stringMatching(/^Cannot GET .*\/nothing\/here\?ss-tok=REDACTED$/),
@@ -146,7 +147,7 @@ describe.skipIf(!isInstalled('nginx', '-v')).each(ADAPTERS)(
         'another spelling of the prefix reaches no file: %s',
         async (path) => {
           const { token } = site.links.create(FilesController, 'file', { params: { name: 'other' } });
-          const answer = await send(site.port, `${path}?ss-tok=${token}`);
+          const answer = await send(`${site.url}${path}?ss-tok=${token}`);
           expect([403, 404]).toContain(answer.status);
         },
       );

@@ -6,7 +6,8 @@ import { accessToken } from '../support/access-token.js';
 import { MemoryLogger } from '../support/memory-logger.js';
 import { expectRefusal } from '../support/refusal.js';
 import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
-import type { AdapterName, Answer, TestApp } from '../support/test-app.js';
+import type { AdapterName, TestApp } from '../support/test-app.js';
+import type { Answer } from '../support/http-client.js';
 
 const CHROME = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8';
 const FIREFOX = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';

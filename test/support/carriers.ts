@@ -1,4 +1,4 @@
-import type { RequestOptions } from './test-app.js';
+import type { RequestOptions } from './http-client.js';
 
 /** One way of a token to the server. */
 export interface Carrier {

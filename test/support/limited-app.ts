@@ -9,8 +9,8 @@ import type {
 } from '../../lib/index.js';
 import { SECRET, startApp } from './test-app.js';
 import type { AdapterName, TestApp, TestAppOptions } from './test-app.js';
-import { fetchAll, Transfer } from './transfer.js';
-import type { Asking } from './transfer.js';
+import { receive, start } from './http-client.js';
+import type { Answer, RequestOptions } from './http-client.js';
 
 /** What the routes of the application answer, by name; what is not there is a 404 of the handler. */
 export type Contents = Record<string, (request: any, response: any) => unknown>;
@@ -29,8 +29,8 @@ export interface LimitedApp extends TestApp {
   /** How often a link was used, once nothing runs on it any more. */
   used(link: DownloadLink): Promise<number>;
   usage(link: DownloadLink): Promise<LinkUsage>;
-  fetch(link: DownloadLink | string, asking?: Asking): Promise<Transfer>;
-  start(link: DownloadLink | string, asking?: Asking): Promise<Transfer>;
+  fetch(link: DownloadLink | string, request?: RequestOptions): Promise<Answer>;
+  start(link: DownloadLink | string, request?: RequestOptions): Promise<Answer>;
 }
 
 export interface LimitedAppOptions extends Partial<Omit<TestAppOptions, 'adapter' | 'controllers'>> {
@@ -111,7 +111,7 @@ export async function startLimitedApp(
       }
       return found.used;
     },
-    fetch: (link, asking) => fetchAll(absolute(link), asking),
-    start: (link, asking) => Transfer.start(absolute(link), asking),
+    fetch: (link, request) => receive(absolute(link), request),
+    start: (link, request) => start(absolute(link), request),
   };
 }

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { expect } from 'vitest';
 import type { RefusalCode } from '../../lib/index.js';
-import type { Answer } from './test-app.js';
+import type { Answer } from './http-client.js';
 
 const CHALLENGES: Partial<Record<RefusalCode, RegExp>> = {
   TOKEN_MISSING: /^Bearer$/,

@@ -5,36 +5,24 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { createServer, request as httpRequest } from 'node:http';
-import type { IncomingHttpHeaders, OutgoingHttpHeaders, RequestListener } from 'node:http';
+import { createServer } from 'node:http';
+import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { DownloadAuthModule } from '../../lib/index.js';
 import type { DownloadAuthOptions } from '../../lib/index.js';
+import { send } from './http-client.js';
+import type { Answer, RequestOptions } from './http-client.js';
 
 export const SECRET = 'a secret for tests that is long enough to be one';
 
 export const ADAPTERS = ['express', 'fastify'] as const;
 export type AdapterName = (typeof ADAPTERS)[number];
 
-export interface Answer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
-  readonly text: string;
-  readonly json: any;
-}
-
-export interface RequestOptions {
-  method?: string;
-  headers?: OutgoingHttpHeaders | string[];
-  body?: string | Buffer;
-}
-
 export interface TestApp {
   readonly app: INestApplication;
   readonly url: string;
   readonly port: number;
-  /** Sends the path exactly as it is spelled. */
+  /** Sends the path as it is spelled, and waits for the whole answer. */
   request(path: string, options?: RequestOptions): Promise<Answer>;
   get<T>(token: Type<T>): T;
   close(): Promise<void>;
@@ -112,47 +100,10 @@ export async function startApp(setup: TestAppOptions): Promise<TestApp> {
     app,
     url,
     port,
-    request: (path, options) => send(port, path, options),
+    request: (path, options) => send(url + path, options),
     get: (token) => app.get(token),
     close: () => app.close(),
   };
-}
-
-/** One request over a connection of its own; the path is sent exactly as it is spelled. */
-export function send(port: number, path: string, options: RequestOptions = {}): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const outgoing = httpRequest(
-      {
-        host: '127.0.0.1',
-        port,
-        path,
-        method: options.method ?? 'GET',
-        // a flat list of names and values is sent as it is, repeated names included
-        headers: Array.isArray(options.headers) ? ['host', '127.0.0.1', ...options.headers] : options.headers,
-        agent: false,
-      },
-      (incoming) => {
-        const chunks: Buffer[] = [];
-        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-        incoming.on('error', reject);
-        incoming.on('end', () => {
-          const body = Buffer.concat(chunks);
-          const text = body.toString();
-          resolve({
-            status: incoming.statusCode ?? 0,
-            headers: incoming.headers,
-            body,
-            text,
-            get json() {
-              return JSON.parse(text);
-            },
-          });
-        });
-      },
-    );
-    outgoing.on('error', reject);
-    outgoing.end(options.body);
-  });
 }
 
 export function bearer(token: string): { authorization: string } {

@@ -8,7 +8,8 @@ import { forge, inAnHour, keys } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { expectRefusal } from '../support/refusal.js';
 import { ADAPTERS, bearer, startApp } from '../support/test-app.js';
-import type { Answer, TestApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
+import type { Answer } from '../support/http-client.js';
 
 /** An identity provider: publishes keys, and can be taken down. */
 class JwksServer {

@@ -2,11 +2,14 @@ import { createSecretKey, generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DownloadAuthConfigurationError, DownloadLinks } from '../../lib/index.js';
 import type { DownloadAuthOptions } from '../../lib/index.js';
+import { testClock } from '../support/clock.js';
+import type { TestClock } from '../support/clock.js';
 import { forge, inAnHour, keys, pem } from '../support/forge.js';
 import { HelloController } from '../support/hello.controller.js';
 import { expectRefusal } from '../support/refusal.js';
 import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
-import type { Answer, TestApp } from '../support/test-app.js';
+import type { TestApp } from '../support/test-app.js';
+import type { Answer } from '../support/http-client.js';
 
 const OTHER = 'another secret for tests that is long enough to be one';
 const LONG = 'x'.repeat(64);
@@ -22,9 +25,9 @@ function token(
 
 describe.each(ADAPTERS)('keys on %s', (adapter) => {
   let app: TestApp;
-  let now = Date.now();
+  let clock: TestClock;
   beforeEach(() => {
-    now = Date.now();
+    clock = testClock();
   });
   afterEach(() => app.close());
 
@@ -32,7 +35,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
     app = await startApp({
       adapter,
       controllers: [HelloController],
-      options: { clock: () => now, ...options },
+      options: { clock, ...options },
     });
   }
   const present = (token: string): Promise<Answer> => app.request('/files/42', { headers: bearer(token) });
@@ -128,8 +131,8 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
     const ring = (): DownloadAuthOptions => ({
       keys: [
         { kid: 'new', secret: SECRET },
-        { kid: 'rsa', publicKey: rsa.publicKey, retiredAt: new Date(now + 1000) },
-        { secret: OTHER, retiredAt: new Date(now + 2000) },
+        { kid: 'rsa', publicKey: rsa.publicKey, retiredAt: new Date(clock() + 1000) },
+        { secret: OTHER, retiredAt: new Date(clock() + 2000) },
       ],
     });
 
@@ -158,12 +161,12 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       await start(ring());
       const signed = token({ alg: 'RS256', kid: 'rsa' }, rsa.privateKey);
       expect((await present(signed)).status).toBe(200);
-      now += 999;
+      clock.advance(999);
       expect((await present(signed)).status).toBe(200);
-      now += 1;
+      clock.advance(1);
       expectRefusal(await present(signed), 401, 'TOKEN_INVALID', signed);
       expect((await present(token({ alg: 'HS256' }, OTHER))).status).toBe(200);
-      now += 1000;
+      clock.advance(1000);
       expectRefusal(await present(token({ alg: 'HS256' }, OTHER)), 401, 'TOKEN_INVALID');
     });
 
@@ -172,10 +175,10 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       const { url } = app.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } });
       await app.close();
       await start({
-        keys: [{ kid: 'new', secret: SECRET }, { kid: 'old', secret: OTHER, retiredAt: new Date(now + 1000) }],
+        keys: [{ kid: 'new', secret: SECRET }, { kid: 'old', secret: OTHER, retiredAt: new Date(clock() + 1000) }],
       });
       expect((await app.request(url)).status).toBe(200);
-      now += 1000;
+      clock.advance(1000);
       expectRefusal(await app.request(url), 403, 'LINK_INVALID', url.split('=')[1]);
     }); // prettier-ignore
 
@@ -205,7 +208,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
     ])(
       'may have one secret with and without kid, the one that stays %s: its links outlive the other',
       async (_name, keys) => {
-        await start({ keys: keys(new Date(now + 1000)) });
+        await start({ keys: keys(new Date(clock() + 1000)) });
         const links = app.get(DownloadLinks);
         const mint = () => links.create(HelloController, 'get', { params: { id: 'a' } }).url;
         const early = mint();
@@ -214,7 +217,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
           token({ alg: 'HS256' }, SECRET),
         ];
         expect((await present(nameless)).status).toBe(200);
-        now += 1000;
+        clock.advance(1000);
         expect((await app.request(early)).status).toBe(200);
         expect((await app.request(mint())).status).toBe(200);
         expect((await present(named)).status).toBe(200);
@@ -223,7 +226,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
     );
 
     it('whose two entries of one secret are both retired opens its links until the later one is', async () => {
-      const [soon, later] = [new Date(now + 1000), new Date(now + 2000)];
+      const [soon, later] = [new Date(clock() + 1000), new Date(clock() + 2000)];
       await start({
         keys: [
           { kid: 'b', secret: OTHER },
@@ -234,22 +237,22 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
       const other = await startApp({
         adapter,
         controllers: [HelloController],
-        options: { secret: SECRET, clock: () => now },
+        options: { secret: SECRET, clock },
       });
       const { url } = other.get(DownloadLinks).create(HelloController, 'get', { params: { id: 'a' } });
       await other.close();
-      now += 1000;
+      clock.advance(1000);
       expect((await app.request(url)).status).toBe(200);
-      now += 1000;
+      clock.advance(1000);
       expectRefusal(await app.request(url), 403, 'LINK_INVALID');
     });
 
     it('signs links with its first key that is not retired', async () => {
       await start({
-        keys: [{ kid: 'old', secret: OTHER, retiredAt: new Date(now + 1000) }, { kid: 'new', secret: SECRET }],
+        keys: [{ kid: 'old', secret: OTHER, retiredAt: new Date(clock() + 1000) }, { kid: 'new', secret: SECRET }],
       });
       const links = app.get(DownloadLinks);
-      now += 1000;
+      clock.advance(1000);
       expect((await app.request(links.create(HelloController, 'get', { params: { id: 'a' } }).url)).status).toBe(200);
     }); // prettier-ignore
   });

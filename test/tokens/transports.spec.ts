@@ -7,10 +7,11 @@ import type { DownloadAuthOptions, DownloadGrant, RefusalCode, TransportOptions 
 import { accessToken } from '../support/access-token.js';
 import { forge, inAnHour } from '../support/forge.js';
 import { MemoryLogger } from '../support/memory-logger.js';
-import { rawRequest } from '../support/raw-request.js';
+import type { Answer, RequestOptions } from '../support/http-client.js';
+import { rawRequest } from '../support/raw-connection.js';
 import { expectNoTrace, expectRefusal } from '../support/refusal.js';
 import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
-import type { AdapterName, Answer, RequestOptions, TestApp } from '../support/test-app.js';
+import type { AdapterName, TestApp } from '../support/test-app.js';
 
 const good = accessToken({ jti: 'good' });
 const other = accessToken({ jti: 'other' });
@@ -337,7 +338,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       expect((await app.request(`/files/42?ss-tok=${bad}`, { method: 'HEAD' })).status).toBe(401);
     });
 
-    it('an OPTIONS is no download', async () => {
+    it('an OPTIONS request is not a download', async () => {
       const answer = await app.request(`/files/any?ss-tok=${good}`, {
         method: 'OPTIONS',
         headers: cookie(good),
@@ -558,7 +559,7 @@ describe.each(ADAPTERS)('transports on %s', (adapter) => {
       beforeAll(() => start({}, { fastify: { routerOptions: { useSemicolonDelimiter: true } } }));
       afterAll(() => app.close());
 
-      it('a token behind a semicolon is none, and is seen by nobody', async () => {
+      it('a token behind a semicolon is ignored, and removed', async () => {
         const answer = await get(`;ss-tok=${good}`);
         expectRefusal(answer, 401, 'TOKEN_MISSING', good);
         expect((await get(`;ss-tok=${bad}&a=1`, cookie(good))).json).toEqual(['cookie', 'good', { a: '1' }]);

@@ -6,19 +6,21 @@ import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
 import type { UnverifiedToken } from '../../lib/tokens/compact-jws.js';
 import { RememberingVerifier } from '../../lib/tokens/signatures.js';
 import { resolveAccessPolicy } from '../../lib/tokens/token-options.js';
+import { testClock } from '../support/clock.js';
+import type { TestClock } from '../support/clock.js';
 import { forge, keys } from '../support/forge.js';
 
 const NOW = 1_800_000_000;
 const { rsa } = keys;
 
-let now: number;
+let clock: TestClock;
 let cutOff: Date | undefined;
 let key: KeyObject;
 /** The tokens whose signature was verified, in this order. */
 let asked: string[];
 let verifier: RememberingVerifier;
 beforeEach(() => {
-  now = NOW * 1000;
+  clock = testClock(NOW * 1000);
   cutOff = undefined;
   key = rsa.publicKey;
   asked = [];
@@ -30,7 +32,7 @@ function remembering(size: number): RememberingVerifier {
     asked.push(token);
     return key.equals(rsa.publicKey) ? parseCompactJws(token)?.claims : undefined;
   };
-  return new RememberingVerifier({ verify }, size, () => now);
+  return new RememberingVerifier({ verify }, size, clock);
 }
 
 const parse = (token: string) => parseCompactJws(token) as UnverifiedToken;
@@ -40,7 +42,7 @@ const authenticate = (token: UnverifiedToken) =>
     {
       keySource: { find: () => ({ key, algorithms: ['RS256'] }) },
       accessPolicy: resolveAccessPolicy({ notIssuedBefore: () => cutOff }),
-      clock: () => now,
+      clock,
     },
     verifier,
   ).authenticate(token, {});
@@ -66,10 +68,10 @@ it.each([
 it('a token is not remembered past its exp', async () => {
   const token = signed({ exp: NOW + 1 });
   await authenticate(token);
-  now += 999;
+  clock.advance(999);
   await authenticate(token);
   expect(asked).toHaveLength(1);
-  now += 1;
+  clock.advance(1);
   await expect(authenticate(token)).rejects.toMatchObject({ code: 'TOKEN_EXPIRED' });
   expect(asked).toHaveLength(2);
 });

@@ -23,8 +23,6 @@ import { Download } from '../../../lib/delivery/download.js';
 import { startApp } from '../../support/test-app.js';
 import type { AdapterName, TestApp, TestAppOptions } from '../../support/test-app.js';
 
-export { type AdapterName, ADAPTERS } from '../../support/test-app.js';
-
 /** What the one route of the test application answers; replaced by every test. */
 export interface Scenario {
   handler: (request: any, response: any) => unknown;

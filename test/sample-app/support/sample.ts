@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { createSampleApp } from '../../../sample-app/demo/create-sample-app.js';
-import { HTTP_ADAPTERS } from '../../../sample-app/demo/settings.js';
 import type { HttpAdapterName } from '../../../sample-app/demo/settings.js';
 import type { Storage } from '../../../sample-app/demo/storage.js';
-import { bearer, send } from '../../support/test-app.js';
-import type { Answer, RequestOptions } from '../../support/test-app.js';
+import { ADAPTERS, bearer } from '../../support/test-app.js';
+import { send } from '../../support/http-client.js';
+import type { Answer, RequestOptions } from '../../support/http-client.js';
 
 export const REPORT = Buffer.alloc(300_000, 'report ');
 
@@ -54,7 +54,7 @@ export class RunningSample {
   }
 
   request(path: string, options?: RequestOptions): Promise<Answer> {
-    return send(this.port, path, options);
+    return send(this.url + path, options);
   }
 
   /** Sends JSON. */
@@ -186,7 +186,7 @@ export function describeSample(
   folder: string,
   define: (sample: RunningSample, adapter: HttpAdapterName) => void,
 ): void {
-  describe.each(HTTP_ADAPTERS)('the sample application on %s', (adapter) => {
+  describe.each(ADAPTERS)('the sample application on %s', (adapter) => {
     const sample = Object.create(RunningSample.prototype) as RunningSample;
     beforeAll(async () => void Object.assign(sample, await RunningSample.start(adapter, folder)));
     afterAll(() => sample.close());
