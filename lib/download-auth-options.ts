@@ -46,6 +46,11 @@ export interface DownloadAuthOptions extends AccessTokenOptions {
    * hooks); then they are broken off, and clients resume them elsewhere. Default 10 seconds.
    */
   shutdownTimeout?: Duration;
+  /**
+   * Who answers a refusal: this package, or (`'throw'`) the exception filters of the application, which then
+   * see a {@link DownloadRefusal}. Its header fields are set in either case. Default `'answer'`.
+   */
+  refusals?: 'answer' | 'throw';
   /** Replaces the page a person sees; `false` always answers JSON. */
   refusalPage?: RefusalPage | false;
   /** Milliseconds since 1970, as `Date.now`, which is the default. */

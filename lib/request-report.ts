@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ExecutionContext } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
 import { debuglog } from 'node:util';
 import type { DeliveryWatch } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
@@ -8,7 +9,8 @@ import { requestPath } from './http/http-exchange.js';
 import type { HttpExchange } from './http/http-exchange.js';
 import { redactUrl } from './http/redact-url.js';
 import { RequestNote } from './http/notes.js';
-import { DownloadRefusal } from './refusals/download-refusal.js';
+import { ResponsePort } from './http/response-port.js';
+import { DownloadRefusal, leaveToApplication } from './refusals/download-refusal.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
 
@@ -32,6 +34,7 @@ export class RequestReport {
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(DownloadEvents) private readonly events: DownloadEvents,
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
   ) {}
 
   /** Starts the debug line; a request that is forwarded to another handler keeps its line. */
@@ -56,7 +59,10 @@ export class RequestReport {
     }
   }
 
-  /** The request ends with an error: our refusal, or whatever else a handler or the delivery threw. */
+  /**
+   * The request ends with an error: our refusal, or whatever else a handler or the delivery threw. A refusal
+   * that comes too late for an answer is not left to the application: its filter would write into a body.
+   */
   failed(exchange: HttpExchange, error: unknown): void {
     const { request } = exchange;
     if (failureNote.get(request) === error) {
@@ -73,6 +79,10 @@ export class RequestReport {
       line.reasons.push(error.reason);
     }
     this.emitRefused(error, exchange);
+    const port = new ResponsePort(this.adapterHost.httpAdapter, exchange.response);
+    if (this.options.refusals === 'throw' && !port.hasBegun) {
+      leaveToApplication(error, port);
+    }
   }
 
   /** The watch of a delivery, which notes for the debug line what was decided and sent. */

@@ -12,6 +12,7 @@ import {
   callable,
   checkOptions,
   duration,
+  oneOf,
   rule,
   wholeNumber,
 } from './shared/check-options.js';
@@ -46,6 +47,7 @@ const RULES: OptionRules<DownloadAuthOptions> = {
   requireSecureConnection: boolean,
   verifiedTokenCacheSize: wholeNumber(0, undefined, ', or 0 for no cache'),
   shutdownTimeout: duration(),
+  refusals: oneOf('answer', 'throw'),
   refusalPage: rule(
     (page) => page === false || typeof page === 'function',
     'give a function that returns HTML, or false for JSON only.',
@@ -71,6 +73,7 @@ export interface ResolvedOptions {
   readonly verifiedTokenCacheSize: number;
   /** Seconds. */
   readonly shutdownTimeout: number;
+  readonly refusals: 'answer' | 'throw';
   readonly refusalPage: RefusalPage | false | undefined;
   readonly clock: () => number;
 }
@@ -93,6 +96,11 @@ export function requireOptions(options: unknown): void {
 export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
   requireOptions(options);
   checkOptions(options, RULES, 'forRoot', '');
+  if (options.refusals === 'throw' && options.refusalPage) {
+    throw new DownloadAuthConfigurationError(
+      "refusalPage: with refusals: 'throw' the filters of the application answer. Leave one of the two out.",
+    );
+  }
   const { clock = Date.now, shutdownTimeout = DEFAULT_SHUTDOWN_TIMEOUT } = options;
   const tokenNames = resolveTokenNames(options.tokenName);
   const isProduction = process.env.NODE_ENV === 'production';
@@ -111,6 +119,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     isSecureByDefault: options.requireSecureConnection === undefined && isProduction,
     verifiedTokenCacheSize: options.verifiedTokenCacheSize ?? DEFAULT_CACHE_SIZE,
     shutdownTimeout: durationInSeconds(shutdownTimeout, 'shutdownTimeout'),
+    refusals: options.refusals ?? 'answer',
     refusalPage: options.refusalPage,
     clock,
   };

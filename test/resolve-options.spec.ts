@@ -41,6 +41,8 @@ const BAD: readonly (readonly [name: string, options: unknown, ...says: RegExp[]
   ['no options', undefined, /forRoot/, /secret/],
   ['options null', null, /forRoot/],
   ['options a text', SECRET, /forRoot/],
+  ['refusals of another name', { secret: SECRET, refusals: 'pass' }, /refusals: write 'answer' or 'throw'/],
+  ['a page for refusals that are thrown', { secret: SECRET, refusals: 'throw', refusalPage: () => '' }, /refusalPage.*Leave one/],
   ['no key', {}, /secret: process\.env/, /publicKey, keys or secretOrKeyProvider/],
   ['a secret from a variable that is not set', { secret: undefined }, /see that the variable is set/],
   ['a secret null', { secret: null }, /secret: give a string/],

@@ -41,6 +41,11 @@ export class ResponsePort {
     return (this.#response as { sent?: boolean }).sent === true;
   }
 
+  /** Nothing can be said in this answer any more but its body. */
+  get hasBegun(): boolean {
+    return this.raw.headersSent || this.isAnswered;
+  }
+
   get status(): number {
     return this.#response.statusCode;
   }
@@ -109,7 +114,14 @@ export class ResponsePort {
     }
   }
 
-  /** Breaks the connection off; over HTTP/2 the stream alone. */
+  /** Keeps the client from taking what was sent so far for the whole. */
+  breakOff(): void {
+    if (this.raw.headersSent && !this.raw.writableEnded) {
+      this.destroy();
+    }
+  }
+
+  /** Destroys the connection; over HTTP/2 the stream alone. */
   destroy(): void {
     const raw = this.raw as ServerResponse & { stream?: { destroy?(): void } };
     if (typeof raw.destroy === 'function') {

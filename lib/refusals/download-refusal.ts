@@ -1,5 +1,6 @@
 import { HttpException } from '@nestjs/common';
 import { STATUS_CODES } from 'node:http';
+import type { ResponsePort } from '../http/response-port.js';
 import { REFUSALS } from './refusals.js';
 import type { RefusalDefinition } from './refusals.js';
 
@@ -22,11 +23,11 @@ export interface RefusalDetails {
 }
 
 /**
- * A download that was refused, as an exception an application's own filter can catch.
+ * A download that was refused. With `refusals: 'throw'` the application's own filters catch it.
  *
- * `getResponse()` is Nest's `{ statusCode, message, error }` plus `code`; {@link headers} are the
- * header fields that belong to the answer: `Cache-Control: no-store`, the RFC 6750 §3 challenge of
- * a 401 or 400, `Retry-After` where waiting helps.
+ * `getResponse()` is Nest's `{ statusCode, message, error }` plus `code`; {@link headers} belong to the
+ * answer: `Cache-Control: no-store`, the RFC 6750 §3 challenge of a 401 or 400,
+ * `Retry-After` where waiting helps.
  */
 export class DownloadRefusal extends HttpException {
   readonly code: RefusalCode;
@@ -54,7 +55,10 @@ export class DownloadRefusal extends HttpException {
 }
 
 function refusalHeaders(definition: RefusalDefinition, message: string, retryAfter?: number) {
-  const headers: Record<string, string> = { 'Cache-Control': 'no-store' };
+  const headers: Record<string, string> = {
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  };
   if (definition.challenge) {
     headers['WWW-Authenticate'] =
       definition.challenge === 'none'
@@ -66,4 +70,21 @@ function refusalHeaders(definition: RefusalDefinition, message: string, retryAft
     headers['Retry-After'] = String(Math.max(1, Math.ceil(seconds)));
   }
   return headers;
+}
+
+const leftToApplication = new WeakSet<DownloadRefusal>();
+
+/** Sets the header fields of a refusal; status and body are for the filters of the application to write. */
+export function leaveToApplication(refusal: DownloadRefusal, port: ResponsePort): void {
+  for (const [name, value] of Object.entries(refusal.headers)) {
+    port.set(name, value);
+  }
+  leftToApplication.add(refusal);
+}
+
+/** What our own filter catches: Nest asks with `instanceof` which of the filters an exception is for. */
+export class AnsweredRefusal {
+  static [Symbol.hasInstance](error: unknown): boolean {
+    return error instanceof DownloadRefusal && !leftToApplication.has(error);
+  }
 }
