@@ -6,13 +6,15 @@ import findMyWay from 'find-my-way';
 import type { HTTPMethod } from 'find-my-way';
 import { parse as parseQuerystring } from 'node:querystring';
 import { match as matcherOf } from 'path-to-regexp';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** A route that a URL leads to, with the parameters that its handler would receive. */
+/** A route that matches a URL, with what its handler would receive. */
 export interface RouteMatch {
   readonly pattern: string;
   readonly params: Members;
+  readonly query: Members;
 }
 
 /**
@@ -29,8 +31,6 @@ export interface UrlReader {
   readonly syntax: RouteSyntax;
   /** The routes that match a URL, in the order in which they are asked. */
   matches(method: string, url: URL): readonly RouteMatch[];
-  /** What a handler receives of the query of a URL. */
-  parseQuery(text: string): Members;
 }
 
 /** Asks an adapter's own router and query parser. */
@@ -50,17 +50,17 @@ export function routerOf(adapter: AbstractHttpAdapter): AdapterRouter {
 }
 
 interface ExpressLayer {
-  readonly route?: { readonly path: unknown; readonly methods: Readonly<Record<string, boolean>> };
-  readonly matchers?: readonly ((path: string) => false | { params: Members })[];
+  readonly route: { readonly path: unknown; readonly methods: Readonly<Record<string, boolean>> };
+  readonly matchers: readonly ((path: string) => false | { params: Members })[];
 }
 
 interface ExpressApplication {
   readonly request: object;
-  readonly router: { readonly stack: readonly ExpressLayer[] };
+  readonly router: { readonly stack: readonly Partial<ExpressLayer>[] };
   get(setting: 'query parser fn'): ((text: string) => Members) | undefined;
 }
 
-type VersionFilter = (request: unknown, response: unknown, next: () => boolean) => unknown;
+type VersionFilter = (request: object, response: object, next: () => boolean) => boolean;
 
 class ExpressRouter implements AdapterRouter {
   readonly syntax = 'express';
@@ -75,33 +75,35 @@ class ExpressRouter implements AdapterRouter {
   }
 
   isRegistered(method: string, pattern: string): boolean {
-    return this.layers(method).some(({ route }) => route?.path === pattern);
+    return this.layers(method).some(({ route }) => route.path === pattern);
   }
 
-  matches(method: string, { pathname }: URL): RouteMatch[] {
-    return this.layers(method).flatMap(({ route, matchers = [] }) => {
-      const [match] = matchers.flatMap((matcher) => attempt(() => matcher(pathname)) || []);
-      return match ? [{ pattern: String(route?.path), params: match.params }] : [];
+  matches(method: string, { pathname, search }: URL): RouteMatch[] {
+    const query = this.app.get('query parser fn')?.(search.slice(1)) ?? {};
+    return this.layers(method).flatMap(({ route, matchers }) => {
+      const [match] = matchers.flatMap((matcher) => matcher(pathname) || []);
+      return match ? [{ pattern: String(route.path), params: match.params, query }] : [];
     });
   }
 
   servesVersion(url: URL, versions: RouteVersions, options: VersioningOptions): boolean {
-    const { app } = this;
-    const filter = this.adapter.applyVersionFilter(() => true, versions, options) as unknown as VersionFilter;
+    const { app, adapter } = this;
+    const filter = adapter.applyVersionFilter(() => true, versions, options) as unknown as VersionFilter;
     return bareRequests(url).every((bare) => {
-      const request: unknown = Object.assign(Object.create(app.request) as object, bare, { app });
-      return filter(request, {}, () => false) === true;
+      const request = Object.assign(Object.create(app.request) as object, bare, { app });
+      return filter(request, {}, () => false);
     });
   }
 
-  parseQuery(text: string): Members {
-    return this.app.get('query parser fn')?.(text) ?? {};
+  /** Middleware has no route. */
+  private layers(method: string): ExpressLayer[] {
+    const layers = this.app.router.stack.filter(({ route }) => route !== undefined) as ExpressLayer[];
+    return layers.filter(({ route: { methods } }) => methods[method.toLowerCase()] || methods._all);
   }
+}
 
-  private layers(method: string): readonly ExpressLayer[] {
-    const name = method.toLowerCase();
-    return this.app.router.stack.filter(({ route }) => route?.methods[name] || route?.methods._all);
-  }
+interface FastifyApplication {
+  addHook(name: 'onRoute', hook: (route: FastifyRoute) => void): void;
 }
 
 interface FastifyRoute {
@@ -110,35 +112,24 @@ interface FastifyRoute {
   readonly constraints?: Record<string, unknown>;
 }
 
-interface FastifyApplication {
-  addHook(name: 'onRoute', hook: (route: FastifyRoute) => void): void;
-}
-
 type FindMyWay = ReturnType<typeof findMyWay>;
 type FindMyWayOptions = NonNullable<Parameters<typeof findMyWay>[0]>;
-
-const ROUTER_OPTIONS = [
-  'caseSensitive', 'ignoreTrailingSlash', 'ignoreDuplicateSlashes', 'maxParamLength', 'allowUnsafeRegex',
-  'useSemicolonDelimiter', 'querystringParser', 'constraints',
-] as const; // prettier-ignore
 
 /** Fastify does not expose its router: a second one with the same routes and options answers in its place. */
 class FastifyRouter implements AdapterRouter {
   readonly syntax = 'fastify';
   private readonly registered = new Set<string>();
-  private readonly recorded: FastifyRoute[] = [];
   private readonly options: FindMyWayOptions;
-  private readonly byVersion = new Map<RouteVersions, FindMyWay>();
-  private mirror: FindMyWay | undefined;
+  private readonly mirror: FindMyWay;
 
   constructor(app: FastifyApplication) {
     this.options = routerOptions(app);
+    this.mirror = findMyWay({ ...this.options, defaultRoute: () => undefined });
     app.addHook('onRoute', (route) => {
-      this.recorded.push(route);
       for (const method of [route.method].flat()) {
         this.registered.add(`${method} ${route.url}`);
+        addRoute(this.mirror, method, route);
       }
-      this.mirror = undefined;
     });
   }
 
@@ -150,28 +141,29 @@ class FastifyRouter implements AdapterRouter {
     return this.registered.has(`${method} ${pattern}`);
   }
 
-  /** Fastify asks one route only; what its router does about versions and hosts is in the constraints. */
   matches(method: string, url: URL): RouteMatch[] {
-    this.mirror ??= mirrorOf(this.recorded, this.options);
     return lookUp(this.mirror, method, url);
   }
 
-  servesVersion(url: URL, version: RouteVersions): boolean {
-    if (version === VERSION_NEUTRAL) {
-      return true;
-    }
-    let mirror = this.byVersion.get(version);
-    if (!mirror) {
-      mirror = mirrorOf([{ method: 'GET', url: '*', constraints: { version } }], this.options);
-      this.byVersion.set(version, mirror);
-    }
-    return lookUp(mirror, 'GET', url).length > 0;
-  }
-
-  parseQuery(text: string): Members {
-    return (this.options.querystringParser ?? defaultParser)(text) as Members;
+  /** Nest's adapter makes versions a constraint of the router. */
+  servesVersion(url: URL, versions: RouteVersions): boolean {
+    const constraint = this.options.constraints?.version as unknown as VersionConstraint;
+    const served = constraint.storage();
+    served.set(versions, true);
+    const serves = (bare: object) => Boolean(served.get(constraint.deriveConstraint(bare)));
+    return versions === VERSION_NEUTRAL || bareRequests(url).every(serves);
   }
 }
+
+interface VersionConstraint {
+  storage(): { get(version: unknown): unknown; set(versions: RouteVersions, value: true): void };
+  deriveConstraint(request: object): unknown;
+}
+
+const ROUTER_OPTIONS = [
+  'caseSensitive', 'ignoreTrailingSlash', 'ignoreDuplicateSlashes', 'maxParamLength', 'allowUnsafeRegex',
+  'useSemicolonDelimiter', 'querystringParser', 'constraints',
+] as const; // prettier-ignore
 
 /** The members of Fastify's own copy of its options that concern the router, functions included. */
 function routerOptions(app: object): FindMyWayOptions {
@@ -183,70 +175,63 @@ function routerOptions(app: object): FindMyWayOptions {
   return Object.fromEntries(ROUTER_OPTIONS.map((name) => [name, own[name]]));
 }
 
-const anyQuery = mirrorOf([{ method: 'GET', url: '/' }], {});
+function addRoute(mirror: FindMyWay, method: string, { url, constraints = {} }: FastifyRoute): void {
+  const report = (...[, , params, , query]: [unknown, unknown, Members, unknown, Members]) => ({
+    pattern: url,
+    params,
+    query,
+  });
+  mirror.on(method as HTTPMethod, url, { constraints }, report as never);
+}
 
-function defaultParser(text: string): Members {
-  return anyQuery.find('GET', `/?${text}`)?.searchParams as unknown as Members;
+/** Fastify asks one route only; what its router does about versions and hosts is in the constraints. */
+function lookUp(mirror: FindMyWay, method: string, url: URL): RouteMatch[] {
+  const request = { ...bareRequests(url)[0], method };
+  const found = mirror.lookup(request as never, {} as never) as unknown as RouteMatch | undefined;
+  return found ? [found] : [];
+}
+
+/**
+ * Stands in for the server of another process, of which only one route is known.
+ * @throws Error for a pattern that the adapter would not take
+ */
+export function standInRouter(syntax: RouteSyntax, method: string, pattern: string): UrlReader {
+  if (syntax === 'fastify') {
+    const mirror = findMyWay({ querystringParser: agreedQuery, defaultRoute: () => undefined });
+    addRoute(mirror, method, { method, url: pattern });
+    return { syntax, matches: (_method, url) => lookUp(mirror, method, url) };
+  }
+  const matcher = matcherOf(pattern);
+  return {
+    syntax,
+    matches: (_method, { pathname, search }) => {
+      const match = matcher(pathname);
+      return match ? [{ pattern, params: match.params, query: agreedQuery(search.slice(1)) }] : [];
+    },
+  };
 }
 
 /** The longest list that every query parser reads as a list, and the most parameters that every one reads. */
 const MAX_LIST = 20;
 const MAX_PARAMETERS = 500;
 
-/** Stands in for the server of another process, of which only one route is known. */
-export class StandInRouter implements UrlReader {
-  private readonly mirror: FindMyWay | undefined;
-
-  constructor(
-    readonly syntax: RouteSyntax,
-    method: string,
-    private readonly pattern: string,
-  ) {
-    this.mirror = syntax === 'fastify' ? mirrorOf([{ method, url: pattern }], {}) : undefined;
-  }
-
-  matches(method: string, url: URL): RouteMatch[] {
-    if (this.mirror) {
-      return lookUp(this.mirror, method, url);
+/** @throws DownloadAuthConfigurationError for what the parser of the other process may read differently */
+function agreedQuery(text: string): Members {
+  const query = parseQuerystring(text);
+  for (const [name, value] of Object.entries(query)) {
+    if (/[[\]]|^__proto__$/.test(name) || [value].flat().length > MAX_LIST) {
+      throw new DownloadAuthConfigurationError(
+        `query: the process that serves the route may read ${name} differently. ` +
+          `Give names without brackets, and strings or lists of at most ${MAX_LIST}.`,
+      );
     }
-    const { pattern } = this;
-    const match = attempt(() => matcherOf(pattern)(url.pathname));
-    return match ? [{ pattern, params: match.params }] : [];
   }
-
-  /** @throws Error for what the parser of the other process may read differently */
-  parseQuery(text: string): Members {
-    const query = parseQuerystring(text);
-    for (const [name, value] of Object.entries(query)) {
-      if (/[[\]]|^__proto__$/.test(name) || [value].flat().length > MAX_LIST) {
-        throw new Error(
-          `the process that serves the route may read ${name} differently. ` +
-            `Give names without brackets, and strings or lists of at most ${MAX_LIST}`,
-        );
-      }
-    }
-    if (Object.values(query).flat().length > MAX_PARAMETERS) {
-      throw new Error(`the process that serves the route may read no more than ${MAX_PARAMETERS} parameters`);
-    }
-    return query;
+  if (Object.values(query).flat().length > MAX_PARAMETERS) {
+    throw new DownloadAuthConfigurationError(
+      `query: the process that serves the route may read no more than ${MAX_PARAMETERS} parameters.`,
+    );
   }
-}
-
-function mirrorOf(routes: readonly FastifyRoute[], options: FindMyWayOptions): FindMyWay {
-  const router = findMyWay({ ...options, defaultRoute: () => undefined });
-  for (const { method, url, constraints } of routes) {
-    const report = (_request: unknown, _response: unknown, params: Members) => ({ pattern: url, params });
-    router.on([method].flat() as HTTPMethod[], url, constraints ? { constraints } : {}, report as never);
-  }
-  return router;
-}
-
-function lookUp(router: FindMyWay, method: string, url: URL): RouteMatch[] {
-  const matches = bareRequests(url).map((bare) => {
-    const request = { ...bare, method } as never;
-    return attempt(() => router.lookup(request, {} as never) as unknown as RouteMatch | undefined | null);
-  });
-  return matches.every(Boolean) ? (matches.slice(0, 1) as RouteMatch[]) : [];
+  return query;
 }
 
 /** What programs accept, and what Chromium does: Nest takes the last parameter there for a version. */
@@ -259,13 +244,4 @@ const ACCEPT = [
 function bareRequests({ host, pathname, search }: URL) {
   const url = pathname + search;
   return ACCEPT.map((accept) => ({ method: 'GET', url, originalUrl: url, headers: { host, accept } }));
-}
-
-/** Routers and parsers throw for what they cannot decode. */
-function attempt<T>(action: () => T): T | undefined {
-  try {
-    return action();
-  } catch {
-    return undefined;
-  }
 }

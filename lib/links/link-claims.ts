@@ -12,10 +12,9 @@ import {
   text,
   wholeNumber,
 } from '../shared/check-options.js';
-import type { OptionRule, OptionRules } from '../shared/check-options.js';
+import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { durationInSeconds } from '../shared/duration.js';
-import type { Duration } from '../shared/duration.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { GrantedLink } from '../tokens/grant.js';
 import type { CreateLinkOptions, LinkBindingOptions, LinkTarget } from './link.js';
@@ -51,19 +50,11 @@ export interface LinkClaims extends TokenClaims {
   bnd?: { readonly sub?: true; readonly net?: readonly string[] };
 }
 
-/** An option of `create`: what it may be, and which claim, or which member of `lim`, is made of it how. */
-interface Row {
-  readonly rule: OptionRule;
-  readonly claim?: keyof LinkClaims;
-  readonly limit?: keyof NonNullable<LinkClaims['lim']>;
-  /** Default: the value itself. `undefined` makes no claim. */
-  readonly write?: (value: never) => unknown;
-}
-
 const members = rule(
   (value) => typeof value === 'object' && value !== null,
   "give an object, such as { id: '42' }.",
 );
+const moment = date('new Date(Date.now() + 60_000)');
 
 /** The options of a target; they become the digest in `res`. */
 export const TARGET_RULES: OptionRules<LinkTarget> = {
@@ -75,54 +66,30 @@ export const TARGET_RULES: OptionRules<LinkTarget> = {
 
 const BINDING_RULES: OptionRules<LinkBindingOptions> = { signedIn: boolean, addresses: blocksAdvice };
 
-/** The other options; {@link grantedLink} and {@link leasedLink} read their claims back. */
-const TABLE: Readonly<Record<Exclude<keyof CreateLinkOptions, keyof LinkTarget>, Row>> = {
-  expiresIn: { rule: duration() },
-  expiresAt: { rule: date('new Date(Date.now() + 60_000)') },
-  notBefore: {
-    rule: date('new Date(Date.now() + 60_000)'),
-    claim: 'nbf',
-    write: (moment: Date) => moment.getTime() / 1000,
-  },
-  subject: { rule: text('such as String(user.id)'), claim: 'sub' },
-  filename: { rule: text("such as 'report.pdf'"), claim: 'fn' },
-  disposition: { rule: oneOf('attachment', 'inline'), claim: 'dsp' },
-  bindTo: {
-    rule: (value) => void checkOptions(value as object, BINDING_RULES, 'bindTo'),
-    claim: 'bnd',
-    write: ({ signedIn, addresses = [] }: LinkBindingOptions) => ({
-      sub: signedIn || undefined,
-      net: addresses.length > 0 ? [addresses].flat().map(normalizeBlock) : undefined,
-    }),
-  },
-  claims: { rule: members },
-  maxDownloads: { rule: wholeNumber(1, undefined, ', or leave it out for no limit'), limit: 'max' },
-  strict: { rule: boolean, limit: 'strict' },
-  resumeWithin: {
-    rule: resumeWithin,
-    limit: 'resume',
-    write: (value: Duration) => durationInSeconds(value, 'resumeWithin'),
-  },
-  byteBudget: { rule: wholeNumber(1), limit: 'bytes' },
-  revocable: { rule: boolean, limit: 'rev', write: (value: boolean) => value || undefined },
+export const CREATE_RULES: OptionRules<CreateLinkOptions> = {
+  ...TARGET_RULES,
+  expiresIn: duration(),
+  expiresAt: moment,
+  notBefore: moment,
+  subject: text('such as String(user.id)'),
+  filename: text("such as 'report.pdf'"),
+  disposition: oneOf('attachment', 'inline'),
+  bindTo: (value) => void checkOptions(value as object, BINDING_RULES, 'bindTo'),
+  claims: members,
+  maxDownloads: wholeNumber(1, undefined, ', or leave it out for no limit'),
+  strict: boolean,
+  resumeWithin,
+  byteBudget: wholeNumber(1),
+  revocable: boolean,
 };
 
-const ROWS = Object.entries(TABLE) as (readonly [keyof typeof TABLE, Row])[];
-
-/** The rules of all options of `create`. */
-export const CREATE_RULES = {
-  ...TARGET_RULES,
-  ...Object.fromEntries(ROWS.map(([option, row]) => [option, row.rule])),
-} as OptionRules<CreateLinkOptions>;
-
 /** Claims that the caller of `create` cannot set: this package or RFC 7519 §4.1 gives them a meaning. */
-const RESERVED_CLAIMS: ReadonlySet<unknown> = new Set([
-  ...['iss', 'aud', 'exp', 'iat', 'jti', 'res', 'lim'],
-  ...ROWS.flatMap(([, { claim }]) => claim ?? []),
-]);
+const RESERVED_CLAIMS = 'iss sub aud exp nbf iat jti res fn dsp lim bnd'.split(' ');
 
 /**
- * The claims of a link, from options that were found to follow {@link CREATE_RULES}.
+ * The claims of a link, from options that were found to follow {@link CREATE_RULES}. {@link grantedLink} and
+ * {@link leasedLink} read them back.
+ *
  * @param now seconds since 1970
  * @param lifetime seconds, where the options name no end
  * @throws DownloadAuthConfigurationError for options that contradict one another, or a link that never opens
@@ -133,31 +100,30 @@ export function linkClaims(
   now: number,
   lifetime: number,
 ): LinkClaims {
-  const { subject, bindTo, claims: own = {} } = options;
-  if ('subject' in options && subject === undefined) {
-    throw new DownloadAuthConfigurationError(
-      'subject: undefined would make a link for anybody. Give the member of the user that holds the id, such as ' +
-        'user.sub, or leave subject out for a link without one.',
-    );
-  }
-  if (bindTo?.signedIn && subject === undefined) {
-    throw new DownloadAuthConfigurationError('bindTo.signedIn: say whom the link is for: subject: user.sub.');
-  }
-  const reserved = Object.keys(own).find((name) => RESERVED_CLAIMS.has(name));
-  if (reserved !== undefined) {
-    throw new DownloadAuthConfigurationError(
-      `claims.${reserved}: this name is reserved. Use the option for it, or another name.`,
-    );
-  }
+  checkTogether(options);
+  const { notBefore, bindTo: { signedIn, addresses = [] } = {}, resumeWithin: resume } = options;
   const claims: LinkClaims = {
-    ...own,
+    ...options.claims,
     aud: LINK_AUDIENCE,
     jti: randomBytes(16).toString('base64url'),
     iat: now,
     exp: expiry(options, now, lifetime),
+    nbf: notBefore && notBefore.getTime() / 1000,
     res: resource,
-    ...written(options, 'claim'),
-    lim: written(options, 'limit'),
+    sub: options.subject,
+    fn: options.filename,
+    dsp: options.disposition,
+    lim: unlessEmpty({
+      max: options.maxDownloads,
+      strict: options.strict,
+      resume: resume === undefined ? undefined : durationInSeconds(resume, 'resumeWithin'),
+      bytes: options.byteBudget,
+      rev: options.revocable || undefined,
+    }),
+    bnd: unlessEmpty({
+      sub: signedIn || undefined,
+      net: addresses.length > 0 ? [addresses].flat().map(normalizeBlock) : undefined,
+    }),
   };
   if (claims.nbf !== undefined && claims.nbf >= claims.exp) {
     throw new DownloadAuthConfigurationError('notBefore: the link would end before it begins.');
@@ -165,20 +131,33 @@ export function linkClaims(
   return claims;
 }
 
-/** The claims that {@link TABLE} makes of the options, or the members of `lim`; `undefined` for none. */
-function written(options: CreateLinkOptions, place: 'claim' | 'limit'): Record<string, unknown> | undefined {
-  const entries = ROWS.flatMap(([option, { write, ...row }]) => {
-    const value = options[option];
-    const result: unknown = write && value !== undefined ? write(value as never) : value;
-    return row[place] === undefined || result === undefined ? [] : [[row[place], result] as const];
-  });
-  return entries.length > 0 ? Object.fromEntries(entries) : undefined;
+/** @throws DownloadAuthConfigurationError for options that contradict one another */
+function checkTogether(options: CreateLinkOptions): void {
+  if ('subject' in options && options.subject === undefined) {
+    throw new DownloadAuthConfigurationError(
+      'subject: undefined would make a link for anybody. Give the member of the user that holds the id, such as ' +
+        'user.sub, or leave subject out for a link without one.',
+    );
+  }
+  if (options.bindTo?.signedIn && options.subject === undefined) {
+    throw new DownloadAuthConfigurationError('bindTo.signedIn: say whom the link is for: subject: user.sub.');
+  }
+  if (options.expiresIn !== undefined && options.expiresAt !== undefined) {
+    throw new DownloadAuthConfigurationError('Give expiresIn or expiresAt, not both.');
+  }
+  const reserved = Object.keys(options.claims ?? {}).find((name) => RESERVED_CLAIMS.includes(name));
+  if (reserved !== undefined) {
+    throw new DownloadAuthConfigurationError(
+      `claims.${reserved}: this name is reserved. Use the option for it, or another name.`,
+    );
+  }
+}
+
+function unlessEmpty<Members extends object>(members: Members): Members | undefined {
+  return Object.values(members).some((member) => member !== undefined) ? members : undefined;
 }
 
 function expiry({ expiresIn, expiresAt }: CreateLinkOptions, now: number, lifetime: number): number {
-  if (expiresIn !== undefined && expiresAt !== undefined) {
-    throw new DownloadAuthConfigurationError('Give expiresIn or expiresAt, not both.');
-  }
   const life = expiresIn === undefined ? lifetime : durationInSeconds(expiresIn, 'expiresIn');
   const exp = expiresAt === undefined ? now + life : expiresAt.getTime() / 1000;
   if (exp <= now) {

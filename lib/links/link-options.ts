@@ -1,10 +1,11 @@
 import type { AnyRequest } from '../http/http-exchange.js';
 import { anything, callable, checkOptions, duration, oneOf, rule } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { durationInSeconds } from '../shared/duration.js';
 import type { Duration } from '../shared/duration.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
-import { StandInRouter } from './adapter-router.js';
+import { standInRouter } from './adapter-router.js';
 import type { RouteSyntax, UrlReader } from './adapter-router.js';
 import type { Route } from './route-registry.js';
 
@@ -139,7 +140,15 @@ function toldRoute(name: string, told: string | ToldRouteOptions): ToldRoute {
   const adapters = adapter ? [adapter] : adaptersOf(path);
   return {
     route: { id: name, method, label: name, patterns: [path] },
-    readers: adapters.map((syntax) => new StandInRouter(syntax, method, path)),
+    readers: adapters.map((syntax) => {
+      try {
+        return standInRouter(syntax, method, path);
+      } catch (error) {
+        throw new DownloadAuthConfigurationError(
+          `links.routes.${name}.path: the router of ${syntax} cannot read ${path}: ${(error as Error).message}.`,
+        );
+      }
+    }),
   };
 }
 

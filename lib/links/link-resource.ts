@@ -1,8 +1,6 @@
 import { hash } from 'node:crypto';
-import { routePattern } from '../http/http-exchange.js';
-import type { FrameworkRequest } from '../http/http-exchange.js';
 import type { QueryParams } from './link.js';
-import type { RouteIdentity } from './route-registry.js';
+import type { Route } from './route-registry.js';
 
 /**
  * What a link opens, as the handler sees it: the route plus the decoded parameters it receives. Two URLs that
@@ -10,28 +8,12 @@ import type { RouteIdentity } from './route-registry.js';
  * spelled.
  */
 export interface LinkResource {
-  readonly route: RouteIdentity;
+  readonly route: Pick<Route, 'id' | 'method'>;
   /** The path of the route, as the router has it. */
   readonly pattern: string;
   readonly params: Readonly<Record<string, unknown>>;
   readonly query: QueryParams;
   readonly hosts: Readonly<Record<string, unknown>>;
-}
-
-/** The resource that a request asks for; the token has been taken out of its query before. */
-export function requestedResource(
-  route: RouteIdentity,
-  request: FrameworkRequest,
-  ignoreQuery: ReadonlySet<string>,
-): LinkResource {
-  const query = Object.entries(request.query as QueryParams).filter(([name]) => !ignoreQuery.has(name));
-  return {
-    route,
-    pattern: routePattern(request),
-    params: request.params as LinkResource['params'],
-    query: Object.fromEntries(query),
-    hosts: request.hosts ?? {},
-  };
 }
 
 /** SHA-256 over the canonical form of a resource, base64url: what a link token carries in its place. */

@@ -2,7 +2,7 @@ import { RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import type { Type } from '@nestjs/common';
 import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import type { AdapterRouter, UrlReader } from './adapter-router.js';
+import type { AdapterRouter, RouteMatch, UrlReader } from './adapter-router.js';
 import type { LinkTarget, QueryParams } from './link.js';
 import type { ToldRoute } from './link-options.js';
 import { canonical, resourceDigest } from './link-resource.js';
@@ -47,11 +47,7 @@ export class TargetLocator {
    *   as they are given
    */
   byHandler(controller: Type, method: string, target: LinkTarget): LocatedTarget {
-    const route = this.registry.byHandler(controller, method);
-    if (this.registry.router) {
-      return this.served(route, target, this.registry.router);
-    }
-    throw withoutHttp();
+    return this.served(this.registry.byHandler(controller, method), target);
   }
 
   /** As {@link byHandler}; a route that is not of this application is one of `links.routes`. */
@@ -59,15 +55,12 @@ export class TargetLocator {
     const { registry } = this;
     const { routes } = this.options.links;
     const route = registry.byName(name);
-    if (route && registry.router) {
-      return this.served(route, target, registry.router);
-    }
     const told = routes.get(name);
-    if (told) {
+    if (told && !(route && registry.router)) {
       return this.told(told, target);
     }
     if (route) {
-      throw withoutHttp();
+      return this.served(route, target);
     }
     const names = [...new Set([...registry.list.flatMap((one) => one.name ?? []), ...routes.keys()])];
     throw new DownloadAuthConfigurationError(
@@ -77,13 +70,17 @@ export class TargetLocator {
     );
   }
 
-  private served(route: Route, target: LinkTarget, router: AdapterRouter): LocatedTarget {
+  private served(route: Route, target: LinkTarget): LocatedTarget {
+    const { router } = this.registry;
+    if (!router) {
+      throw withoutHttp();
+    }
     const pattern = patternOf(route, target.path, router);
     this.registry.requireRegistered(route, pattern);
     const host = this.hostOf(route, target.hosts ?? {});
-    return this.resolve(route, pattern, target, router, host, (url) => {
+    return this.resolve(route, pattern, router, host, target, (url) => {
       this.checkVersion(route, url);
-      return this.receivedParams(route, pattern, url, router);
+      return this.firstAsked(route, pattern, router, url);
     });
   }
 
@@ -91,41 +88,54 @@ export class TargetLocator {
   private told({ route, readers }: ToldRoute, target: LinkTarget): LocatedTarget {
     const [pattern] = route.patterns as readonly [string];
     const [located] = readers.map((reader) =>
-      this.resolve(route, pattern, target, reader, undefined, (url) => {
-        const [match] = reader.matches(route.method, url);
-        return (match ?? notFound(route, pattern, url)).params;
-      }),
+      this.resolve(route, pattern, reader, undefined, target, (url) => reader.matches(route.method, url)[0]),
     );
     return located as LocatedTarget;
   }
 
+  /** Fills the pattern in, and compares what the handler would receive with what was given. */
   private resolve(
     route: LocatedTarget['route'],
     pattern: string,
-    { params: given = {}, query: givenQuery = {}, hosts = {} }: LinkTarget,
-    reader: UrlReader,
+    { syntax }: UrlReader,
     host: string | undefined,
-    receivedParams: (url: URL) => Readonly<Record<string, unknown>>,
+    target: LinkTarget,
+    matchOf: (url: URL) => RouteMatch | undefined,
   ): LocatedTarget {
-    const { path, expected } = this.template(pattern, reader).fill(given);
-    const query = normalizedQuery(givenQuery);
-    const bound = this.boundQuery(query, reader);
-    const params = receivedParams(urlOf(route, path + queryString(query), host));
-    if (canonical(params) === canonical(expected)) {
-      return {
-        route,
-        path,
-        query,
-        resource: resourceDigest({ route, pattern, params, query: bound, hosts }),
-      };
+    const { path, expected } = this.template(pattern, syntax).fill(target.params ?? {});
+    const query = normalizedQuery(target.query ?? {});
+    const { query: tokenName } = this.options.tokenNames;
+    if (Object.keys(query).some((name) => isTokenName(name, tokenName))) {
+      throw new DownloadAuthConfigurationError(`query: ${tokenName} is the token's own parameter.`);
     }
-    throw new DownloadAuthConfigurationError(
-      `params: the router would read ${shown(params)} out of ${path} (${pattern}), not ${shown(expected)}. ` +
-        'Give each parameter a segment of the path, or take other values.',
-    );
+    const url = urlOf(route, path + queryString({ ...query, [tokenName]: '' }), host);
+    const match = matchOf(url);
+    if (!match) {
+      throw new DownloadAuthConfigurationError(
+        `${route.label}: the router would not find ${pattern} for ${shown(path)}. A parameter is too long ` +
+          '(Fastify: routerOptions.maxParamLength, 100 characters by default), or does not fit the expression of the route.',
+      );
+    }
+    if (canonical(match.params) !== canonical(expected)) {
+      throw new DownloadAuthConfigurationError(
+        `params: the router would read ${shown(match.params)} out of ${path} (${pattern}), not ${shown(expected)}. ` +
+          'Give each parameter a segment of the path, or take other values.',
+      );
+    }
+    const bound = this.boundQuery(query);
+    const received = this.boundQuery(match.query);
+    if (canonical(received) !== canonical(bound)) {
+      throw new DownloadAuthConfigurationError(
+        `query: the application's query parser would read ${shown(received)}, not ${shown(bound)}. ` +
+          'Give names without brackets, short lists and no deeper objects than it reads.',
+      );
+    }
+    const { params } = match;
+    const resource = resourceDigest({ route, pattern, params, query: received, hosts: target.hosts ?? {} });
+    return { route, path, query, resource };
   }
 
-  private template(pattern: string, { syntax }: UrlReader): RouteTemplate {
+  private template(pattern: string, syntax: UrlReader['syntax']): RouteTemplate {
     const key = `${syntax} ${pattern}`;
     let template = this.templates.get(key);
     if (!template) {
@@ -134,16 +144,25 @@ export class TargetLocator {
     return template;
   }
 
-  private receivedParams(route: Route, pattern: string, url: URL, router: AdapterRouter) {
+  /** What a link is bound to of a query. */
+  private boundQuery(query: QueryParams): QueryParams {
+    const { query: tokenName } = this.options.tokenNames;
+    const { ignoreQuery } = this.options.links;
+    const bound = ([name]: [string, unknown]) => !isTokenName(name, tokenName) && !ignoreQuery.has(name);
+    return Object.fromEntries(Object.entries(query).filter(bound));
+  }
+
+  private firstAsked(route: Route, pattern: string, router: AdapterRouter, url: URL): RouteMatch | undefined {
     const method = routerMethod(route);
-    for (const match of router.matches(method, url)) {
+    return router.matches(method, url).find((match) => {
+      const isWanted = match.pattern === pattern;
       const first = this.registry.list.find(
         (one) =>
           one.patterns.includes(match.pattern) &&
-          ((one === route && match.pattern === pattern) || this.servesAnyHost(one, method, url)),
+          ((isWanted && one === route) || this.servesAnyHost(one, method, url)),
       );
-      if (first === route && match.pattern === pattern) {
-        return match.params;
+      if (first === route && isWanted) {
+        return true;
       }
       // Fastify asks no further route; Express does where a handler passes the request on
       if (first || router.syntax === 'fastify') {
@@ -152,8 +171,8 @@ export class TargetLocator {
             'Declare it behind, or give one of them another path.',
         );
       }
-    }
-    return notFound(route, pattern, url);
+      return false;
+    });
   }
 
   private servesAnyHost(route: Route, method: string, url: URL): boolean {
@@ -176,53 +195,29 @@ export class TargetLocator {
     );
   }
 
-  /** What the handler receives of a query, as far as the link is bound to it. */
-  private boundQuery(query: QueryParams, reader: UrlReader): QueryParams {
-    const { query: tokenName } = this.options.tokenNames;
-    const { ignoreQuery } = this.options.links;
-    if (Object.keys(query).some((name) => isTokenName(name, tokenName))) {
-      throw new DownloadAuthConfigurationError(`query: ${tokenName} is the token's own parameter.`);
-    }
-    const bound = (all: QueryParams): QueryParams =>
-      Object.fromEntries(
-        Object.entries(all).filter(([name]) => !isTokenName(name, tokenName) && !ignoreQuery.has(name)),
-      );
-    const expected = bound(query);
-    const received = bound(parsed(reader, queryString({ ...query, [tokenName]: '' }).slice(1)));
-    if (canonical(received) === canonical(expected)) {
-      return received;
-    }
-    throw new DownloadAuthConfigurationError(
-      `query: the application's query parser would read ${shown(received)}, not ${shown(expected)}. ` +
-        'Give names without brackets, short lists and no deeper objects than it reads.',
-    );
-  }
-
   /** The host that a link leads to, where it is known: the groups of an expression cannot be filled in. */
-  private hostOf(route: Route, hosts: Readonly<Record<string, string>>): string | undefined {
+  private hostOf({ label, hosts: bound }: Route, hosts: Record<string, string>): string | undefined {
     const { publicHost } = this;
-    if (route.hosts.length === 0) {
+    if (bound.length === 0) {
       return publicHost;
     }
-    if (Object.keys(hosts).length === 0 && route.hosts.every(hasParameters)) {
-      throw new DownloadAuthConfigurationError(
-        `${route.label} is bound to a host with parameters. Give them too: hosts: { tenant: 'acme' }.`,
-      );
-    }
-    const host = publicHost ?? route.hosts.map((one) => filledHost(one, hosts)).find(Boolean);
-    if (host === undefined && route.hosts.some((one) => one instanceof RegExp)) {
-      return undefined;
-    }
+    const filled = bound.map((one) => (one instanceof RegExp ? undefined : filledHost(one, hosts)));
+    const host = publicHost ?? filled.find(Boolean);
     const given = canonical(hosts);
-    if (host !== undefined && route.hosts.some((one) => canonical(hostParams(one, host)) === given)) {
+    if (host !== undefined && bound.some((one) => canonical(hostParams(one, host)) === given)) {
       return host;
+    }
+    const mayFit = (one: string | RegExp) =>
+      one instanceof RegExp && one.source.includes('(?<') === (given !== '{}');
+    if (host === undefined && bound.some(mayFit)) {
+      return undefined;
     }
     throw new DownloadAuthConfigurationError(
       publicHost
-        ? `${route.label} is bound to ${route.hosts.join(', ')}, and links.publicUrl leads to ${publicHost}, where it does ` +
+        ? `${label} is bound to ${bound.join(', ')}, and links.publicUrl leads to ${publicHost}, where it does ` +
             `not receive hosts: ${given}. Leave publicUrl out, and put the origin before the link's url.`
-        : `hosts: ${given} does not fit ${route.hosts.join(', ')}. Give each of its parameters, in lower case as ` +
-            'browsers send host names.',
+        : `hosts: ${given} does not fit ${bound.join(', ')}. Give each of its parameters, such as hosts: { tenant: 'acme' }, ` +
+            'in lower case as browsers send host names.',
     );
   }
 }
@@ -232,14 +227,6 @@ function withoutHttp(): DownloadAuthConfigurationError {
     'This application has no HTTP, so it does not know where its routes are served. Give the route a name and tell the ' +
       "path: links: { routes: { file: '/api/files/:id' } } and links.create('file', …); or write NestFactory.create() in " +
       'place of createApplicationContext() or createMicroservice(), and await app.init(); it need not listen.',
-  );
-}
-
-/** @throws DownloadAuthConfigurationError */
-function notFound({ label }: LocatedTarget['route'], pattern: string, url: URL): never {
-  throw new DownloadAuthConfigurationError(
-    `${label}: the router would not find ${pattern} for ${shown(url.pathname)}. A parameter is too long ` +
-      '(Fastify: routerOptions.maxParamLength, 100 characters by default), or does not fit the expression of the route.',
   );
 }
 
@@ -265,20 +252,6 @@ function urlOf({ label }: LocatedTarget['route'], pathAndQuery: string, host = '
     `${label}: a browser would ask for another path than ${pathAndQuery}. ` +
       'Write the path of the route as a URL has it, percent-encoded.',
   );
-}
-
-function parsed(reader: UrlReader, text: string): QueryParams {
-  try {
-    return reader.parseQuery(text);
-  } catch (error) {
-    throw new DownloadAuthConfigurationError(
-      `query: the application's query parser refuses it: ${(error as Error).message}.`,
-    );
-  }
-}
-
-function hasParameters(host: string | RegExp): boolean {
-  return typeof host === 'string' ? host.includes(':') : host.source.includes('(?<');
 }
 
 /** A value for a message, cut to a readable length. */

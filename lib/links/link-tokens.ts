@@ -1,11 +1,9 @@
-import jwt from 'jsonwebtoken';
-import { createSecretKey, hash, hkdfSync } from 'node:crypto';
+import { createHmac, createSecretKey, hash, hkdfSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { UnverifiedToken } from '../tokens/compact-jws.js';
 import { asPrivate, isKeyObject, refuseKeyAsSecret } from '../tokens/key-material.js';
-import type { KeyMaterial } from '../tokens/key-material.js';
 import type { KeyOptions, KeyRingEntry } from '../tokens/keys.js';
 import type { RememberingVerifier } from '../tokens/signatures.js';
 import { claimsToBeLink, isLinkClaims, LINK_TYPE } from './link-claims.js';
@@ -27,15 +25,11 @@ const MINIMUM_SECRET_BYTES = 32;
 
 /** Signs link tokens, and tells genuine ones from others. */
 export class LinkTokens {
-  private readonly byKid: ReadonlyMap<string | undefined, LinkKey>;
-
   constructor(
     private readonly keys: readonly LinkKey[],
     private readonly signatures: RememberingVerifier,
     private readonly clock: () => number,
-  ) {
-    this.byKid = new Map(keys.map((key) => [key.kid, key]));
-  }
+  ) {}
 
   /** @throws DownloadAuthConfigurationError where links have no key */
   sign(claims: LinkClaims): string {
@@ -46,17 +40,15 @@ export class LinkTokens {
           'Write links: { secret: process.env.LINK_SECRET } in the options.',
       );
     }
-    return jwt.sign(claims, current.key, {
-      algorithm: ALGORITHM,
-      header: { alg: ALGORITHM, typ: LINK_TYPE, kid: current.kid },
-    });
+    const input = [{ alg: ALGORITHM, typ: LINK_TYPE, kid: current.kid }, claims].map(base64url).join('.');
+    return `${input}.${createHmac('sha256', current.key).update(input).digest('base64url')}`;
   }
 
   /** The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked. */
   async open(unverified: UnverifiedToken | undefined): Promise<LinkClaims | undefined> {
     const { alg, kid, typ } = unverified?.header ?? {};
-    const key = this.byKid.get(kid);
-    if (!unverified || !key || !this.isInUse(key) || alg !== ALGORITHM || !claimsToBeLink(typ)) {
+    const key = this.keys.find((one) => one.kid === kid && this.isInUse(one));
+    if (!unverified || !key || alg !== ALGORITHM || !claimsToBeLink(typ)) {
       return undefined;
     }
     const claims = await this.signatures.verify(unverified, key.key);
@@ -77,26 +69,22 @@ export class LinkTokens {
   }
 }
 
+function base64url(part: object): string {
+  return Buffer.from(JSON.stringify(part)).toString('base64url');
+}
+
 /**
  * The keys of link tokens, the signing one first; none where nothing secret is configured.
  *
  * Each is derived for this one purpose (HKDF-SHA-256, RFC 5869) from `links.secret`, or else from the secrets
  * and private keys of the access tokens: a guard that verifies with the application's own secret never
- * accepts a link token. A secret that is given twice, with a `kid` and without, makes one key, which
- * verifies until the later of the two is retired.
+ * accepts a link token. A secret that is given twice, with a `kid` and without, makes two keys of one `kid`:
+ * it verifies until the later of the two is retired.
  *
  * @throws DownloadAuthConfigurationError for a `links.secret` under 32 bytes, or one that is a public key
  */
 export function createLinkKeys(options: KeyOptions & { readonly links?: LinkOptions }): readonly LinkKey[] {
-  const keys = new Map<string, LinkKey>();
-  for (const key of derivedKeys(options, options.links?.secret)) {
-    const { retiredAt = key.retiredAt } = keys.get(key.kid) ?? {};
-    keys.set(key.kid, { ...key, retiredAt: Math.max(retiredAt, key.retiredAt) });
-  }
-  return [...keys.values()];
-}
-
-function derivedKeys(options: KeyOptions, own: LinkOptions['secret']): LinkKey[] {
+  const own = options.links?.secret;
   if (own !== undefined) {
     const secrets = [own].flat() as unknown[];
     return (secrets.length > 0 ? secrets : ['']).map((secret) => deriveLinkKey(checkedSecret(secret)));
@@ -104,9 +92,12 @@ function derivedKeys(options: KeyOptions, own: LinkOptions['secret']): LinkKey[]
   const sources: readonly KeyRingEntry[] = options.keys ?? [options];
   return sources.flatMap(({ secret, privateKey, retiredAt }) => {
     if (secret !== undefined) {
-      return [deriveLinkKey(secretBytes(secret), retiredAt)];
+      const bytes = isKeyObject(secret) ? secret.export() : Buffer.from(secret as string);
+      return deriveLinkKey(bytes, retiredAt);
     }
-    return privateKey !== undefined ? [deriveLinkKey(privateBytes(privateKey), retiredAt)] : [];
+    return privateKey === undefined
+      ? []
+      : deriveLinkKey(asPrivate(privateKey).export({ format: 'der', type: 'pkcs8' }), retiredAt);
   });
 }
 
@@ -114,14 +105,6 @@ function deriveLinkKey(secret: Buffer, retiredAt?: Date): LinkKey {
   const bytes = Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, KEY_BYTES));
   const kid = hash('sha256', bytes, 'base64url').slice(0, 8);
   return { kid, key: createSecretKey(bytes), retiredAt: retiredAt?.getTime() ?? Infinity };
-}
-
-function secretBytes(secret: KeyMaterial): Buffer {
-  return isKeyObject(secret) ? secret.export() : Buffer.from(secret as string);
-}
-
-function privateBytes(privateKey: KeyMaterial): Buffer {
-  return asPrivate(privateKey).export({ format: 'der', type: 'pkcs8' });
 }
 
 function checkedSecret(secret: unknown): Buffer {

@@ -1,6 +1,6 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { DeliveryWatch } from '../delivery/watch.js';
-import { cookieOf, isSecure, requestPath } from '../http/http-exchange.js';
+import { cookieOf, isSecure, requestPath, routePattern } from '../http/http-exchange.js';
 import type { ClientAddresses, FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
 import {
   addressWithin,
@@ -17,7 +17,7 @@ import { parseCompactJws } from '../tokens/compact-jws.js';
 import type { UnverifiedToken } from '../tokens/compact-jws.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
-import { requestedResource, resourceDigest } from './link-resource.js';
+import { resourceDigest } from './link-resource.js';
 import type { LinkTokens } from './link-tokens.js';
 import type { RouteRegistry } from './route-registry.js';
 
@@ -91,13 +91,18 @@ export class LinkOpener {
     return this.admit(claims, exchange);
   }
 
+  /** Whether it opens what the request asks for; the token has been taken out of its query before. */
   private isScopeOf(claims: LinkClaims, request: FrameworkRequest, context: ExecutionContext): boolean {
-    const route = this.routes.identify(context.getClass(), context.getHandler());
+    const route = this.routes.ofRequest(context.getClass(), context.getHandler());
     const method = request.method === 'HEAD' ? 'GET' : request.method;
-    return (
-      method === route.method &&
-      claims.res === resourceDigest(requestedResource(route, request, this.options.links.ignoreQuery))
-    );
+    if (method !== route?.method) {
+      return false;
+    }
+    const { params = {}, query = {}, hosts = {} } = request;
+    const { ignoreQuery } = this.options.links;
+    const bound = Object.fromEntries(Object.entries(query).filter(([name]) => !ignoreQuery.has(name)));
+    const pattern = routePattern(request);
+    return claims.res === resourceDigest({ route, pattern, params, query: bound, hosts });
   }
 
   /** Expiry is judged here too: a download that had begun may go on for a while. */

@@ -1,35 +1,37 @@
 import { Inject, Injectable, RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import type { Type, VersioningOptions } from '@nestjs/common';
+import { HOST_METADATA, MODULE_PATH, PATH_METADATA, VERSION_METADATA } from '@nestjs/common/constants.js';
 import {
-  HOST_METADATA,
-  METHOD_METADATA,
-  MODULE_PATH,
-  PATH_METADATA,
-  VERSION_METADATA,
-} from '@nestjs/common/constants.js';
-import { ApplicationConfig, HttpAdapterHost, MetadataScanner, ModulesContainer } from '@nestjs/core';
+  ApplicationConfig,
+  DiscoveryService,
+  HttpAdapterHost,
+  MetadataScanner,
+  ModulesContainer,
+} from '@nestjs/core';
 import type { AbstractHttpAdapter } from '@nestjs/core';
+import { PathsExplorer } from '@nestjs/core/router/paths-explorer.js';
+import type { RouteDefinition } from '@nestjs/core/router/paths-explorer.js';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
-import { answersItself, methodName, routeName, STREAM_DOWNLOAD } from '../http/handler-metadata.js';
-import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { answersItself, routeName, STREAM_DOWNLOAD } from '../http/handler-metadata.js';
 import { PerRoute } from '../http/notes.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { routerOf } from './adapter-router.js';
 import type { AdapterRouter, RouteVersions } from './adapter-router.js';
 
-/** What a handler is known by, across processes and restarts. */
-export interface RouteIdentity {
-  /** The route's name; without one, the names of class and method, with its hosts and versions. */
+/** A handler and all that Nest's router knows of it. */
+export interface Route {
+  /**
+   * What the handler is known by, across processes and restarts: the route's name; without one, the names of
+   * class and method, with its hosts and versions.
+   */
   readonly id: string;
   /** `GET` for `@Get()`, `@Head()` and `@All()` handlers. */
   readonly method: string;
-}
-
-/** A handler and all that Nest's router knows of it. */
-export interface Route extends RouteIdentity {
   /** `FilesController.download`, for messages. */
   readonly label: string;
   readonly name: string | undefined;
   readonly controller: Type;
+  readonly handler: object;
   /** The handler sends the answer itself, where nothing can be counted. */
   readonly answersItself?: boolean;
   readonly requestMethod: RequestMethod;
@@ -40,15 +42,12 @@ export interface Route extends RouteIdentity {
   readonly versions: RouteVersions | undefined;
 }
 
-type Version = string | typeof VERSION_NEUTRAL;
-type Versions = Version | Version[] | undefined;
-
-/** Finds out where handlers are served, by the very function that Nest's router asks. */
+/** Finds out where handlers are served, by the very functions that Nest's router asks. */
 @Injectable()
 export class RouteRegistry {
   /** Undefined in a process that serves no HTTP. */
   router: AdapterRouter | undefined;
-  private readonly identities = new PerRoute<RouteIdentity>();
+  private readonly requested = new PerRoute<Route | undefined>();
   private found: readonly Route[] | undefined;
 
   constructor(
@@ -71,10 +70,10 @@ export class RouteRegistry {
   byHandler(controller: Type, method: string): Route {
     const handler: unknown = (controller.prototype as Record<string, unknown>)[method];
     const label = `${controller.name}.${method}`;
-    if (typeof handler !== 'function' || Reflect.getMetadata(PATH_METADATA, handler) === undefined) {
+    if (typeof handler !== 'function' || !Reflect.hasMetadata(PATH_METADATA, handler)) {
       throw new DownloadAuthConfigurationError(`${label} is not a route. Name a method that carries @Get().`);
     }
-    if (!isDownload(handler) && !isDownload(controller)) {
+    if (![handler, controller].some((target) => Reflect.hasMetadata(STREAM_DOWNLOAD, target))) {
       throw new DownloadAuthConfigurationError(
         `${label} would not look at a link. Mark it with @StreamDownload().`,
       );
@@ -92,14 +91,16 @@ export class RouteRegistry {
     return this.list.find((route) => route.name === name);
   }
 
+  /** The route of a request. */
+  ofRequest(controller: Type, handler: object): Route | undefined {
+    return this.requested.get(controller, handler, () =>
+      this.list.find((route) => route.controller === controller && route.handler === handler),
+    );
+  }
+
   /** Every route of every controller, in the order in which Nest registers them. */
   get list(): readonly Route[] {
     return (this.found ??= this.collect());
-  }
-
-  /** What the handler of a request is known by. */
-  identify(controller: Type, handler: object): RouteIdentity {
-    return this.identities.get(controller, handler, () => this.identity(controller, handler));
   }
 
   /** @throws DownloadAuthConfigurationError for a route that is not registered yet */
@@ -126,79 +127,69 @@ export class RouteRegistry {
   }
 
   private collect(): Route[] {
-    const found = new Map<Type, Route[]>();
-    for (const module of this.modules.values()) {
-      const modulePath = (Reflect.getMetadata(MODULE_PATH + this.modules.applicationId, module.metatype) ??
-        Reflect.getMetadata(MODULE_PATH, module.metatype)) as string | undefined;
-      for (const { metatype } of module.controllers.values()) {
-        const controller = metatype as Type;
-        if (!found.has(controller)) {
-          found.set(controller, this.routesOf(controller, modulePath));
-        }
+    const explorer = new PathsExplorer(new MetadataScanner());
+    const hosts = new Map<Type, object>();
+    for (const { metatype, host } of new DiscoveryService(this.modules).getControllers()) {
+      const controller = metatype as Type;
+      if (!hosts.has(controller)) {
+        hosts.set(controller, host?.metatype as Type);
       }
     }
-    return [...found.values()].flat();
+    return [...hosts].flatMap(([controller, module]) =>
+      explorer
+        .scanForPaths(controller.prototype as object, controller.prototype as object)
+        .map((definition) => this.describe(controller, module, definition)),
+    );
   }
 
-  private routesOf(controller: Type, modulePath: string | undefined): Route[] {
-    const prototype = controller.prototype as Record<string, object>;
-    return new MetadataScanner().getAllMethodNames(prototype).flatMap((method) => {
-      const handler = prototype[method] as object;
-      return Reflect.hasMetadata(PATH_METADATA, handler)
-        ? this.describe(controller, method, handler, modulePath)
-        : [];
-    });
-  }
-
-  private describe(controller: Type, method: string, handler: object, modulePath: string | undefined): Route {
-    const paths = this.pathsOf(controller, handler, modulePath);
-    const inPath = this.versioning?.type === VersioningType.URI;
-    return {
-      ...this.identity(controller, handler),
-      controller,
-      label: `${controller.name}.${method}`,
-      name: routeName(handler),
-      answersItself: answersItself(controller, handler),
-      requestMethod: requestMethodOf(handler),
-      patterns: paths.map((path) => this.router?.patternOf(path) ?? path),
-      hosts: hostsOf(controller),
-      versions: inPath ? undefined : this.versionsOf(controller, handler),
-    };
-  }
-
-  private identity(controller: Type, handler: object): RouteIdentity {
-    const requestMethod = requestMethodOf(handler);
+  private describe(controller: Type, module: object, definition: RouteDefinition): Route {
+    const { requestMethod, methodName, targetCallback: handler } = definition;
+    const { versioning } = this;
+    const hosts = listOf<string | RegExp>(Reflect.getMetadata(HOST_METADATA, controller));
+    const versions = versioning && (definition.version ?? versionOf(controller) ?? versioning.defaultVersion);
     const retrieves = [RequestMethod.GET, RequestMethod.HEAD, RequestMethod.ALL].includes(requestMethod);
+    const label = `${controller.name}.${methodName}`;
+    const name = routeName(handler);
     // two classes of one name may share a path, as long as they differ in these
     const conditions = [
-      ...hostsOf(controller).map((host) => `host=${String(host)}`),
-      ...listOf<Version>(this.versionsOf(controller, handler)).map((version) => `version=${String(version)}`),
+      ...hosts.map((host) => `host=${String(host)}`),
+      ...listOf(versions).map((version) => `version=${String(version)}`),
     ];
-    const named = [`${controller.name}.${methodName(controller, handler)}`, ...conditions].join(' ');
     return {
-      id: routeName(handler) ?? named,
+      id: name ?? [label, ...conditions].join(' '),
       method: retrieves ? 'GET' : RequestMethod[requestMethod],
+      label,
+      name,
+      controller,
+      handler,
+      answersItself: answersItself(controller, handler),
+      requestMethod,
+      patterns: this.pathsOf(controller, module, definition).map(
+        (path) => this.router?.patternOf(path) ?? path,
+      ),
+      hosts,
+      versions: versioning?.type === VersioningType.URI ? undefined : versions,
     };
   }
 
-  private versionsOf(controller: Type, handler: object): Versions {
-    const { versioning } = this;
-    return versioning && (versionOf(handler) ?? versionOf(controller) ?? versioning.defaultVersion);
-  }
-
-  private pathsOf(controller: Type, handler: object, modulePath: string | undefined): string[] {
-    const paths = new RoutePathFactory(this.config);
+  private pathsOf(
+    controller: Type,
+    module: object,
+    { path, version, requestMethod }: RouteDefinition,
+  ): string[] {
+    const factory = new RoutePathFactory(this.config);
+    const prefix = this.config.getGlobalPrefix();
     const metadata: Parameters<RoutePathFactory['create']>[0] = {
-      globalPrefix: withLeadingSlash(this.config.getGlobalPrefix()),
-      modulePath,
+      globalPrefix: prefix && `/${prefix.replace(/^\//, '')}`,
+      modulePath: (Reflect.getMetadata(MODULE_PATH + this.modules.applicationId, module) ??
+        Reflect.getMetadata(MODULE_PATH, module)) as string | undefined,
       versioningOptions: this.versioning,
       controllerVersion: versionedFirst(versionOf(controller) ?? this.versioning?.defaultVersion),
-      methodVersion: versionedFirst(versionOf(handler)),
+      methodVersion: versionedFirst(version),
     };
-    return fragments(controller).flatMap((ctrlPath) =>
-      fragments(handler).flatMap((methodPath) =>
-        paths.create({ ctrlPath, methodPath, ...metadata }, requestMethodOf(handler)),
-      ),
+    const controllerPaths = listOf<string>(Reflect.getMetadata(PATH_METADATA, controller));
+    return controllerPaths.flatMap((ctrlPath) =>
+      path.flatMap((methodPath) => factory.create({ ctrlPath, methodPath, ...metadata }, requestMethod)),
     );
   }
 }
@@ -208,38 +199,19 @@ export function routerMethod({ requestMethod, method }: Route): string {
   return requestMethod === RequestMethod.HEAD ? 'HEAD' : method;
 }
 
-function requestMethodOf(handler: object): RequestMethod {
-  return Reflect.getMetadata(METHOD_METADATA, handler) as RequestMethod;
-}
+type Versions = RouteDefinition['version'];
 
-function versionOf(target: object): Versions {
-  return Reflect.getMetadata(VERSION_METADATA, target) as Versions;
-}
-
-function hostsOf(controller: Type): (string | RegExp)[] {
-  return listOf<string | RegExp>(Reflect.getMetadata(HOST_METADATA, controller));
+function versionOf(controller: Type): Versions {
+  return Reflect.getMetadata(VERSION_METADATA, controller) as Versions;
 }
 
 function listOf<T>(value: unknown): T[] {
   return value === undefined ? [] : ([value].flat() as T[]);
 }
 
-function isDownload(target: object): boolean {
-  return Reflect.getMetadata(STREAM_DOWNLOAD, target) !== undefined;
-}
-
-function fragments(target: object): string[] {
-  return [Reflect.getMetadata(PATH_METADATA, target) as string | string[]].flat().map(withLeadingSlash);
-}
-
-function withLeadingSlash(path: string | undefined): string {
-  return path ? `/${path.replace(/^\//, '')}` : '';
-}
-
 /** A handler that serves several versions, or requests without one, is linked to by a versioned path. */
 function versionedFirst(version: Versions): Versions {
-  if (!Array.isArray(version)) {
-    return version;
-  }
-  return [...version].sort((a, b) => Number(a === VERSION_NEUTRAL) - Number(b === VERSION_NEUTRAL));
+  return Array.isArray(version)
+    ? [...version].sort((a, b) => Number(a === VERSION_NEUTRAL) - Number(b === VERSION_NEUTRAL))
+    : version;
 }

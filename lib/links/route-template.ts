@@ -4,15 +4,15 @@ import type { RouteSyntax } from './adapter-router.js';
 import type { QueryParams, RouteParams } from './link.js';
 
 /** A path that was filled in, and the parameters that its handler is to receive. */
-export interface FilledRoute {
+interface FilledRoute {
   readonly path: string;
   readonly expected: Readonly<Record<string, string | readonly string[]>>;
 }
 
 /** The pattern of a route, ready to be filled in. */
 export class RouteTemplate {
-  private readonly names: readonly string[];
-  private readonly wildcards: readonly string[];
+  /** The names of the parameters, and whether each is a wildcard. */
+  private readonly wildcards: ReadonlyMap<string, boolean>;
   private readonly template: string;
   private toPath: ReturnType<typeof compile> | undefined;
 
@@ -21,8 +21,8 @@ export class RouteTemplate {
     private readonly syntax: RouteSyntax,
   ) {
     this.template = syntax === 'fastify' ? inExpressSyntax(pattern) : pattern;
-    this.names = [...this.template.matchAll(/[:*](\w+)/g)].map(([, name]) => name as string);
-    this.wildcards = [...this.template.matchAll(/\*(\w+)/g)].map(([, name]) => name as string);
+    const parameters = this.template.matchAll(/([:*])(\w+)/g);
+    this.wildcards = new Map([...parameters].map(([, mark, name]) => [name as string, mark === '*']));
   }
 
   /**
@@ -30,34 +30,42 @@ export class RouteTemplate {
    * @throws DownloadAuthConfigurationError for a parameter that is missing, unknown, or that no URL can carry
    */
   fill(params: RouteParams): FilledRoute {
-    const { pattern, names, wildcards, syntax } = this;
+    const { pattern, syntax, template } = this;
     const values: Record<string, string | string[]> = {};
     const expected: Record<string, string | string[]> = {};
     for (const [given, value] of Object.entries(params)) {
-      const name = given === '*' && wildcards.length === 1 ? (wildcards[0] as string) : given;
-      if (!names.includes(name)) {
-        const known = names.length > 0 ? `It has ${names.join(', ')}.` : 'It has none.';
-        throw new DownloadAuthConfigurationError(
-          `params.${name}: ${pattern} has no such parameter. ${known}`,
-        );
-      }
-      if (!wildcards.includes(name)) {
+      const name = this.nameOf(given);
+      if (!this.wildcards.get(name)) {
         values[name] = expected[name] = carriable(pattern, name, value);
         continue;
       }
       const segments = typeof value === 'object' ? [...value] : String(value).split('/');
       const carried = segments.map((segment) => carriable(pattern, name, segment));
       values[name] = carried;
-      expected[syntax === 'fastify' ? '*' : name] = syntax === 'fastify' ? carried.join('/') : carried;
+      Object.assign(expected, syntax === 'fastify' ? { '*': carried.join('/') } : { [name]: carried });
     }
     try {
-      this.toPath ??= compile(this.template);
+      this.toPath ??= compile(template);
       return { path: this.toPath(values), expected };
     } catch (error) {
       throw new DownloadAuthConfigurationError(
         `No link can be made to ${pattern}: ${(error as Error).message}. Give every parameter of the route in params.`,
       );
     }
+  }
+
+  /** The one wildcard may be given as `*`, whatever the adapter calls it. */
+  private nameOf(given: string): string {
+    const wildcards = [...this.wildcards].filter(([, isWildcard]) => isWildcard);
+    const name = given === '*' && wildcards.length === 1 ? (wildcards[0]?.[0] as string) : given;
+    if (this.wildcards.has(name)) {
+      return name;
+    }
+    const known =
+      this.wildcards.size > 0 ? `It has ${[...this.wildcards.keys()].join(', ')}.` : 'It has none.';
+    throw new DownloadAuthConfigurationError(
+      `params.${name}: ${this.pattern} has no such parameter. ${known}`,
+    );
   }
 }
 
@@ -108,10 +116,7 @@ function normalized(place: string, value: unknown): unknown {
   );
 }
 
-/**
- * The query string of normalized parameters, with its question mark (WHATWG URL,
- * application/x-www-form-urlencoded); empty for no parameters.
- */
+/** The query string of normalized parameters, with its question mark; empty for no parameters. */
 export function queryString(query: QueryParams): string {
   const pairs = Object.entries(query).flatMap(([name, value]) => pairsOf(name, value));
   return pairs.length > 0 ? `?${new URLSearchParams(pairs).toString()}` : '';
@@ -127,13 +132,7 @@ function pairsOf(name: string, value: unknown): [string, string][] {
 }
 
 /** The name of a host with its parameters filled in, where a browser can ask for it under that name. */
-export function filledHost(
-  host: string | RegExp,
-  hosts: Readonly<Record<string, string>>,
-): string | undefined {
-  if (host instanceof RegExp) {
-    return undefined;
-  }
+export function filledHost(host: string, hosts: Readonly<Record<string, string>>): string | undefined {
   try {
     const name = compile(host, { encode: false })(hosts);
     return new URL(`http://${name}`).hostname === name ? name : undefined;
@@ -142,10 +141,11 @@ export function filledHost(
   }
 }
 
-/** The parameters of a host, as Nest's host filter finds them. */
-export function hostParams(host: string | RegExp, name: string): unknown {
+/** The parameters of a host, as Nest's host filter finds them; `undefined` for another host. */
+export function hostParams(host: string | RegExp, name: string): object | undefined {
   if (host instanceof RegExp) {
-    return host.exec(name)?.groups ?? {};
+    const match = host.exec(name);
+    return match ? { ...match.groups } : undefined;
   }
   const match = matcherOf(host, { decode: false })(name);
   return match ? match.params : undefined;
