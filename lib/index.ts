@@ -28,22 +28,17 @@ export type {
 } from './events/download-event.js';
 export { DownloadEvents } from './events/download-events.js';
 export type { LeaseOptions } from './leases/options.js';
-export type { Lease, LeaseUsage } from './leases/lease-record.js';
+export type { LeaseUsage } from './leases/lease-record.js';
 export type {
-  LeaseChange,
-  LeaseCommit,
-  LeaseList,
-  LeaseListQuery,
-  LeaseQuery,
-  LeaseRecord,
   LeaseStore,
-  LinkNames,
+  LinkCommit,
+  LinkQuery,
   LinkRecord,
   LinkState,
+  RecordChange,
   RevocationListener,
   StoreTimeout,
 } from './leases/lease-store.js';
-export { LEASES_OF_KEY } from './leases/lease-store.js';
 export type { LinkUsage, UsagePage } from './leases/keeper.js';
 export type { Revocation } from './leases/revocation.js';
 export { MemoryLeaseStore, type MemoryLeaseStoreOptions } from './leases/memory/memory.store.js';

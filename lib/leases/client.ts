@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js';
 import { hash, randomBytes } from 'node:crypto';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import type { LeaseName } from './lease-record.js';
 
 /** What is known of the client that makes a request. */
 export interface ClientDescription {
@@ -123,24 +124,27 @@ export interface LeaseCookie {
   readonly maxAge: number;
 }
 
-const COOKIE_VALUE = /^[\w-]{24}$/;
+const COOKIE_VALUE = /^([\w-]{22})\.([\w-]{24})$/;
 
 /** One name for each link, so that the cookies of several links to one path live side by side. */
 export function leaseCookieName(linkId: string): string {
   return `ss-lease-${fingerprint(linkId).slice(0, 12)}`;
 }
 
-/** 144 random bits. */
-export function newLeaseCookieValue(): string {
-  return randomText(18);
+/** The id of a lease: it does not reveal the secret in its cookie to a reader of the store. */
+export function leaseId(linkId: string, secret: string): string {
+  return fingerprint('lease', linkId, secret);
 }
 
-/**
- * The id of the lease that a cookie stands for. It depends on the link, and does not reveal the cookie to a
- * reader of the store. Undefined for what cannot be such a cookie.
- */
-export function leaseOfCookie(linkId: string, value: string | undefined): string | undefined {
-  return value !== undefined && COOKIE_VALUE.test(value) ? fingerprint('lease', linkId, value) : undefined;
+/** @param secret 144 random bits */
+export function leaseCookieValue({ client }: LeaseName, secret: string): string {
+  return `${client}.${secret}`;
+}
+
+/** The lease of a link that a cookie names; undefined for what cannot be such a cookie. */
+export function leaseOfCookie(linkId: string, value = ''): LeaseName | undefined {
+  const [, client, secret] = COOKIE_VALUE.exec(value) ?? [];
+  return client === undefined ? undefined : { client, id: leaseId(linkId, secret!) };
 }
 
 /**

@@ -5,16 +5,16 @@ import type { RefusalCode } from '../refusals/download-refusal.js';
 import { LINK_OLDER_THAN_STORE } from '../refusals/refusals.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { firstCredit } from './byte-credit.js';
-import { fingerprint, leaseCookieName, leaseOfCookie, newLeaseCookieValue, randomText } from './client.js';
+import { fingerprint, leaseCookieName, leaseCookieValue, leaseId, randomText } from './client.js';
 import type { LeaseClient } from './client.js';
 import { deliveryEvents, sendsBody } from './delivery-events.js';
 import type { DeliveryEvents } from './delivery-events.js';
 import type { Belonging, Entering } from './lease.js';
 import { LeaseRequest, nothingSent, undoable } from './lease-request.js';
 import type { LeaseServices } from './lease-request.js';
-import type { LeaseTerms } from './lease-record.js';
+import { recordsOf } from './lease-book.js';
+import type { LeaseName, LeaseTerms } from './lease-record.js';
 import type { Look } from './link-knowledge.js';
-import type { Revocable } from './revocation.js';
 import type { RunningDownloads } from './running.js';
 
 /** What the keeper needs to know of a link whose signature was found good. */
@@ -47,7 +47,8 @@ export interface LeasedLink {
 export interface AdmittedRequest {
   readonly link: LeasedLink;
   readonly client: LeaseClient;
-  readonly keys: Revocable;
+  /** The names under which its link may be revoked. */
+  readonly names: readonly string[];
   /** Its uses are recorded: it is limited, or may be resumed after its expiry. */
   readonly leased: boolean;
   /** It is refused while the store does not answer. */
@@ -110,9 +111,14 @@ export class CountedDelivery implements DeliveryWatch {
       this.reason = 'not counted: no body is sent';
       return;
     }
-    const { link, client, keys, leased } = this.request;
+    const { link, client, names, leased } = this.request;
     this.plan = plan;
-    this.leave = this.services.running.add({ keys, cut: () => this.cut('LINK_REVOKED', 'link revoked') });
+    this.leave = this.services.running.add({
+      linkId: link.id,
+      issuedAt: link.issuedAt,
+      names,
+      cut: () => this.cut('LINK_REVOKED', 'link revoked'),
+    });
     try {
       await this.recheck();
       if (leased) {
@@ -182,8 +188,8 @@ export class CountedDelivery implements DeliveryWatch {
     if (running.generation === this.generation) {
       return;
     }
-    const { keys, needsStore } = this.request;
-    const look = () => book.look(keys);
+    const { link, names, needsStore } = this.request;
+    const look = () => book.look(link.id, names);
     const found = await (needsStore ? calls.required(look) : calls.optional(look));
     if (found) {
       refuseRevoked(this.request, found);
@@ -241,8 +247,8 @@ async function enterLease(
 ): Promise<LeaseRequest | undefined> {
   const { book, clock, calls, settlements } = services;
   const { link, resumeWithin, terms, needsStore } = admitted;
-  const cookie = newLeaseCookieValue();
-  const request = entering(services, admitted, plan, cookie);
+  const secret = randomText(18);
+  const request = entering(services, admitted, plan, leaseId(link.id, secret));
   if (!request.mayOpen && !(plan.status === 206 && (plan.ifRangeMatched || plan.etag !== undefined))) {
     throw new DownloadRefusal('LINK_EXPIRED', {
       reason: 'after its expiry only ranges of one version are sent',
@@ -250,7 +256,8 @@ async function enterLease(
   }
   const keep = Math.max(link.expiresAt + resumeWithin - clock(), terms.idle);
   const booking = { linkId: link.id, keep, limited: link.maxDownloads !== undefined, terms };
-  const undo = () => settlements.settle(nothingSent(booking, request.lease, request.request, request));
+  const undo = () =>
+    settlements.settle(nothingSent(booking, recordsOf(request, request.lease), request.request));
   const enter = () => book.enter(booking, request, seen);
   let entered = false;
   book.stay(link.id);
@@ -264,7 +271,7 @@ async function enterLease(
     }
     entered = true;
     if (entry.kind === 'opened') {
-      setCookie(services, admitted, cookie);
+      setCookie(services, admitted, entry.lease, secret);
     }
     return new LeaseRequest(services, booking, request, bytesOf(plan), entry, cut);
   } finally {
@@ -278,14 +285,14 @@ function entering(
   { clock, options }: LeaseServices,
   { link, belonging, terms }: AdmittedRequest,
   plan: PlannedDelivery,
-  cookie: string,
+  lease: string,
 ): Entering {
   const { length } = plan;
   const total = bytesOf(plan);
   const mayOpen = clock() < link.expiresAt;
   return {
     ...belonging,
-    lease: leaseOfCookie(link.id, cookie)!,
+    lease,
     request: randomText(9),
     maxDownloads: link.maxDownloads,
     mayOpen,
@@ -306,12 +313,17 @@ function bytesOf({ length, intervals }: PlannedDelivery): number {
     : intervals.reduce((bytes, { start, end }) => bytes + end - start, 0);
 }
 
-function setCookie({ clock, options }: LeaseServices, request: AdmittedRequest, value: string): void {
+function setCookie(
+  { clock, options }: LeaseServices,
+  request: AdmittedRequest,
+  lease: LeaseName,
+  secret: string,
+): void {
   const { link, client, resumeWithin } = request;
   const usable = Math.min(options.terms.life, link.expiresAt + resumeWithin - clock());
   client.setCookie?.({
     name: leaseCookieName(link.id),
-    value,
+    value: leaseCookieValue(lease, secret),
     httpOnly: true,
     sameSite: 'lax',
     path: client.path ?? '/',

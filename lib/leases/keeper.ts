@@ -10,16 +10,19 @@ import type { LeaseClient } from './client.js';
 import { CountedDelivery, refuseRevoked } from './counted-delivery.js';
 import type { AdmittedRequest, DeliveryServices, LeasedLink } from './counted-delivery.js';
 import { mayJoin, REASONS } from './lease.js';
-import { LeaseBook, needsOf } from './lease-book.js';
+import { LeaseBook, recordsOf } from './lease-book.js';
 import { leaseUsage } from './lease-record.js';
-import type { LeaseUsage } from './lease-record.js';
+import type { Lease, LeaseUsage } from './lease-record.js';
 import type { LeaseStore, LinkState } from './lease-store.js';
+import { Draft, LinkKnowledge } from './link-knowledge.js';
+import type { Look } from './link-knowledge.js';
 import { MemoryLeaseStore } from './memory/memory.store.js';
 import { resolveLeaseOptions } from './options.js';
 import type { LeaseOptions } from './options.js';
-import { revocable, revocationOf } from './revocation.js';
-import type { Revocable, RevocationTarget } from './revocation.js';
+import { revocationNames, revocationOf } from './revocation.js';
+import type { RevocationTarget } from './revocation.js';
 import { RunningDownloads } from './running.js';
+import type { RunningDownload } from './running.js';
 import { Settlements } from './settlements.js';
 import { StoreCalls, StoreHealth } from './store-health.js';
 
@@ -94,9 +97,9 @@ export class LeaseKeeper {
    * file.
    */
   async start(): Promise<void> {
-    const { clock, options, running } = this.services;
+    const { book, clock, options, running } = this.services;
     await this.store.open(clock(), { timeout: options.storeTimeout });
-    this.health.start(() => this.revokedBefore({ linkId: '', resource: '' }));
+    this.health.start(() => book.look('', []));
     this.unsubscribe = this.store.subscribe({
       revoked: (revocation) => running.revoked(revocation),
       missed: () => this.heard(),
@@ -139,12 +142,13 @@ export class LeaseKeeper {
       throw new DownloadRefusal('LINK_EXPIRED');
     }
     const { generation } = running;
-    const look = () => book.look(request.keys, request.leased ? needsOf(request.belonging) : undefined);
+    const records = request.leased ? recordsOf(request.belonging) : [];
+    const look = () => book.look(link.id, request.names, records);
     const seen = await (request.needsStore || expired ? calls.required(look) : calls.optional(look));
     if (seen) {
       this.checkClock(seen.state, now);
       refuseRevoked(request, seen);
-      refuseUsedUp(request, seen.state, expired);
+      refuseUsedUp(request, seen, expired);
     }
     if (client.prefetch && link.maxDownloads !== undefined) {
       throw new DownloadRefusal('PREFETCH_REFUSED');
@@ -204,9 +208,15 @@ export class LeaseKeeper {
   async usage(linkId: string, page: UsagePage = {}): Promise<LinkUsage> {
     checkOptions(page, PAGE_RULES, 'links.usage', 'links.usage: ');
     const { limit = 100, after } = page;
-    const list = () => this.store.list({ linkId, limit, after });
-    const { used, leases, next } = await this.services.calls.required(list);
-    return { used, leases: leases.map(leaseUsage), ...(next !== undefined && { next }) };
+    const { book, calls } = this.services;
+    const { used, leases } = await calls.required(() => book.list(linkId));
+    const rest = leases
+      .map((lease) => ({ lease, place: placeOf(lease) }))
+      .filter(({ place }) => after === undefined || place < after)
+      .sort((a, b) => (a.place < b.place ? 1 : -1));
+    const next = rest.length > limit ? rest[limit - 1]!.place : undefined;
+    const latest = rest.slice(0, limit).map(({ lease }) => leaseUsage(lease));
+    return { used, leases: latest, ...(next !== undefined && { next }) };
   }
 
   /** Downloads that run on this node. */
@@ -224,7 +234,7 @@ export class LeaseKeeper {
     return {
       link,
       client,
-      keys: revocable(link),
+      names: revocationNames(link),
       leased,
       needsStore: needsRecord || options.failClosed,
       needsRecord,
@@ -246,10 +256,6 @@ export class LeaseKeeper {
     const key = own(client);
     // Hashed, as the application's key may be an address
     return key === undefined ? undefined : fingerprint('client', key);
-  }
-
-  private async revokedBefore(keys: Omit<Revocable, 'issuedAt'>): Promise<number> {
-    return (await this.services.book.look(keys)).state.revokedBefore;
   }
 
   /** A clock that is behind the store makes new links look older than the store, so they are refused. */
@@ -284,9 +290,11 @@ export class LeaseKeeper {
   }
 
   private async recheck(): Promise<void> {
-    const { running, calls } = this.services;
-    const isRevoked = async (keys: Revocable) =>
-      keys.issuedAt < (await calls.required(() => this.revokedBefore(keys)));
+    const { book, running, calls } = this.services;
+    const isRevoked = async ({ linkId, names, issuedAt }: RunningDownload) => {
+      const { state } = await calls.required(() => book.look(linkId, names));
+      return issuedAt < state.revokedBefore;
+    };
     const done = await running.recheck(isRevoked).then(
       () => true,
       () => false,
@@ -302,9 +310,11 @@ export class LeaseKeeper {
  * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP where no download is open to join, and none can be
  * opened
  */
-function refuseUsedUp({ link, belonging, terms }: AdmittedRequest, state: LinkState, expired: boolean): void {
-  const used = state.link?.used ?? 0;
-  if (mayJoin({ now: state.now, used, leases: state.leases }, belonging, terms)) {
+function refuseUsedUp({ link, belonging, terms }: AdmittedRequest, seen: Look, expired: boolean): void {
+  const known = new LinkKnowledge();
+  known.learn(seen);
+  const { used, ...about } = new Draft(known, seen.state.now).about(seen.ids);
+  if (mayJoin({ used, ...about }, belonging, terms)) {
     return;
   }
   if (expired) {
@@ -313,4 +323,9 @@ function refuseUsedUp({ link, belonging, terms }: AdmittedRequest, state: LinkSt
   if (link.maxDownloads !== undefined && used >= link.maxDownloads) {
     throw new DownloadRefusal('LINK_USED_UP', { reason: REASONS.usedUp });
   }
+}
+
+/** Where a lease stands in the list of its link: the latest first. */
+function placeOf({ openedAt, id }: Lease): string {
+  return `${openedAt} ${id}`;
 }

@@ -1,11 +1,10 @@
-import { end, enter, transfer, progress } from './lease.js';
-import { bytesLeft, isRunning, overAt, runningOf } from './lease-record.js';
-import type { Belonging, Ending, Entering, Entry, Transfer } from './lease.js';
-import type { Progress } from './lease.js';
-import type { LeaseTerms } from './lease-record.js';
-import type { LeaseList, LeaseListQuery, LeaseStore, LinkNames } from './lease-store.js';
-import { Draft, LinkKnowledge } from './link-knowledge.js';
-import type { Look, Needs } from './link-knowledge.js';
+import { end, enter, progress, transfer } from './lease.js';
+import type { Belonging, Ending, Entering, Entry, Progress, Transfer } from './lease.js';
+import { bytesLeft, isOver, isRunning, runningOf } from './lease-record.js';
+import type { Lease, LeaseName, LeaseTerms } from './lease-record.js';
+import type { LeaseStore, LinkRecord } from './lease-store.js';
+import { Draft, LINK, LinkKnowledge } from './link-knowledge.js';
+import type { LinkUse, Look } from './link-knowledge.js';
 
 /** How many operations are decided and committed at once. */
 const BATCH = 200;
@@ -19,10 +18,13 @@ const LONGEST_PAUSE = 50;
 /** How long records are kept after they are last needed, ms: clocks may differ by less than that. */
 const RECORD_MARGIN = 10 * 60 * 1000;
 
-/** How many leases of a link a store keeps for display, even when they are over. */
+/** After so many uses of a link, its records are swept. */
+const SWEEP_EVERY = 512;
+
+/** How many clients of a link are kept for display, even when their leases are over. */
 const ENOUGH = 32;
 
-/** How many leases of an unlimited link a store keeps at most. */
+/** How many clients of an unlimited link are kept at most. */
 const MOST_UNLIMITED = 1000;
 
 /** The link that an operation is about. */
@@ -42,7 +44,6 @@ export interface ProgressAnswer {
   readonly granted: number;
   /** Bytes of the budget that are not charged yet; undefined where there is no budget. */
   readonly left?: number;
-  readonly lease?: string;
 }
 
 /** What the end of a request came to. */
@@ -54,12 +55,10 @@ export interface EndingAnswer {
   readonly givenBack: boolean;
 }
 
-/** An operation on one link: what it must know, and what it decides. */
+/** An operation on one link: the records that it must know, and what it decides. */
 interface Operation<T = unknown> {
   readonly booking: Booking;
-  readonly needs: Needs;
-  /** What a look found a moment ago. */
-  readonly seen?: Look;
+  readonly needs: readonly string[];
   readonly decide: (draft: Draft) => T;
   readonly resolve: (answer: T) => void;
   readonly reject: (error: unknown) => void;
@@ -84,6 +83,7 @@ export class LeaseBook {
   private readonly desks = new Map<string, Desk>();
   /** Milliseconds by which the store's clock is ahead. */
   private ahead = 0;
+  private turns = 0;
 
   /**
    * @param patience milliseconds after which a commit without an answer no longer holds up those behind it
@@ -99,95 +99,107 @@ export class LeaseBook {
     return this.clock() + this.ahead;
   }
 
-  /** Looks a link up: whether it was revoked and, with `needs`, the leases it is about. */
-  async look({ linkId, resource, subject }: LinkNames, needs?: Needs): Promise<Look> {
+  /** Looks up whether a link was revoked, and some of its records. */
+  async look(linkId: string, revocations: readonly string[], ids: readonly string[] = []): Promise<Look> {
     const now = this.clock();
-    const { leases = [], keys = [] } = needs ?? {};
-    const leased = needs !== undefined;
-    const state = await this.store.read({ now, linkId, resource, subject, leased, leases, keys });
+    const turn = ++this.turns;
+    const state = await this.store.read({ now, linkId, records: ids, revocations });
     this.ahead = state.now - now;
-    return { needs: { leases, keys }, state };
+    return { turn, ids, state };
   }
 
-  /** Joins or opens a lease. */
-  enter(booking: Booking, request: Entering, seen?: Look): Promise<Entry> {
-    const needs = needsOf(request, request.lease);
-    return this.turn(
-      booking,
-      needs,
-      (draft) => {
-        const entry = enter(draft.about(needs), request);
-        if ('lease' in entry && !entry.repeated) {
-          draft.put(entry, overAt(entry.lease, booking.terms));
-          draft.used += entry.kind === 'opened' ? 1 : 0;
+  /**
+   * Joins or opens a lease.
+   *
+   * @param seen what a look at {@link recordsOf} the request found a moment ago
+   */
+  async enter(booking: Booking, request: Entering, seen?: Look): Promise<Entry> {
+    const needs = recordsOf(request, request.lease);
+    if (seen) {
+      // The new lease was not read, as no other process can know of it
+      this.desk(booking.linkId).known.learn({ ...seen, ids: needs });
+    }
+    const entry = await this.take(booking, needs, (draft) => {
+      const decided = enter(draft.about(needs), request);
+      if ('lease' in decided && !decided.repeated) {
+        draft.put(decided.lease, booking.terms);
+        if (decided.kind === 'opened') {
+          draft.used += 1;
         }
-        return entry;
-      },
-      seen,
-    );
+      }
+      return decided;
+    });
+    if (entry.kind === 'opened' && entry.used % SWEEP_EVERY === 0) {
+      this.sweep(booking).catch(() => {});
+    }
+    return entry;
   }
 
   /** Reports what a running request sent, and asks for the right to send more. */
-  progress(booking: Booking, lease: string, report: Progress): Promise<ProgressAnswer> {
-    return this.turn(booking, { leases: [lease] }, (draft) => {
-      const found = draft.lease(lease);
-      const answer = found && progress(found.lease, report, draft.now, booking.terms);
-      if (!found || !answer) {
+  progress(booking: Booking, name: LeaseName, report: Progress): Promise<ProgressAnswer> {
+    return this.take(booking, [name.client], (draft) => {
+      const lease = draft.lease(name);
+      const answer = lease && progress(lease, report, draft.now, booking.terms);
+      if (!answer) {
         return { found: false, granted: 0 };
       }
-      draft.put({ ...found, lease: answer.lease }, overAt(answer.lease, booking.terms));
+      draft.put(answer.lease, booking.terms);
       return { found: true, granted: answer.granted, left: bytesLeft(answer.lease) };
     });
   }
 
   /** Moves a running request whose lease has nothing left to a further lease, if the link has one. */
-  transfer(booking: Booking, lease: string, report: Transfer): Promise<ProgressAnswer> {
-    const needs = { leases: [lease, report.lease], link: true };
-    return this.turn(booking, needs, (draft) => {
-      const repeated = draft.lease(report.lease);
+  transfer(booking: Booking, name: LeaseName, report: Transfer): Promise<ProgressAnswer> {
+    return this.take(booking, [LINK, name.client], (draft) => {
+      const repeated = draft.lease({ client: name.client, id: report.lease });
       if (repeated) {
-        const granted = runningOf(repeated.lease, report.request)?.granted ?? 0;
-        return { found: true, granted, left: bytesLeft(repeated.lease), lease: report.lease };
+        const granted = runningOf(repeated, report.request)?.granted ?? 0;
+        return { found: true, granted, left: bytesLeft(repeated) };
       }
-      const found = draft.lease(lease);
-      const answer = found && transfer(draft, found, report);
-      if (!found || !answer) {
+      const lease = draft.lease(name);
+      const answer = lease && transfer(draft, lease, report);
+      if (!answer) {
         return { found: false, granted: 0 };
       }
-      draft.put({ ...found, lease: answer.from }, overAt(answer.from, booking.terms));
-      draft.put(answer.to, overAt(answer.to.lease, booking.terms));
+      draft.put(answer.from, booking.terms);
+      draft.put(answer.to, booking.terms);
       draft.used += 1;
-      return { found: true, granted: answer.granted, left: bytesLeft(answer.to.lease), lease: report.lease };
+      return { found: true, granted: answer.granted, left: bytesLeft(answer.to) };
     });
   }
 
-  /**
-   * Ends a request. Repeating it changes nothing.
-   *
-   * @param belonging given where it is not known which lease the request has joined, if any
-   */
-  end(booking: Booking, lease: string, report: Ending, belonging?: Belonging): Promise<EndingAnswer> {
+  /** Ends a request, under whichever lease of these records it runs. Repeating it changes nothing. */
+  end(booking: Booking, records: readonly string[], report: Ending): Promise<EndingAnswer> {
     // Only what sent nothing can give its lease back, which is a matter of the link's record
-    const needs = belonging ? needsOf(belonging, lease) : { leases: [lease], link: report.sent === 0 };
-    return this.turn(booking, needs, (draft) => {
-      const found = draft.about(needs).leases.find((known) => isRunning(known.lease, report.request));
-      const answer = found && end(found.lease, report, draft.now);
-      if (!found || !answer) {
+    const needs = report.sent === 0 ? [LINK, ...records] : records;
+    return this.take(booking, needs, (draft) => {
+      const lease = draft.about(records).leases.find((known) => isRunning(known, report.request));
+      const answer = lease && end(lease, report, draft.now);
+      if (!answer) {
         return { found: false, completed: false, givenBack: false };
       }
       const { completed, givenBack } = answer;
       if (givenBack) {
-        draft.remove(found);
+        draft.remove(lease);
         draft.used -= 1;
       } else {
-        draft.put({ ...found, lease: answer.lease }, overAt(answer.lease, booking.terms));
+        draft.put(answer.lease, booking.terms);
       }
       return { found: true, completed, givenBack };
     });
   }
 
-  list(query: LeaseListQuery): Promise<LeaseList> {
-    return this.store.list(query);
+  /** How often a link was used, and the leases that are still known, the latest first. */
+  async list(linkId: string): Promise<{ used: number; leases: Lease[] }> {
+    const { records } = await this.store.read({
+      now: this.clock(),
+      linkId,
+      records: 'all',
+      revocations: [],
+    });
+    const link = records.find(({ id }) => id === LINK);
+    const leases = records.flatMap((record) => leasesIn(record));
+    return { used: (link?.value as LinkUse | undefined)?.used ?? 0, leases };
   }
 
   /** A download begins to run here: what is known of its link is kept, so that a report is one commit. */
@@ -201,10 +213,10 @@ export class LeaseBook {
     this.tidy(linkId, desk);
   }
 
-  private turn<T>(booking: Booking, needs: Needs, decide: (draft: Draft) => T, seen?: Look): Promise<T> {
+  private take<T>(booking: Booking, needs: readonly string[], decide: (draft: Draft) => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const desk = this.desk(booking.linkId);
-      const operation: Operation<T> = { booking, needs, seen, decide, resolve, reject };
+      const operation: Operation<T> = { booking, needs, decide, resolve, reject };
       desk.waiting.push(operation as unknown as Operation);
       if (!desk.working) {
         void this.work(booking.linkId, desk);
@@ -246,35 +258,22 @@ export class LeaseBook {
 
   private async settle({ known }: Desk, batch: Operation[], turn: { over: boolean }): Promise<void> {
     const { linkId } = batch[0]!.booking;
-    for (const { seen, needs } of batch) {
-      if (seen) {
-        // The new lease was not read, as no other process can know of it
-        known.recall({ ...seen, needs });
-      }
-    }
-    const needs = batch.map((operation) => operation.needs);
+    const keep = Math.max(...batch.map(({ booking }) => booking.keep)) + RECORD_MARGIN;
     for (let attempt = 1; attempt <= ATTEMPTS && !turn.over; attempt++) {
-      const missing = known.missing(needs);
-      if (missing) {
-        known.learn(await this.look({ linkId, resource: '' }, missing));
-        if (known.missing(needs)) {
-          // Another process changed the link between two looks, so what was known before was dropped
-          continue;
-        }
+      const missing = known.missing(batch.flatMap(({ needs }) => needs));
+      if (missing.length > 0) {
+        known.learn(await this.look(linkId, [], missing));
       }
       const draft = new Draft(known, this.now());
       const answers = batch.map(({ decide }) => decide(draft));
-      const limited = batch.every(({ booking }) => booking.limited);
-      const keep = Math.max(...batch.map(({ booking }) => booking.keep)) + RECORD_MARGIN;
-      const commit = draft.commit({
-        linkId,
-        keepUntil: draft.now + keep,
-        enough: ENOUGH,
-        most: limited ? Infinity : MOST_UNLIMITED,
-      });
-      if (!commit || (await this.store.commit(commit))) {
-        if (commit && !turn.over) {
-          known.apply(commit);
+      const changes = draft.changes();
+      const { now } = draft;
+      if (
+        changes.length === 0 ||
+        (await this.store.commit({ now, linkId, keepUntil: now + keep, changes }))
+      ) {
+        if (!turn.over) {
+          known.apply(changes, ++this.turns);
         }
         batch.forEach(({ resolve }, i) => resolve(answers[i]));
         return;
@@ -286,6 +285,31 @@ export class LeaseBook {
       }
     }
     throw new Error('The records of a link changed whenever they were to be written.');
+  }
+
+  /** Forgets clients of a link that has many: if their leases are over, or the link is unlimited. */
+  private async sweep({ linkId, limited, terms }: Booking): Promise<void> {
+    const { now, records } = await this.store.read({
+      now: this.clock(),
+      linkId,
+      records: 'all',
+      revocations: [],
+    });
+    const seenAt = (record: LinkRecord) => Math.max(...leasesIn(record).map((lease) => lease.seenAt));
+    const forgotten = records
+      .filter(({ id }) => id !== LINK)
+      .sort((a, b) => seenAt(b) - seenAt(a))
+      .slice(ENOUGH)
+      .filter(
+        (record, i) =>
+          leasesIn(record).every((lease) => isOver(lease, now, terms)) ||
+          (!limited && i >= MOST_UNLIMITED - ENOUGH),
+      )
+      .map(({ id, version }) => ({ id, was: version, version: version + 1 }));
+    while (forgotten.length > 0) {
+      const changes = forgotten.splice(0, BATCH);
+      await this.store.commit({ now, linkId, keepUntil: now, changes });
+    }
   }
 
   private desk(linkId: string): Desk {
@@ -304,11 +328,12 @@ export class LeaseBook {
   }
 }
 
-/** What must be known to decide on a request of this cookie and client. */
-export function needsOf({ presented, client }: Belonging, lease?: string): Needs {
-  return {
-    link: true,
-    leases: [lease, presented].filter((id) => id !== undefined),
-    keys: [presented, client].filter((key) => key !== undefined),
-  };
+/** The records in which a lease that a request belongs to may be found, and the link's own. */
+export function recordsOf({ presented, client }: Belonging, lease?: string): string[] {
+  const clients = [presented?.client, client, lease].filter((id) => id !== undefined);
+  return [LINK, ...new Set(clients)];
+}
+
+function leasesIn({ id, value }: LinkRecord): readonly Lease[] {
+  return id === LINK ? [] : (value as readonly Lease[]);
 }

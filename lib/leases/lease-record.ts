@@ -1,8 +1,11 @@
 import { bytesIn } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
 
-/** One use of a limited link, as the stores keep it. */
+/** One download of a link, as the stores keep it: among the leases of its client. */
 export interface Lease {
+  readonly id: string;
+  /** The record that it is kept in: the key of its client, or its own id where its client has none. */
+  readonly client: string;
   readonly openedAt: number;
   /** When it was last joined, or last sent something. */
   readonly seenAt: number;
@@ -53,11 +56,15 @@ export interface LeaseTerms {
   readonly connections: number;
 }
 
-/** A lease and the names by which it is found. */
-export interface NamedLease {
-  readonly id: string;
-  readonly keys: readonly string[];
-  readonly lease: Lease;
+/** What a lease is found by. */
+export type LeaseName = Pick<Lease, 'id' | 'client'>;
+
+/** How many leases one record keeps before it forgets the oldest of those that are over. */
+export const LEASES_OF_CLIENT = 8;
+
+/** Whether nothing can happen to the lease any more: it is kept for display only. */
+export function isOver(lease: Lease, now: number, terms: LeaseTerms): boolean {
+  return !lease.running && !isOpen(lease, now, terms);
 }
 
 /** Whether a further request may join. */
@@ -68,18 +75,6 @@ export function isOpen(lease: Lease, now: number, terms: LeaseTerms): boolean {
     (lease.completedAt === undefined || now < lease.completedAt + terms.grace) &&
     (lease.budget === undefined || lease.charged < lease.budget) &&
     (lease.length !== undefined || lease.served < terms.attempts)
-  );
-}
-
-/** The moment from which on no request can join the lease any more, as far as can be told now. */
-export function overAt(lease: Lease, terms: LeaseTerms): number {
-  const end = lease.openedAt + terms.life;
-  if (lease.running) {
-    return end;
-  }
-  return Math.min(
-    end,
-    lease.completedAt === undefined ? lease.seenAt + terms.idle : lease.completedAt + terms.grace,
   );
 }
 

@@ -1,12 +1,13 @@
 import type { ByteInterval, DeliveryOutcome } from '../delivery/watch.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit } from './byte-credit.js';
-import { randomText } from './client.js';
+import { leaseId, randomText } from './client.js';
 import { bytesIn, NO_INTERVALS, union, withInterval } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
-import type { Belonging, Entering, Granted } from './lease.js';
+import type { Entering, Granted } from './lease.js';
 import type { Booking, EndingAnswer, LeaseBook, ProgressAnswer } from './lease-book.js';
 import { bytesLeft } from './lease-record.js';
+import type { LeaseName } from './lease-record.js';
 import type { ResolvedLeaseOptions } from './options.js';
 import type { Settlement, Settlements } from './settlements.js';
 import type { StoreCalls } from './store-health.js';
@@ -30,7 +31,7 @@ export type Cut = (code: RefusalCode, reason: string) => void;
 export class LeaseRequest {
   private readonly credit: ByteCredit;
   /** The lease that it runs under now, and the bytes it had taken under those before. */
-  private lease: string;
+  private lease: LeaseName;
   private before = 0;
   private sentBytes = 0;
   /** Sent, but not yet known to the store. */
@@ -53,7 +54,7 @@ export class LeaseRequest {
     readonly entry: Granted,
     private readonly cut: Cut,
   ) {
-    this.lease = entry.id;
+    this.lease = entry.lease;
     this.credit = new ByteCredit(total, entry.granted);
     this.left = bytesLeft(entry.lease) ?? Infinity;
     this.reportedAt = services.clock();
@@ -111,7 +112,7 @@ export class LeaseRequest {
       unconfirmed: unconfirmed.length > 0 ? unconfirmed : undefined,
       whole: outcome.completed,
     };
-    return { booking: this.booking, lease: this.lease, report };
+    return { booking: this.booking, records: [this.lease.client], report };
   }
 
   private async waitFor(bytes: number): Promise<number> {
@@ -185,20 +186,20 @@ export class LeaseRequest {
     const bytes = Math.min(ahead, credit.target - taken);
     const report = {
       request: this.request.request,
-      lease: randomText(18),
+      lease: leaseId(booking.linkId, randomText(18)),
       maxDownloads: this.request.maxDownloads,
       sent: taken - this.before,
       bytes,
       planned: ahead === Infinity ? 0 : ahead,
       terms: booking.terms,
     };
-    const undo = () => settlements.settle(nothingSent(booking, report.lease, report.request));
+    const undo = () => settlements.settle(nothingSent(booking, [from.client], report.request));
     const answer = await undoable(calls, () => book.transfer(booking, from, report), undo, true);
-    if (!answer?.found || answer.lease === undefined || answer.granted === 0) {
+    if (!answer?.found || answer.granted === 0) {
       this.exhausted = true;
       return;
     }
-    this.lease = answer.lease;
+    this.lease = { client: from.client, id: report.lease };
     this.before = taken;
     this.takeIn(answer, taken + bytes);
     this.endAt(book.now() + options.terms.life);
@@ -230,13 +231,8 @@ export class LeaseRequest {
 }
 
 /** The end of a request that sent nothing, if the store has it at all. */
-export function nothingSent(
-  booking: Booking,
-  lease: string,
-  request: string,
-  belonging?: Belonging,
-): Settlement {
-  return { booking, lease, report: { request, sent: 0, covered: [], whole: false }, belonging };
+export function nothingSent(booking: Booking, records: readonly string[], request: string): Settlement {
+  return { booking, records, report: { request, sent: 0, covered: [], whole: false } };
 }
 
 /**

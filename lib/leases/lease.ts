@@ -4,8 +4,17 @@
  */
 import { coversAll, NO_INTERVALS, partBefore, union } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
-import { canCarry, charge, isOpen, isRunning, runningOf, spare } from './lease-record.js';
-import type { Lease, LeaseTerms, NamedLease } from './lease-record.js';
+import {
+  canCarry,
+  charge,
+  isOpen,
+  isOver,
+  isRunning,
+  LEASES_OF_CLIENT,
+  runningOf,
+  spare,
+} from './lease-record.js';
+import type { Lease, LeaseName, LeaseTerms } from './lease-record.js';
 
 /** What is known of a link when a request is to be decided. */
 export interface KnownLink {
@@ -13,13 +22,13 @@ export interface KnownLink {
   /** Leases that were opened and not given back. */
   readonly used: number;
   /** Those the request might belong to, the latest first. */
-  readonly leases: readonly NamedLease[];
+  readonly leases: readonly Lease[];
 }
 
 /** What tells whether a request belongs to a lease. */
 export interface Belonging {
-  /** The lease that the request's cookie belongs to. */
-  readonly presented?: string;
+  /** The lease that the request's cookie names. */
+  readonly presented?: LeaseName;
   /** The client's key, unless only the cookie counts. */
   readonly client?: string;
 }
@@ -60,8 +69,6 @@ export type Entry = Granted | Denied;
 export interface Granted {
   readonly kind: 'opened' | 'joined';
   readonly reason: string;
-  readonly id: string;
-  readonly keys: readonly string[];
   readonly lease: Lease;
   /** Bytes this request may send before it has to ask again; less than asked where the budget ends. */
   readonly granted: number;
@@ -96,32 +103,32 @@ export const REASONS = {
 export function enter(known: KnownLink, request: Entering): Entry {
   const { now, used, leases } = known;
   const { presented, client, terms } = request;
-  const before = leases.find(({ lease }) => isRunning(lease, request.request));
+  const before = leases.find((lease) => isRunning(lease, request.request));
   if (before) {
     return again(before, request, used);
   }
   const open = leases.filter(
-    ({ lease }) => isOpen(lease, now, terms) && (!request.sameVersion || lease.version === request.version),
+    (lease) => isOpen(lease, now, terms) && (!request.sameVersion || lease.version === request.version),
   );
-  const hasRoom = ({ lease }: NamedLease) => (lease.running?.length ?? 0) < terms.connections;
-  const own = open.filter((found) => isPresented(found, presented));
+  const hasRoom = (lease: Lease) => (lease.running?.length ?? 0) < terms.connections;
+  const own = open.filter((lease) => isPresented(lease, presented));
   if (own.length > 0) {
     const found = own.find(hasRoom);
     return found ? join(known, found, request, 'byCookie') : denied('busy', 'busy');
   }
-  const ofClient = open.filter(({ keys }) => client !== undefined && keys.includes(client));
-  const carrying = ofClient.find((found) => hasRoom(found) && canCarry(found.lease, request.planned));
+  const ofClient = open.filter((lease) => lease.client === client);
+  const carrying = ofClient.find((lease) => hasRoom(lease) && canCarry(lease, request.planned));
   if (carrying) {
     return join(known, carrying, request, 'byAddress');
   }
   if (request.mayOpen && isLeft(used, request.maxDownloads)) {
     return opened(known, request, ofClient.length > 0 ? 'notCarried' : 'first');
   }
-  const last = ofClient.find((found) => hasRoom(found) && spare(found.lease) > 0);
+  const last = ofClient.find((lease) => hasRoom(lease) && spare(lease) > 0);
   if (last) {
     return join(known, last, request, 'byAddressAsLast');
   }
-  if (ofClient.some((found) => !hasRoom(found))) {
+  if (ofClient.some((lease) => !hasRoom(lease))) {
     return denied('busy', 'busy');
   }
   return request.mayOpen ? denied('used-up', 'usedUp') : denied('closed', 'closed');
@@ -134,9 +141,7 @@ export function mayJoin(
   terms: LeaseTerms,
 ): boolean {
   return leases.some(
-    (found) =>
-      (isPresented(found, presented) || (client !== undefined && found.keys.includes(client))) &&
-      isOpen(found.lease, now, terms),
+    (lease) => (isPresented(lease, presented) || lease.client === client) && isOpen(lease, now, terms),
   );
 }
 
@@ -236,18 +241,28 @@ export interface Transfer {
  */
 export function transfer(
   { now, used }: Pick<KnownLink, 'now' | 'used'>,
-  from: NamedLease,
+  from: Lease,
   report: Transfer,
-): { from: Lease; to: NamedLease; granted: number } | undefined {
-  const running = runningOf(from.lease, report.request);
-  const isOver = now >= from.lease.openedAt + report.terms.life;
-  if (!running || isOver || !isLeft(used, report.maxDownloads)) {
+): { from: Lease; to: Lease; granted: number } | undefined {
+  const running = runningOf(from, report.request);
+  const lifeOver = now >= from.openedAt + report.terms.life;
+  // A link that was forgotten, long after its expiry, counts no use
+  const isForgotten = used === 0;
+  if (!running || lifeOver || isForgotten || !isLeft(used, report.maxDownloads)) {
     return undefined;
   }
-  const lease = noted(from.lease, { ...report, covered: NO_INTERVALS }, now);
-  const root = lease.root ?? from.id;
-  const { version, length, budget, covered, unconfirmed } = lease;
-  const next = { ...newLease(now), root, version, length, budget, covered, unconfirmed };
+  const lease = noted(from, { ...report, covered: NO_INTERVALS }, now);
+  const { client, version, length, budget, covered, unconfirmed } = lease;
+  const root = lease.root ?? lease.id;
+  const next = {
+    ...newLease(report.lease, client, now),
+    root,
+    version,
+    length,
+    budget,
+    covered,
+    unconfirmed,
+  };
   const to = charge(next, { ...running, granted: 0, planned: report.planned }, report.bytes);
   return {
     from: {
@@ -255,14 +270,16 @@ export function transfer(
       charged: lease.charged + report.sent - running.granted,
       running: without(lease.running, report.request),
     },
-    to: { id: report.lease, keys: [...new Set([...from.keys, root])], lease: to.lease },
+    to: to.lease,
     granted: to.granted,
   };
 }
 
 /** With all members, so that the leases in memory have one shape. */
-function newLease(now: number): Lease {
+function newLease(id: string, client: string, now: number): Lease {
   return {
+    id,
+    client,
     openedAt: now,
     seenAt: now,
     root: undefined,
@@ -279,26 +296,33 @@ function newLease(now: number): Lease {
   };
 }
 
-function opened({ now, used }: KnownLink, request: Entering, reason: Reason): Entry {
-  const { version, length, budget } = request;
+function opened({ now, used, leases }: KnownLink, request: Entering, reason: Reason): Entry {
+  const { version, length, budget, client, terms } = request;
+  const kept = leases.filter((lease) => lease.client === client && !isOver(lease, now, terms));
+  // What has no room among the leases of its client is found by its cookie only
+  const home = client === undefined || kept.length >= LEASES_OF_CLIENT ? request.lease : client;
+  const lease = { ...newLease(request.lease, home, now), version, length, budget };
   const running = { request: request.request, granted: 0, planned: request.planned, own: true };
-  const charged = charge({ ...newLease(now), version, length, budget }, running, request.bytes);
-  const keys = request.client === undefined ? [] : [request.client];
-  return { kind: 'opened', reason: REASONS[reason], id: request.lease, keys, used: used + 1, ...charged };
+  return {
+    kind: 'opened',
+    reason: REASONS[reason],
+    used: used + 1,
+    ...charge(lease, running, request.bytes),
+  };
 }
 
-function again({ id, keys, lease }: NamedLease, request: Entering, used: number): Entry {
+function again(lease: Lease, request: Entering, used: number): Entry {
   const { granted } = runningOf(lease, request.request)!;
-  const kind = id === request.lease ? 'opened' : 'joined';
-  return { kind, reason: `${kind} before`, id, keys, lease, granted, used, repeated: true };
+  const kind = lease.id === request.lease ? 'opened' : 'joined';
+  return { kind, reason: `${kind} before`, lease, granted, used, repeated: true };
 }
 
 function denied(kind: Denied['kind'], reason: Reason): Denied {
   return { kind, reason: REASONS[reason] };
 }
 
-function join({ now, used }: KnownLink, found: NamedLease, request: Entering, reason: Reason): Entry {
-  let { lease } = found;
+function join({ now, used }: KnownLink, found: Lease, request: Entering, reason: Reason): Entry {
+  let lease = found;
   if (lease.version !== request.version && lease.completedAt === undefined) {
     // The file was replaced under way: what was sent of the old one does not count for the new one
     const { version, length } = request;
@@ -314,7 +338,7 @@ function join({ now, used }: KnownLink, found: NamedLease, request: Entering, re
   const own = reason === 'byCookie';
   const running = { request: request.request, granted: 0, planned: request.planned, own };
   const charged = charge(joined, running, request.bytes);
-  return { kind: 'joined', reason: REASONS[reason], id: found.id, keys: found.keys, used, ...charged };
+  return { kind: 'joined', reason: REASONS[reason], used, ...charged };
 }
 
 function noted(lease: Lease, report: { sent: number; covered: IntervalSet }, now: number): Lease {
@@ -328,8 +352,8 @@ function isLeft(used: number, maxDownloads: number | undefined): boolean {
   return maxDownloads === undefined || used < maxDownloads;
 }
 
-function isPresented({ id, lease }: NamedLease, presented: string | undefined): boolean {
-  return presented !== undefined && (id === presented || lease.root === presented);
+function isPresented({ id, root }: Lease, presented: LeaseName | undefined): boolean {
+  return presented !== undefined && (id === presented.id || root === presented.id);
 }
 
 function without(running: Lease['running'], request: string): Lease['running'] {

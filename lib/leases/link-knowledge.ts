@@ -1,202 +1,142 @@
 import type { KnownLink } from './lease.js';
-import type { NamedLease } from './lease-record.js';
-import { LEASES_OF_KEY } from './lease-store.js';
-import type { LeaseChange, LeaseCommit, LeaseRecord, LinkRecord, LinkState } from './lease-store.js';
+import { isOver, LEASES_OF_CLIENT } from './lease-record.js';
+import type { Lease, LeaseName, LeaseTerms } from './lease-record.js';
+import type { LinkState, RecordChange } from './lease-store.js';
 
 /**
- * What an operation has to know of a link: leases by id, those under some keys, and the link's own record.
+ * The id of the record that says how often a link was used. All others hold the leases of one client each,
+ * the latest first.
  */
-export interface Needs {
-  readonly leases: readonly string[];
-  readonly keys?: readonly string[];
-  readonly link?: boolean;
+export const LINK = 'link';
+
+/** The value of the record {@link LINK}. */
+export interface LinkUse {
+  /** Leases that were opened and not given back. */
+  readonly used: number;
 }
 
-/** What was asked about a link, and what the store answered. */
+/** Records of a link that were asked for, and what the store answered. */
 export interface Look {
-  readonly needs: Needs;
+  /** Looks and commits of this process, in their order. */
+  readonly turn: number;
+  readonly ids: readonly string[];
   readonly state: LinkState;
+}
+
+/** A record, or that there was none, and when that was so. */
+interface KnownRecord {
+  readonly turn: number;
+  readonly version?: number;
+  readonly value?: object;
 }
 
 /** Beyond so many records, what is known of a link is forgotten and read again when it is needed. */
 const MOST_RECORDS = 4096;
 
-/** Random, so that a link's record that was forgotten and made again is not taken for the one before. */
+/** Random, so that a record that was forgotten and made again is not taken for the one before. */
 const firstVersion = () => Math.floor(Math.random() * 2 ** 48);
 
 /** The records of one link as this process last saw them. If stale, a commit fails and they are reread. */
 export class LinkKnowledge {
-  private link: LinkRecord | 'absent' | undefined;
-  private readonly leases = new Map<string, LeaseRecord | 'absent'>();
-  /** Ids under each key, the latest first. */
-  private readonly ids = new Map<string, readonly string[]>();
+  private readonly records = new Map<string, KnownRecord>();
 
-  get used(): number {
-    return typeof this.link === 'object' ? this.link.used : 0;
+  get(id: string): KnownRecord | undefined {
+    return this.records.get(id);
   }
 
-  get version(): number | undefined {
-    return typeof this.link === 'object' ? this.link.version : undefined;
+  /** Those of the records that are still to be read. */
+  missing(ids: Iterable<string>): string[] {
+    return [...new Set(ids)].filter((id) => !this.records.has(id));
   }
 
-  lease(id: string): LeaseRecord | undefined {
-    const found = this.leases.get(id);
-    return found === 'absent' ? undefined : found;
-  }
-
-  under(key: string): readonly string[] {
-    return this.ids.get(key) ?? [];
-  }
-
-  /** Takes in what was read just now. */
-  learn({ needs, state }: Look): void {
-    if (this.link !== undefined && this.version !== state.link?.version) {
-      this.forget();
-    }
-    this.link = state.link ?? 'absent';
-    this.add(needs, state);
-  }
-
-  /** Takes in what was read some time ago, unless something newer is known. */
-  recall(look: Look): void {
-    const version = look.state.link?.version ?? -1;
-    if (this.link === undefined || version >= (this.version ?? -1)) {
-      this.learn(look);
+  /** Takes in what was read, unless something later is known. */
+  learn({ turn, ids, state }: Look): void {
+    for (const id of ids) {
+      if ((this.get(id)?.turn ?? -1) < turn) {
+        const found = state.records.find((record) => record.id === id);
+        this.records.set(id, { turn, version: found?.version, value: found?.value });
+      }
     }
   }
 
-  /** What is still to be read for these operations; undefined where all is known. */
-  missing(all: readonly Needs[]): Needs | undefined {
-    const leases = new Set<string>();
-    const keys = new Set<string>();
-    let link = false;
-    for (const needs of all) {
-      needs.leases.forEach((id) => this.leases.has(id) || leases.add(id));
-      needs.keys?.forEach((key) => this.ids.has(key) || keys.add(key));
-      link ||= needs.link === true && this.link === undefined;
-    }
-    return leases.size > 0 || keys.size > 0 || link
-      ? { leases: [...leases], keys: [...keys], link }
-      : undefined;
-  }
-
-  /** Takes in what was written just now. */
-  apply({ link, leases }: LeaseCommit): void {
-    if (this.leases.size + this.ids.size > MOST_RECORDS || link?.used === 0) {
+  /** Takes in what was written. */
+  apply(changes: readonly RecordChange[], turn: number): void {
+    if (this.records.size > MOST_RECORDS) {
       this.forget();
       return;
     }
-    for (const { id, was, version, keys, lease } of leases) {
-      this.leases.set(id, lease ? { id, version, keys, lease } : 'absent');
-      if (was === undefined || !lease) {
-        for (const key of keys) {
-          this.relist(key, id, lease !== undefined);
-        }
-      }
-    }
-    if (link) {
-      this.link = { version: link.version, used: link.used };
+    for (const { id, version, value } of changes) {
+      this.records.set(id, { turn, value, version: value && version });
     }
   }
 
   forget(): void {
-    this.link = undefined;
-    this.leases.clear();
-    this.ids.clear();
-  }
-
-  private add({ leases, keys = [] }: Needs, state: LinkState): void {
-    for (const record of state.leases) {
-      if (
-        (this.lease(record.id)?.version ?? -1) < record.version &&
-        this.leases.get(record.id) !== 'absent'
-      ) {
-        this.leases.set(record.id, record);
-      }
-    }
-    for (const id of leases) {
-      if (!this.leases.has(id)) {
-        this.leases.set(id, 'absent');
-      }
-    }
-    for (const key of keys) {
-      if (!this.ids.has(key)) {
-        this.ids.set(
-          key,
-          state.leases.filter((record) => record.keys.includes(key)).map(({ id }) => id),
-        );
-      }
-    }
-  }
-
-  private relist(key: string, id: string, isThere: boolean): void {
-    const listed = this.ids.get(key);
-    if (listed) {
-      const others = listed.filter((other) => other !== id);
-      this.ids.set(key, (isThere ? [id, ...others] : others).slice(0, LEASES_OF_KEY));
-    }
+    this.records.clear();
   }
 }
 
-type Change = Omit<LeaseChange, 'version'>;
-
 /** Decisions on what is known of a link, one after the other, that are to be committed together. */
 export class Draft {
-  used: number;
-  private readonly changes = new Map<string, Change>();
-  private readonly added = new Map<string, string[]>();
+  private readonly values = new Map<string, object | undefined>();
 
   constructor(
     private readonly known: LinkKnowledge,
     readonly now: number,
-  ) {
-    this.used = known.used;
+  ) {}
+
+  get used(): number {
+    return (this.value(LINK) as LinkUse | undefined)?.used ?? 0;
   }
 
-  lease(id: string): NamedLease | undefined {
-    const change = this.changes.get(id);
-    return change ? change.lease && { id, keys: change.keys, lease: change.lease } : this.known.lease(id);
+  set used(used: number) {
+    this.values.set(LINK, used > 0 ? ({ used } satisfies LinkUse) : undefined);
   }
 
-  /** The link with the leases that are asked for. */
-  about({ leases, keys = [] }: Needs): KnownLink {
-    const ids = new Set(keys.flatMap((key) => [...(this.added.get(key) ?? []), ...this.known.under(key)]));
-    leases.forEach((id) => ids.add(id));
-    const found = [...ids].map((id) => this.lease(id)).filter((lease) => lease !== undefined);
-    return { now: this.now, used: this.used, leases: found };
+  /** The link with the leases in these records. */
+  about(ids: readonly string[]): KnownLink {
+    const clients = [...new Set(ids)].filter((id) => id !== LINK);
+    return { now: this.now, used: this.used, leases: clients.flatMap((id) => this.leasesOf(id)) };
   }
 
-  /** @param until see {@link LeaseChange.until} */
-  put({ id, keys, lease }: NamedLease, until: number): void {
-    const isNew = !this.changes.has(id) && !this.known.lease(id);
-    this.changes.set(id, { id, was: this.known.lease(id)?.version, keys, lease, until });
-    if (isNew) {
-      keys.forEach((key) => this.added.set(key, [id, ...(this.added.get(key) ?? [])]));
+  lease({ id, client }: LeaseName): Lease | undefined {
+    return this.leasesOf(client).find((lease) => lease.id === id);
+  }
+
+  /** Adds a lease or replaces it. */
+  put(lease: Lease, terms: LeaseTerms): void {
+    const leases = this.leasesOf(lease.client);
+    const at = leases.findIndex(({ id }) => id === lease.id);
+    if (at >= 0) {
+      this.values.set(lease.client, leases.with(at, lease));
+      return;
     }
+    const all = [lease, ...leases];
+    const oldest = all.findLastIndex((other) => isOver(other, this.now, terms));
+    const isFull = all.length > LEASES_OF_CLIENT && oldest > 0;
+    this.values.set(lease.client, isFull ? all.toSpliced(oldest, 1) : all);
   }
 
-  remove({ id, keys }: NamedLease): void {
-    const was = this.known.lease(id)?.version;
-    if (was === undefined) {
-      this.changes.delete(id);
-    } else {
-      this.changes.set(id, { id, was, keys, until: 0 });
-    }
+  remove({ id, client }: LeaseName): void {
+    const others = this.leasesOf(client).filter((lease) => lease.id !== id);
+    this.values.set(client, others.length > 0 ? others : undefined);
   }
 
-  /** Undefined where nothing is to be written. */
-  commit(about: Omit<LeaseCommit, 'now' | 'link' | 'leases'>): LeaseCommit | undefined {
-    if (this.changes.size === 0) {
-      return undefined;
+  changes(): RecordChange[] {
+    const changes: RecordChange[] = [];
+    for (const [id, value] of this.values) {
+      const was = this.known.get(id)?.version;
+      if (was !== undefined || value) {
+        changes.push({ id, was, version: was === undefined ? firstVersion() : was + 1, value });
+      }
     }
-    const leases: LeaseChange[] = [];
-    let changesLink = false;
-    for (const change of this.changes.values()) {
-      changesLink ||= change.was === undefined || !change.lease;
-      leases.push({ ...change, version: (change.was ?? 0) + 1 });
-    }
-    const was = this.known.version;
-    const link = { was, version: was === undefined ? firstVersion() : was + 1, used: Math.max(0, this.used) };
-    return { ...about, now: this.now, link: changesLink ? link : undefined, leases };
+    return changes;
+  }
+
+  private leasesOf(client: string): readonly Lease[] {
+    return (this.value(client) ?? []) as readonly Lease[];
+  }
+
+  private value(id: string): object | undefined {
+    return this.values.has(id) ? this.values.get(id) : this.known.get(id)?.value;
   }
 }

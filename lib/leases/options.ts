@@ -105,7 +105,7 @@ export interface ResolvedLeaseOptions {
 }
 
 const STORE_METHODS = [
-  'open', 'read', 'commit', 'list', 'revoke', 'subscribe', 'close',
+  'open', 'read', 'commit', 'revoke', 'subscribe', 'close',
 ] as const satisfies readonly (keyof LeaseStore)[]; // prettier-ignore
 
 /** A store cannot keep an infinite number. */

@@ -3,12 +3,9 @@ import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { fingerprint } from './client.js';
 
-/**
- * A revocation as the stores keep it: it withdraws the links of this name that were issued before a moment.
- */
+/** Withdraws the links of one name that were issued before a moment; as the stores keep it. */
 export interface Revocation {
-  readonly kind: 'link' | 'resource' | 'subject' | 'all';
-  /** A link's id, or the fingerprint of a resource or subject; empty for all links. */
+  /** Names a link, a resource, a subject or all links ({@link revocationNames}). */
   readonly name: string;
   /** Milliseconds since the epoch; links issued at this moment or later stay good. */
   readonly issuedBefore: number;
@@ -16,9 +13,10 @@ export interface Revocation {
   readonly keepUntil: number;
 }
 
-/** The names and the age of a link, by which it can be revoked. Resource and subject are fingerprints. */
+/** What a link can be revoked by. */
 export interface Revocable {
-  readonly linkId: string;
+  readonly id: string;
+  /** In a spelling that is always the same. */
   readonly resource: string;
   readonly subject?: string;
   /** Milliseconds since the epoch. */
@@ -28,43 +26,23 @@ export interface Revocable {
 /** Later than any link: withdraws a link whenever it was issued. */
 export const WHENEVER_ISSUED = Number.MAX_SAFE_INTEGER;
 
-export function revocable(link: {
-  readonly id: string;
-  readonly resource: string;
-  readonly subject?: string;
-  readonly issuedAt: number;
-}): Revocable {
-  return {
-    linkId: link.id,
-    resource: resourceKey(link.resource),
-    subject: link.subject === undefined ? undefined : subjectKey(link.subject),
-    issuedAt: link.issuedAt,
-  };
-}
+const ALL = 'all';
+const ofLink = (id: string) => `link:${id}`;
+const ofResource = (resource: string) => `resource:${fingerprint('resource', resource)}`;
+const ofSubject = (subject: string) => `subject:${fingerprint('subject', subject)}`;
 
-/** Whether the revocation withdraws this link. */
-export function concerns({ kind, name, issuedBefore }: Revocation, link: Revocable): boolean {
-  return link.issuedAt < issuedBefore && revocationNames(link).some(([k, n]) => k === kind && n === name);
+/** The names under which a link may have been revoked. */
+export function revocationNames({ id, resource, subject }: Revocable): string[] {
+  const names = [ALL, ofLink(id), ofResource(resource)];
+  return subject === undefined ? names : [...names, ofSubject(subject)];
 }
-
-/** The names under which a link may have been revoked, in a fixed order. */
-export function revocationNames(link: Omit<Revocable, 'issuedAt'>): [Revocation['kind'], string][] {
-  const names: [Revocation['kind'], string][] = [
-    ['all', ''],
-    ['link', link.linkId],
-    ['resource', link.resource],
-  ];
-  return link.subject === undefined ? names : [...names, ['subject', link.subject]];
-}
-
-const KINDS: readonly unknown[] = ['link', 'resource', 'subject', 'all'] satisfies Revocation['kind'][];
 
 /** The revocation that another process wrote as JSON; undefined for anything else. */
 export function parseRevocation(json: string): Revocation | undefined {
   try {
-    const { kind, name, issuedBefore, keepUntil } = JSON.parse(json) as Record<string, unknown>;
-    const isOne = KINDS.includes(kind) && typeof name === 'string' && typeof issuedBefore === 'number';
-    return isOne ? ({ kind, name, issuedBefore, keepUntil } as Revocation) : undefined;
+    const { name, issuedBefore, keepUntil } = JSON.parse(json) as Record<string, unknown>;
+    const isOne = typeof name === 'string' && typeof issuedBefore === 'number';
+    return isOne ? ({ name, issuedBefore, keepUntil } as Revocation) : undefined;
   } catch {
     return undefined;
   }
@@ -102,24 +80,13 @@ export function revocationOf(target: RevocationTarget, now: number, maxLinkLife:
     );
   }
   if (link !== undefined) {
-    return { kind: 'link', name: link, issuedBefore: WHENEVER_ISSUED, keepUntil: now + maxLinkLife };
+    return { name: ofLink(link), issuedBefore: WHENEVER_ISSUED, keepUntil: now + maxLinkLife };
   }
   // One later, as a link issued in this very millisecond may have been issued before the call
   const issuedBefore = target.issuedBefore ?? now + 1;
   const times = { issuedBefore, keepUntil: Math.max(now, issuedBefore) + maxLinkLife };
   if (resource !== undefined) {
-    return { kind: 'resource', name: resourceKey(resource), ...times };
+    return { name: ofResource(resource), ...times };
   }
-  if (subject !== undefined) {
-    return { kind: 'subject', name: subjectKey(subject), ...times };
-  }
-  return { kind: 'all', name: '', ...times };
-}
-
-function resourceKey(resource: string): string {
-  return fingerprint('resource', resource);
-}
-
-function subjectKey(subject: string): string {
-  return fingerprint('subject', subject);
+  return { name: subject === undefined ? ALL : ofSubject(subject), ...times };
 }

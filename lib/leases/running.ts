@@ -1,8 +1,11 @@
-import { concerns } from './revocation.js';
-import type { Revocable, Revocation } from './revocation.js';
+import type { Revocation } from './revocation.js';
 
 export interface RunningDownload {
-  readonly keys: Revocable;
+  readonly linkId: string;
+  /** Milliseconds since the epoch at which its link was issued. */
+  readonly issuedAt: number;
+  /** The names under which its link may be revoked. */
+  readonly names: readonly string[];
   /** Breaks the connection, because the link was revoked. */
   cut(): void;
 }
@@ -53,27 +56,27 @@ export class RunningDownloads {
   }
 
   /** Cuts what the revocation concerns. */
-  revoked(revocation: Revocation): void {
+  revoked({ name, issuedBefore }: Revocation): void {
     this.notices += 1;
     for (const download of this.running) {
-      if (concerns(revocation, download.keys)) {
+      if (download.issuedAt < issuedBefore && download.names.includes(name)) {
         download.cut();
       }
     }
   }
 
   /** Cuts those that `isRevoked` says are revoked; for when notices may have been missed. */
-  async recheck(isRevoked: (keys: Revocable) => Promise<boolean>): Promise<void> {
+  async recheck(isRevoked: (download: RunningDownload) => Promise<boolean>): Promise<void> {
     this.notices += 1;
     const links = new Map<string, RunningDownload[]>();
     for (const download of this.running) {
-      const { linkId } = download.keys;
+      const { linkId } = download;
       links.set(linkId, [...(links.get(linkId) ?? []), download]);
     }
     const waiting = [...links.values()];
     while (waiting.length > 0) {
       const looks = waiting.splice(0, LOOKS_AT_ONCE).map(async (downloads) => {
-        if (await isRevoked(downloads[0]!.keys)) {
+        if (await isRevoked(downloads[0]!)) {
           downloads.forEach((download) => download.cut());
         }
       });

@@ -1,5 +1,5 @@
 import { ThrottledLogger } from '../shared/throttled-logger.js';
-import type { Belonging, Ending } from './lease.js';
+import type { Ending } from './lease.js';
 import type { Booking, EndingAnswer, LeaseBook } from './lease-book.js';
 
 /** How often to try again while the store does not answer, ms. */
@@ -11,13 +11,12 @@ const RETRY_EVERY = 1000;
  */
 const MOST = 10_000;
 
-/** A request that has ended, and under which lease it ran. */
+/** A request that has ended. */
 export interface Settlement {
   readonly booking: Booking;
-  readonly lease: string;
+  /** The records in which its lease may be found. */
+  readonly records: readonly string[];
   readonly report: Ending;
-  /** Present if it is not known which lease the request joined. */
-  readonly belonging?: Belonging;
 }
 
 /** Tells the store that requests have ended, and repeats it until the store answers. */
@@ -72,7 +71,7 @@ export class Settlements {
   private async attempt(ending: Settlement, done?: (answer: EndingAnswer) => void): Promise<void> {
     let answer: EndingAnswer;
     try {
-      answer = await this.book.end(ending.booking, ending.lease, ending.report, ending.belonging);
+      answer = await this.book.end(ending.booking, ending.records, ending.report);
     } catch {
       this.postpone(ending, done);
       return;

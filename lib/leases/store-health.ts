@@ -45,7 +45,6 @@ export class StoreHealth {
       open: (now, waits) => store.open(now, waits),
       read: (query) => this.observe(() => store.read(query)),
       commit: (commit) => this.observe(() => store.commit(commit)),
-      list: (query) => this.observe(() => store.list(query)),
       revoke: (revocation, now) => this.observe(() => store.revoke(revocation, now)),
       subscribe: (listener) => store.subscribe(listener),
       close: () => store.close(),

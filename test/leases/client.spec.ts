@@ -3,10 +3,12 @@ import {
   addressWithin,
   clientKey,
   clientNetwork,
+  fingerprint,
   isPrefetch,
   leaseCookieName,
+  leaseCookieValue,
+  leaseId,
   leaseOfCookie,
-  newLeaseCookieValue,
   normalizeBlock,
   serializeLeaseCookie,
 } from '../../lib/leases/client.js';
@@ -93,16 +95,20 @@ describe('client key', () => {
 });
 
 describe('lease cookie', () => {
-  it('is random, and found with its own link only', () => {
-    const values = new Set(Array.from({ length: 1000 }, newLeaseCookieValue));
-    expect(values.size).toBe(1000);
-    const [value] = values;
-    expect(leaseOfCookie('link-1', value)).toBe(leaseOfCookie('link-1', value));
-    expect(leaseOfCookie('link-1', value)).not.toBe(leaseOfCookie('link-2', value));
-    expect(leaseOfCookie('link-1', value)).not.toContain(value);
+  const client = fingerprint('ada');
+  const secret = 's'.repeat(24);
+
+  it('names the client and its lease, of its own link only, without telling its secret', () => {
+    const lease = { client, id: leaseId('link-1', secret) };
+    const value = leaseCookieValue(lease, secret);
+    expect(leaseOfCookie('link-1', value)).toEqual(lease);
+    expect(leaseOfCookie('link-2', value)?.id).not.toBe(lease.id);
+    expect(lease.id).not.toContain(secret);
   });
 
-  it.each([undefined, '', 'short', `${'a'.repeat(23)} `, 'a'.repeat(25), `${'a'.repeat(23)}\n`])(
+  const known = leaseCookieValue({ client, id: '' }, secret);
+
+  it.each([undefined, '', 'short', secret, known.slice(1), `${known}a`, ` ${known}`, `${known}\n`])(
     'is not %j',
     (value) => expect(leaseOfCookie('link-1', value)).toBeUndefined(),
   );

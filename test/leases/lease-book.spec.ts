@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import type { Entering } from '../../lib/leases/lease.js';
-import { LeaseBook, needsOf } from '../../lib/leases/lease-book.js';
+import type { Entering, Entry } from '../../lib/leases/lease.js';
+import { LeaseBook, recordsOf } from '../../lib/leases/lease-book.js';
 import type { Booking } from '../../lib/leases/lease-book.js';
 import type { LeaseStore } from '../../lib/leases/lease-store.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
@@ -9,7 +9,6 @@ import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 
 const TERMS = { idle: HOUR, life: 24 * HOUR, grace: 10 * SECOND, attempts: 3, connections: 32 };
 const BOOKING: Booking = { linkId: 'link-1', keep: HOUR, limited: true, terms: TERMS };
-const NAMES = { linkId: 'link-1', resource: 'resource-1' };
 /** So long that no test waits for it. */
 const PATIENCE = 60 * SECOND;
 
@@ -31,6 +30,13 @@ function entering(changes: Partial<Entering> = {}): Entering {
     terms: TERMS,
     ...changes,
   };
+}
+
+function leaseOf(entry: Entry) {
+  if (!('lease' in entry)) {
+    throw new Error(`refused: ${entry.kind}`);
+  }
+  return entry.lease;
 }
 
 async function opened(): Promise<MemoryLeaseStore> {
@@ -70,13 +76,13 @@ describe('a request that was looked up before', () => {
     const request = entering();
     const read = vi.spyOn(store, 'read');
     const commit = vi.spyOn(store, 'commit');
-    const seen = await book.look(NAMES, needsOf(request));
+    const seen = await book.look(BOOKING.linkId, [], recordsOf(request));
     book.stay(BOOKING.linkId);
     const entry = await book.enter(BOOKING, request, seen);
-    expect(entry.kind).toBe('opened');
+    const lease = leaseOf(entry);
     for (let sent = 10; sent <= 50; sent += 10) {
       const report = { request: request.request, total: 100, sent, covered: [0, sent] };
-      expect((await book.progress(BOOKING, request.lease, report)).found).toBe(true);
+      expect((await book.progress(BOOKING, lease, report)).found).toBe(true);
     }
     expect([read.mock.calls.length, commit.mock.calls.length]).toEqual([1, 6]);
   });
@@ -85,10 +91,10 @@ describe('a request that was looked up before', () => {
     const store = await opened();
     const [here, there] = [bookOn(store), bookOn(store)];
     const request = entering({ client: 'ada', bytes: 10, planned: 10 });
-    const seen = await here.look(NAMES, needsOf(request));
+    const seen = await here.look(BOOKING.linkId, [], recordsOf(request));
     const first = await there.enter(BOOKING, entering({ client: 'ada' }));
     const second = await here.enter(BOOKING, request, seen);
-    expect(second).toMatchObject({ kind: 'joined', id: (first as { id: string }).id });
+    expect(second).toMatchObject({ kind: 'joined', lease: { id: leaseOf(first).id } });
   });
 
   it('holds up no request for longer than the patience, when a commit hangs', async () => {
@@ -102,7 +108,39 @@ describe('a request that was looked up before', () => {
     await vi.advanceTimersByTimeAsync(PATIENCE);
     expect((await second).kind).toBe('opened');
     vi.useRealTimers();
-    expect(await commit({ ...BOOKING, now: START, keepUntil: 0, leases: [], enough: 1, most: 1 })).toBe(true);
+    expect(await commit({ linkId: BOOKING.linkId, now: START, keepUntil: 0, changes: [] })).toBe(true);
+  });
+});
+
+describe('a link that is used very often', () => {
+  it.each([
+    ['without a limit, forgets its oldest clients', undefined, false, 1600],
+    ['with a limit, forgets those whose leases are over', 5000, true, 600],
+    ['with a limit, forgets no client whose lease is open', 5000, false, 2100],
+  ])('%s', async (_name, maxDownloads, completes, most) => {
+    const store = await opened();
+    const book = bookOn(store);
+    const booking = { ...BOOKING, limited: maxDownloads !== undefined, terms: { ...TERMS, grace: 0 } };
+    for (let i = 0; i < 21; i++) {
+      const requests = Array.from({ length: 100 }, () => entering({ maxDownloads, terms: booking.terms }));
+      const entries = await Promise.all(requests.map((request) => book.enter(booking, request)));
+      const report = { sent: 100, covered: completes ? [0, 100] : [0, 1], whole: completes };
+      const ended = entries.map((entry, n) =>
+        book.end(booking, [leaseOf(entry).client], { request: requests[n]!.request, ...report }),
+      );
+      await Promise.all(ended);
+    }
+    const { used, leases } = await book.list(BOOKING.linkId);
+    expect(used).toBe(2100);
+    expect(leases.length).toBeLessThanOrEqual(most);
+    expect(leases.length).toBeGreaterThanOrEqual(most === 2100 ? 2100 : 32);
+    const { records } = await store.read({
+      now: START,
+      linkId: BOOKING.linkId,
+      records: 'all',
+      revocations: [],
+    });
+    expect(records.some(({ id }) => id === `client-${names}`)).toBe(true);
   });
 });
 
@@ -169,16 +207,20 @@ describe('several nodes, in whatever order their calls arrive', () => {
             const entry = await book.enter(BOOKING, request).catch(() => undefined);
             if (!entry) {
               // What may have been done unheard is undone
-              await untilTold(() => book.end(BOOKING, lease, { request: name, ...report(0) }, request));
-            } else if ('id' in entry) {
+              await untilTold(() =>
+                book.end(BOOKING, recordsOf(request, lease), { request: name, ...report(0) }),
+              );
+            } else if ('lease' in entry) {
               if (sends) {
-                served.add(entry.id);
+                served.add(entry.lease.id);
               }
-              await untilTold(() => book.end(BOOKING, entry.id, { request: name, ...report(sends ? 1 : 0) }));
+              await untilTold(() =>
+                book.end(BOOKING, [entry.lease.client], { request: name, ...report(sends ? 1 : 0) }),
+              );
             }
           });
           await scheduler.waitFor(Promise.all(lives));
-          const { used, leases } = await store.list({ linkId: BOOKING.linkId, limit: 100 });
+          const { used, leases } = await bookOn(store).list(BOOKING.linkId);
           expect(served.size).toBeLessThanOrEqual(maxDownloads);
           expect(used).toBe(leases.length);
           expect(leases.filter(({ running }) => running)).toEqual([]);

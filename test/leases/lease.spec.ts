@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { coversAll } from '../../lib/leases/interval-set.js';
 import { end, enter, mayJoin, progress, REASONS, transfer } from '../../lib/leases/lease.js';
 import type { Ending, Entering, Entry, KnownLink } from '../../lib/leases/lease.js';
-import { isOpen, leaseUsage, overAt } from '../../lib/leases/lease-record.js';
-import type { Lease, NamedLease } from '../../lib/leases/lease-record.js';
+import { isOpen, isOver, LEASES_OF_CLIENT, leaseUsage } from '../../lib/leases/lease-record.js';
+import type { Lease } from '../../lib/leases/lease-record.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 
 const TERMS = { idle: HOUR, life: 24 * HOUR, grace: 10 * SECOND, attempts: 3, connections: 4 };
@@ -43,7 +43,7 @@ const ending = (request: string, changes: Partial<Ending> = {}): Ending => ({
 class Link {
   now = START;
   used = 0;
-  leases: NamedLease[] = [];
+  leases: Lease[] = [];
 
   get known(): KnownLink {
     return { now: this.now, used: this.used, leases: this.leases };
@@ -53,7 +53,7 @@ class Link {
     const request = entering(changes);
     const entry = enter(this.known, request);
     if ('lease' in entry) {
-      this.put(entry);
+      this.put(entry.lease);
       this.used = entry.used;
     }
     return { ...entry, request: request.request };
@@ -65,7 +65,7 @@ class Link {
     if (!('lease' in entry)) {
       throw new Error(`refused: ${entry.kind}`);
     }
-    return entry;
+    return { ...entry, id: entry.lease.id };
   }
 
   end(id: string, report: Ending) {
@@ -74,7 +74,7 @@ class Link {
       this.leases = this.leases.filter((lease) => lease.id !== id);
       this.used -= 1;
     } else if (answer) {
-      this.change(id, answer.lease);
+      this.put(answer.lease);
     }
     return answer && { completed: answer.completed, givenBack: answer.givenBack };
   }
@@ -82,23 +82,18 @@ class Link {
   progress(id: string, request: string, total: number, sent = 0, covered: number[] = []) {
     const answer = progress(this.lease(id), { request, total, sent, covered }, this.now, TERMS);
     if (answer) {
-      this.change(id, answer.lease);
+      this.put(answer.lease);
     }
     return answer?.granted;
   }
 
   lease(id: string): Lease {
-    return this.leases.find((lease) => lease.id === id)!.lease;
+    return this.leases.find((lease) => lease.id === id)!;
   }
 
-  private change(id: string, lease: Lease): void {
-    this.put({ ...this.leases.find((known) => known.id === id)!, lease });
-  }
-
-  private put({ id, keys, lease }: NamedLease): void {
-    const known = this.leases.findIndex((other) => other.id === id);
-    const named = { id, keys, lease };
-    this.leases = known < 0 ? [named, ...this.leases] : this.leases.with(known, named);
+  private put(lease: Lease): void {
+    const known = this.leases.findIndex((other) => other.id === lease.id);
+    this.leases = known < 0 ? [lease, ...this.leases] : this.leases.with(known, lease);
   }
 }
 
@@ -136,16 +131,16 @@ describe('a request', () => {
 
   it('joins by its cookie, whoever its client is, and takes what the budget has', () => {
     const link = new Link();
-    const { id } = link.granted({ maxDownloads: 5 });
+    const { id, lease } = link.granted({ maxDownloads: 5 });
     const joined = link.granted({
       maxDownloads: 5,
-      presented: id,
+      presented: lease,
       client: undefined,
       bytes: 50,
       planned: 100,
     });
     expect(joined).toMatchObject({ kind: 'joined', reason: REASONS.byCookie, id, granted: 50, used: 1 });
-    const next = link.granted({ maxDownloads: 5, presented: id, bytes: 80, planned: 100 });
+    const next = link.granted({ maxDownloads: 5, presented: lease, bytes: 80, planned: 100 });
     expect(next).toMatchObject({ kind: 'joined', reason: REASONS.byCookie, id, granted: 50 });
   });
 
@@ -181,23 +176,34 @@ describe('a request', () => {
 
   it('joins no lease without a client or a cookie, nor by those of others', () => {
     const link = new Link();
-    link.granted({ client: undefined });
-    for (const other of [{ client: undefined }, { presented: 'lease' }, { presented: '' }, {}]) {
+    const { lease } = link.granted({ client: undefined });
+    const forged = { client: lease.client, id: 'guessed' };
+    for (const other of [{ client: undefined }, { presented: forged }, {}]) {
       expect(link.enter(other).kind).toBe('used-up');
     }
   });
 
+  it('opens a lease that only its cookie finds where its client has many', () => {
+    const link = new Link();
+    const ask = () => link.granted({ client: 'ada', maxDownloads: 100, planned: 200 });
+    const leases = Array.from({ length: LEASES_OF_CLIENT }, () => ask().lease);
+    expect(new Set(leases.map(({ client }) => client))).toEqual(new Set(['ada']));
+    const further = ask();
+    expect(further.lease.client).toBe(further.id);
+    expect(link.granted({ presented: further.lease, bytes: 1 })).toMatchObject({ reason: REASONS.byCookie });
+  });
+
   it('waits where its lease runs as many requests as it may', () => {
     const link = new Link();
-    const { id, request } = link.granted({ client: 'ada', bytes: 1 });
+    const { id, lease, request } = link.granted({ client: 'ada', bytes: 1 });
     for (let i = 1; i < TERMS.connections; i++) {
       link.granted({ client: 'ada', bytes: 1 });
     }
     expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('busy');
-    expect(link.enter({ presented: id, bytes: 1, maxDownloads: 9 }).kind).toBe('busy');
+    expect(link.enter({ presented: lease, bytes: 1, maxDownloads: 9 }).kind).toBe('busy');
     expect(link.enter({ client: 'ada', bytes: 1, maxDownloads: 2 }).kind).toBe('opened');
     link.end(id, ending(request, { sent: 1, covered: [0, 1] }));
-    expect(link.enter({ presented: id, bytes: 1 }).kind).toBe('joined');
+    expect(link.enter({ presented: lease, bytes: 1 }).kind).toBe('joined');
   });
 
   it('has three attempts where the length is not known', () => {
@@ -300,7 +306,6 @@ describe('a lease', () => {
     expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('used-up');
     link.progress(id, request, 1, 1, [0, 1]);
     expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('joined');
-    expect(overAt(link.lease(id), TERMS)).toBe(START + TERMS.life);
     while (link.now < START + TERMS.life) {
       link.progress(id, request, 1, 1);
       link.now += HOUR;
@@ -342,14 +347,20 @@ describe('a download whose lease has nothing left', () => {
     const answer = transfer(link.known, from, going(entry.request))!;
     expect(answer.granted).toBe(30);
     expect(answer.from).toMatchObject({ charged: 40, running: undefined });
-    expect(answer.to).toMatchObject({ id: 'next', keys: ['ada', entry.id] });
-    expect(answer.to.lease).toMatchObject({ root: entry.id, charged: 30, covered: [0, 40], used: false });
-    link.leases = [answer.to, { ...from, lease: answer.from }];
-    for (const belonging of [{ presented: entry.id }, { client: 'ada' }]) {
+    expect(answer.to).toMatchObject({
+      id: 'next',
+      client: 'ada',
+      root: entry.id,
+      charged: 30,
+      covered: [0, 40],
+      used: false,
+    });
+    link.leases = [answer.to, answer.from];
+    for (const belonging of [{ presented: entry.lease }, { client: 'ada' }]) {
       expect(mayJoin(link.known, belonging, TERMS)).toBe(true);
     }
     const rest = ending(entry.request, { sent: 60, covered: [40, 100] });
-    expect(end(answer.to.lease, rest, link.now)?.completed).toBe(true);
+    expect(end(answer.to, rest, link.now)?.completed).toBe(true);
   });
 
   it.each([
@@ -394,7 +405,8 @@ describe('whatever happens', () => {
       for (const { what, client, which, from, to, cookie, time } of steps) {
         const one = running[which % (running.length || 1)];
         if (what === 'enter') {
-          const presented = cookie && one ? (link.lease(one.id).root ?? one.id) : undefined;
+          const lease = cookie && one ? link.lease(one.id) : undefined;
+          const presented = lease && { client: lease.client, id: lease.root ?? lease.id };
           const bytes = Math.max(1, to - from);
           const entry = link.enter({
             client: `client-${client}`,
@@ -405,7 +417,7 @@ describe('whatever happens', () => {
             from,
           });
           if ('lease' in entry) {
-            running.push({ id: entry.id, request: entry.request, granted: entry.granted, sent: 0 });
+            running.push({ id: entry.lease.id, request: entry.request, granted: entry.granted, sent: 0 });
             opened += entry.kind === 'opened' ? 1 : 0;
           }
         } else if (what === 'wait') {
@@ -422,7 +434,7 @@ describe('whatever happens', () => {
           if (answer) {
             link.leases = [
               answer.to,
-              ...link.leases.map((lease) => (lease.id === one.id ? { ...lease, lease: answer.from } : lease)),
+              ...link.leases.map((lease) => (lease.id === one.id ? answer.from : lease)),
             ];
             link.used += 1;
             Object.assign(one, { id: answer.to.id, granted: answer.granted, sent: 0 });
@@ -434,7 +446,8 @@ describe('whatever happens', () => {
         }
         expect(link.used).toBeLessThanOrEqual(max);
         expect(link.used).toBe(link.leases.length);
-        for (const { id, lease } of link.leases) {
+        for (const lease of link.leases) {
+          const { id } = lease;
           const granted = running
             .filter((other) => other.id === id)
             .reduce((sum, other) => sum + other.granted, 0);
@@ -445,7 +458,8 @@ describe('whatever happens', () => {
           if (lease.completedAt !== undefined) {
             expect(coversAll(lease.covered, lease.length!)).toBe(true);
           }
-          expect(isOpen(lease, overAt(lease, TERMS), TERMS)).toBe(false);
+          expect(isOpen(lease, lease.openedAt + TERMS.life, TERMS)).toBe(false);
+          expect(isOver(lease, link.now, TERMS) && lease.running).toBeFalsy();
         }
       }
       return opened;

@@ -21,7 +21,7 @@ describe('what is reported to a store that never answers', () => {
       const report = { request: `request-${i}`, sent: 0, covered: [], whole: false };
       settlements.settle({
         booking: { linkId: 'link-1', keep: 0, limited: true, terms },
-        lease: 'lease-1',
+        records: ['client-1'],
         report,
       });
     }

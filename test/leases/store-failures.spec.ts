@@ -222,7 +222,7 @@ describe('a notice of another node', () => {
   it('cuts what runs here on the link, and nothing else', async () => {
     const answers = [await Answer.begin(keeper, link()), await Answer.begin(keeper, link({ id: 'link-2' }))];
     const [listener] = store.state.listeners;
-    listener!.revoked({ kind: 'link', name: 'link-2', issuedBefore: Infinity, keepUntil: Infinity });
+    listener!.revoked({ name: 'link:link-2', issuedBefore: Infinity, keepUntil: Infinity });
     expect(answers.map(({ admission }) => admission.signal.aborted)).toEqual([false, true]);
   });
 });
@@ -231,10 +231,7 @@ describe('a subscription that was interrupted', () => {
   it('has running downloads looked up again', async () => {
     const answers = [await Answer.begin(keeper, link()), await Answer.begin(keeper, link({ id: 'link-2' }))];
     // Revoked by another node, while this one did not hear.
-    await store.memory.revoke(
-      { kind: 'link', name: 'link-2', issuedBefore: Infinity, keepUntil: Infinity },
-      clock(),
-    );
+    await store.memory.revoke({ name: 'link:link-2', issuedBefore: Infinity, keepUntil: Infinity }, clock());
     store.state.listeners[0]!.missed();
     await turn();
     expect(answers.map(({ admission }) => admission.signal.aborted)).toEqual([false, true]);
@@ -242,10 +239,7 @@ describe('a subscription that was interrupted', () => {
 
   it('has them looked up until it works', async () => {
     const answer = await Answer.begin(keeper, link());
-    await store.memory.revoke(
-      { kind: 'link', name: 'link-1', issuedBefore: Infinity, keepUntil: Infinity },
-      clock(),
-    );
+    await store.memory.revoke({ name: 'link:link-1', issuedBefore: Infinity, keepUntil: Infinity }, clock());
     store.state.mode = 'down';
     store.state.listeners[0]!.missed();
     await vi.advanceTimersByTimeAsync(2500);

@@ -32,7 +32,8 @@ describe.each(ADAPTERS)('an application that closes while a limited link is down
     await running.until(held.half);
     await app.close();
     expect((await running.ended).broken).toBe(true);
-    const { leases } = await store.list({ linkId: link.id, limit: 10 });
+    const { records } = await store.read({ now: 0, linkId: link.id, records: 'all', revocations: [] });
+    const leases = records.flatMap(({ value }) => (Array.isArray(value) ? (value as object[]) : []));
     expect(leases).toMatchObject([{ covered: [0, held.half] }]);
     expect(leases[0]).not.toHaveProperty('running', expect.anything());
     expect(app.events.map(({ type }) => type)).toEqual(['minted', 'opened', 'aborted']);

@@ -1,23 +1,19 @@
 import type {
-  LeaseChange,
-  LeaseCommit,
-  LeaseList,
-  LeaseListQuery,
-  LeaseQuery,
   LeaseStore,
+  LinkCommit,
+  LinkQuery,
+  LinkRecord,
   LinkState,
   RevocationListener,
 } from '../lease-store.js';
-import { revocationNames } from '../revocation.js';
 import type { Revocation } from '../revocation.js';
 import { checkOptions, wholeNumber } from '../../shared/check-options.js';
 import { ExpiringMap } from './expiring-map.js';
-import { MemoryLink } from './memory-link.js';
 
 /** Bounds of a {@link MemoryLeaseStore}. */
 export interface MemoryLeaseStoreOptions {
   /**
-   * How many links may be remembered; a link with several leases counts once for each. A further link is
+   * How many links may be remembered; a link with several clients counts once for each. A further link is
    * refused (503) while all of them are in use, since a link that was forgotten could be used again. Default
    * 1,000,000, which takes some 690 MB.
    */
@@ -26,8 +22,10 @@ export interface MemoryLeaseStoreOptions {
   readonly revocations?: number;
 }
 
-/** One link may fill this part of the store; beyond it, its oldest leases are forgotten but stay counted. */
-const SHARE_OF_LINK = 1 / 16;
+interface StoredLink {
+  readonly records: Map<string, LinkRecord>;
+  keepUntil: number;
+}
 
 interface Cutoff {
   readonly issuedBefore: number;
@@ -39,10 +37,9 @@ interface Cutoff {
  * issued before it was opened are refused: their uses are not known.
  */
 export class MemoryLeaseStore implements LeaseStore {
-  private readonly links: ExpiringMap<MemoryLink>;
+  private readonly links: ExpiringMap<StoredLink>;
   private readonly cutoffs: ExpiringMap<Cutoff>;
   private readonly listeners = new Set<RevocationListener>();
-  private readonly mostOfLink: number;
   private entries = 0;
   private since = Infinity;
 
@@ -50,12 +47,11 @@ export class MemoryLeaseStore implements LeaseStore {
   constructor(options: MemoryLeaseStoreOptions = {}) {
     checkOptions(options, { capacity: wholeNumber(1), revocations: wholeNumber(1) }, 'MemoryLeaseStore');
     const { capacity = 1_000_000, revocations = 1_000_000 } = options;
-    this.links = new ExpiringMap(capacity, (link) => (this.entries -= link.size));
+    this.links = new ExpiringMap(capacity, (link) => (this.entries -= sizeOf(link)));
     this.cutoffs = new ExpiringMap(revocations);
-    this.mostOfLink = Math.max(1, Math.floor(capacity * SHARE_OF_LINK));
   }
 
-  /** Links and further leases that are remembered, including expired ones that were not yet found. */
+  /** Links and further clients that are remembered, including expired ones that were not yet found. */
   get size(): number {
     return this.entries;
   }
@@ -65,42 +61,44 @@ export class MemoryLeaseStore implements LeaseStore {
     return Promise.resolve();
   }
 
-  read(query: LeaseQuery): Promise<LinkState> {
-    const link = query.leased ? this.links.get(query.linkId) : undefined;
-    const cutoffs = revocationNames(query).map((name) => this.cutoffs.get(name.join(':'))?.issuedBefore ?? 0);
+  read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
+    const known = this.links.get(linkId)?.records ?? new Map<string, LinkRecord>();
+    const cutoffs = revocations.map((name) => this.cutoffs.get(name)?.issuedBefore ?? 0);
     return Promise.resolve({
-      now: query.now,
+      now,
       since: this.since,
-      revokedBefore: Math.max(...cutoffs),
-      link: link && { version: link.version, used: link.used },
-      leases: link?.find(query) ?? [],
+      revokedBefore: Math.max(0, ...cutoffs),
+      records:
+        records === 'all'
+          ? [...known.values()]
+          : records.map((id) => known.get(id)).filter((record) => record !== undefined),
     });
   }
 
   // `async`, so that what it throws is a rejection, as it is with every other store
   // eslint-disable-next-line @typescript-eslint/require-await
-  async commit(commit: LeaseCommit): Promise<boolean> {
-    const { linkId, link: change, leases, now } = commit;
-    if (leases.some(isNew)) {
+  async commit({ now, linkId, keepUntil, changes }: LinkCommit): Promise<boolean> {
+    if (changes.some(({ was }) => was === undefined)) {
       this.links.makeRoom(now, () => this.entries);
     }
     const known = this.links.get(linkId);
-    const link = known ?? new MemoryLink();
-    if ((change && change.was !== known?.version) || !link.holds(leases)) {
+    const link = known ?? { records: new Map<string, LinkRecord>(), keepUntil: 0 };
+    if (changes.some(({ id, was }) => link.records.get(id)?.version !== was)) {
       return false;
     }
-    if (!known && !change?.used) {
-      return true;
+    const before = sizeOf(link);
+    for (const { id, version, value } of changes) {
+      if (value) {
+        link.records.set(id, { id, version, value });
+      } else {
+        link.records.delete(id);
+      }
     }
-    const before = known?.size ?? 0;
-    link.write({ ...commit, most: Math.min(commit.most, this.mostOfLink) });
-    if (link.isEmpty) {
+    link.keepUntil = Math.max(link.keepUntil, keepUntil);
+    this.entries += sizeOf(link) - before;
+    if (link.records.size === 0) {
       this.links.delete(linkId);
-      this.entries -= before;
-      return true;
-    }
-    this.entries += link.size - before;
-    if (!known) {
+    } else if (!known) {
       // A copy: V8 keeps an id that was put together from pieces as those pieces, in up to ten times the
       // memory
       this.links.set(Buffer.from(linkId).toString(), link);
@@ -108,19 +106,14 @@ export class MemoryLeaseStore implements LeaseStore {
     return true;
   }
 
-  list({ linkId, limit, after }: LeaseListQuery): Promise<LeaseList> {
-    return Promise.resolve(this.links.get(linkId)?.page(limit, after) ?? { used: 0, leases: [] });
-  }
-
   // eslint-disable-next-line @typescript-eslint/require-await -- as above
   async revoke(revocation: Revocation, now: number): Promise<void> {
-    const { kind, name, issuedBefore, keepUntil } = revocation;
-    const key = `${kind}:${name}`;
-    if (!this.cutoffs.get(key)) {
+    const { name, issuedBefore, keepUntil } = revocation;
+    if (!this.cutoffs.get(name)) {
       this.cutoffs.makeRoom(now);
     }
-    const known = this.cutoffs.get(key);
-    this.cutoffs.set(key, {
+    const known = this.cutoffs.get(name);
+    this.cutoffs.set(name, {
       issuedBefore: Math.max(issuedBefore, known?.issuedBefore ?? 0),
       keepUntil: Math.max(keepUntil, known?.keepUntil ?? 0),
     });
@@ -137,6 +130,7 @@ export class MemoryLeaseStore implements LeaseStore {
   }
 }
 
-function isNew({ was, lease }: LeaseChange): boolean {
-  return was === undefined && lease !== undefined;
+/** What a link counts against the capacity: one for each client, beside its own record. */
+function sizeOf({ records }: StoredLink): number {
+  return records.size === 0 ? 0 : Math.max(1, records.size - 1);
 }

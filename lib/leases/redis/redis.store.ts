@@ -1,22 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {
-  LeaseCommit,
-  LeaseList,
-  LeaseListQuery,
-  LeaseQuery,
   LeaseStore,
+  LinkCommit,
+  LinkQuery,
   LinkRecord,
   LinkState,
   RevocationListener,
 } from '../lease-store.js';
-import { joinKeys, readLease, readRecord } from '../record-text.js';
-import type { RecordText } from '../record-text.js';
-import { parseRevocation, revocationNames } from '../revocation.js';
+import { parseRevocation } from '../revocation.js';
 import type { Revocation } from '../revocation.js';
 import { connect, driverFor } from './redis-client.js';
 import type { RedisClient } from './redis-client.js';
 import type { RedisDriver } from './redis-driver.js';
-import { COMMIT, LIST, READ, REMEMBER, REVOKE } from './redis-scripts.js';
+import { COMMIT, READ, REMEMBER, REVOKE } from './redis-scripts.js';
 import { anything, checkOptions, oneOf, text } from '../../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 
@@ -84,54 +80,39 @@ export class RedisLeaseStore implements LeaseStore {
     await Promise.race([this.keepRemembering(), sleep(OPEN_TIMEOUT, undefined, { ref: false })]);
   }
 
-  async read(query: LeaseQuery): Promise<LinkState> {
-    const { now, linkId, leased, leases, keys } = query;
+  async read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
     this.latest = Math.max(this.latest, now);
-    const names = revocationNames(query).map(([kind, name]) => this.revocationKey(kind, name));
-    // Sent together: one round trip.
+    const ids = records === 'all' ? ['*'] : records;
+    // Sent together: one round trip
     const [values, answer] = await Promise.all([
-      this.redis.getAll([this.sinceKey, ...names]),
-      leased
-        ? this.redis.run(READ, this.recordKey(linkId), this.clock, String(leases.length), ...leases, ...keys)
-        : NOTHING,
+      this.redis.getAll([this.sinceKey, ...revocations.map((name) => this.revocationKey(name))]),
+      ids.length > 0 ? this.redis.run(READ, this.recordKey(linkId), this.clock, ...ids) : [''],
     ]);
     const [since, ...moments] = values;
-    const [serverNow, link, ...found] = answer as string[];
+    const [serverNow, ...found] = answer as string[];
     return {
       now: serverNow ? Number(serverNow) : now,
       since: since === null ? await this.remember(now) : Number(since),
       revokedBefore: Math.max(0, ...moments.map(Number)),
-      link: parseLink(link!),
-      leases: found.flatMap((id, i) => (i % 2 === 0 ? [readRecord(fields(id, found[i + 1]!))] : [])),
+      records: found.flatMap((id, i) => (i % 2 === 0 ? [readRecord(id, found[i + 1]!)] : [])),
     };
   }
 
-  async commit({ linkId, now, keepUntil, enough, most, link, leases }: LeaseCommit): Promise<boolean> {
+  async commit({ linkId, now, keepUntil, changes }: LinkCommit): Promise<boolean> {
     const keep = Math.max(1, Math.ceil(keepUntil - now));
-    const about = [keep, now, enough, Math.min(most, Number.MAX_SAFE_INTEGER)].map(String);
-    const own = link ? [versionText(link.was), String(link.version), String(link.used)] : ['-', '', ''];
-    const changes = leases.flatMap(({ id, was, version, until, keys, lease }) => [
-      ...[id, versionText(was), String(version), String(until), joinKeys(keys)],
-      lease ? JSON.stringify(lease) : '',
+    const records = changes.flatMap(({ id, was, version, value }) => [
+      id,
+      was === undefined ? '' : String(was),
+      value ? `${version} ${JSON.stringify(value)}` : '',
     ]);
-    return (await this.redis.run(COMMIT, this.recordKey(linkId), ...about, ...own, ...changes)) === 1;
-  }
-
-  async list({ linkId, limit, after = '' }: LeaseListQuery): Promise<LeaseList> {
-    const answer = await this.redis.run(LIST, this.recordKey(linkId), String(limit), after);
-    const [used, next, ...leases] = answer as string[];
-    return {
-      used: Number(used),
-      leases: leases.map((lease) => readLease(fields('', lease).state)),
-      next: next === '' ? undefined : next,
-    };
+    return (await this.redis.run(COMMIT, this.recordKey(linkId), String(keep), ...records)) === 1;
   }
 
   async revoke(revocation: Revocation, now: number): Promise<void> {
-    const { kind, name, issuedBefore, keepUntil } = revocation;
+    const { name, issuedBefore, keepUntil } = revocation;
     const keep = Math.max(1, Math.ceil(keepUntil - now));
     const about = [String(issuedBefore), String(keep), this.channel, JSON.stringify(revocation)];
-    await this.redis.run(REVOKE, this.revocationKey(kind, name), ...about);
+    await this.redis.run(REVOKE, this.revocationKey(name), ...about);
   }
 
   subscribe(listener: RevocationListener): () => void {
@@ -185,8 +166,8 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   /** One slot for all revocations, so that one command finds those that concern a link. */
-  private revocationKey(kind: Revocation['kind'], name: string): string {
-    return `${this.prefix}{revoked}:${kind}:${name}`;
+  private revocationKey(name: string): string {
+    return `${this.prefix}{revoked}:${name}`;
   }
 
   private get sinceKey(): string {
@@ -205,20 +186,11 @@ export class RedisLeaseStore implements LeaseStore {
   }
 }
 
-/** No record: what {@link READ} would answer. */
-const NOTHING = ['', ''];
-
-function versionText(version: number | undefined): string {
-  return version === undefined ? '' : String(version);
-}
-
-function parseLink(link: string): LinkRecord | undefined {
-  const [version, used] = link.split(' ');
-  return link === '' ? undefined : { version: Number(version), used: Number(used) };
-}
-
-function fields(id: string, stored: string): RecordText {
-  const state = stored.indexOf('{');
-  const [version, , , keys] = stored.slice(0, state).split(' ');
-  return { id, version: Number(version), keys: keys!, state: stored.slice(state) };
+function readRecord(id: string, stored: string): LinkRecord {
+  const space = stored.indexOf(' ');
+  return {
+    id,
+    version: Number(stored.slice(0, space)),
+    value: JSON.parse(stored.slice(space)) as object,
+  };
 }

@@ -1,5 +1,4 @@
 import type { RevocationListener } from '../lease-store.js';
-import type { Revocation } from '../revocation.js';
 import type { Row, Statement } from './sqlite-connection.js';
 
 /** How often to look for what other processes revoked, ms. */
@@ -72,7 +71,6 @@ export class RevocationPolling {
       }
       this.seen = Number(row.seq);
       const revocation = {
-        kind: row.kind as Revocation['kind'],
         name: String(row.name),
         issuedBefore: Number(row.issued_before),
         keepUntil: Number(row.keep_until),

@@ -1,52 +1,25 @@
 /** Written to `user_version`; a file of another format is refused. */
-export const FORMAT = 3;
+export const FORMAT = 4;
 
 /** STRICT, since SQLite would accept text as a number otherwise. Moments are milliseconds since the epoch. */
 export const TABLES = [
   `CREATE TABLE IF NOT EXISTS store (
   since INTEGER NOT NULL
 ) STRICT`,
-  `CREATE TABLE IF NOT EXISTS links (
-  link TEXT PRIMARY KEY,
-  version INTEGER NOT NULL,
-  used INTEGER NOT NULL,
-  leases INTEGER NOT NULL DEFAULT 0,
-  keep_until INTEGER NOT NULL
-) STRICT, WITHOUT ROWID`,
-  `CREATE INDEX IF NOT EXISTS links_by_age ON links (keep_until)`,
-  `CREATE TABLE IF NOT EXISTS leases (
+  `CREATE TABLE IF NOT EXISTS records (
   link TEXT NOT NULL,
-  lease TEXT NOT NULL,
-  seq INTEGER NOT NULL,
+  id TEXT NOT NULL,
   version INTEGER NOT NULL,
-  keys TEXT NOT NULL,
-  until INTEGER NOT NULL,
-  state TEXT NOT NULL,
-  PRIMARY KEY (link, lease)
+  value TEXT NOT NULL,
+  keep_until INTEGER NOT NULL,
+  PRIMARY KEY (link, id)
 ) STRICT, WITHOUT ROWID`,
-  `CREATE INDEX IF NOT EXISTS leases_in_order ON leases (link, seq)`,
-  `CREATE TABLE IF NOT EXISTS lease_keys (
-  link TEXT NOT NULL,
-  lease TEXT NOT NULL,
-  key TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  PRIMARY KEY (link, lease, key)
-) STRICT, WITHOUT ROWID`,
-  `CREATE INDEX IF NOT EXISTS lease_keys_in_order ON lease_keys (link, key, seq)`,
-  `CREATE TRIGGER IF NOT EXISTS lease_added AFTER INSERT ON leases BEGIN
-  UPDATE links SET leases = leases + 1 WHERE link = new.link;
-END`,
-  `CREATE TRIGGER IF NOT EXISTS lease_dropped AFTER DELETE ON leases BEGIN
-  DELETE FROM lease_keys WHERE link = old.link AND lease = old.lease;
-  UPDATE links SET leases = leases - 1 WHERE link = old.link;
-END`,
+  `CREATE INDEX IF NOT EXISTS records_by_age ON records (keep_until)`,
   `CREATE TABLE IF NOT EXISTS revocations (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  kind TEXT NOT NULL,
-  name TEXT NOT NULL,
+  name TEXT NOT NULL UNIQUE,
   issued_before INTEGER NOT NULL,
-  keep_until INTEGER NOT NULL,
-  UNIQUE (kind, name)
+  keep_until INTEGER NOT NULL
 ) STRICT`,
   `CREATE INDEX IF NOT EXISTS revocations_by_age ON revocations (keep_until)`,
   `PRAGMA user_version = ${FORMAT}`,

@@ -1,13 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type {
-  LeaseCommit,
-  LeaseList,
-  LeaseListQuery,
-  LeaseQuery,
-  LeaseStore,
-  LinkState,
-  RevocationListener,
-} from '../lease-store.js';
+import type { LeaseStore, LinkCommit, LinkQuery, LinkState, RevocationListener } from '../lease-store.js';
 import type { Revocation } from '../revocation.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 import { errorReason } from '../../shared/error-reason.js';
@@ -16,14 +8,7 @@ import { checkOptions, oneOf, text } from '../../shared/check-options.js';
 import { RevocationPolling } from './revocation-polling.js';
 import { SqliteConnection } from './sqlite-connection.js';
 import type { SqliteDurability } from './sqlite-connection.js';
-import {
-  commitStatements,
-  linkState,
-  linkStatements,
-  page,
-  pageStatements,
-  revocationStatements,
-} from './sqlite-rows.js';
+import { commitStatements, linkState, linkStatements, revocationStatements } from './sqlite-rows.js';
 
 /** How long to try a call if the caller does not say how long it waits, ms. */
 const PATIENCE = 5000;
@@ -81,20 +66,16 @@ export class SqliteLeaseStore implements LeaseStore {
     }
   }
 
-  async read(query: LeaseQuery): Promise<LinkState> {
+  async read(query: LinkQuery): Promise<LinkState> {
     const connection = this.connection(query.now);
     const rows = await connection.read(linkStatements(query));
     return { now: query.now, since: connection.since, ...linkState(query, rows) };
   }
 
   // `async`, so that what it throws is a rejection
-  async commit(commit: LeaseCommit): Promise<boolean> {
+  async commit(commit: LinkCommit): Promise<boolean> {
     const { checks, writes } = commitStatements(commit);
     return await this.connection(commit.now).commit(checks, writes, performance.now() + this.patience);
-  }
-
-  async list(query: LeaseListQuery): Promise<LeaseList> {
-    return page(await this.connection().read(pageStatements(query)), query.limit);
   }
 
   async revoke(revocation: Revocation, now: number): Promise<void> {

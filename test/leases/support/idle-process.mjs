@@ -2,7 +2,7 @@
 import { store } from '../../support/child-process.mjs';
 
 await store.open(Date.now());
-await store.revoke({ kind: 'link', name: 'link', issuedBefore: 1, keepUntil: Date.now() }, Date.now());
+await store.revoke({ name: 'link:link', issuedBefore: 1, keepUntil: Date.now() }, Date.now());
 store.subscribe({ revoked() {}, missed() {} });
 process.send({ type: 'ready' });
 process.disconnect();
