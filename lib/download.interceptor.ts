@@ -3,8 +3,7 @@ import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/com
 import { HttpAdapterHost, Reflector } from '@nestjs/core';
 import { finalize, mergeMap, tap } from 'rxjs';
 import type { Observable } from 'rxjs';
-import { deliver } from './delivery/deliver.js';
-import { DeliveredFile } from './delivery/body.js';
+import { DeliveredFile, deliver } from './delivery/deliver.js';
 import { wrappedFile } from './delivery/download.js';
 import { resolveDelivery } from './delivery/options.js';
 import { beforeHead } from './http/response-port.js';
@@ -110,7 +109,6 @@ export class DownloadInterceptor implements NestInterceptor {
     return deliver(result, {
       request: exchange.rawRequest,
       headers,
-      options: route.options,
       watch: this.report.watching(exchange, watchNote.get(request)),
       overrides: { filename: link?.filename, disposition: link?.disposition },
     });

@@ -1,24 +1,20 @@
-import type { BodyLayout } from './multipart.js';
 import type { ByteInterval } from './byte-range.js';
+import type { BodyLayout } from './multipart.js';
+import { isTurnFull, nextTurn } from './turns.js';
 
-/**
- * Where the bytes of a body come from. Reads do not overlap: the next one starts after the last has settled.
- */
+/** Where the bytes of a body come from. Reads do not overlap. */
 export interface ByteSource {
   /** Every read goes through the thread pool, so that the event loop polls in between. */
   readonly inPool?: boolean;
   /**
-   * The next bytes at `position`: at least one, never past `end`, at most `size`; none where the content ends
-   * early.
+   * The next bytes at `position`: at least one, never past `end`; none where the content ends early.
    *
    * @param end of the interval being sent, exclusive; Infinity where only the end of the stream tells
+   * @param size how many are wanted
    * @param reuse the caller is done with the bytes before it reads again: the source may reuse their memory
    */
   read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array>;
-  /**
-   * Frees whatever is held; resolves when it is free. Safe to call more than once, and while a read is under
-   * way.
-   */
+  /** Frees whatever is held. Safe to call more than once, and while a read is under way. */
   close(): Promise<void>;
 }
 
@@ -54,7 +50,7 @@ export class BodyReader {
 
   constructor(
     private readonly layout: BodyLayout,
-    readonly source: ByteSource,
+    private readonly source: ByteSource,
     private readonly grant?: Grant,
   ) {
     this.#left = layout.length;
@@ -93,7 +89,8 @@ export class BodyReader {
 
   async #take(size: number, reuse: boolean): Promise<Chunk | undefined> {
     const segment = this.layout.segments[this.#segment];
-    if (this.#hasRead && !(this.source.inPool && !Buffer.isBuffer(segment))) {
+    const { inPool } = this.source;
+    if (this.#hasRead && (!inPool || Buffer.isBuffer(segment))) {
       await nextTurn();
     }
     this.#hasRead = true;
@@ -106,36 +103,29 @@ export class BodyReader {
     }
     const start = segment.start + this.#offset;
     const read = this.#held ?? (await this.source.read(start, segment.end, size, reuse));
-    if (this.source.inPool && isTurnFull()) {
-      // Reads of many downloads complete together, and each is followed by a write.
+    if (inPool && isTurnFull()) {
+      // Reads of many downloads complete together, and each is followed by a write
       await nextTurn();
     }
-    const bytes = this.grant ? await this.#granted(read, this.grant) : read;
-    if (bytes.length === 0) {
+    if (read.length === 0) {
       if (this.#left !== Infinity) {
         throw new TruncatedContentError(this.#left);
       }
       this.#left = 0;
       return undefined;
     }
+    const bytes = this.grant ? await this.#granted(read, this.grant) : read;
     this.#advance(bytes.length, segment.end - segment.start);
     return { bytes, interval: { start, end: start + bytes.length } };
   }
 
   /** What of the bytes may be sent; does not settle where nothing may, as the connection is broken then. */
   async #granted(bytes: Uint8Array, grant: Grant): Promise<Uint8Array> {
-    this.#held = undefined;
-    if (bytes.length === 0) {
-      return bytes;
-    }
-    const answer = grant(bytes.length);
-    const granted = typeof answer === 'number' ? answer : await answer;
+    const granted = await grant(bytes.length);
     if (granted === 0) {
       return new Promise<never>(() => {});
     }
-    if (granted < bytes.length) {
-      this.#held = bytes.subarray(granted);
-    }
+    this.#held = granted < bytes.length ? bytes.subarray(granted) : undefined;
     return bytes.subarray(0, granted);
   }
 
@@ -149,44 +139,43 @@ export class BodyReader {
   }
 }
 
-/** Milliseconds of one turn of the event loop that all bodies together may take. */
-const SHARE = 2;
+const KIB = 1024;
+/** Bytes of the first chunks: 500 clients that read slowly cost 16 MiB. */
+const SMALLEST_CHUNK = 32 * KIB;
+/** A body of up to this many bytes is one chunk: a second one would cost more than the memory is worth. */
+const ONE_CHUNK = 64 * KIB;
+/** Bytes beyond which larger chunks save no more CPU. */
+const LARGEST_CHUNK = 512 * KIB;
+/** A client that has taken this many bytes, more than socket buffers hold, is worth a larger buffer. */
+const SLOW_START = 8 * KIB * KIB;
+/** Milliseconds for one chunk: up to the first it may grow, over the second it shrinks. */
+const QUICK = 50;
+const SLOW = 200;
 
-const waiting: (() => void)[] = [];
-/** When the bodies' share of this turn is used up; 0 before the first of them ran. */
-let shareEnds = 0;
+/** Bytes of the first chunk of a body. */
+export function firstChunk(bodyLength: number): number {
+  return bodyLength <= ONE_CHUNK ? ONE_CHUNK : SMALLEST_CHUNK;
+}
 
 /**
- * Resolves after the event loop has polled. A body that never waits for I/O (its bytes are in memory, its
- * client takes them at once) would otherwise run in microtasks only and keep every other request waiting.
- * Bodies that wait here take turns, and share {@link SHARE} of each turn.
+ * How much to read and write at once: 32 KiB until 8 MiB are sent, then doubling up to 512 KiB, halved
+ * whenever a chunk took long. Memory per download stays small for slow clients, CPU per byte for fast ones.
  */
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    waiting.push(resolve);
-    setImmediate(admit);
-  });
-}
+export class ChunkSize {
+  #sent = 0;
+  #current = SMALLEST_CHUNK;
 
-/** Whether the bodies have used up their share of this turn, or others wait already. */
-function isTurnFull(): boolean {
-  return waiting.length > 0 || isShareUsed();
-}
-
-function isShareUsed(): boolean {
-  const now = performance.now();
-  if (shareEnds === 0) {
-    shareEnds = now + SHARE;
-    setImmediate(() => (shareEnds = 0));
+  get current(): number {
+    return this.#current;
   }
-  return now > shareEnds;
-}
 
-/** Runs once for each of {@link waiting}, and what it resolves runs before the next call. */
-function admit(): void {
-  if (isShareUsed()) {
-    setImmediate(admit);
-  } else {
-    waiting.shift()?.();
+  /** @param milliseconds from the write to its callback */
+  took(bytes: number, milliseconds: number): void {
+    this.#sent += bytes;
+    if (milliseconds > SLOW) {
+      this.#current = Math.max(SMALLEST_CHUNK, this.#current / 2);
+    } else if (milliseconds <= QUICK && this.#sent >= SLOW_START) {
+      this.#current = Math.min(LARGEST_CHUNK, this.#current * 2);
+    }
   }
 }

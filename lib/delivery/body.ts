@@ -1,27 +1,14 @@
-import { StreamableFile } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { BodyReader } from './body-reader.js';
-import type { ByteSource, Chunk, Grant } from './body-reader.js';
-import { wrappedFile } from './download.js';
-import { logFailure } from './failure.js';
+import { BodyReader, ChunkSize, firstChunk } from './body-reader.js';
+import type { ByteSource, Chunk } from './body-reader.js';
+import { logFailure, toError } from './failure.js';
 import type { BodyLayout } from './multipart.js';
-import { firstChunk, isPlainResponse, pump } from './pump.js';
+import { isPlainResponse } from './plain-response.js';
+import type { DeliveryRun } from './run.js';
 
 /** Bytes per read where the body is an ordinary stream, as Node's own file stream has it. */
 const ORDINARY_CHUNK = 64 * 1024;
-
-/** Counts the bytes of a body. */
-export interface BodyObserver {
-  /** As {@link DeliveryWatch.grant}; absent where every byte may be sent. */
-  readonly grant?: Grant;
-  /** The chunk is being written; not called for an ordinary stream. */
-  writing(chunk: Chunk): void;
-  /** The kernel took the chunk; of an ordinary stream, its reader did. */
-  wrote(chunk: Chunk): void;
-  /** Called once, with what made the body fail after its headers may have been sent. */
-  fail(error: unknown): void;
-}
 
 /**
  * The body of an answer as Nest's adapters and Fastify expect it: a Readable.
@@ -36,22 +23,21 @@ export class DeliveryBody extends Readable {
   #isRead = false;
 
   constructor(
-    layout: BodyLayout,
+    private readonly layout: BodyLayout,
     source: ByteSource,
-    readonly observer: BodyObserver,
+    private readonly run: Pick<DeliveryRun, 'grant' | 'writing' | 'wrote' | 'fail'>,
   ) {
     super({ highWaterMark: ORDINARY_CHUNK });
-    this.reader = new BodyReader(layout, source, observer.grant);
+    this.reader = new BodyReader(layout, source, run.grant);
   }
 
   /**
    * Reads the first chunk.
    *
-   * @param length of the body, bytes
    * @param response where it will go as far as can be seen
    */
-  prime(length: number, response: ServerResponse): Promise<void> {
-    return this.reader.prime(firstChunk(length), isPlainResponse(response));
+  prime(response: ServerResponse): Promise<void> {
+    return this.reader.prime(firstChunk(this.layout.length), isPlainResponse(response));
   }
 
   /**
@@ -64,8 +50,7 @@ export class DeliveryBody extends Readable {
       return;
     }
     void this.reader.close().catch(logFailure);
-    this.push(null);
-    this.resume();
+    this.#endAsStream();
   }
 
   override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
@@ -73,7 +58,7 @@ export class DeliveryBody extends Readable {
     const mayReuse = !this.#isRead;
     this.#isRead = true;
     if (mayReuse && options?.end !== false && isPlainResponse(destination)) {
-      void pump(this, destination);
+      void this.#pump(destination);
       return destination;
     }
     try {
@@ -82,7 +67,7 @@ export class DeliveryBody extends Readable {
         sendHeaders(destination);
       }
     } catch (error) {
-      this.fail(error);
+      this.#fail(error);
       return destination;
     }
     return super.pipe(destination, options);
@@ -90,18 +75,7 @@ export class DeliveryBody extends Readable {
 
   override _read(): void {
     this.#isRead = true;
-    const { reader, observer } = this;
-    void reader
-      .next(ORDINARY_CHUNK, false)
-      .then((chunk) => {
-        if (!this.destroyed) {
-          this.push(chunk?.bytes ?? null);
-          if (chunk) {
-            observer.wrote(chunk);
-          }
-        }
-      })
-      .catch((error: unknown) => this.fail(error));
+    void this.#pushNext().catch((error: unknown) => this.#fail(error));
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
@@ -112,11 +86,93 @@ export class DeliveryBody extends Readable {
       .then(() => callback(error));
   }
 
+  async #pushNext(): Promise<void> {
+    const chunk = await this.reader.next(ORDINARY_CHUNK, false);
+    if (this.destroyed) {
+      return;
+    }
+    this.push(chunk?.bytes ?? null);
+    if (chunk) {
+      this.run.wrote(chunk);
+    }
+  }
+
+  /**
+   * Moves the body into a plain response; the next chunk is read only when the kernel took the last. A
+   * write's callback can be lost when the client leaves; the body is destroyed then, which ends the loop.
+   */
+  async #pump(response: ServerResponse): Promise<void> {
+    const { reader } = this;
+    const size = new ChunkSize();
+    try {
+      while (!this.destroyed) {
+        const chunk = await reader.next(size.current, true);
+        if (this.destroyed) {
+          return;
+        }
+        if (reader.isComplete || !chunk) {
+          this.#finish(response, chunk);
+          return;
+        }
+        const start = performance.now();
+        await this.#write(response, chunk);
+        size.took(chunk.bytes.length, performance.now() - start);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Resolves when the kernel took the chunk. If the callback is lost, the memory must not be reused. */
+  #write(response: ServerResponse, chunk: Chunk): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.run.writing(chunk);
+      response.write(chunk.bytes, (error) => {
+        if (error) {
+          // The client left: the content did not fail
+          this.destroy();
+          return;
+        }
+        try {
+          this.run.wrote(chunk);
+          resolve();
+        } catch (failure) {
+          reject(toError(failure));
+        }
+      });
+    });
+  }
+
+  /**
+   * Ends the body as a stream before the response: Fastify takes a body that has not ended when its response
+   * has for one that broke off, and destroys the connection.
+   */
+  #finish(response: ServerResponse, last: Chunk | undefined): void {
+    this.once('end', () => {
+      if (last) {
+        this.#write(response, last).catch((error: unknown) => this.#fail(error));
+      }
+      try {
+        // In one go with the chunk: a small file is one system call
+        response.end();
+      } catch (error) {
+        // Node judges the headers here, or a listener that waited for them fails
+        this.#fail(error);
+      }
+    });
+    this.#endAsStream();
+  }
+
+  #endAsStream(): void {
+    this.push(null);
+    this.resume();
+  }
+
   /** The body cannot go on; a client must not take what it has for the whole. */
-  fail(error: unknown): void {
+  #fail(error: unknown): void {
     if (!this.destroyed) {
-      this.observer.fail(error);
-      this.destroy(error instanceof Error ? error : new Error(String(error)));
+      this.run.fail(error);
+      this.destroy(toError(error));
     }
   }
 }
@@ -130,47 +186,4 @@ function sendHeaders(destination: NodeJS.WritableStream): void {
   if (headersSent === false) {
     flushHeaders?.call(destination);
   }
-}
-
-/**
- * What Nest sends: the body, and the headers, which are set when Nest asks for them. The type is left to
- * Nest: set on Express' own response, it would get a charset.
- */
-export class DeliveredFile extends StreamableFile {
-  readonly #type: string | undefined;
-  #writeHeaders: (() => void) | undefined;
-
-  /**
-   * @param body undefined: none, as for HEAD and 304
-   * @param type undefined: no `Content-Type`
-   * @param writeHeaders sets status and headers; called once, and not where something else is sent
-   */
-  constructor(body: Readable | undefined, type: string | undefined, writeHeaders: () => void) {
-    super(body ?? empty());
-    this.#type = type;
-    this.#writeHeaders = writeHeaders;
-    // A body that fails destroys the response itself and logs why
-    this.setErrorHandler((_error, response) => response.destroy?.());
-    this.setErrorLogger(() => {});
-  }
-
-  override getHeaders(): ReturnType<StreamableFile['getHeaders']> {
-    const writeHeaders = this.#writeHeaders;
-    this.#writeHeaders = undefined;
-    writeHeaders?.();
-    return { type: this.#type as string, disposition: undefined, length: undefined };
-  }
-
-  /** @throws DownloadAuthConfigurationError a file that became part of something else cannot be sent */
-  toJSON(): never {
-    throw wrappedFile();
-  }
-}
-
-function empty(): Readable {
-  return new Readable({
-    read() {
-      this.push(null);
-    },
-  });
 }

@@ -6,14 +6,16 @@ export interface ByteInterval {
 
 /** What a `Range` field comes to. */
 export type RangeDecision =
-  | { readonly status: 206; readonly reason: 'one range' | 'several ranges'; readonly intervals: Intervals }
+  | {
+      readonly status: 206;
+      readonly reason: 'one range' | 'several ranges';
+      readonly intervals: readonly ByteInterval[];
+    }
   | { readonly status: 416; readonly reason: 'Range outside the content' }
   | {
       readonly status: 200;
       readonly reason: 'malformed Range' | 'more ranges than maxRanges' | 'empty content';
     };
-
-type Intervals = readonly ByteInterval[];
 
 const MALFORMED: RangeDecision = { status: 200, reason: 'malformed Range' };
 const UNSATISFIABLE: RangeDecision = { status: 416, reason: 'Range outside the content' };
@@ -31,11 +33,10 @@ const BLANK = /^[ \t]*$/;
  * - 416: no range-spec overlaps the representation
  * - 206: the intervals in the order of the request; overlapping and adjoining ones are one
  *
- * Written here because range-parser 1.2 refuses a suffix longer than the representation and empty list
- * elements, and accepts other units, spaces around the dash and lists with an invalid element.
+ * Not range-parser 1.2: that refuses a suffix longer than the representation and empty list elements, and
+ * accepts other units, spaces around the dash and lists with an invalid element.
  *
  * @param length of the representation, bytes
- * @param maxRanges most intervals that are worth a multipart answer
  */
 export function decideRange(field: string, length: number, maxRanges: number): RangeDecision {
   const unit = UNIT.exec(field);

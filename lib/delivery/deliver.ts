@@ -1,24 +1,22 @@
 import { StreamableFile } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
-import type { ResponsePort } from '../http/response-port.js';
-import { DeliveredFile, DeliveryBody } from './body.js';
-import { Download } from './download.js';
-import type { DownloadEnd, RedirectContent } from './download.js';
-import { FailureHooks, missingFile, toHttpException } from './failure.js';
-import { removeFileFields, withholdFileFields, writeFields } from './headers.js';
+import { Readable } from 'node:stream';
+import { DeliveryBody } from './body.js';
+import { Download, wrappedFile } from './download.js';
+import type { DeliverableContent, DownloadEnd, RedirectContent } from './download.js';
+import { FailureHooks, logFailure, missingFile, toHttpException } from './failure.js';
+import { writeFields } from './headers.js';
 import type { DeliveryOverrides } from './headers.js';
-import { multipartLayout, plainLayout, randomBoundary } from './multipart.js';
+import { multipartLayout, plainLayout } from './multipart.js';
 import type { BodyLayout } from './multipart.js';
 import { delegate } from './offload.js';
-import type { Delegation } from './offload.js';
-import type { ResolvedDelivery } from './options.js';
+import type { OffloadField } from './offload.js';
 import { planDelivery } from './plan.js';
-import type { DeliveryPlan } from './plan.js';
+import { keepFromEncoding } from './plain-response.js';
 import { requestFields } from './preconditions.js';
-import { keepFromEncoding } from './prepared-headers.js';
 import type { PreparedHeaders } from './prepared-headers.js';
-import { NOTHING_SENT, representDownload, representStreamable } from './represent.js';
-import { withHandlerFields } from './representation.js';
+import { represent } from './represent.js';
+import { discard } from './representation.js';
 import type { Representation } from './representation.js';
 import { DeliveryRun } from './run.js';
 import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from './watch.js';
@@ -29,7 +27,6 @@ export interface DeliveryContext {
   readonly request: IncomingMessage;
   /** The headers of the answer, as they were prepared before the handler ran. */
   readonly headers: PreparedHeaders;
-  readonly options: ResolvedDelivery;
   readonly overrides?: DeliveryOverrides;
   readonly watch?: DeliveryWatch;
 }
@@ -45,19 +42,22 @@ const DEFAULT_TYPE = 'application/octet-stream';
  *
  * @returns what the interceptor returns to Nest
  * @throws HttpException before any header: 404 for a missing file, 500 for content that cannot be read; and
- *   what the observer's `planned` threw
+ *   what the watch's `planned` threw
  */
-export async function deliver(result: StreamableFile | Download, context: DeliveryContext): Promise<unknown> {
-  const { port } = context.headers;
-  const method = context.request.method ?? 'GET';
-  if (result instanceof Download && result.content.kind === 'redirect') {
-    return redirect(result.content, method, port, context);
+export async function deliver(
+  result: StreamableFile | Download,
+  context: DeliveryContext,
+): Promise<StreamableFile> {
+  const { headers } = context;
+  const content = result instanceof Download ? result.content : result;
+  const hooks = new FailureHooks(result, headers.port);
+  if (!(content instanceof StreamableFile) && content.kind === 'redirect') {
+    return redirect(content, hooks, context);
   }
-  const hooks = new FailureHooks(result instanceof Download ? undefined : result, port);
   try {
-    return await answer(result, method, port, hooks, context);
+    return await answer(content, hooks, context);
   } catch (error) {
-    removeFileFields(port);
+    headers.removeFileFields();
     const instead = hooks.answer();
     if (instead) {
       return instead;
@@ -67,124 +67,112 @@ export async function deliver(result: StreamableFile | Download, context: Delive
 }
 
 async function answer(
-  result: StreamableFile | Download,
-  method: string,
-  port: ResponsePort,
+  content: StreamableFile | DeliverableContent,
   hooks: FailureHooks,
   context: DeliveryContext,
 ): Promise<StreamableFile> {
-  const { request } = context;
-  const found = await represent(result, hooks);
+  const { request, headers, watch = {} } = context;
+  const { port, options } = headers;
+  const representation = await represent(content, port, options.ranges).catch((error: unknown) => {
+    throw toHttpException(error, hooks);
+  });
+  let plan: PlannedDelivery;
+  let offload: OffloadField | undefined;
   try {
-    const representation = await withHandlerFields(found, port, context.options.ranges);
-    const plan = planDelivery(
-      {
-        method,
-        fields: requestFields(request),
-        status: port.status,
-        maxRanges: context.options.maxRanges,
-        now: Date.now(),
-      },
-      representation,
-    );
+    const fields = requestFields(request);
+    const { maxRanges } = options;
+    const { method = 'GET' } = request;
+    plan = planDelivery({ method, fields, status: port.status, maxRanges, now: Date.now() }, representation);
     if (port.raw.headersSent) {
       // Another interceptor stopped waiting: do not count a download that is not sent
-      await found.close();
-      found.ended?.(NOTHING_SENT);
+      await discard(representation);
       return nothingMore();
     }
-    const delegation = await delegate(
-      context.watch?.countsBytes ? false : (representation.offload ?? context.options.offload),
-      representation.path,
-      request.headers,
-      plan,
-    );
-    await context.watch?.planned?.(toPlanned(method, plan, representation, delegation));
-    return await carryOut(plan, representation, delegation, port, hooks, context);
+    if (!watch.countsBytes) {
+      const wanted = representation.options?.offload ?? options.offload;
+      offload = await delegate(wanted, representation.path, fields, plan);
+      plan = { ...plan, delegated: offload?.name };
+    }
+    await watch.planned?.(plan);
   } catch (error) {
-    await found.close().catch(() => {});
-    found.ended?.(NOTHING_SENT);
+    await discard(representation);
     throw error;
   }
-}
-
-async function represent(result: StreamableFile | Download, hooks: FailureHooks): Promise<Representation> {
-  try {
-    if (!(result instanceof Download)) {
-      return await representStreamable(result);
-    }
-    if (result.content.kind === 'redirect') {
-      throw new TypeError('A redirect has no representation.');
-    }
-    return await representDownload(result.content);
-  } catch (error) {
-    throw toHttpException(error, hooks);
-  }
+  return carryOut(plan, representation, offload, hooks, context);
 }
 
 async function carryOut(
-  plan: DeliveryPlan,
+  plan: PlannedDelivery,
   representation: Representation,
-  delegation: Delegation | undefined,
-  port: ResponsePort,
+  offload: OffloadField | undefined,
   hooks: FailureHooks,
-  context: DeliveryContext,
+  { request, headers, overrides = {}, watch = {} }: DeliveryContext,
 ): Promise<StreamableFile> {
+  const { port } = headers;
+  const { source, missing } = representation;
   const type = port.get('Content-Type') ?? representation.type ?? DEFAULT_TYPE;
-  const boundary = plan.multipart ? randomBoundary() : undefined;
-  const layout = delegation ? plainLayout([]) : layOut(plan, representation, type, boundary);
-  const { method } = context.request;
-  const run = new DeliveryRun(port, plan.status, layout, context.watch ?? {}, hooks, (outcome) =>
-    representation.ended?.(endOf(outcome, method, representation)),
+  const layout = layOut(plan, type);
+  const run = new DeliveryRun(port, plan.status, layout.content, watch, hooks, (outcome) =>
+    representation.ended?.(endOf(outcome, plan)),
   );
   try {
-    if (method === 'HEAD' && plan.status === 200 && representation.missing && representation.length) {
-      await probe(representation);
+    if (plan.method === 'HEAD' && plan.status === 200 && missing && plan.length) {
+      await source.read(0, 1, 1, false);
     }
-    const body = await openBody(representation, layout, run, context.options, port);
+    const body = await openBody(representation, layout, run, headers);
     if (port.raw.headersSent) {
       body?.destroy();
       return nothingMore();
     }
-    const restoreFileFields = withholdFileFields(port);
+    const restoreFileFields = headers.withholdFileFields();
     const hasType = plan.status !== 304 && plan.status !== 412 && plan.status !== 416;
     return new DeliveredFile(body, hasType ? type : undefined, () => {
       try {
         restoreFileFields();
-        writeFields(port, {
-          plan,
-          representation,
-          layout,
-          boundary,
-          delegation,
-          type,
-          context,
-          now: Date.now(),
-        });
+        writeFields(headers, { plan, representation, layout, offload, type, overrides });
         if (body) {
-          keepFromEncoding(context.request, port);
+          keepFromEncoding(request, port);
         }
       } catch (error) {
         run.cancel(error);
         body?.destroy();
-        removeFileFields(port);
+        headers.removeFileFields();
         throw error;
       }
     });
   } catch (error) {
     run.cancel(error);
-    throw representation.missing?.(error) ? missingFile(error) : toHttpException(error, hooks);
+    void source.close().catch(logFailure);
+    throw missing?.(error) ? missingFile(error) : toHttpException(error, hooks);
   }
 }
 
-/** Reads the first byte, and throws what the source throws. */
-async function probe(representation: Representation): Promise<void> {
-  const bytes = representation.bytes();
-  try {
-    await bytes.read(0, 1, 1, false);
-  } finally {
-    await bytes.close();
+function layOut({ intervals, length, delegated }: PlannedDelivery, type: string): BodyLayout {
+  if (delegated) {
+    return plainLayout([]);
   }
+  return intervals.length > 1 ? multipartLayout(intervals, length, type) : plainLayout(intervals);
+}
+
+/**
+ * The body with its first chunk read, so that what cannot be read is an error answer and not a broken
+ * connection; undefined where none is sent.
+ */
+async function openBody(
+  { source }: Representation,
+  layout: BodyLayout,
+  run: DeliveryRun,
+  { port, options }: PreparedHeaders,
+): Promise<DeliveryBody | undefined> {
+  if (layout.length === 0) {
+    void source.close().catch(logFailure);
+    return undefined;
+  }
+  const body = new DeliveryBody(layout, source, run);
+  run.watchStall(options.stallTimeout);
+  const gone = run.gone.then(() => body.abandon());
+  await Promise.race([body.prime(port.raw), gone]);
+  return body;
 }
 
 /** For Nest, which has stopped waiting: another answer is already sent. */
@@ -194,80 +182,10 @@ function nothingMore(): StreamableFile {
 
 function endOf(
   { completed, status, bytes }: DeliveryOutcome,
-  method: string | undefined,
-  { length }: Representation,
+  { method, length }: PlannedDelivery,
 ): DownloadEnd {
   const isWhole = method !== 'HEAD' && status < 300 && bytes === (length ?? bytes);
   return { completed: completed && isWhole, bytes };
-}
-
-function layOut(
-  plan: DeliveryPlan,
-  { length }: Representation,
-  type: string,
-  boundary: string | undefined,
-): BodyLayout {
-  return boundary !== undefined && length !== undefined
-    ? multipartLayout(plan.intervals, length, type, boundary)
-    : plainLayout(plan.intervals);
-}
-
-/**
- * The body with its first chunk read, so that what cannot be read is an error answer and not a broken
- * connection; undefined where none is sent.
- */
-async function openBody(
-  representation: Representation,
-  layout: BodyLayout,
-  run: DeliveryRun,
-  { stallTimeout }: ResolvedDelivery,
-  port: ResponsePort,
-): Promise<DeliveryBody | undefined> {
-  if (layout.length === 0) {
-    await representation.close();
-    return undefined;
-  }
-  const body = new DeliveryBody(layout, representation.bytes(), run);
-  let isGone = false;
-  const gone = run.gone.then(() => {
-    isGone = true;
-    if (!body.readableEnded) {
-      body.abandon();
-    }
-  });
-  try {
-    const primed = body.prime(layout.length, port.raw);
-    primed.catch(() => {});
-    await Promise.race([primed, gone]);
-  } catch (error) {
-    if (!isGone) {
-      body.destroy();
-      throw error;
-    }
-  }
-  if (!isGone) {
-    run.watchStall(stallTimeout);
-  }
-  return body;
-}
-
-function toPlanned(
-  method: string,
-  { status, reason, intervals, ranged, ifRangeMatched }: DeliveryPlan,
-  { length, etag }: Representation,
-  delegation: Delegation | undefined,
-): PlannedDelivery {
-  return {
-    method,
-    status,
-    reason,
-    length,
-    intervals,
-    etag,
-    ranged,
-    ifRangeMatched,
-    delegated: delegation?.to,
-  };
 }
 
 /**
@@ -278,10 +196,11 @@ function toPlanned(
  */
 async function redirect(
   { url, cacheControl }: RedirectContent,
-  method: string,
-  port: ResponsePort,
-  { options, watch = {} }: Pick<DeliveryContext, 'options' | 'watch'>,
-): Promise<DeliveredFile> {
+  hooks: FailureHooks,
+  { request, headers, watch = {} }: DeliveryContext,
+): Promise<StreamableFile> {
+  const { port, options } = headers;
+  const { method = 'GET' } = request;
   const status = method === 'GET' || method === 'HEAD' ? 302 : 303;
   await watch.planned?.({
     method,
@@ -292,10 +211,10 @@ async function redirect(
     ifRangeMatched: false,
     delegated: 'redirect',
   });
-  new DeliveryRun(port, status, plainLayout([]), watch);
+  new DeliveryRun(port, status, 0, watch, hooks);
   const written = port.get('Cache-Control');
   const ofHandler = written === options.cacheControl ? undefined : written;
-  removeFileFields(port);
+  headers.removeFileFields();
   return new DeliveredFile(undefined, undefined, () => {
     const chosen = cacheControl ?? ofHandler;
     if (chosen !== undefined) {
@@ -306,4 +225,39 @@ async function redirect(
     port.set('Referrer-Policy', 'no-referrer');
     port.set('Content-Length', 0);
   });
+}
+
+/**
+ * What Nest sends: the body, and the headers, which are set when Nest asks for them. The type is left to
+ * Nest: set on Express' own response, it would get a charset.
+ */
+export class DeliveredFile extends StreamableFile {
+  readonly #type: string | undefined;
+  #writeHeaders: (() => void) | undefined;
+
+  /**
+   * @param body undefined: none, as for HEAD and 304
+   * @param type undefined: no `Content-Type`
+   * @param writeHeaders sets status and headers; called once, and not where something else is sent
+   */
+  constructor(body: Readable | undefined, type: string | undefined, writeHeaders: () => void) {
+    super(body ?? Readable.from([]));
+    this.#type = type;
+    this.#writeHeaders = writeHeaders;
+    // A body that fails destroys the response itself and logs why
+    this.setErrorHandler((_error, response) => response.destroy?.());
+    this.setErrorLogger(() => {});
+  }
+
+  override getHeaders(): ReturnType<StreamableFile['getHeaders']> {
+    const writeHeaders = this.#writeHeaders;
+    this.#writeHeaders = undefined;
+    writeHeaders?.();
+    return { type: this.#type as string, disposition: undefined, length: undefined };
+  }
+
+  /** @throws DownloadAuthConfigurationError a file that became part of something else cannot be sent */
+  toJSON(): never {
+    throw wrappedFile();
+  }
 }

@@ -17,25 +17,19 @@ export interface DownloadOptions {
   readonly type?: string;
   /** Save or show. Default: the route's, the module's, `'attachment'`. */
   readonly disposition?: DispositionType;
-  /**
-   * Entity tag, with or without its quotes; false sends none. Default: made from the content where that is
-   * possible.
-   */
+  /** Entity tag, with or without its quotes; false sends none. Default: made from a file or from bytes. */
   readonly etag?: string | false;
   /** `Last-Modified`; false sends none. Default: the file's modification time. */
   readonly lastModified?: Date | false;
-  /**
-   * Called once, when the answer has ended, whichever it was: the content, a part of it, HEAD, 304, a
-   * refusal, or an error. What it throws, or a promise of it rejects with, is logged.
-   */
+  /** Called once, when the answer has ended, errors, HEAD and 304 included. What it throws is logged. */
   readonly onEnd?: (end: DownloadEnd) => unknown;
 }
 
 /** How an answer ended. */
 export interface DownloadEnd {
   /**
-   * The whole content was sent by this one answer, as far as the kernel took it. False for a part of it,
-   * although the client may have got the rest by other requests, and where a proxy sends the bytes.
+   * The kernel took the whole content from this one answer. False for a part of it, although the client may
+   * have got the rest by other requests, and where a proxy sends the bytes.
    */
   readonly completed: boolean;
   /** Bytes of the content that were sent. */
@@ -45,24 +39,23 @@ export interface DownloadEnd {
 /** Options of {@link Download.file}. */
 export interface FileDownloadOptions extends DownloadOptions {
   /**
-   * The folder that the file must not leave, not through `..` nor through a symbolic link; a relative path
-   * starts here. What is outside is a 404, as what does not exist. Default: no check.
+   * The folder that the file must not leave, not through `..` nor through a symbolic link: 404. A relative
+   * path starts here. Default: no check.
    */
   readonly root?: string;
   /** Wins over the option of the module and the route. */
   readonly offload?: OffloadOptions | false;
   /**
-   * Deletes the file when the answer has ended, whichever it was (HEAD and refusals included): for a file
-   * that was made for this one answer. Such a file has no ranges and no validators, since a resume would find
-   * nothing, and a proxy does not send it. To keep a file until it was fetched completely, use `onEnd`.
-   * Default false.
+   * Deletes the file when the answer has ended, whichever it was: for a file made for this one answer. It has
+   * no ranges and no validators, since a resume would find nothing, and a proxy does not send it. To keep a
+   * file until it was fetched completely, use `onEnd`. Default false.
    */
   readonly deleteAfter?: boolean;
 }
 
 /** Options of {@link Download.stream}. */
 export interface ReadableDownloadOptions extends DownloadOptions {
-  /** Bytes that the stream will give: announced, and held to. Default: unknown. */
+  /** Bytes that the stream will give. Default: unknown. */
   readonly length?: number;
 }
 
@@ -72,7 +65,7 @@ export interface SourceRange {
   readonly start: number;
   /** The byte after the last: `end - start` bytes are wanted, so `Range: bytes=${start}-${end - 1}`. */
   readonly end: number;
-  /** Aborted when the bytes are no longer wanted: the client left, or another error. */
+  /** Aborted when the bytes are no longer wanted. */
   readonly signal: AbortSignal;
 }
 
@@ -88,14 +81,13 @@ export interface DownloadSource {
   readonly lastModified?: Date;
   /**
    * Starts reading. Called once for every range, not for 304, 412, 416 or an empty content, and for HEAD only
-   * where {@link missing} is given. More bytes
-   * than asked for are cut, fewer destroy the connection. A source that stalls holds its download for as long
-   * as the client waits: heed `signal`, and set a timeout where the source has one.
+   * where {@link missing} is given. More bytes than asked for are cut, fewer destroy the connection. A source
+   * that stalls holds its download: heed `signal`, and set a timeout where the source has one.
    */
   open(range: SourceRange): ByteStream | Promise<ByteStream>;
   /**
-   * Whether an error of {@link open}, or of its stream before the first byte, means that there is no such
-   * object: 404 instead of 500. A HEAD opens the first byte then, to find out. Default: no error does.
+   * Whether an error of {@link open}, or of its stream before the first byte, means that the object does not
+   * exist: 404 instead of 500. A HEAD opens the first byte then, to find out. Default: no error does.
    *
    * @example
    * missing: (error) => error instanceof NoSuchKey
@@ -103,13 +95,12 @@ export interface DownloadSource {
   missing?(error: unknown): boolean;
 }
 
-/** What a download is made of. */
-export type DownloadContent =
+/** What a download is made of, if it does not redirect. */
+export type DeliverableContent =
   | { readonly kind: 'file'; readonly path: string; readonly options: FileDownloadOptions }
   | { readonly kind: 'buffer'; readonly bytes: Uint8Array; readonly options: DownloadOptions }
   | { readonly kind: 'source'; readonly source: DownloadSource; readonly options: DownloadOptions }
-  | { readonly kind: 'stream'; readonly stream: ByteStream; readonly options: ReadableDownloadOptions }
-  | RedirectContent;
+  | { readonly kind: 'stream'; readonly stream: ByteStream; readonly options: ReadableDownloadOptions };
 
 /** Where a client is sent. */
 export interface RedirectContent {
@@ -145,15 +136,15 @@ const NOTHING = { pipe: () => undefined, destroy: () => undefined } as unknown a
  * }, { filename: 'report.pdf' });
  */
 export class Download extends StreamableFile {
-  readonly #content: DownloadContent;
+  readonly #content: DeliverableContent | RedirectContent;
 
-  private constructor(content: DownloadContent) {
+  private constructor(content: DeliverableContent | RedirectContent) {
     super(NOTHING);
     this.#content = content;
   }
 
   /** @internal */
-  get content(): DownloadContent {
+  get content(): DeliverableContent | RedirectContent {
     return this.#content;
   }
 
@@ -311,7 +302,8 @@ export function isByteStream(value: unknown): value is ByteStream {
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }
 
-function isLength(value: unknown): value is number {
+/** Whether it can be a number of bytes. */
+export function isLength(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 

@@ -8,7 +8,7 @@ import {
 import { Readable } from 'node:stream';
 import type { ResponsePort } from '../http/response-port.js';
 
-/** System errors that mean: there is no such file. A path with a NUL byte is the last one. */
+/** System errors for a file that does not exist. A path with a NUL byte is the last one. */
 const MISSING = new Set([
   'ENOENT',
   'ENOTDIR',
@@ -24,11 +24,12 @@ export function missingFile(cause?: unknown): HttpException {
   return new NotFoundException('There is no such file.', { cause, description: 'Not Found' });
 }
 
-/**
- * The answer to content that could not be read before the first byte: 404 for a file that does not exist,
- * what the source threw if that is an HttpException already, 500 for anything else. The reason of a 500 goes
- * to the log alone: it may name paths.
- */
+/** The reason goes to the log alone: it may name paths. */
+export function unreadableFile(message: string, cause: unknown): HttpException {
+  return new InternalServerErrorException(message, { cause, description: 'Internal Server Error' });
+}
+
+/** The answer to content that could not be read before its first byte. */
 export function toHttpException(error: unknown, hooks: FailureHooks): HttpException {
   if (error instanceof HttpException) {
     return error;
@@ -36,12 +37,7 @@ export function toHttpException(error: unknown, hooks: FailureHooks): HttpExcept
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   const isMissing = code !== undefined && MISSING.has(code);
   hooks.report(error, isMissing);
-  return isMissing
-    ? missingFile(error)
-    : new InternalServerErrorException('The file cannot be read.', {
-        cause: error,
-        description: 'Internal Server Error',
-      });
+  return isMissing ? missingFile(error) : unreadableFile('The file cannot be read.', error);
 }
 
 /**
@@ -53,38 +49,34 @@ export class FailureHooks {
   #failure: unknown;
 
   constructor(
-    private readonly file: StreamableFile | undefined,
+    private readonly file: StreamableFile,
     private readonly port: ResponsePort,
   ) {}
-
-  get hasHandler(): boolean {
-    return this.#isOwn('errorHandler');
-  }
 
   /** @param isOrdinary it needs no line in the log, unless the handler wants one */
   report(error: unknown, isOrdinary = false): void {
     this.#failure ??= error;
     if (this.#isOwn('errorLogger')) {
-      this.#safely(() => this.file?.errorLogger(toError(error)));
-    } else if (!isOrdinary && !this.hasHandler) {
+      this.#safely(() => this.file.errorLogger(toError(error)));
+    } else if (!isOrdinary && !this.#isOwn('errorHandler')) {
       logFailure(error);
     }
   }
 
   /** Calls the handler, if there is one. */
   handle(error: unknown): void {
-    if (this.hasHandler) {
-      this.#safely(() => this.file?.errorHandler(toError(error), this.port.response as never));
+    if (this.#isOwn('errorHandler')) {
+      this.#safely(() => this.file.errorHandler(toError(error), this.port.response as never));
     }
   }
 
   /**
    * What Nest is given to answer with in place of content that failed before its first byte; undefined where
-   * there is no handler, or it did not answer.
+   * the handler does not answer.
    */
   answer(): StreamableFile | undefined {
     const error = this.#failure;
-    if (error === undefined || !this.hasHandler) {
+    if (error === undefined || !this.#isOwn('errorHandler')) {
       return undefined;
     }
     if (!this.port.isNodes) {
@@ -94,15 +86,13 @@ export class FailureHooks {
     }
     const stream = new Readable({ read: () => void stream.destroy(toError(error)) });
     return new StreamableFile(stream).setErrorHandler((_error, response) =>
-      this.file?.errorHandler(toError(error), response),
+      this.file.errorHandler(toError(error), response),
     );
   }
 
   /** Whether it differs from what Nest gives every `StreamableFile`: a closure each, of the same text. */
   #isOwn(hook: 'errorHandler' | 'errorLogger'): boolean {
-    return (
-      this.file !== undefined && String(this.file[hook]) !== String(new StreamableFile(Buffer.alloc(0))[hook])
-    );
+    return String(this.file[hook]) !== String(new StreamableFile(Buffer.alloc(0))[hook]);
   }
 
   #safely(call: () => void): void {
@@ -114,7 +104,7 @@ export class FailureHooks {
   }
 }
 
-function toError(error: unknown): Error {
+export function toError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 

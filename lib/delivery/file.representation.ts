@@ -3,19 +3,13 @@ import { hash } from 'node:crypto';
 import type { ReadStream } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { DownloadEnd, FileDownloadOptions } from './download.js';
+import type { ByteSource } from './body-reader.js';
+import type { FileDownloadOptions } from './download.js';
 import { logFailure, missingFile } from './failure.js';
-import { FileSource } from './file.source.js';
 import { adoptFileStream, openFile } from './open-file.js';
 import type { OpenFile } from './open-file.js';
 import type { Validators } from './preconditions.js';
 import type { Representation } from './representation.js';
-
-/** Bytes of a file, `end` exclusive, undefined to its end. */
-interface FileSlice {
-  readonly start: number;
-  readonly end?: number;
-}
 
 /**
  * A file of this machine, opened.
@@ -24,15 +18,15 @@ interface FileSlice {
  */
 export async function fileRepresentation(
   path: string,
-  { root, offload, deleteAfter = false }: Pick<FileDownloadOptions, 'root' | 'offload' | 'deleteAfter'>,
+  { root, deleteAfter = false }: FileDownloadOptions,
 ): Promise<Representation> {
   const file = await openFile(path, root);
-  const whole = await describeFile(file, basename(path), { start: 0 });
-  if (deleteAfter) {
-    file.deleteOnClose();
-    return { ...whole, seekable: false, etag: undefined, lastModified: undefined };
+  const whole = await describeFile(file, basename(path));
+  if (!deleteAfter) {
+    return whole;
   }
-  return { ...whole, ...(whole.length !== undefined && { path: file.path }), offload };
+  file.deletesOnClose = true;
+  return { ...whole, seekable: false, etag: undefined, lastModified: undefined, path: undefined };
 }
 
 /**
@@ -42,20 +36,15 @@ export async function fileRepresentation(
  * @returns undefined, the stream untouched, where it is a device or a FIFO
  */
 export async function fileStreamRepresentation(stream: ReadStream): Promise<Representation | undefined> {
-  const path = stream.path.toString();
   const { start = 0, end = Infinity } = stream as unknown as { start?: number; end?: number };
+  const path = stream.path.toString();
   const file = await adoptFileStream(stream, path);
   if (!file) {
     return undefined;
   }
-  const isWhole = start === 0 && end === Infinity;
   try {
-    const slice = await describeFile(file, basename(path), {
-      start,
-      end: end === Infinity ? undefined : end + 1,
-    });
-    const ended = ({ completed }: DownloadEnd) => finishStream(stream, completed);
-    return { ...slice, ...(slice.length !== undefined && isWhole && { path }), ended };
+    const slice = await describeFile(file, basename(path), start, end + 1);
+    return { ...slice, ended: ({ completed }) => finishStream(stream, completed) };
   } catch (error) {
     stream.destroy();
     throw error;
@@ -74,25 +63,33 @@ function finishStream(stream: ReadStream, completed: boolean): void {
   stream.destroy();
 }
 
-async function describeFile(file: OpenFile, name: string, slice: FileSlice): Promise<Representation> {
+/** @param end exclusive */
+async function describeFile(
+  file: OpenFile,
+  filename: string,
+  from = 0,
+  end = Infinity,
+): Promise<Representation> {
   try {
     if (!file.stats.isFile()) {
       throw missingFile();
     }
-    const validators = await fileValidators(file, `${slice.start}-${slice.end ?? ''}`);
+    const slice = `${from}-${end === Infinity ? '' : end}`;
+    const validators = await fileValidators(file, slice);
     const size = Number(file.stats.size);
-    const common = { filename: name, type: typeOf(name), close: () => file.close() };
+    const common = { filename, type: typeOf(filename) };
     if (size === 0 && (await file.read(Buffer.alloc(1), 1, 0)) > 0) {
       // As those of /proc say: only reading tells the length
-      return { ...common, seekable: false, bytes: () => new FileSource(file, slice.start, slice.end) };
+      return { ...common, seekable: false, source: new FileSource(file, from, end) };
     }
-    const start = Math.min(slice.start, size);
+    const start = Math.min(from, size);
     return {
       ...common,
       ...validators,
-      length: Math.max(0, Math.min(slice.end ?? size, size) - start),
+      length: Math.max(0, Math.min(end, size) - start),
       seekable: true,
-      bytes: () => new FileSource(file, start),
+      path: slice === '0-' ? file.path : undefined,
+      source: new FileSource(file, start, end),
     };
   } catch (error) {
     await file.close();
@@ -105,10 +102,7 @@ export function typeOf(name: string): string | undefined {
   return contentType(extname(name)) || undefined;
 }
 
-/**
- * Milliseconds in which two changes of a file may get the same time stamp: kernels stamp with a clock that
- * moves once per tick, 1 to 10 ms.
- */
+/** Milliseconds in which two changes may get the same time stamp: kernel clocks tick every 1 to 10. */
 const TICK = 20;
 /** The same for a file system that stores whole seconds, FAT two of them. */
 const COARSE = 2000;
@@ -116,15 +110,14 @@ const COARSE = 2000;
 /**
  * The validators of a file, from the descriptor that is read.
  *
- * The entity tag is a digest (inode numbers stay private) of size, device, inode, modification
- * and change time in nanoseconds, and the slice. The change time is what moves when a file is overwritten in
- * place and its modification time set back, as rsync and archivers do.
+ * The entity tag is a digest, which keeps inode numbers private. The change time moves also when a file is
+ * overwritten in place and its modification time set back, as rsync and archivers do.
  *
- * It is strong (RFC 9110 §8.8.1) as long as a later change is sure to move a time stamp. For a file that
- * changed within the last clock tick that is not yet so: such a file is looked at again a tick later, and
- * if it is still changing, or its file system stores whole seconds only, the tag is weak.
+ * The tag is strong (RFC 9110 §8.8.1) if a later change is sure to move a time stamp. A file that changed
+ * within the last clock tick is looked at again a tick later; if it is still changing, or its file system
+ * stores whole seconds only, the tag is weak.
  */
-export async function fileValidators(file: OpenFile, slice: string): Promise<Required<Validators>> {
+async function fileValidators(file: OpenFile, slice: string): Promise<Validators> {
   if (sinceChange(file) < TICK) {
     await setTimeout(TICK);
     await file.refresh();
@@ -140,11 +133,39 @@ export async function fileValidators(file: OpenFile, slice: string): Promise<Req
   };
 }
 
-/**
- * Milliseconds since content or metadata last changed; never negative, since a clock that is ahead proves
- * nothing.
- */
+/** Milliseconds since content or metadata changed; many where the clock is ahead, which proves nothing. */
 function sinceChange({ stats: { ctimeMs, mtimeMs } }: OpenFile): number {
   const age = Date.now() - Number(ctimeMs > mtimeMs ? ctimeMs : mtimeMs);
   return age < 0 ? COARSE : age;
+}
+
+/** Bytes of an open file from an offset to a limit, if it goes that far. Owns the descriptor. */
+class FileSource implements ByteSource {
+  readonly inPool = true;
+  /** Read into again and again; the body's reader has written its bytes before it asks for more. */
+  #buffer: Buffer | undefined;
+
+  constructor(
+    private readonly file: OpenFile,
+    private readonly offset: number,
+    private readonly limit: number,
+  ) {}
+
+  async read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array> {
+    const wanted = Math.min(size, Math.min(end, this.limit - this.offset) - position);
+    const buffer = reuse ? this.#fitting(wanted) : Buffer.allocUnsafeSlow(wanted);
+    return buffer.subarray(0, await this.file.read(buffer, wanted, this.offset + position));
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+
+  /** The buffer at hand, or another where it is too small, or so large that a slow client would waste it. */
+  #fitting(wanted: number): Buffer {
+    if (!this.#buffer || this.#buffer.length < wanted || this.#buffer.length > wanted * 2) {
+      this.#buffer = Buffer.allocUnsafeSlow(wanted);
+    }
+    return this.#buffer;
+  }
 }

@@ -10,18 +10,16 @@ const FORMS = [
   new RegExp(`^${DAY} ${MONTH} (?<day>[ \\d]\\d) ${TIME} (?<year>\\d{4})$`),
 ];
 
-/** The years an HTTP-date can express: four digits. */
-const LAST_SECOND = Date.UTC(9999, 11, 31, 23, 59, 59);
-const FIRST_SECOND = Date.parse('0001-01-01T00:00:00Z');
+/** An HTTP-date has a year of four digits. */
+const EARLIEST = Date.parse('0001-01-01T00:00:00Z');
+const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
 
 /**
- * Parses an HTTP-date in any of the three forms a recipient must accept (RFC 9110 §5.6.7).
- *
- * `Date.parse` is not enough: it takes much that is no HTTP-date ("2026", local times), and a
- * condition with a malformed date must be ignored (§13.1.3, §13.1.4).
+ * Parses an HTTP-date in any of the three forms a recipient must accept (RFC 9110 §5.6.7). `Date.parse` takes
+ * more, such as "2026", and a condition with a malformed date must be ignored.
  *
  * @param now milliseconds since the epoch; decides the century of the two-digit year
- * @returns milliseconds since the epoch, undefined if the text is no HTTP-date
+ * @returns milliseconds since the epoch, undefined if the text is not an HTTP-date
  */
 export function parseHttpDate(text: string, now: number = Date.now()): number | undefined {
   for (const form of FORMS) {
@@ -42,16 +40,18 @@ function toTime(fields: Record<string, string | undefined>, now: number): number
     return undefined;
   }
   const time = ((hour * 60 + minute) * 60 + Math.min(second, 59)) * 1000;
-  const digits = fields.year ?? '';
-  if (digits.length === 4) {
-    return toDay(Number(digits), month, day, time);
+  const year = Number(fields.year);
+  if (fields.year?.length === 4) {
+    return toDay(year, month, day, time);
   }
   // A two-digit year: more than 50 years ahead, it is the most recent past one with these digits (§5.6.7)
   const limit = new Date(now);
-  const year = limit.getUTCFullYear() - (limit.getUTCFullYear() % 100) + Number(digits);
+  const century = limit.getUTCFullYear() - (limit.getUTCFullYear() % 100);
   limit.setUTCFullYear(limit.getUTCFullYear() + 50);
-  const found = toDay(year, month, day, time);
-  return found !== undefined && found <= limit.getTime() ? found : toDay(year - 100, month, day, time);
+  const found = toDay(century + year, month, day, time);
+  return found !== undefined && found <= limit.getTime()
+    ? found
+    : toDay(century + year - 100, month, day, time);
 }
 
 /** The time of a day that exists, `time` milliseconds after its start. */
@@ -69,9 +69,7 @@ function toDay(year: number, month: number, day: number, time: number): number |
  * @returns undefined for a time that the format cannot express
  */
 export function formatHttpDate(time: number): string | undefined {
-  return time >= FIRST_SECOND && time <= LAST_SECOND + 999
-    ? new Date(wholeSeconds(time)).toUTCString()
-    : undefined;
+  return time >= EARLIEST && time <= LATEST ? new Date(time).toUTCString() : undefined;
 }
 
 /** Cuts milliseconds off, since an HTTP-date has none. */

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { contentRange } from './plan.js';
 import type { ByteInterval } from './byte-range.js';
+import { contentRange } from './plan.js';
 
 /** Framing as it stands, or bytes of the representation. */
-export type BodySegment = Buffer | ByteInterval;
+type BodySegment = Buffer | ByteInterval;
 
 /** The body of an answer as pieces in their order, and how many bytes they come to. */
 export interface BodyLayout {
@@ -12,11 +12,14 @@ export interface BodyLayout {
   readonly length: number;
   /** Bytes of the representation: {@link length} without framing. */
   readonly content: number;
+  /** Of several parts. */
+  readonly boundary?: string;
 }
 
 /** The body of an answer that has no framing. */
 export function plainLayout(intervals: readonly ByteInterval[]): BodyLayout {
-  return layoutOf(intervals);
+  const length = sizeOf(intervals);
+  return { segments: intervals, length, content: length };
 }
 
 /**
@@ -24,37 +27,29 @@ export function plainLayout(intervals: readonly ByteInterval[]): BodyLayout {
  *
  * @param length of the whole representation, bytes
  * @param type `Content-Type` of the representation, repeated in every part
- * @param boundary must not occur in the bytes; a random one does not
+ * @param boundary must not occur in the bytes
  */
 export function multipartLayout(
   intervals: readonly ByteInterval[],
-  length: number,
-  type: string | undefined,
-  boundary: string,
+  length: number | undefined,
+  type: string,
+  boundary = randomBytes(16).toString('hex'),
 ): BodyLayout {
+  const framing = (text: string) => Buffer.from(text, 'latin1');
   const segments: BodySegment[] = [];
   let before = '';
   for (const interval of intervals) {
-    const contentType = type === undefined ? '' : `Content-Type: ${type}\r\n`;
-    const head = `${before}--${boundary}\r\n${contentType}Content-Range: ${contentRange(interval, length)}\r\n\r\n`;
-    segments.push(Buffer.from(head, 'latin1'), interval);
+    const fields = `Content-Type: ${type}\r\nContent-Range: ${contentRange(interval, length)}`;
+    segments.push(framing(`${before}--${boundary}\r\n${fields}\r\n\r\n`), interval);
     before = '\r\n';
   }
-  segments.push(Buffer.from(`${before}--${boundary}--\r\n`, 'latin1'));
-  return layoutOf(segments);
+  segments.push(framing(`${before}--${boundary}--\r\n`));
+  return { segments, length: sizeOf(segments), content: sizeOf(intervals), boundary };
 }
 
-function layoutOf(segments: readonly BodySegment[]): BodyLayout {
-  let [length, content] = [0, 0];
-  for (const segment of segments) {
-    const bytes = Buffer.isBuffer(segment) ? 0 : segment.end - segment.start;
-    content += bytes;
-    length += Buffer.isBuffer(segment) ? segment.length : bytes;
-  }
-  return { segments, length, content };
-}
-
-/** A boundary that no content contains, but by a chance of one in 2^128. */
-export function randomBoundary(): string {
-  return randomBytes(16).toString('hex');
+function sizeOf(segments: readonly BodySegment[]): number {
+  return segments.reduce(
+    (sum, segment) => sum + (Buffer.isBuffer(segment) ? segment.length : segment.end - segment.start),
+    0,
+  );
 }

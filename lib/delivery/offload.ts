@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { isAbsolute, relative, sep } from 'node:path';
 import { field } from './preconditions.js';
 import type { RequestFields } from './preconditions.js';
+import type { PlannedDelivery } from './watch.js';
 
 /**
  * Let the proxy in front of the application send file bodies: this process decides, sets the headers, and
@@ -26,12 +27,6 @@ export type OffloadOptions =
       readonly root: string;
     };
 
-/** The header field that hands a file to the proxy. */
-export interface OffloadField {
-  readonly name: 'X-Accel-Redirect' | 'X-Sendfile';
-  readonly value: string;
-}
-
 const ADVICE =
   "write { type: 'x-accel-redirect', root: '/srv/files', prefix: '/protected/' } or { type: 'x-sendfile', root: '/srv/files' }, or false.";
 
@@ -44,6 +39,12 @@ export function offloadAdvice(value: unknown): string | undefined {
       : type === 'x-sendfile' && prefix === undefined;
   const isRoot = typeof root === 'string' && isAbsolute(root);
   return isPrefix && isRoot && Object.keys(rest).length === 0 ? undefined : ADVICE;
+}
+
+/** The header field that hands a file to the proxy. */
+export interface OffloadField {
+  readonly name: OffloadOptions['type'];
+  readonly value: string;
 }
 
 /**
@@ -59,48 +60,37 @@ export function offloadField(options: OffloadOptions, root: string, path: string
   }
   if (options.type === 'x-sendfile') {
     // Servers differ in whether they decode the value, so it must read the same either way
-    return /^[\x21-\x24\x26-\x7e]+$/.test(path) ? { name: 'X-Sendfile', value: path } : undefined;
+    return /^[\x21-\x24\x26-\x7e]+$/.test(path) ? { name: options.type, value: path } : undefined;
   }
   const encoded = inside.split(sep).map(encodeURIComponent).join('/');
-  return { name: 'X-Accel-Redirect', value: options.prefix + encoded };
-}
-
-/** What decides whether a proxy may carry out a plan. */
-interface ProxiedPlan {
-  readonly status: number;
-  readonly ranged: boolean;
-  readonly intervals: readonly unknown[];
+  return { name: options.type, value: options.prefix + encoded };
 }
 
 /**
  * Whether a proxy that evaluates the request's conditions and ranges itself comes to the plan's result.
  *
- * nginx answers 416 to a malformed range where RFC 9110 has it ignored, counts and coalesces several
- * ranges its own way, compares `If-Range` dates without §8.8.2.2, takes a malformed
- * `If-Unmodified-Since` for failed, and sees no entity tag of ours while it evaluates `If-Match`. What
- * it might see differently is rare, and sent by this process.
+ * nginx answers 416 to a malformed range where RFC 9110 has it ignored, coalesces several ranges its own way,
+ * compares `If-Range` dates without §8.8.2.2, takes a malformed `If-Unmodified-Since` for failed, and does
+ * not see our entity tag while it evaluates `If-Match`. Such requests are rare; this process answers them.
  */
-export function proxyAgrees(fields: RequestFields, plan: Omit<ProxiedPlan, 'intervals'>): boolean {
+export function proxyAgrees(
+  fields: RequestFields,
+  { status, ranged }: Pick<PlannedDelivery, 'status' | 'ranged'>,
+): boolean {
   if (field(fields, 'if-match') !== undefined || field(fields, 'if-unmodified-since') !== undefined) {
     return false;
   }
-  if (!plan.ranged) {
-    return plan.status === 200;
+  if (!ranged) {
+    return status === 200;
   }
   const isOneRange = /^bytes=(?:\d{1,15}-\d{0,15}|-\d{1,15})$/.test(field(fields, 'range') ?? '');
   const ifRange = field(fields, 'if-range');
-  return isOneRange && (ifRange === undefined ? plan.status === 206 : /^"[^"]*"$/.test(ifRange));
-}
-
-/** The proxy in front sends the body. */
-export interface Delegation {
-  readonly to: 'x-accel-redirect' | 'x-sendfile';
-  readonly field: OffloadField;
+  return isOneRange && (ifRange === undefined ? status === 206 : /^"[^"]*"$/.test(ifRange));
 }
 
 /**
- * Whether the proxy in front sends this body, and how it is told. Not where bytes are counted, where there is
- * no body, where the file is outside the proxy's folder, and where the proxy might decide otherwise.
+ * The header by which the proxy in front sends this body. Undefined where there is no body, where the file is
+ * outside the proxy's folder, and where the proxy might decide otherwise.
  *
  * @param path real or not, of a whole file; undefined for anything else
  */
@@ -108,11 +98,10 @@ export async function delegate(
   wanted: OffloadOptions | false,
   path: string | undefined,
   fields: RequestFields,
-  plan: ProxiedPlan,
-): Promise<Delegation | undefined> {
+  plan: PlannedDelivery,
+): Promise<OffloadField | undefined> {
   if (!wanted || path === undefined || plan.intervals.length === 0 || !proxyAgrees(fields, plan)) {
     return undefined;
   }
-  const header = offloadField(wanted, await realpath(wanted.root), await realpath(path));
-  return header && { to: wanted.type, field: header };
+  return offloadField(wanted, await realpath(wanted.root), await realpath(path));
 }

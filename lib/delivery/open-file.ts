@@ -9,8 +9,7 @@ const openAsync = promisify(open);
 const closeAsync = promisify(close);
 const fstatAsync = promisify(fstat);
 
-// A FIFO without a writer must not block a thread of the pool; regular files do not notice. Absent on
-// Windows.
+// A FIFO without a writer must not block a thread of the pool. Absent on Windows
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 
@@ -27,11 +26,12 @@ export class OpenFile {
   #reads = 0;
   #closing: (() => void) | undefined;
   #closed: Promise<void> | undefined;
-  #deletes = false;
+  /** The file is deleted once it is closed. */
+  deletesOnClose = false;
 
+  /** @param path as it was asked for */
   constructor(
     fd: number,
-    /** As it was asked for. */
     readonly path: string,
     public stats: BigIntStats,
   ) {
@@ -48,10 +48,7 @@ export class OpenFile {
     this.stats = await describe(this.#fd);
   }
 
-  /**
-   * Reads up to `length` bytes at `position` into the buffer; resolves with how many, 0 at the end of the
-   * file.
-   */
+  /** Reads up to `length` bytes at `position` into the buffer; resolves with how many, 0 at the end. */
   read(buffer: Buffer, length: number, position: number): Promise<number> {
     if (this.#closed) {
       return Promise.resolve(0);
@@ -70,10 +67,7 @@ export class OpenFile {
     });
   }
 
-  /**
-   * Frees the descriptor once no read is under way: its number may belong to another file the moment it is
-   * free. Safe to call more than once.
-   */
+  /** Frees the descriptor once no read is under way: its number may belong to another file from then on. */
   close(): Promise<void> {
     this.#closed ??= new Promise<void>((resolve, reject) => {
       this.#closing = () => {
@@ -87,16 +81,11 @@ export class OpenFile {
     return this.#closed;
   }
 
-  /** The file is deleted once it is closed. */
-  deleteOnClose(): void {
-    this.#deletes = true;
-  }
-
   async #free(): Promise<void> {
     try {
       await closeAsync(this.#fd);
     } finally {
-      if (this.#deletes) {
+      if (this.deletesOnClose) {
         await rm(this.path, { force: true });
       }
     }
@@ -160,13 +149,11 @@ async function liesAt(real: string, { stats }: OpenFile): Promise<boolean> {
 }
 
 /**
- * Takes the descriptor out of a file stream that a handler made, once it is open. Whoever asks destroys the
- * stream in the end, which then has nothing to close.
+ * Takes the descriptor out of a file stream that a handler made, once it is open: what it opened is sent,
+ * also where the name was unlinked since. The caller destroys the stream in the end, which has nothing to
+ * close.
  *
- * The descriptor rather than the path: what the handler opened is what is sent, also where the name was
- * unlinked or replaced since, and a second `open` is saved.
- *
- * @returns undefined, the stream untouched, where it is no regular file: a device, a FIFO
+ * @returns undefined, the stream untouched, for a device or a FIFO
  * @throws what kept the stream from opening
  */
 export async function adoptFileStream(stream: ReadStream, path: string): Promise<OpenFile | undefined> {

@@ -1,8 +1,8 @@
 import { decideRange } from './byte-range.js';
-import type { RangeDecision } from './byte-range.js';
+import type { ByteInterval, RangeDecision } from './byte-range.js';
 import { evaluatePreconditions, field, ifRangeMatches } from './preconditions.js';
-import type { PreconditionAnswer, RequestFields, Validators } from './preconditions.js';
-import type { ByteInterval } from './byte-range.js';
+import type { RequestFields, Validators } from './preconditions.js';
+import type { PlannedDelivery, PlanReason } from './watch.js';
 
 /** What the plan has to know of a representation. */
 export interface PlannedRepresentation extends Validators {
@@ -25,50 +25,26 @@ export interface PlannedRequest {
   readonly now: number;
 }
 
-/** Why an answer has its status. Stable: logs and tests may compare it. */
-export type PlanReason =
-  | RangeDecision['reason']
-  | PreconditionAnswer['reason']
-  | 'no Range'
-  | 'not GET or HEAD'
-  | 'HEAD ignores Range'
-  | 'status set by the handler'
-  | 'not seekable'
-  | 'ranges are off'
-  | 'If-Range did not match';
-
-/** The answer, decided: nothing in it depends on how it is carried out. */
-export interface DeliveryPlan {
-  readonly status: number;
-  readonly reason: PlanReason;
-  /**
-   * Bytes to send; `end` is Infinity where only the end of the stream tells; empty where there is no body.
-   */
-  readonly intervals: readonly ByteInterval[];
-  /** 206 in several parts. */
-  readonly multipart: boolean;
-  /** `Content-Range` of a 206 in one part or of a 416. */
-  readonly contentRange?: string;
-  readonly ranged: boolean;
-  readonly ifRangeMatched: boolean;
-}
-
 /**
  * Decides the answer to a request for a representation: RFC 9110 §13.2.2 first, then §14.2.
  *
  * Conditions are evaluated for GET and HEAD only, and only if the answer without them were a 200 (§13.2.1);
  * `Range` for GET only (§14.2).
  */
-export function planDelivery(request: PlannedRequest, representation: PlannedRepresentation): DeliveryPlan {
+export function planDelivery(
+  request: PlannedRequest,
+  representation: PlannedRepresentation,
+): PlannedDelivery {
   const { method, fields, status, now } = request;
+  const { length, etag } = representation;
   const ranged = field(fields, 'range') !== undefined;
-  const answer = { multipart: false, ranged, ifRangeMatched: false };
-  const all = whole(request, representation);
+  const whole = wholeOf(request, length);
+  const answer = { method, length, etag, ranged, ifRangeMatched: false };
   if (status !== 200) {
-    return { ...answer, status, reason: 'status set by the handler', intervals: all };
+    return { ...answer, status, reason: 'status set by the handler', intervals: whole };
   }
   if (method !== 'GET' && method !== 'HEAD') {
-    return { ...answer, status, reason: 'not GET or HEAD', intervals: all };
+    return { ...answer, status, reason: 'not GET or HEAD', intervals: whole };
   }
   const refused = evaluatePreconditions(fields, representation);
   if (refused) {
@@ -78,18 +54,17 @@ export function planDelivery(request: PlannedRequest, representation: PlannedRep
   const ifRangeMatched = ifRange !== undefined && ifRangeMatches(ifRange, representation, now);
   const decision = decide(request, representation, ifRange === undefined || ifRangeMatched);
   const decided = { ...answer, ifRangeMatched, status: decision.status, reason: decision.reason };
-  const { length } = representation;
   if (decision.status === 416) {
     return { ...decided, intervals: [], contentRange: `bytes */${length}` };
   }
   if (decision.status === 200) {
-    return { ...decided, intervals: all };
+    return { ...decided, intervals: whole };
   }
   const { intervals } = decision;
   const [only, second] = intervals;
-  return only && second === undefined && length !== undefined
+  return only && !second
     ? { ...decided, intervals, contentRange: contentRange(only, length) }
-    : { ...decided, intervals, multipart: true };
+    : { ...decided, intervals };
 }
 
 /** Whether a part is sent, and why not. */
@@ -114,16 +89,12 @@ function decide(
 }
 
 /** `Content-Range` of one interval (RFC 9110 §14.4). */
-export function contentRange({ start, end }: ByteInterval, length: number): string {
+export function contentRange({ start, end }: ByteInterval, length: number | undefined): string {
   return `bytes ${start}-${end - 1}/${length}`;
 }
 
-/** Statuses that never have a body. */
-function isBodiless(status: number): boolean {
-  return status === 204 || status === 205 || status === 304;
-}
-
-function whole(request: PlannedRequest, { length }: PlannedRepresentation): ByteInterval[] {
-  const end = length ?? Infinity;
-  return request.method === 'HEAD' || isBodiless(request.status) || end === 0 ? [] : [{ start: 0, end }];
+/** Without HEAD and the statuses that never have a body. */
+function wholeOf({ method, status }: PlannedRequest, length = Infinity): ByteInterval[] {
+  const isBodiless = method === 'HEAD' || status === 204 || status === 205 || status === 304;
+  return isBodiless || length === 0 ? [] : [{ start: 0, end: length }];
 }

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import { isStrongEntityTag, matchesStrongly, matchesWeakly, parseEntityTagList } from './entity-tag.js';
+import { matchesStrongly, matchesWeakly, parseEntityTags } from './entity-tag.js';
 import { parseHttpDate, wholeSeconds } from './http-date.js';
 
 /** Request header fields by lower-case name, as Node gives them: without the whitespace around a value. */
 export type RequestFields = Readonly<Record<string, string | string[] | undefined>>;
 
-/** What a representation can be compared by (RFC 9110 §8.8). */
+/** RFC 9110 §8.8. */
 export interface Validators {
   /** Entity tag with its quotes. */
   readonly etag?: string;
@@ -25,11 +25,9 @@ export type PreconditionAnswer =
     };
 
 /**
- * Evaluates the preconditions of a GET or HEAD request in the order of RFC 9110 §13.2.2, except `If-Range`,
- * which belongs to the range ({@link ifRangeMatches}).
- *
- * A malformed date and a date condition on a representation without `Last-Modified` are ignored. A list
- * without entity tags, an empty value included, matches nothing.
+ * Evaluates the preconditions of a GET or HEAD request in the order of RFC 9110 §13.2.2; `If-Range` belongs
+ * to the range. A malformed date and a date condition without `Last-Modified` are ignored. A list without
+ * entity tags matches nothing.
  *
  * @returns undefined where the request may proceed
  */
@@ -57,16 +55,14 @@ export function evaluatePreconditions(
 
 /**
  * Whether `If-Range` lets the range stand (RFC 9110 §13.1.5): the entity tag matches strongly, or the date
- * is exactly `Last-Modified` and strong in the sense of §8.8.2.2, which a date is not before its second
- * has passed: the file may change again and keep the date.
+ * is exactly `Last-Modified` and its second has passed (§8.8.2.2): until then the file may change again and
+ * keep the date.
  *
  * @param now milliseconds since the epoch
  */
 export function ifRangeMatches(value: string, validators: Validators, now: number): boolean {
   if (value.includes('"')) {
-    return (
-      validators.etag !== undefined && isStrongEntityTag(value) && matchesStrongly(value, validators.etag)
-    );
+    return validators.etag !== undefined && matchesStrongly(value, validators.etag);
   }
   const date = parseHttpDate(value, now);
   return (
@@ -88,11 +84,7 @@ function matchesAny(
   etag: string | undefined,
   matches: (tag: string, other: string) => boolean,
 ): boolean {
-  const wanted = parseEntityTagList(value);
-  if (wanted === '*') {
-    return true;
-  }
-  return etag !== undefined && wanted.some((tag) => matches(tag, etag));
+  return value === '*' || (etag !== undefined && parseEntityTags(value).some((tag) => matches(tag, etag)));
 }
 
 function isModifiedSince(value: string | undefined, { lastModified }: Validators): boolean | undefined {
@@ -103,23 +95,18 @@ function isModifiedSince(value: string | undefined, { lastModified }: Validators
   return wholeSeconds(lastModified) > date;
 }
 
-/** Of these Node keeps the first and says nothing of the others. */
-const DATE_CONDITIONS = ['if-modified-since', 'if-unmodified-since'];
-
 /**
  * The fields that an answer is planned from: those of Node, but for a date condition that came more than
- * once, which has to be ignored (RFC 9110 §13.1.3, §13.1.4).
+ * once, which has to be ignored (RFC 9110 §13.1.3, §13.1.4). Of such a field Node keeps the first value.
  */
-export function requestFields({
-  headers,
-  rawHeaders,
-}: Pick<IncomingMessage, 'headers' | 'rawHeaders'>): RequestFields {
-  const repeated = DATE_CONDITIONS.filter(
-    (name) => headers[name] !== undefined && occurrences(rawHeaders, name) > 1,
-  );
-  return repeated.length === 0
-    ? headers
-    : { ...headers, ...Object.fromEntries(repeated.map((name) => [name, undefined])) };
+export function requestFields(request: Pick<IncomingMessage, 'headers' | 'rawHeaders'>): RequestFields {
+  let fields: RequestFields = request.headers;
+  for (const name of ['if-modified-since', 'if-unmodified-since']) {
+    if (fields[name] !== undefined && occurrences(request.rawHeaders, name) > 1) {
+      fields = { ...fields, [name]: undefined };
+    }
+  }
+  return fields;
 }
 
 function occurrences(rawHeaders: readonly string[], wanted: string): number {

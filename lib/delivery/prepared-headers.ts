@@ -1,12 +1,45 @@
-import { Logger } from '@nestjs/common';
-import type { IncomingMessage } from 'node:http';
-import { beforeHead } from '../http/response-port.js';
 import type { ResponsePort } from '../http/response-port.js';
-import { commonFields, FILE_FIELDS, removeFileFields } from './headers.js';
 import type { ResolvedDelivery } from './options.js';
-import { isPlainResponse } from './pump.js';
 
+/** What describes a body and has no place in an answer with another one, or none (RFC 9110 §15.4.5). */
+const BODY_FIELDS = lowerCase([
+  'Content-Type',
+  'Content-Length',
+  'Content-Disposition',
+  'Content-Encoding',
+  'Content-Language',
+  'Content-Range',
+  'Content-Digest',
+  'Transfer-Encoding',
+  'Trailer',
+]);
+/** What describes a file. */
+const FILE_FIELDS = lowerCase([
+  ...BODY_FIELDS,
+  'ETag',
+  'Last-Modified',
+  'Accept-Ranges',
+  'Content-Location',
+  'Content-MD5',
+  'Digest',
+  'Repr-Digest',
+]);
+/** What lets a cache keep an answer (RFC 9111 §5.2, §5.3; RFC 9213), beside `Cache-Control`. */
+const OTHER_CACHE_FIELDS = ['Expires', 'CDN-Cache-Control', 'Surrogate-Control'];
+const CACHE_FIELDS = lowerCase(['Cache-Control', ...OTHER_CACHE_FIELDS]);
+const FILE_AND_CACHE_FIELDS = lowerCase([...FILE_FIELDS, ...CACHE_FIELDS]);
+/** What is withheld where `Cache-Control` already says `no-store`. */
+const WITHHELD = lowerCase([...FILE_FIELDS, ...OTHER_CACHE_FIELDS]);
 const NONE: ReadonlySet<string> = new Set();
+
+function lowerCase(names: readonly string[]): ReadonlySet<string> {
+  return new Set(names.map((name) => name.toLowerCase()));
+}
+
+const EXPOSED = 'Access-Control-Expose-Headers';
+const POLICY = 'Content-Security-Policy';
+/** `no-store`, in words that tell it from what others set. */
+const UNSENT = 'no-store, private';
 
 /** What is fixed for a route about the headers of its answers. */
 export interface RouteHeaders {
@@ -22,28 +55,27 @@ export interface RouteHeaders {
  * wins.
  *
  * The options win over what a middleware, a hook or an outer interceptor set before (helmet, CORS), so the
- * fields that every answer carries are set now: a handler that sends its answer itself gets them too. What
- * such code says of a file is put aside, since the file is not known to it.
+ * fields that every answer carries, errors included, are set now: a handler that sends its answer itself gets
+ * them too. What such code says of a file is put aside, since it does not know the file.
  */
 export class PreparedHeaders {
+  readonly options: ResolvedDelivery;
   /** The `Content-Security-Policy` that was there before the handler ran. */
-  readonly policy: string | undefined;
+  readonly #policy: string | undefined;
   readonly #aside: ReadonlyMap<string, string>;
 
   constructor(
     readonly port: ResponsePort,
-    readonly route: RouteHeaders,
+    { options, declared, answersItself }: RouteHeaders,
   ) {
-    const { declared, answersItself } = route;
-    this.policy = declared.has('content-security-policy') ? undefined : port.get('Content-Security-Policy');
-    this.#aside = port.take(answersItself ? NONE : undeclared(declared));
+    this.options = options;
+    this.#policy = declared.has(POLICY.toLowerCase()) ? undefined : port.get(POLICY);
+    this.#aside = port.take(answersItself ? NONE : without(FILE_FIELDS, declared));
     if (port.raw.headersSent) {
       return;
     }
-    const fields = commonFields(route.options);
-    for (const name in fields) {
-      const value = fields[name];
-      if (value !== undefined && value !== false && !declared.has(name.toLowerCase())) {
+    for (const [name, value] of commonFields(options)) {
+      if (!declared.has(name.toLowerCase())) {
         port.set(name, name === EXPOSED ? mergedList(port.get(name), value) : value);
       }
     }
@@ -52,23 +84,98 @@ export class PreparedHeaders {
   /** The handler returned something that is not a file. */
   restore(): void {
     if (!this.port.raw.headersSent) {
-      for (const [name, value] of this.#aside) {
-        this.port.setDefault(name, value);
-      }
+      this.#setDefaults(this.#aside);
     }
   }
 
-  /** The answer is an error: it carries nothing that the handler said of the file, and may not be cached. */
+  /** The answer is an error: it must not be saved or cached as the file. */
   fail(): void {
-    removeFileFields(this.port);
+    this.removeFileFields();
     this.restore();
+  }
+
+  removeFileFields(): void {
+    if (!this.port.raw.headersSent) {
+      this.port.take(FILE_AND_CACHE_FIELDS);
+      this.port.set('Cache-Control', 'no-store');
+    }
+  }
+
+  removeBodyFields(): void {
+    this.port.take(BODY_FIELDS);
+  }
+
+  /** The default of `cacheControl` already says so, unless the route lets files be cached. */
+  forbidCaching(): void {
+    const { cacheControl } = this.options;
+    this.port.take(CACHE_FIELDS);
+    if (cacheControl) {
+      this.port.set('Cache-Control', cacheControl.includes('no-store') ? cacheControl : 'no-store');
+    }
+  }
+
+  /**
+   * Takes what describes the file out of the answer until it is sent, so that an interceptor or a serializer
+   * that fails after the delivery was decided does not leave it on the error.
+   *
+   * @returns puts the fields back, but for those that were set in the meantime
+   */
+  withholdFileFields(): () => void {
+    const { port } = this;
+    const mayBeCached = !port.get('Cache-Control')?.includes('no-store');
+    const fields = port.take(mayBeCached ? FILE_AND_CACHE_FIELDS : WITHHELD);
+    if (mayBeCached && !port.raw.headersSent) {
+      port.set('Cache-Control', UNSENT);
+    }
+    return () => {
+      if (mayBeCached && port.get('Cache-Control') === UNSENT) {
+        port.remove('Cache-Control');
+      }
+      this.#setDefaults(fields);
+    };
+  }
+
+  /**
+   * Adds the sandbox to the policy that a middleware set: several policies hold together (CSP 3 §2.2). A
+   * handler's stands alone.
+   */
+  addPolicy(): void {
+    const policy = this.options.contentSecurityPolicy;
+    if (policy !== false && this.port.get(POLICY) === this.#policy) {
+      this.port.set(POLICY, this.#policy === undefined ? policy : `${this.#policy}, ${policy}`);
+    }
+  }
+
+  #setDefaults(fields: ReadonlyMap<string, string>): void {
+    for (const [name, value] of fields) {
+      this.port.setDefault(name, value);
+    }
   }
 }
 
-const EXPOSED = 'Access-Control-Expose-Headers';
+const commonOf = new WeakMap<ResolvedDelivery, readonly (readonly [string, string])[]>();
 
-function undeclared(declared: ReadonlySet<string>): ReadonlySet<string> {
-  return declared.size === 0 ? FILE_FIELDS : new Set([...FILE_FIELDS].filter((name) => !declared.has(name)));
+/** Worked out once for a route. */
+function commonFields(options: ResolvedDelivery): readonly (readonly [string, string])[] {
+  let fields = commonOf.get(options);
+  if (!fields) {
+    const all = {
+      'Cache-Control': options.cacheControl,
+      'Referrer-Policy': options.referrerPolicy,
+      'X-Content-Type-Options': options.nosniff && 'nosniff',
+      'Cross-Origin-Resource-Policy': options.crossOriginResourcePolicy,
+      [EXPOSED]: options.exposeHeaders && options.exposeHeaders.join(', '),
+    };
+    fields = Object.entries(all).flatMap(([name, value]) =>
+      value === false ? [] : [[name, value] as const],
+    );
+    commonOf.set(options, fields);
+  }
+  return fields;
+}
+
+function without(names: ReadonlySet<string>, others: ReadonlySet<string>): ReadonlySet<string> {
+  return others.size === 0 ? names : new Set([...names].filter((name) => !others.has(name)));
 }
 
 /** A list field with the members of both values, each once. */
@@ -84,41 +191,4 @@ function mergedList(before: string | undefined, ours: string): string {
       .map((member) => [member.toLowerCase(), member]),
   );
   return [...members.values()].join(', ');
-}
-
-/**
- * Keeps middleware and hooks from encoding bytes that our strong entity tag stands for: a client resumes such
- * a download with bytes that are not encoded (RFC 9110 §8.8.3.3).
- *
- * Content negotiation finds that the client wants no encoding. An encoding that is applied anyway makes the
- * tag weak and takes ranges away; an encoded part of a file is useless, and its connection is destroyed. A
- * plain response needs no such watch.
- */
-export function keepFromEncoding(request: IncomingMessage, port: ResponsePort): void {
-  const response = port.raw;
-  Reflect.set(request.headers, 'accept-encoding', 'identity');
-  if (port.hasPlainHead && isPlainResponse(response)) {
-    return;
-  }
-  const own = port.get('Content-Encoding');
-  beforeHead(response, (status) => {
-    if (response.getHeader('Content-Encoding') === own) {
-      return;
-    }
-    if (status === 206) {
-      new Logger('DownloadDelivery').error(
-        'A middleware or hook encoded a part of a file, which no client can use: let it skip answers of status 206.',
-      );
-      response.destroy();
-      return;
-    }
-    const etag = response.getHeader('ETag');
-    if (typeof etag === 'string' && !etag.startsWith('W/')) {
-      response.setHeader('ETag', `W/${etag}`);
-    }
-    response.setHeader('Accept-Ranges', 'none');
-    for (const name of ['Content-Length', 'Digest', 'Repr-Digest']) {
-      response.removeHeader(name);
-    }
-  });
 }

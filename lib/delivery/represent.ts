@@ -1,62 +1,83 @@
-import type { StreamableFile } from '@nestjs/common';
+import { StreamableFile } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import fs, { ReadStream } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
-import { nextTurn } from './body-reader.js';
+import type { ResponsePort } from '../http/response-port.js';
 import type { ByteSource } from './body-reader.js';
 import { isByteStream } from './download.js';
-import type {
-  ByteStream,
-  DownloadContent,
-  DownloadEnd,
-  DownloadOptions,
-  DownloadSource,
-} from './download.js';
+import type { ByteStream, DeliverableContent, DownloadEnd, DownloadSource } from './download.js';
 import { toEntityTag } from './entity-tag.js';
 import { logFailure } from './failure.js';
 import { fileRepresentation, fileStreamRepresentation, typeOf } from './file.representation.js';
 import { isFieldValue } from './options.js';
-import { announced } from './representation.js';
+import { discard, NOTHING_SENT, withHandlerFields } from './representation.js';
 import type { Representation } from './representation.js';
 import { StreamSource } from './stream.source.js';
+import { nextTurn } from './turns.js';
 
-/** How an answer ended that never began to send its content. */
-export const NOTHING_SENT: DownloadEnd = Object.freeze({ completed: false, bytes: 0 });
-
-const DEFAULT_TYPE = 'application/octet-stream';
+/** What Nest says of a `StreamableFile` without a type. */
+const UNKNOWN_TYPE = 'application/octet-stream';
 /** Bytes that are hashed, or written, before the event loop may poll. */
 const SLICE = 256 * 1024;
 
-/** Everything of a `Download` but a redirect. */
-export type DeliverableContent = Exclude<DownloadContent, { kind: 'redirect' }>;
-
 /**
- * The representation of what a `Download` describes.
+ * The representation of what a handler returned, as its options and headers describe it.
  *
- * @throws what the system throws for a file that cannot be opened
+ * @param wantsRanges the option of the route
+ * @throws HttpException 500 where the content is shorter than announced; what the system throws for a file
+ *   that cannot be opened
  */
-export async function representDownload(content: DeliverableContent): Promise<Representation> {
+export async function represent(
+  content: StreamableFile | DeliverableContent,
+  port: ResponsePort,
+  wantsRanges: boolean,
+): Promise<Representation> {
+  const found = await (content instanceof StreamableFile
+    ? representStreamable(content)
+    : representDownload(content));
+  try {
+    return withHandlerFields(found, port, wantsRanges);
+  } catch (error) {
+    await discard(found);
+    throw error;
+  }
+}
+
+async function representDownload(content: DeliverableContent): Promise<Representation> {
   const { options } = content;
   const ended = options.onEnd && safely(options.onEnd);
   try {
-    const representation = await representContent(content);
-    const type = options.type ?? (options.filename && typeOf(options.filename)) ?? representation.type;
-    return { ...representation, ...described(options, representation), type, ended };
+    const found = await representContent(content);
+    return {
+      ...found,
+      options,
+      type: options.type ?? typeOf(options.filename ?? '') ?? found.type,
+      filename: options.filename ?? found.filename,
+      etag: chosen(options.etag, toEntityTag, found.etag),
+      lastModified: chosen(options.lastModified, (date) => date.getTime(), found.lastModified),
+      ended,
+    };
   } catch (error) {
     ended?.(NOTHING_SENT);
     throw error;
   }
 }
 
-/** Calls the application once; what it throws, at once or later, must not end the process. */
+/** Calls the application; what it throws, at once or later, must not end the process. */
 function safely(onEnd: (end: DownloadEnd) => unknown): (end: DownloadEnd) => void {
-  let isOver = false;
-  return (end) => {
-    if (!isOver) {
-      isOver = true;
-      Promise.resolve(end).then(onEnd).catch(logFailure);
-    }
-  };
+  return (end) => void Promise.resolve(end).then(onEnd).catch(logFailure);
+}
+
+/** What an option says, false for nothing; else what the content suggests. */
+function chosen<Option, Value>(
+  option: Option | false | undefined,
+  convert: (option: Option) => Value,
+  found: Value | undefined,
+): Value | undefined {
+  if (option === undefined) {
+    return found;
+  }
+  return option === false ? undefined : convert(option);
 }
 
 async function representContent(content: DeliverableContent): Promise<Representation> {
@@ -72,60 +93,35 @@ async function representContent(content: DeliverableContent): Promise<Representa
   }
 }
 
-function described(options: DownloadOptions, found: Representation): Partial<Representation> {
-  const { etag, lastModified, filename, disposition } = options;
-  return {
-    filename: filename ?? found.filename,
-    dispositionType: disposition,
-    etag: etag === undefined ? found.etag : etag === false ? undefined : toEntityTag(etag),
-    lastModified:
-      lastModified === undefined
-        ? found.lastModified
-        : lastModified === false
-          ? undefined
-          : lastModified.getTime(),
-  };
-}
-
 /**
- * The representation of Nest's own `StreamableFile`: a file stream and bytes can be read from an offset, any
- * other stream is opaque. Its options count: the disposition as the handler wrote it, the type, the length.
- *
- * @throws HttpException 500 where the announced length is more than there is
+ * A file stream and bytes can be read from an offset, any other stream cannot. Nest's own options count: the
+ * disposition as the handler wrote it, the type, the length.
  */
-export async function representStreamable(file: StreamableFile): Promise<Representation> {
+async function representStreamable(file: StreamableFile): Promise<Representation> {
   const { type, disposition, length } = file.getHeaders();
-  const content = await representStream(file.getStream());
-  const isExplicit = file.options?.type !== undefined || type !== DEFAULT_TYPE;
-  const representation: Representation = {
-    ...content,
-    type: isExplicit && isFieldValue(type) ? type : content.type,
+  const found = await representStream(file.getStream());
+  const isExplicit = file.options?.type !== undefined || type !== UNKNOWN_TYPE;
+  return {
+    ...found,
+    type: isExplicit && isFieldValue(type) ? type : found.type,
     disposition: Array.isArray(disposition) ? disposition.join(',') : disposition,
+    announced: length === undefined ? undefined : Number(length),
   };
-  try {
-    return length === undefined ? representation : await announced(representation, Number(length));
-  } catch (error) {
-    representation.ended?.(NOTHING_SENT);
-    throw error;
-  }
 }
 
 async function representStream(stream: Readable): Promise<Representation> {
   if (isFileStream(stream)) {
-    return (await fileStreamRepresentation(stream)) ?? opaqueRepresentation(stream, undefined);
+    return (await fileStreamRepresentation(stream)) ?? opaqueRepresentation(stream);
   }
   const bytes = takeBytes(stream);
   if (bytes) {
-    return bytesRepresentation(bytes);
+    return bytesRepresentation(bytes, true);
   }
   // A stream of the old style has `pipe` and nothing else
-  return opaqueRepresentation(
-    isByteStream(stream) ? stream : (stream as Readable).pipe(new PassThrough()),
-    undefined,
-  );
+  return opaqueRepresentation(isByteStream(stream) ? stream : (stream as Readable).pipe(new PassThrough()));
 }
 
-/** Whether the stream gives the bytes of a path as they are, and nobody has read from it. */
+/** Whether the stream gives the bytes of a path as they are, and nothing was read from it. */
 function isFileStream(stream: Readable): stream is ReadStream {
   if (!(stream instanceof ReadStream) || !isUntouched(stream)) {
     return false;
@@ -144,11 +140,8 @@ function readsFromDisk(stream: ReadStream): boolean {
 
 function isUntouched(stream: Readable): boolean {
   const encoding = stream.readableEncoding;
-  return (
-    !stream.readableDidRead &&
-    stream.readableFlowing === null &&
-    (encoding === null || /^utf-?8$/i.test(encoding))
-  );
+  const isUtf8 = encoding === null || /^utf-?8$/i.test(encoding);
+  return !stream.readableDidRead && stream.readableFlowing === null && isUtf8;
 }
 
 /**
@@ -169,13 +162,12 @@ function takeBytes(stream: Readable): Uint8Array | undefined {
 }
 
 /** Bytes in memory. The entity tag is a digest of them, so it is as strong as can be. */
-async function bytesRepresentation(bytes: Uint8Array, withEtag = true): Promise<Representation> {
+async function bytesRepresentation(bytes: Uint8Array, withEtag: boolean): Promise<Representation> {
   return {
     length: bytes.length,
     seekable: true,
     etag: withEtag ? `"${await digestOf(bytes)}"` : undefined,
-    bytes: () => bytesSource(bytes),
-    close: () => Promise.resolve(),
+    source: bytesSource(bytes),
   };
 }
 
@@ -190,10 +182,7 @@ async function digestOf(bytes: Uint8Array): Promise<string> {
   return digest.digest('base64url').slice(0, 22);
 }
 
-/**
- * Handed on without a copy, in slices that keep the write callbacks, and what they count, close to what was
- * sent.
- */
+/** No copies; slices keep the write callbacks, and what they count, close to what was sent. */
 function bytesSource(bytes: Uint8Array): ByteSource {
   return {
     read: (position, end, size) =>
@@ -210,30 +199,14 @@ function sourceRepresentation(source: DownloadSource): Representation {
     etag: source.etag === undefined ? undefined : toEntityTag(source.etag),
     lastModified: source.lastModified?.getTime(),
     missing: source.missing?.bind(source),
-    bytes: () => new StreamSource((start, end, signal) => source.open({ start, end, signal })),
-    close: () => Promise.resolve(),
+    source: new StreamSource((start, end, signal) => source.open({ start, end, signal })),
   };
 }
 
-/**
- * A stream that can be read once, from its start: no ranges.
- *
- * @param length bytes it will give, where somebody said
- */
-function opaqueRepresentation(stream: ByteStream, length: number | undefined): Representation {
+/** A stream that can be read once, from its start: no ranges. */
+function opaqueRepresentation(stream: ByteStream, length?: number): Representation {
   if (stream instanceof Readable) {
     stream.on('error', () => {});
   }
-  return {
-    length,
-    seekable: false,
-    bytes: () => new StreamSource(() => stream),
-    close: async () => {
-      if (stream instanceof Readable) {
-        stream.destroy();
-      } else {
-        await stream[Symbol.asyncIterator]().return?.();
-      }
-    },
-  };
+  return { length, seekable: false, source: new StreamSource(() => stream, stream) };
 }

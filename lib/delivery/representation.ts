@@ -1,60 +1,43 @@
-import { InternalServerErrorException, Logger } from '@nestjs/common';
+import { Logger } from '@nestjs/common';
 import type { ResponsePort } from '../http/response-port.js';
 import { TruncatedContentError } from './body-reader.js';
 import type { ByteSource } from './body-reader.js';
-import type { DispositionType } from './disposition.js';
-import type { DownloadEnd } from './download.js';
+import { isLength } from './download.js';
+import type { DownloadEnd, FileDownloadOptions } from './download.js';
 import { isEntityTag } from './entity-tag.js';
-import { logFailure } from './failure.js';
+import { logFailure, unreadableFile } from './failure.js';
 import { parseHttpDate } from './http-date.js';
-import type { OffloadOptions } from './offload.js';
 import type { PlannedRepresentation } from './plan.js';
 import { LONGER_THAN_ANNOUNCED } from './stream.source.js';
 
 /** The bytes a handler wants to be sent, and their metadata; RFC 9110's word for it. */
 export interface Representation extends PlannedRepresentation {
-  /** `Content-Type`, where somebody said. */
+  readonly source: ByteSource;
+  /** `Content-Type`, where it is known. */
   readonly type?: string;
-  /** The name to save under, as somebody gave it. */
+  /** The name to save under, unchecked. */
   readonly filename?: string;
-  readonly dispositionType?: DispositionType;
   /** A whole `Content-Disposition` that the handler wrote; wins over name and type of disposition. */
   readonly disposition?: string;
+  /** What the handler said of a `Download`. */
+  readonly options?: FileDownloadOptions;
+  /** The length that a `StreamableFile` announces. */
+  readonly announced?: number;
   /** A whole file of this machine, by the path it was opened under: a proxy could send it. */
   readonly path?: string;
-  /** Wins over the option of the route. */
-  readonly offload?: OffloadOptions | false;
   /** Whether an error of the source means that there is no such object. */
   readonly missing?: (error: unknown) => boolean;
-  /** The bytes; whoever asks for them closes them. Called once at most, and not where no body is sent. */
-  bytes(): ByteSource;
   /** Told once how the answer ended, whatever became of it. Never throws. */
   readonly ended?: (end: DownloadEnd) => void;
-  /** Frees what {@link bytes} was not called for. */
-  close(): Promise<void>;
 }
 
-/**
- * Holds a representation to the length that the handler announced.
- *
- * @throws HttpException 500 where it is known to be shorter: sent anyway it would pass for the whole
- */
-export async function announced(representation: Representation, length: number): Promise<Representation> {
-  const actual = representation.length;
-  if (actual === length || !Number.isSafeInteger(length) || length < 0) {
-    return representation;
-  }
-  if (actual !== undefined && actual < length) {
-    await representation.close();
-    const cause = new TruncatedContentError(length - actual);
-    logFailure(cause);
-    const description = 'Internal Server Error';
-    throw new InternalServerErrorException('The file is incomplete.', { cause, description });
-  }
-  if (actual !== undefined) {
-    new Logger('DownloadDelivery').warn(LONGER_THAN_ANNOUNCED);
-  }
-  return { ...representation, length, path: undefined };
+/** How an answer ended that never began to send its content. */
+export const NOTHING_SENT: DownloadEnd = Object.freeze({ completed: false, bytes: 0 });
+
+/** Frees a representation of which nothing is sent. */
+export async function discard({ source, ended }: Representation): Promise<void> {
+  await source.close().catch(() => {});
+  ended?.(NOTHING_SENT);
 }
 
 /**
@@ -65,22 +48,41 @@ export async function announced(representation: Representation, length: number):
  * @param wantsRanges the option of the route
  * @throws HttpException 500 where the content is shorter than announced
  */
-export async function withHandlerFields(
-  representation: Representation,
+export function withHandlerFields(
+  found: Representation,
   port: Pick<ResponsePort, 'get'>,
   wantsRanges: boolean,
-): Promise<Representation> {
+): Representation {
   const etag = port.get('ETag');
   const lastModified = port.get('Last-Modified');
   const length = port.get('Content-Length');
   const refusesRanges =
     port.get('Accept-Ranges')?.toLowerCase() === 'none' || port.get('Content-Range') !== undefined;
+  const hasRanges = wantsRanges && !refusesRanges;
   const seen: Representation = {
-    ...representation,
-    etag: etag === undefined ? representation.etag : isEntityTag(etag) ? etag : undefined,
-    lastModified: lastModified === undefined ? representation.lastModified : parseHttpDate(lastModified),
-    seekable: representation.seekable && wantsRanges && !refusesRanges,
-    rangesOff: representation.seekable && (!wantsRanges || refusesRanges),
+    ...found,
+    etag: etag === undefined || isEntityTag(etag) ? (etag ?? found.etag) : undefined,
+    lastModified: lastModified === undefined ? found.lastModified : parseHttpDate(lastModified),
+    seekable: found.seekable && hasRanges,
+    rangesOff: found.seekable && !hasRanges,
   };
-  return length === undefined || !/^\d+$/.test(length) ? seen : announced(seen, Number(length));
+  return holdTo(/^\d+$/.test(length ?? '') ? Number(length) : found.announced, seen);
+}
+
+/** Holds a representation to the length that the handler announced. */
+function holdTo(announced: number | undefined, found: Representation): Representation {
+  const { length } = found;
+  if (!isLength(announced) || announced === length) {
+    return found;
+  }
+  if (length !== undefined && length < announced) {
+    const cause = new TruncatedContentError(announced - length);
+    logFailure(cause);
+    // Sent anyway, it would pass for the whole
+    throw unreadableFile('The file is incomplete.', cause);
+  }
+  if (length !== undefined) {
+    new Logger('DownloadDelivery').warn(LONGER_THAN_ANNOUNCED);
+  }
+  return { ...found, length: announced, path: undefined };
 }

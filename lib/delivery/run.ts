@@ -1,37 +1,37 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ResponsePort } from '../http/response-port.js';
+import type { ByteInterval } from './byte-range.js';
 import type { Chunk } from './body-reader.js';
-import type { BodyObserver } from './body.js';
 import { logFailure } from './failure.js';
 import type { FailureHooks } from './failure.js';
-import type { BodyLayout } from './multipart.js';
 import { watchStall } from './stall.js';
-import type { ByteInterval, DeliveryOutcome, DeliveryWatch } from './watch.js';
+import type { DeliveryOutcome, DeliveryWatch } from './watch.js';
 
-/**
- * One delivery from its decision to its end: tells the observer how it ended, exactly once, and lets it be
- * stopped.
- */
-export class DeliveryRun implements BodyObserver {
-  readonly grant: BodyObserver['grant'];
+/** One delivery from its decision to its end: tells once how it ended, and lets it be stopped. */
+export class DeliveryRun {
+  readonly grant: DeliveryWatch['grant'];
   /** Settles when the client has left or has everything; never rejects. */
   readonly gone: Promise<void>;
   readonly #abort = () => this.port.destroy();
   #error: unknown;
   #reason: 'stalled' | undefined;
-  #ended = false;
+  #hasEnded = false;
   /** Bytes of the representation that were sent; framing does not count. */
   #bytes = 0;
   /** Bytes whose writing has begun and not ended. */
   #writing: ByteInterval | undefined;
 
+  /**
+   * @param content bytes of the representation that are to be sent
+   * @param ended called once, whatever became of the answer
+   */
   constructor(
     private readonly port: ResponsePort,
     private readonly status: number,
-    private readonly layout: BodyLayout,
+    private readonly content: number,
     private readonly watch: DeliveryWatch,
-    private readonly hooks?: FailureHooks,
+    private readonly hooks: FailureHooks,
     private readonly ended?: (outcome: DeliveryOutcome) => void,
   ) {
     this.grant = watch.grant?.bind(watch);
@@ -47,7 +47,7 @@ export class DeliveryRun implements BodyObserver {
     }
   }
 
-  /** Destroys the connection of a client that stops reading. */
+  /** Destroys the connection of a client that takes no byte for so many seconds. */
   watchStall(seconds: number): void {
     const stalled = () => {
       this.#reason = 'stalled';
@@ -56,10 +56,12 @@ export class DeliveryRun implements BodyObserver {
     watchStall(this.port.raw, seconds, () => this.#bytes, stalled);
   }
 
+  /** The chunk is being written; not called for an ordinary stream. */
   writing({ interval }: Chunk): void {
     this.#writing = interval;
   }
 
+  /** The kernel took the chunk; of an ordinary stream, its reader did. */
   wrote({ interval }: Chunk): void {
     this.#writing = undefined;
     if (interval) {
@@ -71,8 +73,8 @@ export class DeliveryRun implements BodyObserver {
   /** The content failed after the answer began: the client must see that, and the log says why. */
   fail(error: unknown): void {
     this.#error ??= error;
-    this.hooks?.report(error);
-    this.hooks?.handle(error);
+    this.hooks.report(error);
+    this.hooks.handle(error);
     this.port.destroy();
   }
 
@@ -83,19 +85,17 @@ export class DeliveryRun implements BodyObserver {
   }
 
   #end(): void {
-    if (this.#ended) {
+    if (this.#hasEnded) {
       return;
     }
-    this.#ended = true;
+    this.#hasEnded = true;
     this.watch.signal?.removeEventListener('abort', this.#abort);
     const { raw } = this.port;
-    const expected = this.layout.content;
-    const hasAll = expected === Infinity || this.#bytes === expected;
-    const completed =
-      this.#error === undefined && hasAll && raw.writableFinished && raw.statusCode === this.status;
+    const hasAll = this.content === Infinity || this.#bytes === this.content;
+    const isSent = raw.writableFinished && raw.statusCode === this.status;
     const outcome: DeliveryOutcome = {
       status: raw.statusCode,
-      completed,
+      completed: this.#error === undefined && hasAll && isSent,
       bytes: this.#bytes,
       unconfirmed: this.#writing && [this.#writing],
       reason: this.#reason,
@@ -162,15 +162,13 @@ function watchSocket(socket: Socket): Set<() => void> {
   return listeners;
 }
 
-/**
- * The answers that are being delivered, so that an application that ends does not wait for them without end.
- */
+/** The answers that are being delivered, so that an application that ends waits for them only so long. */
 export class RunningDeliveries {
   private readonly running = new Set<ServerResponse>();
-  private over = false;
+  private isOver = false;
 
   add(response: ServerResponse): void {
-    if (this.over) {
+    if (this.isOver) {
       cut(response);
       return;
     }
@@ -184,7 +182,7 @@ export class RunningDeliveries {
    */
   endWithin(milliseconds: number): void {
     setTimeout(() => {
-      this.over = true;
+      this.isOver = true;
       this.running.forEach(cut);
     }, milliseconds).unref();
   }

@@ -19,7 +19,12 @@ describe('a body whose source cannot be closed', () => {
       close: vi.fn(() => Promise.reject(new Error('EIO: the file system is gone'))),
     };
     const fail = vi.fn();
-    const body = new DeliveryBody(layout, source, { writing: vi.fn(), wrote: vi.fn(), fail });
+    const body = new DeliveryBody(layout, source, {
+      grant: undefined,
+      writing: vi.fn(),
+      wrote: vi.fn(),
+      fail,
+    });
     for (let i = 0; i < reads; i++) {
       await body.reader.next(1, false);
     }
@@ -39,7 +44,12 @@ describe('a body whose source cannot be closed', () => {
       close: () => Promise.reject(new Error('EIO: the file system is gone')),
     };
     const fail = vi.fn();
-    const body = new DeliveryBody(layout, source, { writing: vi.fn(), wrote: vi.fn(), fail });
+    const body = new DeliveryBody(layout, source, {
+      grant: undefined,
+      writing: vi.fn(),
+      wrote: vi.fn(),
+      fail,
+    });
     body.resume();
     const [error] = (await once(body, 'error')) as [Error];
     expect(error.message).toBe('the content fails');

@@ -32,9 +32,9 @@ const accel = { type: 'x-accel-redirect', root, prefix: '/protected/' } as const
 
 describe('the header that hands a file over', () => {
   it.each([
-    [accel, join(root, 'a b?c%d#é'), 'X-Accel-Redirect', '/protected/a%20b%3Fc%25d%23%C3%A9'],
-    [accel, join(root, 'sub/x'), 'X-Accel-Redirect', '/protected/sub/x'],
-    [{ type: 'x-sendfile', root } as const, join(root, 'x'), 'X-Sendfile', join(root, 'x')],
+    [accel, join(root, 'a b?c%d#é'), 'x-accel-redirect', '/protected/a%20b%3Fc%25d%23%C3%A9'],
+    [accel, join(root, 'sub/x'), 'x-accel-redirect', '/protected/sub/x'],
+    [{ type: 'x-sendfile', root } as const, join(root, 'x'), 'x-sendfile', join(root, 'x')],
   ])('names it (%#)', (options, path, name, value) => {
     expect(offloadField(options, root, path)).toEqual({ name, value });
   });

@@ -63,7 +63,6 @@ export async function startApplication(
             ? deliver(result, {
                 request: http.getRequest().raw ?? http.getRequest(),
                 headers,
-                options,
                 overrides,
                 watch,
               })

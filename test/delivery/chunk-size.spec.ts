@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ChunkSize } from '../../lib/delivery/pump.js';
+import { ChunkSize } from '../../lib/delivery/body-reader.js';
 
 const MIB = 1024 * 1024;
 
