@@ -107,9 +107,7 @@ function runTests(folder, node, platform) {
   const vitest = ['node', 'node_modules/vitest/vitest.mjs', 'run'];
   const env = { TEST_PLATFORM: platform };
   const tests = run(folder, node, [...vitest, ...exclude], env);
-  // The default run has Jest on Node 20; 24 is the first that loads the package without ts-jest.
-  const jest = chosen.full || Number(node) >= 24 ? [] : ['--exclude=test/package/jest.spec.ts'];
-  const tarball = run(folder, node, [...vitest, '--config=vitest.package.config.ts', ...jest], env);
+  const tarball = run(folder, node, [...vitest, '--config=vitest.package.config.ts'], env);
   return tests && tarball;
 }
 

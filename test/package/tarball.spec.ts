@@ -22,6 +22,7 @@ describe('the tarball', () => {
       'LICENSE',
       'README.md',
       'SECURITY.md',
+      'dist/package.json',
       ...docs,
       'package.json',
     ];
@@ -78,6 +79,7 @@ describe('an application that has installed the tarball', () => {
 
   it.each([
     ['an ES module with module nodenext', 'module', { module: 'nodenext' }],
+    ['an ES module with module node20', 'module', { module: 'node20' }],
     ['CommonJS with module nodenext', 'commonjs', { module: 'nodenext' }],
     ['CommonJS with module commonjs', 'commonjs', { module: 'commonjs' }],
     [
@@ -111,7 +113,7 @@ function manifestOf(folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
 }
 
-/** Names of the packages that a module and the modules of its own package import, Node's own left out. */
+/** Names of the packages that a module and the modules of its own package require, Node's own left out. */
 function packagesLoadedBy(entry: string): Set<string> {
   const packages = new Set<string>();
   const seen = new Set<string>();
@@ -122,7 +124,7 @@ function packagesLoadedBy(entry: string): Set<string> {
     }
     seen.add(path);
     const source = readFileSync(path, 'utf8');
-    for (const [, specifier] of source.matchAll(/^(?:import|export)\s(?:[^'"]*from\s)?['"]([^'"]+)['"]/gm)) {
+    for (const [, specifier] of source.matchAll(/\brequire\("([^"]+)"\)/g)) {
       if (specifier!.startsWith('.')) {
         pending.push(join(dirname(path), specifier!));
       } else if (!isBuiltin(specifier!)) {
