@@ -1,5 +1,7 @@
+import type { ApplicationGuard } from './application-guard.js';
 import type { DeliveryOptions } from './delivery/options.js';
 import type { LeaseOptions } from './leases/options.js';
+import type { AnyRequest } from './http/http-exchange.js';
 import type { LinkOptions } from './links/link-options.js';
 import type { DownloadRefusal } from './refusals/download-refusal.js';
 import type { Duration } from './shared/duration.js';
@@ -14,11 +16,33 @@ import type { TokenNameOptions, TransportOptions } from './tokens/transports.js'
 export type RefusalPage = (refusal: DownloadRefusal) => string | undefined;
 
 /**
- * The options of `DownloadAuthModule.forRoot()`. Give one source of keys: `secret`, `publicKey`/`privateKey`,
- * `keys` or `secretOrKeyProvider`. What cannot work, an unknown member among it, keeps the application from
- * starting.
+ * Who may download:
+ * - `'token'`: whoever has an access token, or a link;
+ * - a guard of the application, its class or an instance: it decides over every request without a link;
+ * - `'public'`: anybody. A link is not needed, and a bad one is refused;
+ * - `'links'`: whoever has a link;
+ * - `false`: whoever gets here. Neither tokens nor links are looked at, files are delivered.
  */
-export interface DownloadAuthOptions extends AccessTokenOptions {
+export type DownloadAuth = 'token' | 'links' | 'public' | false | ApplicationGuard;
+
+/** What the module and each route may say of who may download. */
+interface SignInOptions {
+  /** Who may download. Default `'token'`. */
+  auth?: DownloadAuth;
+  /**
+   * Who asks, where a guard of the application, `'public'` or `false` let the request in: the subject of
+   * the grant, of events and of `links.revoke({ subject })`. For links with `bindTo.signedIn` it says who is
+   * signed in. Default: not known.
+   */
+  subject?: (request: AnyRequest) => string | undefined | Promise<string | undefined>;
+}
+
+/**
+ * The options of `DownloadAuthModule.forRoot()`. For access tokens give one source of keys: `secret`,
+ * `publicKey`/`privateKey`, `keys` or `secretOrKeyProvider`. What cannot work, an unknown member among it,
+ * keeps the application from starting.
+ */
+export interface DownloadAuthOptions extends AccessTokenOptions, SignInOptions {
   /**
    * Name of the query parameter, the cookie and the form field alike, or one for each. Default `'ss-tok'`.
    */
@@ -33,7 +57,7 @@ export interface DownloadAuthOptions extends AccessTokenOptions {
 
   /**
    * Refuses requests that did not come over TLS, as the framework sees it behind its trusted proxies.
-   * Default: `true` when NODE_ENV is `production`.
+   * Default: `true` when NODE_ENV is `production`, except for routes whose `auth` is `false`.
    */
   requireSecureConnection?: boolean;
   /**
@@ -58,7 +82,7 @@ export interface DownloadAuthOptions extends AccessTokenOptions {
 }
 
 /** What one route may decide for itself; unset members keep the module's choice. */
-export interface StreamDownloadOptions {
+export interface StreamDownloadOptions extends SignInOptions {
   /**
    * The name of the route in `links.create('name', …)`; of a handler only, unique in the application. It
    * stands for class and method in the links, which then survive renaming and minifying.

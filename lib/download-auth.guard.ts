@@ -1,108 +1,172 @@
-import { Inject, Injectable } from '@nestjs/common';
-import type { CanActivate, ExecutionContext } from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
+import { HttpException, Inject, Injectable } from '@nestjs/common';
+import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
+import { ModuleRef, ModulesContainer, Reflector } from '@nestjs/core';
+import { ApplicationGuards, isGuard } from './application-guard.js';
+import type { ApplicationGuard } from './application-guard.js';
 import { watchNote } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
-import { DownloadEvents } from './events/download-events.js';
 import { exchangeOf, isSecure, requestPath } from './http/http-exchange.js';
-import type { HttpExchange } from './http/http-exchange.js';
+import type { FrameworkRequest, HttpExchange } from './http/http-exchange.js';
 import { PerRoute, RequestNote } from './http/notes.js';
-import { unleasedWatch } from './leases/delivery-events.js';
+import { LeaseKeeper } from './leases/keeper.js';
 import { claimsToBeLink, grantedLink } from './links/link-claims.js';
 import { LinkOpener } from './links/open-link.js';
 import { RequestReport } from './request-report.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { routeOptions, routePolicy } from './route-options.js';
-import type { RoutePolicy } from './route-options.js';
+import type { MetadataTarget, RoutePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
+import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { AccessTokens, invalidToken } from './tokens/access-tokens.js';
 import { parseCompactJws, typeOf } from './tokens/compact-jws.js';
-import type { TokenClaims, UnverifiedToken } from './tokens/compact-jws.js';
+import type { TokenClaims } from './tokens/compact-jws.js';
 import { grantNote } from './tokens/grant.js';
-import type { DownloadGrant } from './tokens/grant.js';
-import { companionToken, decidingToken } from './tokens/deciding-token.js';
+import type { AccessGrant, DownloadGrant, LinkGrant, OtherGrant } from './tokens/grant.js';
+import { companionToken, decidingToken, explicitToken } from './tokens/deciding-token.js';
 import type { PresentedToken } from './tokens/deciding-token.js';
-import { takeTokens } from './tokens/transports.js';
+import { findTokens, scrubTokens } from './tokens/transports.js';
 import type { FoundTokens } from './tokens/transports.js';
 
 /** The call of a handler that a request was granted for; Nest makes one context for all guards of a call. */
 const judgedIn = new RequestNote<ExecutionContext>('judged');
 
+/** One request, on its way to one handler. */
+interface Visit {
+  readonly exchange: HttpExchange;
+  readonly context: ExecutionContext;
+  readonly policy: RoutePolicy;
+  readonly found: FoundTokens;
+}
+
+/** Who is signed in beside a link. */
+interface SignedIn {
+  readonly subject: string | undefined;
+  /** Of the access token; without one, a guard of the application has filled `request.user`. */
+  readonly claims?: TokenClaims;
+}
+
 /**
- * Lets a request through to its handler if it carries a valid token: the application's access token, or a
- * link token made for this very resource. `@StreamDownload()` brings it along.
+ * Lets a request through to its handler if it carries a link made for this very resource, or else as the
+ * option `auth` says. `@StreamDownload()` brings it along.
  */
 @Injectable()
 export class DownloadAuthGuard implements CanActivate {
   private readonly policies = new PerRoute<RoutePolicy>();
+  private readonly guards: ApplicationGuards;
 
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(AccessTokens) private readonly accessTokens: AccessTokens,
     @Inject(LinkOpener) private readonly links: LinkOpener,
-    @Inject(DownloadEvents) private readonly events: DownloadEvents,
+    @Inject(LeaseKeeper) private readonly keeper: LeaseKeeper,
     @Inject(Reflector) private readonly reflector: Reflector,
     @Inject(RequestReport) private readonly report: RequestReport,
-  ) {}
+    @Inject(ModuleRef) moduleRef: ModuleRef,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
+    this.guards = new ApplicationGuards(moduleRef, modules);
+  }
 
   /** Whether this guard works with these options, of one module instance among several. */
   isFor(options: ResolvedOptions): boolean {
     return this.options === options;
   }
 
+  /**
+   * Checks the options of a route when the application starts.
+   * @throws DownloadAuthConfigurationError for what cannot work
+   */
+  async prepare(controller: Type, handler: MetadataTarget): Promise<void> {
+    const { auth } = this.policyOf(controller, handler);
+    if (isGuard(auth)) {
+      await this.guards.prepare(auth);
+    }
+  }
+
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const exchange = exchangeOf(context);
+    const { request } = exchange;
     // A handler and its controller may both be marked, which makes two guards; a request that is forwarded to
     // another handler is judged again.
-    if (judgedIn.get(exchange.request) === context) {
+    if (judgedIn.get(request) === context) {
       return true;
     }
     for (const note of [judgedIn, grantNote, watchNote, claimantNote, transportNote]) {
-      note.clear(exchange.request);
+      note.clear(request);
     }
     this.report.begin(exchange, context);
     try {
       const grant = await this.judge(exchange, context);
-      grantNote.set(exchange.request, grant);
-      this.report.granted(exchange, grant.kind);
+      grantNote.set(request, grant);
+      judgedIn.set(request, grant && context);
+      return grant !== undefined;
     } catch (error) {
       this.report.failed(exchange, error);
       throw error;
     }
-    judgedIn.set(exchange.request, context);
-    return true;
   }
 
-  private async judge(exchange: HttpExchange, context: ExecutionContext): Promise<DownloadGrant> {
-    const policy = this.policyOf(context);
+  /** The grant of a request; `undefined` where a guard of the application says no without a reason. */
+  private async judge(exchange: HttpExchange, context: ExecutionContext): Promise<DownloadGrant | undefined> {
+    const policy = this.policyOf(context.getClass(), context.getHandler());
+    const { auth, transports } = policy;
+    const found = auth === false ? {} : findTokens(exchange, this.options.tokenNames, transports);
+    const visit = { exchange, context, policy, found };
+    const link = auth === 'token' ? undefined : explicitToken(found, isLink);
+    const isInsecure = policy.requireSecureConnection && !isSecure(exchange);
+    if (auth !== 'token' && auth !== 'links' && !link && !isInsecure) {
+      return await this.letIn(visit);
+    }
     // Before any refusal, so that the tokens leave the request's URL whatever becomes of it
-    const found = takeTokens(exchange, this.options.tokenNames, policy.transports);
-    if (policy.requireSecureConnection && !isSecure(exchange)) {
+    scrubTokens(exchange, this.options.tokenNames, found);
+    if (isInsecure) {
       throw new DownloadRefusal('INSECURE_CONNECTION');
     }
-    const presented = await decidingToken(found, (token) => this.links.isGenuine(token));
-    transportNote.set(exchange.request, presented.transport);
-    const unverified = parseCompactJws(presented.token);
-    const isLink = claimsToBeLink(unverified ? unverified.header.typ : typeOf(presented.token));
-    if (!unverified) {
-      throw isLink
-        ? new DownloadRefusal('LINK_INVALID')
-        : invalidToken('It is not a JWT in compact serialization.');
+    if (auth === 'links' && !link) {
+      throw new DownloadRefusal('LINK_MISSING');
     }
-    return isLink
-      ? await this.openLink(unverified, presented, found, exchange, context)
-      : await this.authenticate(unverified, presented, exchange, policy);
+    const presented = link ?? (await decidingToken(found, (token) => this.links.isGenuine(token)));
+    transportNote.set(exchange.request, presented.transport);
+    return isLink(presented.token)
+      ? await this.openLink(presented, visit)
+      : await this.authenticate(presented, visit);
+  }
+
+  /** Lets in whom the application's guard lets in, or anybody where there is none. */
+  private async letIn({ exchange, context, policy, found }: Visit): Promise<OtherGrant | undefined> {
+    const { auth } = policy;
+    const { request } = exchange;
+    const by = isGuard(auth) ? nameOf(auth) : auth || 'none';
+    this.report.decided(exchange, `refused by=${by}`);
+    try {
+      if (isGuard(auth) && !(await this.guards.admits(auth, context))) {
+        return undefined;
+      }
+      const subject = await subjectOf(request, policy);
+      const claimant = { subject, path: requestPath(exchange) };
+      claimantNote.set(request, claimant);
+      watchNote.set(request, this.keeper.watch(claimant));
+      this.report.decided(exchange, `granted=other by=${by}`);
+      return { kind: 'other', subject };
+    } finally {
+      // Not before: a token that is not ours may be theirs
+      if (auth !== false) {
+        scrubTokens(exchange, this.options.tokenNames, found);
+      }
+    }
   }
 
   /** Verifies an access token and asks the application's `validate`. */
   private async authenticate(
-    unverified: UnverifiedToken,
-    { transport }: PresentedToken,
-    exchange: HttpExchange,
-    policy: RoutePolicy,
-  ): Promise<DownloadGrant> {
+    { token, transport }: PresentedToken,
+    { exchange, policy }: Visit,
+  ): Promise<AccessGrant> {
     const { request } = exchange;
+    const unverified = parseCompactJws(token);
+    if (!unverified) {
+      throw invalidToken('It is not a JWT in compact serialization.');
+    }
     if (transport === 'query') {
       this.acceptInQuery(policy);
     }
@@ -110,48 +174,48 @@ export class DownloadAuthGuard implements CanActivate {
     const claimant = { subject: claims.sub, path: requestPath(exchange) };
     claimantNote.set(request, claimant);
     request.user = await this.validated(this.options.validate, claims, request);
-    const watch = unleasedWatch(this.events, this.options.clock, claimant);
-    if (watch) {
-      watchNote.set(request, watch);
-    }
+    watchNote.set(request, this.keeper.watch(claimant));
+    this.report.decided(exchange, 'granted=access');
     return { kind: 'access', subject: claims.sub, claims, transport };
   }
 
   /** Checks that a link opens what is asked for, for who asks, and may be used now. */
-  private async openLink(
-    unverified: UnverifiedToken,
-    presented: PresentedToken,
-    found: FoundTokens,
-    exchange: HttpExchange,
-    context: ExecutionContext,
-  ): Promise<DownloadGrant> {
+  private async openLink(presented: PresentedToken, visit: Visit): Promise<LinkGrant> {
+    const { exchange, context } = visit;
     const { request } = exchange;
-    const claims = await this.links.verify(unverified);
+    const claims = await this.links.verify(parseCompactJws(presented.token));
     const { sub: subject, res: resource, jti: linkId } = claims;
     claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
-    const signedIn = claims.bnd?.sub
-      ? await this.signedIn(companionToken(found, presented), request)
-      : undefined;
-    watchNote.set(request, await this.links.open(claims, exchange, context, signedIn?.sub));
+    const signedIn = claims.bnd?.sub ? await this.signedIn(presented, visit) : undefined;
+    watchNote.set(request, await this.links.open(claims, exchange, context, signedIn?.subject));
     const user = await this.validated(this.options.links.validate, claims, request);
-    request.user = signedIn ? await this.validated(this.options.validate, signedIn, request) : user;
+    if (!signedIn) {
+      request.user = user;
+    } else if (signedIn.claims) {
+      request.user = await this.validated(this.options.validate, signedIn.claims, request);
+    }
+    this.report.decided(exchange, 'granted=link');
     return { kind: 'link', subject, claims, transport: presented.transport, link: grantedLink(claims) };
   }
 
-  /** The claims of the access token beside a link, if it is genuine. */
-  private async signedIn(companion: string | undefined, request: unknown): Promise<TokenClaims | undefined> {
+  /** Who is signed in beside a link, in the way of the route. */
+  private async signedIn(
+    link: PresentedToken,
+    { exchange, context, policy, found }: Visit,
+  ): Promise<SignedIn | undefined> {
+    const { auth, subject } = policy;
+    const { request } = exchange;
+    if (isGuard(auth)) {
+      const isIn = await orNo(() => this.guards.admits(auth, context));
+      return isIn ? { subject: await subjectOf(request, policy) } : undefined;
+    }
+    if (auth !== 'token' && subject) {
+      return { subject: await subjectOf(request, policy) };
+    }
+    const companion = companionToken(found, link);
     const unverified = companion === undefined ? undefined : parseCompactJws(companion);
-    if (!unverified) {
-      return undefined;
-    }
-    try {
-      return await this.accessTokens.authenticate(unverified, request);
-    } catch (error) {
-      if (error instanceof DownloadRefusal && error.getStatus() === 401) {
-        return undefined;
-      }
-      throw error;
-    }
+    const claims = unverified && (await orNo(() => this.accessTokens.authenticate(unverified, request)));
+    return claims && { subject: claims.sub, claims };
   }
 
   private async validated<Claims>(
@@ -176,9 +240,39 @@ export class DownloadAuthGuard implements CanActivate {
     this.accessTokens.warnAboutQuery();
   }
 
-  private policyOf(context: ExecutionContext): RoutePolicy {
-    return this.policies.of(context, () =>
-      routePolicy(this.options, routeOptions(this.reflector, context.getClass(), context.getHandler())),
+  private policyOf(controller: Type, handler: MetadataTarget): RoutePolicy {
+    return this.policies.get(controller, handler, () =>
+      routePolicy(this.options, routeOptions(this.reflector, controller, handler)),
     );
+  }
+}
+
+function isLink(token: string): boolean {
+  return claimsToBeLink(typeOf(token));
+}
+
+function nameOf(guard: ApplicationGuard): string {
+  return typeof guard === 'function' ? guard.name : guard.constructor.name;
+}
+
+async function subjectOf(request: FrameworkRequest, { subject }: RoutePolicy): Promise<string | undefined> {
+  const answer: unknown = await subject?.(request);
+  if (answer === undefined || answer === null || typeof answer === 'string') {
+    return answer ?? undefined;
+  }
+  throw new DownloadAuthConfigurationError(
+    'subject: return a string, such as String(request.user.id), or undefined.',
+  );
+}
+
+/** `undefined` instead of a 401 or 403, which beside a link only mean that nobody is signed in. */
+async function orNo<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof HttpException && [401, 403].includes(error.getStatus())) {
+      return undefined;
+    }
+    throw error;
   }
 }

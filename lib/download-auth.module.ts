@@ -119,6 +119,7 @@ const internals: Provider[] = [
     RESOLVED_OPTIONS,
     AccessTokens,
     LinkOpener,
+    LeaseKeeper,
     RequestReport,
     RunningDeliveries,
     DownloadLinks,

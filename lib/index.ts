@@ -48,7 +48,12 @@ export { redactUrl } from './http/redact-url.js';
 export type * from './links/link.js';
 export { DownloadLinks } from './links/download-links.js';
 export { DownloadAuthConfigurationError } from './shared/configuration-error.js';
-export type { DownloadAuthOptions, RefusalPage, StreamDownloadOptions } from './download-auth-options.js';
+export type {
+  DownloadAuth,
+  DownloadAuthOptions,
+  RefusalPage,
+  StreamDownloadOptions,
+} from './download-auth-options.js';
 export type { LinkOptions, ToldRouteOptions } from './links/link-options.js';
 export type { Duration } from './shared/duration.js';
 export { DownloadRefusal, type RefusalCode, type RefusalDetails } from './refusals/download-refusal.js';
@@ -56,6 +61,14 @@ export type { TokenClaims } from './tokens/compact-jws.js';
 export type { KeyMaterial, SignatureAlgorithm } from './tokens/key-material.js';
 export type { KeyRingEntry, SecretOrKeyProvider } from './tokens/keys.js';
 export { type CookieOptions, DownloadCookie } from './tokens/download-cookie.js';
-export { type DownloadGrant, Grant, type GrantedLink, grantOf } from './tokens/grant.js';
+export {
+  type AccessGrant,
+  type DownloadGrant,
+  Grant,
+  type GrantedLink,
+  grantOf,
+  type LinkGrant,
+  type OtherGrant,
+} from './tokens/grant.js';
 export type { AcceptOptions } from './tokens/token-options.js';
 export type { TokenNameOptions, TransportOptions } from './tokens/transports.js';

@@ -52,10 +52,11 @@ export class RequestReport {
     lineNote.set(exchange.request, { route, reasons: [] });
   }
 
-  granted({ request }: HttpExchange, kind: 'access' | 'link'): void {
+  /** @param decision such as `granted=link`, for the debug line */
+  decided({ request }: HttpExchange, decision: string): void {
     const line = lineNote.get(request);
     if (line) {
-      line.decision = `granted=${kind}`;
+      line.decision = decision;
     }
   }
 

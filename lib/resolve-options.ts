@@ -1,6 +1,7 @@
+import { authRule } from './application-guard.js';
 import { resolveDelivery } from './delivery/options.js';
 import type { ResolvedDelivery } from './delivery/options.js';
-import type { DownloadAuthOptions, RefusalPage } from './download-auth-options.js';
+import type { DownloadAuth, DownloadAuthOptions, RefusalPage } from './download-auth-options.js';
 import type { LeaseOptions } from './leases/options.js';
 import { resolveLinkOptions } from './links/link-options.js';
 import type { ResolvedLinkOptions } from './links/link-options.js';
@@ -38,6 +39,8 @@ const DEFAULT_CACHE_SIZE = 1000;
 const RULES: OptionRules<DownloadAuthOptions> = {
   ...KEY_RULES,
   ...ACCESS_TOKEN_RULES,
+  auth: authRule,
+  subject: callable,
   tokenName: anything,
   transports: anything,
   cookie: anything,
@@ -57,7 +60,10 @@ const RULES: OptionRules<DownloadAuthOptions> = {
 
 /** The options with every default filled in and every duration in seconds. */
 export interface ResolvedOptions {
-  readonly keySource: KeySource;
+  readonly auth: DownloadAuth;
+  readonly subject: DownloadAuthOptions['subject'];
+  /** Undefined where no key is configured, which `auth: 'token'` needs. */
+  readonly keySource: KeySource | undefined;
   readonly linkKeys: readonly LinkKey[];
   readonly accessPolicy: AccessPolicy;
   readonly validate: DownloadAuthOptions['validate'];
@@ -101,11 +107,13 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
       "refusalPage: with refusals: 'throw' the filters of the application answer. Leave one of the two out.",
     );
   }
-  const { clock = Date.now, shutdownTimeout = DEFAULT_SHUTDOWN_TIMEOUT } = options;
+  const { auth = 'token', clock = Date.now, shutdownTimeout = DEFAULT_SHUTDOWN_TIMEOUT } = options;
   const tokenNames = resolveTokenNames(options.tokenName);
   const isProduction = process.env.NODE_ENV === 'production';
   return {
-    keySource: createKeySource(options, clock),
+    auth,
+    subject: options.subject,
+    keySource: auth === 'token' || hasKey(options) ? createKeySource(options, clock) : undefined,
     linkKeys: createLinkKeys(options),
     accessPolicy: resolveAccessPolicy(options),
     validate: options.validate,
@@ -123,4 +131,9 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     refusalPage: options.refusalPage,
     clock,
   };
+}
+
+function hasKey(options: DownloadAuthOptions): boolean {
+  const names = Object.keys(KEY_RULES) as (keyof typeof KEY_RULES)[];
+  return names.some((name) => name !== 'algorithms' && options[name] !== undefined);
 }

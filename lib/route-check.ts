@@ -9,7 +9,7 @@ import { DownloadAuthConfigurationError } from './shared/configuration-error.js'
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { routeName, STREAM_DOWNLOAD } from './http/handler-metadata.js';
-import { routeOptions, routePolicy } from './route-options.js';
+import { routeOptions } from './route-options.js';
 
 /** Names of classes from bundlers that minify are this short; `App` is not a controller that serves files. */
 const MINIFIED_LENGTH = 3;
@@ -30,27 +30,25 @@ export class RouteCheck implements OnModuleInit {
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
   ) {}
 
-  onModuleInit(): void {
+  async onModuleInit(): Promise<void> {
     this.warnOfPlainHttp();
     warnOfSharedCaching('forRoot', this.options.delivery.cacheControl);
     this.checkNames();
     this.checkToldRoutes();
     for (const { controllers, injectables } of this.modules.values()) {
-      const isOurs = [...injectables.values()].some(
-        ({ instance }) => instance instanceof DownloadAuthGuard && instance.isFor(this.options),
-      );
-      if (!isOurs) {
+      const guard: unknown = injectables.get(DownloadAuthGuard)?.instance;
+      if (!(guard instanceof DownloadAuthGuard) || !guard.isFor(this.options)) {
         continue;
       }
       for (const { metatype } of controllers.values()) {
         if (typeof metatype === 'function') {
-          this.check(metatype as new () => object);
+          await this.check(metatype as new () => object, guard);
         }
       }
     }
   }
 
-  private check(controller: new () => object): void {
+  private async check(controller: new () => object, guard: DownloadAuthGuard): Promise<void> {
     if (routeName(controller) !== undefined) {
       throw new DownloadAuthConfigurationError(
         `${controller.name}: @StreamDownload({ name }) names one route. Write it on a method.`,
@@ -68,7 +66,7 @@ export class RouteCheck implements OnModuleInit {
       const cacheControl = own.handler.delivery?.cacheControl ?? own.controller.delivery?.cacheControl;
       warnOfSharedCaching(`${controller.name}.${name}`, cacheControl);
       try {
-        routePolicy(this.options, routeOptions(this.reflector, controller, handler));
+        await guard.prepare(controller, handler);
       } catch (error) {
         throw error instanceof DownloadAuthConfigurationError
           ? new DownloadAuthConfigurationError(`${controller.name}.${name}: ${error.message}`)
@@ -81,7 +79,8 @@ export class RouteCheck implements OnModuleInit {
   private warnOfPlainHttp(): void {
     const servesPlainHttp =
       this.routes.router && !(this.adapterHost.httpAdapter.getHttpServer() instanceof TlsServer);
-    if (this.options.isSecureByDefault && servesPlainHttp) {
+    const { auth, isSecureByDefault } = this.options;
+    if (isSecureByDefault && auth !== false && servesPlainHttp) {
       new Logger('DownloadAuth').warn(
         'In production, downloads over plain HTTP are refused with 403 INSECURE_CONNECTION. Behind a proxy that ends ' +
           "TLS, trust it: app.set('trust proxy', 'loopback') on Express, new FastifyAdapter({ trustProxy: 'loopback' }) " +

@@ -1,15 +1,19 @@
 import type { Reflector } from '@nestjs/core';
+import { authRule } from './application-guard.js';
 import { resolveDelivery } from './delivery/options.js';
-import type { StreamDownloadOptions } from './download-auth-options.js';
+import type { DownloadAuth, StreamDownloadOptions } from './download-auth-options.js';
 import { STREAM_DOWNLOAD } from './http/handler-metadata.js';
 import type { ResolvedOptions } from './resolve-options.js';
-import { anything, boolean, checkOptions, rule } from './shared/check-options.js';
+import { anything, boolean, callable, checkOptions, rule } from './shared/check-options.js';
 import type { OptionRules } from './shared/check-options.js';
+import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { resolveTransports } from './tokens/transports.js';
 import type { TransportOptions, Transports } from './tokens/transports.js';
 
 const RULES: OptionRules<StreamDownloadOptions> = {
   name: rule((name) => typeof name === 'string' && name !== '', "give a text, such as 'file'."),
+  auth: authRule,
+  subject: callable,
   transports: anything,
   requireSecureConnection: boolean,
   delivery: anything,
@@ -25,7 +29,7 @@ export function checkRouteOptions(options: StreamDownloadOptions): void {
   resolveDelivery(options.delivery);
 }
 
-type MetadataTarget = Parameters<Reflector['get']>[1];
+export type MetadataTarget = Parameters<Reflector['get']>[1];
 
 /** The options of the decorators on a controller and on its handler. Those of the handler win. */
 export function routeOptions(
@@ -40,22 +44,41 @@ export function routeOptions(
 
 /** What holds for one route: the module's options, under those of `@StreamDownload()`. */
 export interface RoutePolicy {
+  readonly auth: DownloadAuth;
+  readonly subject: StreamDownloadOptions['subject'];
   readonly transports: Transports;
   readonly requireSecureConnection: boolean;
 }
 
-/** @throws DownloadAuthConfigurationError where the options leave no transport on */
+/** @throws DownloadAuthConfigurationError where no transport is on, or a key is missing that `auth` needs */
 export function routePolicy(
-  options: Pick<ResolvedOptions, 'transports' | 'requireSecureConnection'>,
+  options: ResolvedOptions,
   { controller, handler }: Record<'controller' | 'handler', StreamDownloadOptions>,
 ): RoutePolicy {
-  const own = { ...controller.transports, ...defined(handler.transports) };
+  const auth = handler.auth ?? controller.auth ?? options.auth;
+  if (auth === 'token' && !options.keySource) {
+    throw new DownloadAuthConfigurationError(
+      "auth: 'token' needs the key of the access tokens. Write forRoot({ secret: process.env.JWT_SECRET }), or " +
+        'say who may download otherwise: auth: YourGuard.',
+    );
+  }
+  if (auth === 'links' && options.linkKeys.length === 0) {
+    throw new DownloadAuthConfigurationError(
+      "auth: 'links' needs the secret of links. Write forRoot({ links: { secret: process.env.LINK_SECRET } }).",
+    );
+  }
+  const looksAtNothing = auth === false && options.isSecureByDefault;
   return {
-    transports: resolveTransports(own, options.transports),
+    auth,
+    subject: handler.subject ?? controller.subject ?? options.subject,
+    transports: resolveTransports(
+      { ...controller.transports, ...defined(handler.transports) },
+      options.transports,
+    ),
     requireSecureConnection:
       handler.requireSecureConnection ??
       controller.requireSecureConnection ??
-      options.requireSecureConnection,
+      (options.requireSecureConnection && !looksAtNothing),
   };
 }
 

@@ -13,6 +13,13 @@ export function routeName(handler: object): string | undefined {
   return (Reflect.getMetadata(STREAM_DOWNLOAD, handler) as { name?: string } | undefined)?.name;
 }
 
+/** The `auth` that the decorator of a handler names, or else that of its controller. */
+export function declaredAuth(controller: object, handler: object): unknown {
+  const of = (target: object) =>
+    (Reflect.getMetadata(STREAM_DOWNLOAD, target) as { auth?: unknown } | undefined)?.auth;
+  return of(handler) ?? of(controller);
+}
+
 /** Whether the handler sends its answer itself: it has `@Res()` or `@Next()`, without passthrough. */
 export function answersItself(controller: Type, handler: object): boolean {
   const name = methodName(controller, handler);

@@ -1,7 +1,10 @@
 import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from '../delivery/watch.js';
 import type { Claimant } from '../events/claimant.js';
 import type { DownloadEventSink } from '../events/download-event.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
+import { ofSubject } from './revocation.js';
+import type { RunningDownloads } from './running.js';
 
 export interface DeliveryEvents {
   completed(outcome: DeliveryOutcome): void;
@@ -62,22 +65,53 @@ export function sendsBody({ method, status, intervals }: PlannedDelivery): boole
   return method !== 'HEAD' && succeeds && intervals.some(({ start, end }) => end > start);
 }
 
-/** Emits the events of a download by access token, which is not counted. Undefined without listeners. */
-export function unleasedWatch(
-  events: DownloadEventSink,
-  clock: () => number,
-  claimant: Claimant,
-): DeliveryWatch | undefined {
-  if (!events.observed) {
+interface UnleasedServices {
+  readonly events?: DownloadEventSink;
+  readonly clock: () => number;
+  readonly running: RunningDownloads;
+}
+
+/**
+ * Watches a download without a link, which is not counted: emits its events, and cuts it where its subject is
+ * revoked. Undefined where there is nothing to watch.
+ */
+export function unleasedWatch(services: UnleasedServices, claimant: Claimant): DeliveryWatch | undefined {
+  const { subject } = claimant;
+  if (subject === undefined && !services.events?.observed) {
     return undefined;
   }
+  const controller = new AbortController();
   let delivery: DeliveryEvents | undefined;
+  let leave: (() => void) | undefined;
+  let cutBy: RefusalCode | undefined;
+  const cut = (): void => {
+    cutBy = 'LINK_REVOKED';
+    controller.abort(new DownloadRefusal(cutBy));
+  };
   return {
+    signal: controller.signal,
     planned: (plan) => {
-      if (sendsBody(plan)) {
-        delivery = deliveryEvents({ events, clock }, claimant, plan);
+      if (!sendsBody(plan)) {
+        return;
+      }
+      delivery = deliveryEvents(services, claimant, plan);
+      if (subject !== undefined) {
+        const [name, startedAt] = [ofSubject(subject), services.clock()];
+        leave = services.running.add({
+          linkId: `${name} ${startedAt}`,
+          issuedAt: startedAt,
+          names: [name],
+          cut,
+        });
       }
     },
-    ended: (outcome) => (outcome.completed ? delivery?.completed(outcome) : delivery?.aborted(outcome)),
+    ended: (outcome) => {
+      leave?.();
+      if (outcome.completed) {
+        delivery?.completed(outcome);
+      } else {
+        delivery?.aborted(outcome, cutBy);
+      }
+    },
   };
 }

@@ -1,3 +1,5 @@
+import type { DeliveryWatch } from '../delivery/watch.js';
+import type { Claimant } from '../events/claimant.js';
 import type { DownloadEventSink } from '../events/download-event.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { checkOptions, text, wholeNumber } from '../shared/check-options.js';
@@ -9,6 +11,7 @@ import { clientKey, fingerprint, leaseOfCookie } from './client.js';
 import type { LeaseClient } from './client.js';
 import { CountedDelivery, refuseRevoked } from './counted-delivery.js';
 import type { AdmittedRequest, DeliveryServices, LeasedLink } from './counted-delivery.js';
+import { unleasedWatch } from './delivery-events.js';
 import { mayJoin, REASONS } from './lease.js';
 import { LeaseBook, recordsOf } from './lease-book.js';
 import { leaseUsage } from './lease-record.js';
@@ -154,6 +157,11 @@ export class LeaseKeeper {
       throw new DownloadRefusal('PREFETCH_REFUSED');
     }
     return new CountedDelivery(this.services, request, generation, request.leased ? seen : undefined);
+  }
+
+  /** Watches a download without a link. Undefined where there is nothing to watch. */
+  watch(claimant: Claimant): DeliveryWatch | undefined {
+    return unleasedWatch(this.services, claimant);
   }
 
   /**

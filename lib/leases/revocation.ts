@@ -29,7 +29,8 @@ export const WHENEVER_ISSUED = Number.MAX_SAFE_INTEGER;
 const ALL = 'all';
 const ofLink = (id: string) => `link:${id}`;
 const ofResource = (resource: string) => `resource:${fingerprint('resource', resource)}`;
-const ofSubject = (subject: string) => `subject:${fingerprint('subject', subject)}`;
+/** The name of a subject, by which its links and its other downloads are revoked. */
+export const ofSubject = (subject: string) => `subject:${fingerprint('subject', subject)}`;
 
 /** The names under which a link may have been revoked. */
 export function revocationNames({ id, resource, subject }: Revocable): string[] {

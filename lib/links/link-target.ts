@@ -1,5 +1,6 @@
 import { RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import type { Type } from '@nestjs/common';
+import { declaredAuth } from '../http/handler-metadata.js';
 import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { AdapterRouter, RouteMatch, UrlReader } from './adapter-router.js';
@@ -21,6 +22,7 @@ export interface LocatedTarget {
 }
 
 interface TargetOptions {
+  readonly auth: unknown;
   readonly tokenNames: { readonly query: string };
   readonly links: {
     readonly ignoreQuery: ReadonlySet<string>;
@@ -74,6 +76,12 @@ export class TargetLocator {
     const { router } = this.registry;
     if (!router) {
       throw withoutHttp();
+    }
+    if ((declaredAuth(route.controller, route.handler) ?? this.options.auth) === false) {
+      throw new DownloadAuthConfigurationError(
+        `${route.label} would not look at a link, because its auth is false. Write @StreamDownload({ auth: 'links' }), ` +
+          'or auth: YourGuard.',
+      );
     }
     const pattern = patternOf(route, target.path, router);
     this.registry.requireRegistered(route, pattern);

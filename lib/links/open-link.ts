@@ -56,7 +56,7 @@ export class LinkOpener {
   }
 
   /** The claims of a genuine link. @throws DownloadRefusal `LINK_INVALID` */
-  verify(unverified: UnverifiedToken): Promise<LinkClaims> {
+  verify(unverified: UnverifiedToken | undefined): Promise<LinkClaims> {
     return this.tokens.verify(unverified);
   }
 

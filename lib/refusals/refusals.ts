@@ -64,6 +64,11 @@ export const REFUSALS = {
       'Write https:// instead of http:// at the start of the address. If that is what you have, tell ' +
       'the people who run the application what this page says.',
   },
+  LINK_MISSING: {
+    status: 403,
+    message: 'This file can be downloaded with a link only.',
+    advice: 'Open the link as you got it. If you have none, ask for one where the file is offered.',
+  },
   LINK_INVALID: {
     status: 403,
     message: 'This download link is not genuine.',

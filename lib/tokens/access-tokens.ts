@@ -18,7 +18,7 @@ interface Rejection {
 }
 
 interface AccessTokenOptions {
-  readonly keySource: KeySource;
+  readonly keySource: KeySource | undefined;
   readonly accessPolicy: AccessPolicy;
   readonly clock: () => number;
 }
@@ -41,7 +41,8 @@ export class AccessTokens {
    */
   async authenticate(unverified: UnverifiedToken, request: unknown): Promise<TokenClaims> {
     const { accessPolicy, clock } = this.options;
-    const key = await this.options.keySource.find(unverified, request);
+    const key =
+      (await this.options.keySource?.find(unverified, request)) ?? 'There is no key for access tokens.';
     if (typeof key === 'string') {
       throw invalidToken(key);
     }

@@ -47,6 +47,23 @@ export async function decidingToken(
 }
 
 /**
+ * The first token of its kind that was put into this very request: not in a cookie, which browsers send along
+ * unasked. For routes where all other tokens are somebody else's.
+ */
+export function explicitToken(
+  found: FoundTokens,
+  isOfKind: (token: string) => boolean,
+): PresentedToken | undefined {
+  for (const transport of TRANSPORT_NAMES) {
+    const finding = found[transport];
+    if (TRANSPORTS[transport].isExplicit && typeof finding === 'object' && isOfKind(finding.token)) {
+      return { token: finding.token, transport };
+    }
+  }
+  return undefined;
+}
+
+/**
  * The access token that accompanies a link, in header or cookie.
  * @throws DownloadRefusal `TOKEN_AMBIGUOUS` for several cookies
  */

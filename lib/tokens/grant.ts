@@ -20,16 +20,38 @@ export interface GrantedLink {
   readonly disposition?: 'attachment' | 'inline';
 }
 
-/** What the guard established about a request. */
-export interface DownloadGrant {
-  readonly kind: 'access' | 'link';
+/** Of a request with an access token. */
+export interface AccessGrant {
+  readonly kind: 'access';
   /** The `sub` of the token. */
   readonly subject?: string;
   readonly claims: TokenClaims;
   readonly transport: Transport;
-  /** Present where `kind` is `link`. */
-  readonly link?: GrantedLink;
+  readonly link?: undefined;
 }
+
+/** Of a request with a link. */
+export interface LinkGrant {
+  readonly kind: 'link';
+  /** The `subject` that the link was made for. */
+  readonly subject?: string;
+  readonly claims: TokenClaims;
+  readonly transport: Transport;
+  readonly link: GrantedLink;
+}
+
+/** Of a request that something else let in: a guard of the application, `auth: 'public'` or `auth: false`. */
+export interface OtherGrant {
+  readonly kind: 'other';
+  /** What the option `subject` said. */
+  readonly subject?: string;
+  readonly claims?: undefined;
+  readonly transport?: undefined;
+  readonly link?: undefined;
+}
+
+/** What the guard established about a request. */
+export type DownloadGrant = AccessGrant | LinkGrant | OtherGrant;
 
 /** @internal */
 export const grantNote = new RequestNote<DownloadGrant>('grant');

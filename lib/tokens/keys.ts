@@ -100,7 +100,8 @@ export function createKeySource(options: KeyOptions, clock: () => number): KeySo
   if (named.length === 0) {
     throw new DownloadAuthConfigurationError(
       'No key to verify access tokens with. Write secret: process.env.JWT_SECRET ' +
-        '(and see that the variable is set), or publicKey, keys or secretOrKeyProvider.',
+        '(and see that the variable is set), or publicKey, keys or secretOrKeyProvider. Without access tokens, say who ' +
+        "may download: auth: YourGuard, 'links', 'public' or false.",
     );
   }
   if (named.length > 1) {

@@ -158,18 +158,24 @@ function ofEach<Name extends string, Value>(
   return Object.fromEntries(names.map((name) => [name, value(name)])) as Record<Name, Value>;
 }
 
-/** Reads the tokens of a request and removes them from it. Nothing is verified yet. */
-export function takeTokens(exchange: HttpExchange, names: TokenNames, transports: Transports): FoundTokens {
+/** Reads the tokens of a request. Nothing is verified yet. */
+export function findTokens(exchange: HttpExchange, names: TokenNames, transports: Transports): FoundTokens {
   const found: FoundTokens = {};
   for (const transport of TRANSPORT_NAMES) {
-    const { counts, read, scrub } = TRANSPORTS[transport];
+    const { counts, read } = TRANSPORTS[transport];
     const setting = transports[transport];
     if (setting && (!counts || counts(exchange, setting))) {
       found[transport] = read(exchange, names);
     }
-    scrub?.(exchange, names, found[transport]);
   }
   return found;
+}
+
+/** Removes tokens from a request, in the transports that were not read too. */
+export function scrubTokens(exchange: HttpExchange, names: TokenNames, found: FoundTokens): void {
+  for (const transport of TRANSPORT_NAMES) {
+    TRANSPORTS[transport].scrub?.(exchange, names, found[transport]);
+  }
 }
 
 /** What follows `Bearer` when a script had no token, or a template was not filled in. */

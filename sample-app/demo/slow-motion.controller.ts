@@ -13,7 +13,7 @@ import {
   UseGuards,
 } from '@nestjs/common';
 import { Download, DownloadLinks, Grant, StreamDownload } from 'nestjs-download-auth';
-import type { DownloadGrant, DownloadLink } from 'nestjs-download-auth';
+import type { DownloadLink, LinkGrant } from 'nestjs-download-auth';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -45,8 +45,8 @@ export class SlowMotionController {
   ) {}
 
   @Get(':id')
-  @StreamDownload()
-  async download(@Param('id') id: string, @Grant() { claims }: DownloadGrant): Promise<Download> {
+  @StreamDownload({ auth: 'links' })
+  async download(@Param('id') id: string, @Grant() { claims }: LinkGrant): Promise<Download> {
     await this.files.find(id);
     const path = join(this.files.folder, id);
     const speed = Number(claims.bytesPerSecond ?? SPEED);

@@ -50,6 +50,7 @@ const CODES: Record<RefusalCode, [number, string?, string?]> = {
   TOKEN_AMBIGUOUS: [400, 'invalid_request'],
   ACCESS_DENIED: [403],
   INSECURE_CONNECTION: [403],
+  LINK_MISSING: [403],
   LINK_INVALID: [403],
   LINK_SCOPE: [403],
   LINK_SUBJECT: [403],

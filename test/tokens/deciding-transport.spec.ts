@@ -21,7 +21,7 @@ class FilesController {
   @Get(':id')
   @StreamDownload()
   get(@Grant() grant: DownloadGrant): unknown {
-    return [grant.kind, grant.transport, grant.claims.jti];
+    return [grant.kind, grant.transport, grant.claims?.jti];
   }
 
   @Post(':id')

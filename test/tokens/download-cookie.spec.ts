@@ -37,7 +37,7 @@ class SessionController {
   @Get('files/42')
   @StreamDownload()
   get(@Grant() grant: DownloadGrant): string {
-    return grant.transport;
+    return grant.transport ?? 'none';
   }
 }
 
