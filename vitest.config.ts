@@ -8,6 +8,9 @@ export default defineConfig({
     alias: {
       // the longer names first: an alias also stands for what begins with it
       'nestjs-download-auth/redis': fileURLToPath(new URL('./lib/leases/redis/index.ts', import.meta.url)),
+      'nestjs-download-auth/postgres': fileURLToPath(
+        new URL('./lib/leases/postgres/index.ts', import.meta.url),
+      ),
       'nestjs-download-auth/sqlite': fileURLToPath(new URL('./lib/leases/sqlite/index.ts', import.meta.url)),
       'nestjs-download-auth': fileURLToPath(new URL('./lib/index.ts', import.meta.url)),
     },

@@ -9,7 +9,8 @@ const MODULES = {
   React: ['react'],
   Vue: ['vue'],
   server: [
-    'nestjs-download-auth', 'nestjs-download-auth/redis', 'nestjs-download-auth/sqlite', '@nestjs/common',
+    'nestjs-download-auth', 'nestjs-download-auth/postgres', 'nestjs-download-auth/redis',
+    'nestjs-download-auth/sqlite', 'nestjs-download-auth/testing', '@nestjs/common',
     '@nestjs/core', '@nestjs/config', '@nestjs/jwt', '@nestjs/platform-express', '@nestjs/platform-fastify',
     '@nestjs/testing', 'rxjs', '@aws-sdk/client-s3', 'prom-client', 'pino-http', 'rate-limiter-flexible',
     'node:fs', 'node:stream',

@@ -9,7 +9,9 @@ import { createSqlite, hasSqlite, openDatabase, temporaryFile } from './support/
 
 it.skipIf(hasSqlite)('says at the start what to do where Node has no SQLite', async () => {
   const store = new SqliteLeaseStore({ file: 'never-made.db' });
-  await expect(store.open(START)).rejects.toThrow(/Run Node 22\.13 or later, or use the Redis store/);
+  await expect(store.open(START)).rejects.toThrow(
+    /Run Node 22\.13 or later, or use the PostgreSQL or Redis store/,
+  );
 });
 
 it('refuses options that the SQLite store does not have, and one without a file', () => {
@@ -53,13 +55,10 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
   it('remembers what was counted, and since when, after a restart', async () => {
     const path = file();
     const first = await opened(path);
-    await first.commit(commitOf([added('ada')]));
+    await first.commit(commitOf([added('a')]));
     await first.close();
     const second = await opened(path, START + HOUR / 2);
-    expect(await second.read(query())).toMatchObject({
-      since: START,
-      records: [{ id: 'ada', version: 1, value: { used: 1 } }],
-    });
+    expect(await second.read(query())).toMatchObject({ since: START, records: [{ id: 'a', version: 1 }] });
   });
 
   it.runIf(COUNTS_DESCRIPTORS)('leaves no descriptor of a file that it cannot use', async () => {
@@ -73,7 +72,7 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
     const path = file();
     const store = await opened(path);
     const open = (linkId: string, changes: Partial<LinkCommit>) =>
-      store.commit(commitOf([added('link'), added('ada')], { linkId, ...changes }));
+      store.commit(commitOf([added('a'), added('b')], { linkId, ...changes }));
     await open('kept', { keepUntil: START + 1000 * HOUR });
     for (let i = 0; i < 2000; i++) {
       const now = START + i * 60_000;
@@ -86,14 +85,16 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
   it('forgets little by little what a busy link leaves behind', async () => {
     const path = file();
     const store = await opened(path);
-    for (let i = 0; i < 100; i++) {
-      await store.commit(commitOf([added(`client-${i}`)], { keepUntil: START + 1 }));
+    const many = Array.from({ length: 100 }, (_, i) => added(`record-${i}`));
+    await store.commit(commitOf(many, { keepUntil: START + 1 }));
+    const now = START + HOUR;
+    const counts = [];
+    for (let i = 0; i < 10; i++) {
+      await store.commit(commitOf([added('a')], { linkId: `other-${i}`, now, keepUntil: now + HOUR }));
+      counts.push(rows(path, 'records'));
     }
-    for (let i = 0; i < 20; i++) {
-      const now = START + HOUR;
-      await store.commit(commitOf([added('ada')], { linkId: `other-${i}`, now, keepUntil: now + HOUR }));
-    }
-    expect(rows(path, 'records')).toBe(20);
+    expect(counts[0]).toBeGreaterThan(50);
+    expect(counts.at(-1)).toBe(10);
   });
 
   it('refuses a file that it cannot read, or that a later version wrote', async () => {
@@ -103,7 +104,7 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
 
     const later = file();
     const db = openDatabase(later);
-    db.exec('PRAGMA user_version = 5');
+    db.exec('PRAGMA user_version = 99');
     db.close();
     await expect(opened(later)).rejects.toThrow(/another version of nestjs-download-auth/);
     await expect(opened(':memory:')).rejects.toThrow(/write-ahead log/);
@@ -116,7 +117,7 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
     const db = openDatabase(path);
     cleanUps.push(() => db.close());
     db.exec('BEGIN IMMEDIATE');
-    const answer = store.commit(commitOf([added('ada')]));
+    const answer = store.commit(commitOf([added('a')]));
     // The event loop turns meanwhile, or this timer would never let the answer come.
     setTimeout(() => db.exec('COMMIT'), 50);
     expect(await answer).toBe(true);

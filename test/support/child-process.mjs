@@ -1,12 +1,12 @@
 // What the processes of tests and benches begin with. Their arguments: the folder of the compiled library,
-// and as JSON the store (`sqlite` or `redis` with its options, or neither), and of an application the HTTP
+// and as JSON the store (`sqlite`, `redis` or `postgres` with its options, or none), and of an application the HTTP
 // `adapter` and how long to wait for the store (`storeTimeout`) and for downloads at its end
 // (`shutdownTimeout`), and `nest`, options of Nest.
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [folder, json] = process.argv.slice(2);
-const { sqlite, redis, adapter, storeTimeout, shutdownTimeout, nest = {} } = JSON.parse(json);
+const { sqlite, redis, postgres, adapter, storeTimeout, shutdownTimeout, nest = {} } = JSON.parse(json);
 
 /** Imports a file of the compiled library. */
 export const load = (path) => import(pathToFileURL(join(folder, path)).href);
@@ -14,7 +14,8 @@ export const load = (path) => import(pathToFileURL(join(folder, path)).href);
 /** The store that was asked for; undefined for the library's own. */
 export const store =
   (sqlite && new (await load('leases/sqlite/index.js')).SqliteLeaseStore(sqlite)) ??
-  (redis && new (await load('leases/redis/index.js')).RedisLeaseStore(redis));
+  (redis && new (await load('leases/redis/index.js')).RedisLeaseStore(redis)) ??
+  (postgres && new (await load('leases/postgres/index.js')).PostgresLeaseStore(postgres));
 
 /**
  * An application with one route, `files/:name`, on a free port; `answer` gives what it sends under a name.

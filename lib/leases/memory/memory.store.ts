@@ -1,3 +1,4 @@
+import { checkOptions, wholeNumber } from '../../shared/check-options.js';
 import type {
   LeaseStore,
   LinkCommit,
@@ -7,29 +8,21 @@ import type {
   RevocationListener,
 } from '../lease-store.js';
 import type { Revocation } from '../revocation.js';
-import { checkOptions, wholeNumber } from '../../shared/check-options.js';
-import { ExpiringMap } from './expiring-map.js';
 
 /** Bounds of a {@link MemoryLeaseStore}. */
 export interface MemoryLeaseStoreOptions {
   /**
-   * How many links may be remembered; a link with several clients counts once for each. A further link is
-   * refused (503) while all of them are in use, since a link that was forgotten could be used again. Default
-   * 1,000,000, which takes some 690 MB.
+   * How many records may be kept: one for each link and one for each of its downloads. Beyond it, what needs
+   * a further one is refused (503), because a link that was forgotten could be used again. Default 2,000,000.
    */
   readonly capacity?: number;
-  /** How many revocations may be remembered; beyond it, revoking throws. Default 1,000,000. */
+  /** How many revocations may be kept; beyond it, revoking throws. Default 1,000,000. */
   readonly revocations?: number;
 }
 
-interface StoredLink {
-  readonly records: Map<string, LinkRecord>;
+interface KnownLink {
   keepUntil: number;
-}
-
-interface Cutoff {
-  readonly issuedBefore: number;
-  readonly keepUntil: number;
+  readonly records: Map<string, LinkRecord>;
 }
 
 /**
@@ -37,23 +30,28 @@ interface Cutoff {
  * issued before it was opened are refused: their uses are not known.
  */
 export class MemoryLeaseStore implements LeaseStore {
-  private readonly links: ExpiringMap<StoredLink>;
-  private readonly cutoffs: ExpiringMap<Cutoff>;
+  private readonly links: ExpiringMap<KnownLink>;
+  private readonly revocations: ExpiringMap<Revocation>;
   private readonly listeners = new Set<RevocationListener>();
-  private entries = 0;
+  private readonly capacity: number;
+  private records = 0;
   private since = Infinity;
 
   /** @throws DownloadAuthConfigurationError for an unknown option or a value that cannot work */
   constructor(options: MemoryLeaseStoreOptions = {}) {
     checkOptions(options, { capacity: wholeNumber(1), revocations: wholeNumber(1) }, 'MemoryLeaseStore');
-    const { capacity = 1_000_000, revocations = 1_000_000 } = options;
-    this.links = new ExpiringMap(capacity, (link) => (this.entries -= sizeOf(link)));
-    this.cutoffs = new ExpiringMap(revocations);
+    this.capacity = options.capacity ?? 2_000_000;
+    this.links = new ExpiringMap(
+      () => this.records < this.capacity,
+      ({ records }) => (this.records -= records.size),
+    );
+    const mostRevocations = options.revocations ?? 1_000_000;
+    this.revocations = new ExpiringMap(() => this.revocations.size < mostRevocations);
   }
 
-  /** Links and further clients that are remembered, including expired ones that were not yet found. */
+  /** Records that are kept, including expired ones that were not yet found. */
   get size(): number {
-    return this.entries;
+    return this.records;
   }
 
   open(now: number): Promise<void> {
@@ -62,16 +60,17 @@ export class MemoryLeaseStore implements LeaseStore {
   }
 
   read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
-    const known = this.links.get(linkId)?.records ?? new Map<string, LinkRecord>();
-    const cutoffs = revocations.map((name) => this.cutoffs.get(name)?.issuedBefore ?? 0);
+    const known = this.links.get(linkId)?.records;
+    const found =
+      records === 'all'
+        ? [...(known?.values() ?? [])]
+        : records.map((id) => known?.get(id)).filter((r) => !!r);
+    const moments = revocations.map((name) => this.revocations.get(name)?.issuedBefore ?? 0);
     return Promise.resolve({
       now,
       since: this.since,
-      revokedBefore: Math.max(0, ...cutoffs),
-      records:
-        records === 'all'
-          ? [...known.values()]
-          : records.map((id) => known.get(id)).filter((record) => record !== undefined),
+      revokedBefore: Math.max(0, ...moments),
+      records: found,
     });
   }
 
@@ -79,14 +78,15 @@ export class MemoryLeaseStore implements LeaseStore {
   // eslint-disable-next-line @typescript-eslint/require-await
   async commit({ now, linkId, keepUntil, changes }: LinkCommit): Promise<boolean> {
     if (changes.some(({ was }) => was === undefined)) {
-      this.links.makeRoom(now, () => this.entries);
+      this.links.makeRoom(now);
     }
     const known = this.links.get(linkId);
-    const link = known ?? { records: new Map<string, LinkRecord>(), keepUntil: 0 };
-    if (changes.some(({ id, was }) => link.records.get(id)?.version !== was)) {
+    if (changes.some(({ id, was }) => known?.records.get(id)?.version !== was)) {
       return false;
     }
-    const before = sizeOf(link);
+    const link = known ?? { keepUntil, records: new Map<string, LinkRecord>() };
+    link.keepUntil = Math.max(link.keepUntil, keepUntil);
+    this.records -= link.records.size;
     for (const { id, version, value } of changes) {
       if (value) {
         link.records.set(id, { id, version, value });
@@ -94,13 +94,11 @@ export class MemoryLeaseStore implements LeaseStore {
         link.records.delete(id);
       }
     }
-    link.keepUntil = Math.max(link.keepUntil, keepUntil);
-    this.entries += sizeOf(link) - before;
+    this.records += link.records.size;
     if (link.records.size === 0) {
       this.links.delete(linkId);
     } else if (!known) {
-      // A copy: V8 keeps an id that was put together from pieces as those pieces, in up to ten times the
-      // memory
+      // A copy: V8 keeps an id that was put together as its pieces, in up to ten times the memory
       this.links.set(Buffer.from(linkId).toString(), link);
     }
     return true;
@@ -109,11 +107,12 @@ export class MemoryLeaseStore implements LeaseStore {
   // eslint-disable-next-line @typescript-eslint/require-await -- as above
   async revoke(revocation: Revocation, now: number): Promise<void> {
     const { name, issuedBefore, keepUntil } = revocation;
-    if (!this.cutoffs.get(name)) {
-      this.cutoffs.makeRoom(now);
+    const known = this.revocations.get(name);
+    if (!known) {
+      this.revocations.makeRoom(now);
     }
-    const known = this.cutoffs.get(name);
-    this.cutoffs.set(name, {
+    this.revocations.set(name, {
+      name,
       issuedBefore: Math.max(issuedBefore, known?.issuedBefore ?? 0),
       keepUntil: Math.max(keepUntil, known?.keepUntil ?? 0),
     });
@@ -130,7 +129,42 @@ export class MemoryLeaseStore implements LeaseStore {
   }
 }
 
-/** What a link counts against the capacity: one for each client, beside its own record. */
-function sizeOf({ records }: StoredLink): number {
-  return records.size === 0 ? 0 : Math.max(1, records.size - 1);
+/** Entries looked at per insertion: more than one, so that what expires is found faster than it is added. */
+const LOOKED_AT = 4;
+
+/** Entries looked at where there is no room. */
+const LOOKED_AT_WHEN_FULL = 10_000;
+
+/** A map that forgets a few expired entries with each insertion, so that it needs no timer. */
+class ExpiringMap<V extends { readonly keepUntil: number }> extends Map<string, V> {
+  private unseen = this.entries();
+
+  constructor(
+    private readonly hasRoom: () => boolean,
+    private readonly dropped: (value: V) => void = () => {},
+  ) {
+    super();
+  }
+
+  /** @throws Error if there is no room for a further entry */
+  makeRoom(now: number): void {
+    const most = this.hasRoom() ? LOOKED_AT : LOOKED_AT_WHEN_FULL;
+    for (let looked = 0; looked < most; looked++) {
+      const { done, value: entry } = this.unseen.next();
+      if (done) {
+        this.unseen = this.entries();
+        break;
+      }
+      const [key, value] = entry;
+      if (value.keepUntil <= now) {
+        this.delete(key);
+        this.dropped(value);
+      }
+    }
+    if (!this.hasRoom()) {
+      throw new Error(
+        'The memory store is full. Give it a larger capacity, or use the SQLite, PostgreSQL or Redis store.',
+      );
+    }
+  }
 }

@@ -1,4 +1,2 @@
-export { type IoredisClient } from './ioredis.js';
-export { type NodeRedisClient } from './node-redis.js';
-export { type RedisClient } from './redis-client.js';
+export { type IoredisClient, type NodeRedisClient, type RedisClient } from './redis-client.js';
 export { RedisLeaseStore, type RedisLeaseStoreOptions } from './redis.store.js';

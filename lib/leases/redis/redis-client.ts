@@ -1,54 +1,152 @@
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
-import { ThrottledLogger } from '../../shared/throttled-logger.js';
-import { IoredisConnection } from './ioredis.js';
-import type { IoredisClient } from './ioredis.js';
-import { NodeRedisConnection } from './node-redis.js';
-import type { NodeRedisClient } from './node-redis.js';
-import { RedisDriver } from './redis-driver.js';
 
-/** A client of `ioredis` (`Redis`, `Cluster`) or of `redis` (`createClient`, `createCluster`). */
+/** The commands that are used, as `ioredis` spells them. */
+export interface RedisCommands {
+  evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>;
+  eval(script: string, keys: number, ...args: string[]): Promise<unknown>;
+  mget(...keys: string[]): Promise<(string | null)[]>;
+  hmget(key: string, ...fields: string[]): Promise<(string | null)[]>;
+  hvals(key: string): Promise<string[]>;
+}
+
+/** The part of an `ioredis` or `iovalkey` client that is used: `Redis` and `Cluster` both have it. */
+export interface IoredisClient extends RedisCommands {
+  readonly duplicate: unknown;
+  readonly status: string;
+  disconnect(): void;
+}
+
+interface ScriptCall {
+  keys: string[];
+  arguments: string[];
+}
+
+/** The part of a `redis` client that is used: `createClient` and `createCluster` both give it. */
+export interface NodeRedisClient {
+  evalSha(sha: string, call: ScriptCall): Promise<unknown>;
+  eval(script: string, call: ScriptCall): Promise<unknown>;
+  mGet(keys: string[]): Promise<unknown>;
+  hmGet(key: string, fields: string[]): Promise<unknown>;
+  hVals(key: string): Promise<unknown>;
+  duplicate(): unknown;
+}
+
+/** A client of `ioredis` or `iovalkey`, or of `redis` (node-redis); of a cluster, too. */
 export type RedisClient = IoredisClient | NodeRedisClient;
 
-/**
- * How long to wait for a connection, ms: callers are told that the server is away instead of waiting for it.
- */
-const CONNECT_TIMEOUT = 2000;
+/** The same for the clients of all packages. */
+export interface RedisConnection {
+  readonly commands: RedisCommands;
+  /** Always false for a cluster, whose client replaces the connections to its nodes itself. */
+  isReady(): boolean;
+  /** Listens to errors, unless the application does: without a listener they would end the process. */
+  onError(listener: (error: unknown) => void): void;
+  /** Another connection to the same server, which connects by itself. */
+  renew(): RedisConnection;
+  drop(): void;
+}
 
-/** How long a connection that is given up may take to end in order, ms. */
-const DISCONNECT_TIMEOUT = 100;
-
-/** @throws DownloadAuthConfigurationError for what is a client of neither package */
-export function driverFor(client: RedisClient, owned = false): RedisDriver {
-  const logger = new ThrottledLogger('DownloadAuth');
+/** @throws DownloadAuthConfigurationError for what is a client of none of the packages */
+export function connectionOf(client: RedisClient): RedisConnection {
   if (typeof (client as NodeRedisClient).evalSha === 'function') {
-    return new RedisDriver(new NodeRedisConnection(client as NodeRedisClient, logger), owned, logger);
+    return ofNodeRedis(client as NodeRedis);
   }
   if (typeof (client as IoredisClient).evalsha === 'function') {
-    return new RedisDriver(new IoredisConnection(client as IoredisClient, logger), owned, logger);
+    return ofIoredis(client as Ioredis);
   }
   throw new DownloadAuthConfigurationError(
-    'RedisLeaseStore.client: give a client of the package ioredis or redis, or a url instead.',
+    'RedisLeaseStore.client: give a client of the package ioredis, iovalkey or redis, or a url instead.',
   );
 }
 
+interface Emitter {
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  listenerCount(event: string): number;
+}
+
+type Ioredis = IoredisClient & Emitter & { duplicate(): Ioredis; readonly isCluster?: boolean };
+
+function ofIoredis(client: Ioredis): RedisConnection {
+  return {
+    commands: client,
+    isReady: () => !client.isCluster && client.status === 'ready',
+    onError: (listener) => listenTo(client, listener),
+    renew: () => ofIoredis(client.duplicate()),
+    drop: () => client.disconnect(),
+  };
+}
+
+type NodeRedis = Omit<NodeRedisClient, 'duplicate'> &
+  Emitter & {
+    connect(): Promise<unknown>;
+    duplicate(): NodeRedis;
+    readonly isReady?: boolean;
+    destroy?(): void;
+    disconnect?(): Promise<void>;
+  };
+
+function ofNodeRedis(client: NodeRedis): RedisConnection {
+  const call = (keys: number, args: string[]) => ({ keys: args.slice(0, keys), arguments: args.slice(keys) });
+  return {
+    commands: {
+      evalsha: (sha, keys, ...args) => client.evalSha(sha, call(keys, args)),
+      eval: (text, keys, ...args) => client.eval(text, call(keys, args)),
+      mget: (...keys) => client.mGet(keys) as Promise<(string | null)[]>,
+      hmget: (key, ...fields) => client.hmGet(key, fields) as Promise<(string | null)[]>,
+      hvals: (key) => client.hVals(key) as Promise<string[]>,
+    },
+    isReady: () => client.isReady === true,
+    onError: (listener) => listenTo(client, listener),
+    renew: () => {
+      const renewed = client.duplicate();
+      // It goes on trying by itself, and its errors are reported
+      renewed.connect().catch(() => {});
+      return ofNodeRedis(renewed);
+    },
+    // `destroy` since version 5, `disconnect` before; both complain about a connection that is gone
+    drop: () => {
+      void (async () => (client.destroy ? client.destroy() : client.disconnect?.()))().catch(() => {});
+    },
+  };
+}
+
+function listenTo(client: Emitter, listener: (error: unknown) => void): void {
+  if (client.listenerCount('error') === 0) {
+    client.on('error', listener);
+  }
+}
+
+/** How long to wait for a connection, ms: callers are told that the server is away instead of waiting. */
+const CONNECT_TIMEOUT = 2000;
+
+interface IoredisModule {
+  Redis: new (url: string, options: object) => Ioredis;
+}
+
+interface NodeRedisModule {
+  createClient(options: object): NodeRedis;
+}
+
 /**
- * Makes a client, of `ioredis` if it is installed and of `redis` otherwise. It neither keeps commands for
- * later while the server is away, nor repeats those whose outcome is unknown.
+ * Connects by the first of the packages that is installed. The client neither keeps commands for later while
+ * the server is away, nor repeats those whose outcome is unknown.
  *
- * @throws Error if neither package is installed
+ * @throws Error if none of the packages is installed
  */
-export async function connect(url: string): Promise<RedisDriver> {
-  const ioredis = await optional<IoredisModule>('ioredis');
+export async function connect(url: string): Promise<RedisConnection> {
+  const retryStrategy = (attempts: number) => Math.min(attempts * 50, 1000);
+  const ioredis = (await optional<IoredisModule>('ioredis')) ?? (await optional<IoredisModule>('iovalkey'));
   if (ioredis) {
-    const client = new ioredis.Redis(url, {
-      connectTimeout: CONNECT_TIMEOUT,
-      disconnectTimeout: DISCONNECT_TIMEOUT,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      retryStrategy,
-    });
-    return driverFor(client, true);
+    return ofIoredis(
+      new ioredis.Redis(url, {
+        connectTimeout: CONNECT_TIMEOUT,
+        disconnectTimeout: 100,
+        enableOfflineQueue: false,
+        autoResendUnfulfilledCommands: false,
+        maxRetriesPerRequest: 0,
+        retryStrategy,
+      }),
+    );
   }
   const redis = await optional<NodeRedisModule>('redis');
   if (redis) {
@@ -57,25 +155,11 @@ export async function connect(url: string): Promise<RedisDriver> {
       disableOfflineQueue: true,
       socket: { connectTimeout: CONNECT_TIMEOUT, reconnectStrategy: retryStrategy },
     });
-    const driver = driverFor(client, true);
-    client.connect().catch(() => {});
-    return driver;
+    return ofNodeRedis(client).renew();
   }
   throw new Error(
     'The Redis lease store was given a url but no client is installed: npm install ioredis (or redis).',
   );
-}
-
-interface IoredisModule {
-  Redis: new (url: string, options: object) => IoredisClient;
-}
-
-interface NodeRedisModule {
-  createClient(options: object): NodeRedisClient & { connect(): Promise<unknown> };
-}
-
-function retryStrategy(attempts: number): number {
-  return Math.min(attempts * 50, 1000);
 }
 
 async function optional<T>(name: string): Promise<T | undefined> {

@@ -9,45 +9,23 @@ function script(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }
 
-/*
- * KEYS[1] of READ and COMMIT is the hash of a link (docs/leases.md), in which each record is a field:
- * "version value", the value as JSON.
- */
+/** How long a revocation stays in the log for those who ask what is new, ms. */
+const LOG_KEPT = 10 * 60 * 1000;
 
-/**
- * ARGV: the clock (`server` or `caller`), the ids of the records, or '*' for all.
- * Answers [now, id, record, …].
- */
-export const READ = script(`
-local answer = { '' }
-if ARGV[1] == 'server' then
+/** The caller's moment, or that of the server where the caller gives none. */
+const NOW = `
+local now = ARGV[1]
+if now == '' then
   local time = redis.call('TIME')
-  answer[1] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 end
-if ARGV[2] == '*' then
-  for _, text in ipairs(redis.call('HGETALL', KEYS[1])) do
-    table.insert(answer, text)
-  end
-  return answer
-end
-for i = 2, #ARGV do
-  local record = redis.call('HGET', KEYS[1], ARGV[i])
-  if record then
-    table.insert(answer, ARGV[i])
-    table.insert(answer, record)
-  end
-end
-return answer
-`);
+`;
 
-/**
- * ARGV: milliseconds to keep the link; then of each record: id, version that was read ('' for none), version
- * and value ('' to remove it). Answers 1, or 0 if nothing was written.
- */
+/** KEYS: the link. ARGV: ms to keep it; of each record: id, version that was read or '', text or ''. */
 export const COMMIT = script(`
 for i = 2, #ARGV, 3 do
-  local was = string.match(redis.call('HGET', KEYS[1], ARGV[i]) or '', '^%d*')
-  if was ~= ARGV[i + 1] then
+  local known = redis.call('HGET', KEYS[1], ARGV[i]) or ''
+  if string.match(known, '^%S*') ~= ARGV[i + 1] then
     return 0
   end
 end
@@ -64,28 +42,32 @@ end
 return 1
 `);
 
-/**
- * KEYS[1]: the revocation; ARGV: the moment, milliseconds to keep it, the channel, the message to publish.
- */
-export const REVOKE = script(`
+/** KEYS: the revocation, the log. ARGV: the moment, links issued before it, ms to keep it, as JSON. */
+export const REVOKE = script(`${NOW}
 local known = tonumber(redis.call('GET', KEYS[1]) or '0')
-local before = tonumber(ARGV[1]) > known and ARGV[1] or redis.call('GET', KEYS[1])
-local keep = math.max(tonumber(ARGV[2]), redis.call('PTTL', KEYS[1]))
-redis.call('SET', KEYS[1], before, 'PX', keep)
-redis.call('PUBLISH', ARGV[3], ARGV[4])
+local keep = math.max(ARGV[3], redis.call('PTTL', KEYS[1]))
+if known < tonumber(ARGV[2]) then
+  redis.call('SET', KEYS[1], ARGV[2])
+end
+redis.call('PEXPIRE', KEYS[1], keep)
+local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or 0
+redis.call('ZADD', KEYS[2], math.max(now, last + 1), ARGV[4])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ${LOG_KEPT})
+redis.call('PEXPIRE', KEYS[2], ${LOG_KEPT})
 return 1
 `);
 
-/** KEYS[1]: since when this server remembers; ARGV: the caller's moment, the clock. */
-export const REMEMBER = script(`
-local since = redis.call('GET', KEYS[1])
-if not since then
-  since = ARGV[1]
-  if ARGV[2] == 'server' then
-    local time = redis.call('TIME')
-    since = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+/**
+ * KEYS: since when the server remembers, the log. ARGV: the moment, the number of a revocation or ''. Answers
+ * [now, last number, later revocations as JSON…].
+ */
+export const NEWS = script(`${NOW}
+redis.call('SET', KEYS[1], now, 'NX')
+local answer = { now, redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '0' }
+if ARGV[2] ~= '' then
+  for _, revocation in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf')) do
+    table.insert(answer, revocation)
   end
-  redis.call('SET', KEYS[1], since)
 end
-return since
+return answer
 `);

@@ -1,4 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { anything, checkOptions, oneOf, text } from '../../shared/check-options.js';
+import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
+import { errorReason } from '../../shared/error-reason.js';
+import { ThrottledLogger } from '../../shared/throttled-logger.js';
 import type {
   LeaseStore,
   LinkCommit,
@@ -7,28 +11,22 @@ import type {
   LinkState,
   RevocationListener,
 } from '../lease-store.js';
-import { parseRevocation } from '../revocation.js';
+import { RevocationPolling } from '../revocation-polling.js';
+import type { RevocationNews } from '../revocation-polling.js';
 import type { Revocation } from '../revocation.js';
-import { connect, driverFor } from './redis-client.js';
-import type { RedisClient } from './redis-client.js';
-import type { RedisDriver } from './redis-driver.js';
-import { COMMIT, READ, REMEMBER, REVOKE } from './redis-scripts.js';
-import { anything, checkOptions, oneOf, text } from '../../shared/check-options.js';
-import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
+import { connect, connectionOf } from './redis-client.js';
+import type { RedisClient, RedisCommands, RedisConnection } from './redis-client.js';
+import { COMMIT, NEWS, REVOKE } from './redis-scripts.js';
+import type { Script } from './redis-scripts.js';
 
 /** How long opening waits for the server, ms. Links that are issued before it remembers are refused later. */
 const OPEN_TIMEOUT = 2000;
 
-/** How long to wait after a first failure to reach the server, and at most, ms. */
-const RETRY_AFTER = 10;
-const LONGEST_RETRY = 500;
+/** How often to ask for revocations, ms. This is also how a connection that went silent is noticed. */
+const LOOK_EVERY = 250;
 
-const RULES = {
-  client: anything,
-  url: text('such as redis://localhost:6379'),
-  prefix: text("such as 'my-app:'"),
-  clock: oneOf('server', 'caller'),
-};
+/** How long a connection may take to answer before it counts as silent, ms. */
+const SILENT_AFTER = 2000;
 
 /** How a {@link RedisLeaseStore} reaches its server. Give `client` or `url`. */
 export interface RedisLeaseStoreOptions {
@@ -36,7 +34,7 @@ export interface RedisLeaseStoreOptions {
   readonly client?: RedisClient;
   /** `redis://…` or `rediss://…`: the store makes its own client, of `ioredis` or `redis`, and closes it. */
   readonly url?: string;
-  /** Prefix of all keys and of the channel. Default `download-auth:`. */
+  /** Prefix of all keys. Default `download-auth:`. */
   readonly prefix?: string;
   /**
    * Whose clock tells when a lease is over. `server` (default), so that machines whose clocks differ agree;
@@ -45,18 +43,26 @@ export interface RedisLeaseStoreOptions {
   readonly clock?: 'server' | 'caller';
 }
 
+const RULES = {
+  client: anything,
+  url: text('such as redis://localhost:6379'),
+  prefix: text("such as 'my-app:'"),
+  clock: oneOf('server', 'caller'),
+};
+
 /**
- * A store in Redis or Valkey, version 6 or later, for several machines. docs/leases.md says how to configure
+ * A store in Redis or Valkey, version 6 or later, for several machines. docs/stores.md says how to configure
  * the server (persistence, no eviction).
  */
 export class RedisLeaseStore implements LeaseStore {
-  private driver?: RedisDriver;
+  private readonly own: boolean;
+  private connection?: RedisConnection;
   private readonly prefix: string;
   private readonly clock: 'server' | 'caller';
   /** The latest moment that a caller gave. */
   private latest = 0;
-  private remembering?: Promise<void>;
-  private closed = false;
+  private readonly logger = new ThrottledLogger('DownloadAuth');
+  private readonly polling = new RevocationPolling((after) => this.news(after), LOOK_EVERY);
 
   /**
    * @throws DownloadAuthConfigurationError for an unknown option, and unless given either a client or a url
@@ -68,104 +74,151 @@ export class RedisLeaseStore implements LeaseStore {
         'The Redis lease store needs a client or a url, one of the two.',
       );
     }
-    this.driver = options.client && driverFor(options.client);
+    this.own = options.client === undefined;
+    if (options.client) {
+      this.use(connectionOf(options.client));
+    }
     this.prefix = options.prefix ?? 'download-auth:';
     this.clock = options.clock ?? 'server';
   }
 
   async open(now: number): Promise<void> {
     this.latest = now;
-    this.closed = false;
-    this.driver ??= await connect(this.options.url!);
-    await Promise.race([this.keepRemembering(), sleep(OPEN_TIMEOUT, undefined, { ref: false })]);
+    if (!this.connection) {
+      this.use(await connect(this.options.url!));
+    }
+    await this.polling.first(OPEN_TIMEOUT);
   }
 
   async read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
     this.latest = Math.max(this.latest, now);
-    const ids = records === 'all' ? ['*'] : records;
     // Sent together: one round trip
-    const [values, answer] = await Promise.all([
-      this.redis.getAll([this.sinceKey, ...revocations.map((name) => this.revocationKey(name))]),
-      ids.length > 0 ? this.redis.run(READ, this.recordKey(linkId), this.clock, ...ids) : [''],
+    const [[since, ...moments], found] = await Promise.all([
+      this.redis.mget(this.sinceKey, ...revocations.map((name) => this.revocationKey(name))),
+      this.records(this.linkKey(linkId), records),
     ]);
-    const [since, ...moments] = values;
-    const [serverNow, ...found] = answer as string[];
+    if (since === null) {
+      // The server came back empty, and remembers from now on
+      await this.news();
+      return this.read({ now, linkId, records, revocations });
+    }
     return {
-      now: serverNow ? Number(serverNow) : now,
-      since: since === null ? await this.remember(now) : Number(since),
+      now: this.polling.moment(now),
+      since: Number(since),
       revokedBefore: Math.max(0, ...moments.map(Number)),
-      records: found.flatMap((id, i) => (i % 2 === 0 ? [readRecord(id, found[i + 1]!)] : [])),
+      records: found.filter((record) => record !== null).map(parse),
     };
   }
 
   async commit({ linkId, now, keepUntil, changes }: LinkCommit): Promise<boolean> {
     const keep = Math.max(1, Math.ceil(keepUntil - now));
-    const records = changes.flatMap(({ id, was, version, value }) => [
+    const fields = changes.flatMap(({ id, was, version, value }) => [
       id,
       was === undefined ? '' : String(was),
-      value ? `${version} ${JSON.stringify(value)}` : '',
+      value ? `${version} ${id} ${JSON.stringify(value)}` : '',
     ]);
-    return (await this.redis.run(COMMIT, this.recordKey(linkId), String(keep), ...records)) === 1;
+    return (await this.run(COMMIT, [this.linkKey(linkId)], String(keep), ...fields)) === 1;
   }
 
   async revoke(revocation: Revocation, now: number): Promise<void> {
     const { name, issuedBefore, keepUntil } = revocation;
+    this.latest = Math.max(this.latest, now);
     const keep = Math.max(1, Math.ceil(keepUntil - now));
-    const about = [String(issuedBefore), String(keep), this.channel, JSON.stringify(revocation)];
-    await this.redis.run(REVOKE, this.revocationKey(name), ...about);
+    const keys = [this.revocationKey(name), this.logKey];
+    const json = JSON.stringify(revocation);
+    await this.run(REVOKE, keys, this.moment, String(issuedBefore), String(keep), json);
   }
 
   subscribe(listener: RevocationListener): () => void {
-    // A notice that cannot be read counts as missed
-    const message = (text: string) => {
-      const revocation = parseRevocation(text);
-      return revocation ? listener.revoked(revocation) : listener.missed();
-    };
-    const ready = () => {
-      // A server that came back empty remembers from now on, not only from the first look-up on.
-      void this.keepRemembering();
-      listener.missed();
-    };
-    return this.redis.subscribe(this.channel, {
-      message,
-      ready,
-      lost: (reason) => listener.interrupted?.(reason),
-    });
+    return this.polling.subscribe(listener);
   }
 
-  async close(): Promise<void> {
-    this.closed = true;
-    await this.driver?.close();
-    this.driver = this.options.client && this.driver;
+  close(): Promise<void> {
+    if (this.own) {
+      this.connection?.drop();
+      this.connection = undefined;
+    }
+    return Promise.resolve();
   }
 
-  private async remember(now: number): Promise<number> {
-    return Number(await this.redis.run(REMEMBER, this.sinceKey, String(now), this.clock));
+  /** Also makes the server remember from now on, if it does not yet. */
+  private async news(after?: number): Promise<RevocationNews> {
+    const keys = [this.sinceKey, this.logKey];
+    const answer = await this.orSilent(this.run(NEWS, keys, this.moment, String(after ?? '')));
+    const [now, last, ...revocations] = answer as string[];
+    return {
+      now: this.clock === 'server' ? Number(now) : undefined,
+      last: Number(last),
+      revocations: revocations.map((json) => JSON.parse(json) as Revocation),
+    };
   }
 
   /**
-   * Tries until the server remembers: the connection for commands may stand later than the one for messages.
+   * Replaces a connection that does not answer: one that a firewall, a NAT or a failover dropped without a
+   * word would stay until the kernel gives up, which takes a quarter of an hour.
    */
-  private keepRemembering(): Promise<void> {
-    this.remembering ??= (async () => {
-      for (let attempt = 1; !this.closed; attempt++) {
-        try {
-          await this.remember(this.latest);
-          return;
-        } catch {
-          await sleep(Math.min(RETRY_AFTER * attempt, LONGEST_RETRY), undefined, { ref: false });
-        }
+  private async orSilent<T>(call: Promise<T>): Promise<T> {
+    const { connection } = this;
+    // After a pause of the event loop the answer may have arrived but not been read yet
+    const late = sleep(SILENT_AFTER, SILENT, { ref: false }).then((silent) => turn(silent));
+    const answer = await Promise.race([call, late]);
+    if (answer !== SILENT) {
+      return answer;
+    }
+    if (connection?.isReady() && connection === this.connection) {
+      this.logger.error('silent', this.own ? REPLACED : NOT_REPLACED);
+      if (this.own) {
+        connection.drop();
+        this.use(connection.renew());
       }
-    })().finally(() => (this.remembering = undefined));
-    return this.remembering;
+    }
+    throw new Error('the Redis server does not answer');
   }
 
-  /** One slot for a link, so that its scripts work in a cluster. */
-  private recordKey(linkId: string): string {
+  private use(connection: RedisConnection): void {
+    this.connection = connection;
+    connection.onError((error) =>
+      this.logger.error('redis', `The connection to Redis fails: ${errorReason(error)}`),
+    );
+  }
+
+  private async records(key: string, ids: LinkQuery['records']): Promise<(string | null)[]> {
+    if (ids === 'all') {
+      return this.redis.hvals(key);
+    }
+    return ids.length > 0 ? this.redis.hmget(key, ...ids) : [];
+  }
+
+  /** Runs a script by its digest, or by its text where the server does not know the digest. */
+  private async run({ sha, text }: Script, keys: string[], ...args: string[]): Promise<unknown> {
+    const { redis } = this;
+    try {
+      return await redis.evalsha(sha, keys.length, ...keys, ...args);
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith('NOSCRIPT')) {
+        return redis.eval(text, keys.length, ...keys, ...args);
+      }
+      throw error;
+    }
+  }
+
+  private get redis(): RedisCommands {
+    if (!this.connection) {
+      throw new Error('The Redis lease store is not open: open() comes first, and close() last.');
+    }
+    return this.connection.commands;
+  }
+
+  /** What scripts are given as the caller's moment. */
+  private get moment(): string {
+    return this.clock === 'server' ? '' : String(this.latest);
+  }
+
+  private linkKey(linkId: string): string {
     return `${this.prefix}link:{${linkId}}`;
   }
 
-  /** One slot for all revocations, so that one command finds those that concern a link. */
+  /** One cluster slot for all revocations, so that one command finds those that concern a link. */
   private revocationKey(name: string): string {
     return `${this.prefix}{revoked}:${name}`;
   }
@@ -174,23 +227,25 @@ export class RedisLeaseStore implements LeaseStore {
     return `${this.prefix}{revoked}:since`;
   }
 
-  private get channel(): string {
-    return `${this.prefix}revoked`;
-  }
-
-  private get redis(): RedisDriver {
-    if (!this.driver) {
-      throw new Error('The Redis lease store is not open: open() comes first, and close() last.');
-    }
-    return this.driver;
+  private get logKey(): string {
+    return `${this.prefix}{revoked}:log`;
   }
 }
 
-function readRecord(id: string, stored: string): LinkRecord {
-  const space = stored.indexOf(' ');
+const SILENT = Symbol('silent');
+
+const REPLACED = 'A connection to Redis has gone silent, and is replaced.';
+const NOT_REPLACED =
+  "The application's own Redis client has gone silent. The lease store does not replace it: give the client " +
+  'timeouts, or give the store a url instead (docs/stores.md).';
+
+/** @param record version, id and value as JSON, separated by spaces */
+function parse(record: string): LinkRecord {
+  const afterVersion = record.indexOf(' ');
+  const afterId = record.indexOf(' ', afterVersion + 1);
   return {
-    id,
-    version: Number(stored.slice(0, space)),
-    value: JSON.parse(stored.slice(space)) as object,
+    id: record.slice(afterVersion + 1, afterId),
+    version: Number(record.slice(0, afterVersion)),
+    value: JSON.parse(record.slice(afterId + 1)) as object,
   };
 }

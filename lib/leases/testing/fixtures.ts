@@ -27,11 +27,11 @@ export function query(changes: Partial<LinkQuery> = {}): LinkQuery {
   return { now: START, linkId: LINK, records: 'all', revocations: [], ...changes };
 }
 
-/** A change that adds a record. */
-export function added(id: string, value: object = { used: 1 }): RecordChange {
-  return { id, was: undefined, version: 1, value };
+/** A change that adds a record, unless said otherwise. */
+export function added(id: string, changes: Partial<RecordChange> = {}): RecordChange {
+  return { id, was: undefined, version: 1, value: { id }, ...changes };
 }
 
-export function commitOf(changes: readonly RecordChange[], rest: Partial<LinkCommit> = {}): LinkCommit {
-  return { now: START, linkId: LINK, keepUntil: START + HOUR, changes, ...rest };
+export function commitOf(changes: readonly RecordChange[], more: Partial<LinkCommit> = {}): LinkCommit {
+  return { now: START, linkId: LINK, keepUntil: START + HOUR, changes, ...more };
 }

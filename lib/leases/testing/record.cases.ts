@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import type { LeaseStore, LinkCommit, LinkQuery, LinkRecord } from '../lease-store.js';
-import { added, commitOf, query, SECOND, START } from './fixtures.js';
+import { added, commitOf, HOUR, query, START } from './fixtures.js';
 import type { StoreCase } from './fixtures.js';
 
-/** The records that a store answers, in the order of their ids. */
-async function read(store: LeaseStore, changes: Partial<LinkQuery> = {}): Promise<LinkRecord[]> {
+/** The records that are found, by their ids. */
+async function found(store: LeaseStore, changes: Partial<LinkQuery> = {}): Promise<LinkRecord[]> {
   const { records } = await store.read(query(changes));
-  // A store may answer more members than it has to
   return records
     .map(({ id, version, value }) => ({ id, version, value }))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -16,145 +15,166 @@ async function written(store: LeaseStore, commit: LinkCommit): Promise<void> {
   assert.equal(await store.commit(commit), true);
 }
 
+const recordOf = (id: string, version = 1, value: object = { id }): LinkRecord => ({ id, version, value });
+
 /** Reading, and writing if what was read has not changed. */
 export const recordCases: StoreCase[] = [
   {
     name: 'knows the time, and nothing about a link at first',
     async run({ store, other = store }) {
-      const { now, records } = await other.read(query({ records: ['link', 'ada'] }));
+      const { now, records } = await other.read(query());
       assert.deepEqual([now, records], [START, []]);
-      assert.deepEqual(await read(other), []);
+      assert.deepEqual(await found(store, { records: ['a'] }), []);
+      assert.deepEqual(await found(store, { records: [] }), []);
     },
   },
   {
-    name: 'reads back what was written, by id or all of it, each record once',
+    name: 'reads back what was written, of all records or of some',
     async run({ store, other = store }) {
-      const value = [
-        { text: 'a "quoted" v\u00e4l\u0000ue {}, 1 2\n', list: [], none: null, yes: true },
-        { length: 2 ** 53 - 1, part: 0.5, intervals: [0, 10, 2 ** 45, 2 ** 45 + 1] },
-      ];
-      await written(store, commitOf([added('link'), { ...added('ada', value), version: 2 ** 48 }]));
-      const link = { id: 'link', version: 1, value: { used: 1 } };
-      const ada = { id: 'ada', version: 2 ** 48, value };
-      assert.deepEqual(await read(other), [ada, link]);
-      assert.deepEqual(await read(other, { records: ['link', 'never', 'ada'] }), [ada, link]);
-      assert.deepEqual(await read(other, { records: ['ada'] }), [ada]);
-      assert.deepEqual(await read(other, { records: [] }), []);
+      await written(store, commitOf([added('a'), added('b', { version: 2 ** 48 + 1 }), added('c')]));
+      const [a, b, c] = [recordOf('a'), recordOf('b', 2 ** 48 + 1), recordOf('c')];
+      assert.deepEqual(await found(other), [a, b, c]);
+      assert.deepEqual(await found(other, { records: ['c', 'never', 'a'] }), [a, c]);
+      assert.deepEqual(await found(other, { records: [] }), []);
     },
   },
   {
-    name: 'keeps values of tens of kilobytes, and hundreds of records of one link',
+    name: 'keeps a value as it is',
     async run({ store, other = store }) {
-      const large = { text: 'x'.repeat(50_000) };
-      const ids = Array.from({ length: 300 }, (_, i) => `client-${i}`);
-      await written(store, commitOf([added('large', large), ...ids.map((id) => added(id))]));
-      assert.deepEqual(await read(other, { records: ['large'] }), [
-        { id: 'large', version: 1, value: large },
-      ]);
-      assert.equal((await read(other)).length, 301);
+      const value = {
+        text: 'a "quoted" väl\u0000ue {}, \\ \n 1 2 €😀',
+        numbers: [0, 0.5, -1, 2 ** 53 - 1, 1e300],
+        nested: { list: [{ deep: true }, null, []], empty: {} },
+        long: 'x'.repeat(100_000),
+      };
+      await written(store, commitOf([added('a', { value })]));
+      assert.deepEqual(await found(other), [recordOf('a', 1, value)]);
     },
   },
   {
     name: 'keeps links apart',
-    async run({ store }) {
-      await written(store, commitOf([added('ada')]));
-      assert.deepEqual(await read(store, { linkId: 'link-2' }), []);
-      await written(store, commitOf([added('ada')], { linkId: 'link-2' }));
-      await written(store, commitOf([{ id: 'ada', was: 1, version: 2 }], { linkId: 'link-2' }));
-      assert.equal((await read(store)).length, 1);
+    async run({ store, other = store }) {
+      await written(store, commitOf([added('a')]));
+      assert.deepEqual(await found(other, { linkId: 'link-2' }), []);
+      assert.deepEqual(await found(other, { linkId: 'link-2', records: ['a'] }), []);
+      await written(store, commitOf([added('a', { version: 7 })], { linkId: 'link-2' }));
+      assert.deepEqual(await found(other), [recordOf('a')]);
     },
   },
   {
-    name: 'replaces a record, and removes it',
+    name: 'changes some records and leaves the others alone',
     async run({ store, other = store }) {
-      await written(store, commitOf([added('link'), added('ada')]));
-      await written(other, commitOf([{ id: 'ada', was: 1, version: 2, value: { used: 2 } }]));
-      assert.deepEqual(await read(store, { records: ['ada'] }), [
-        { id: 'ada', version: 2, value: { used: 2 } },
-      ]);
-      await written(store, commitOf([{ id: 'ada', was: 2, version: 3 }]));
-      assert.deepEqual(await read(other), [{ id: 'link', version: 1, value: { used: 1 } }]);
-      await written(other, commitOf([{ ...added('ada'), version: 7 }]));
-      assert.deepEqual(await read(store, { records: ['ada'] }), [
-        { id: 'ada', version: 7, value: { used: 1 } },
-      ]);
+      await written(store, commitOf([added('a'), added('b'), added('c')]));
+      const change = added('a', { was: 1, version: 2, value: { changed: true } });
+      const removal = added('b', { was: 1, version: 2, value: undefined });
+      await written(other, commitOf([change, removal, added('d')]));
+      const changed = [recordOf('a', 2, { changed: true }), recordOf('c'), recordOf('d')];
+      assert.deepEqual(await found(store), changed);
+      assert.deepEqual(await found(other), changed);
     },
   },
   {
-    name: 'writes nothing if one of several records is not what was read',
+    name: 'changes nothing if one of several records is not what was read',
     async run({ store, other = store }) {
-      await written(store, commitOf([added('link'), { ...added('ada'), version: 7 }]));
-      const before = await read(store);
-      const value = { used: 5 };
-      for (const late of [
-        { id: 'ada', was: 6, version: 8, value },
-        { id: 'ada', was: 8, version: 9, value },
-        { id: 'ada', was: undefined, version: 8, value },
-        { id: 'ada', was: 6, version: 8 },
-        { id: 'grace', was: 1, version: 2, value },
-        { id: 'grace', was: 1, version: 2 },
+      await written(store, commitOf([added('a'), added('b', { version: 7 }), added('c')]));
+      const before = await found(store);
+      const value = { changed: true };
+      for (const stale of [
+        added('b', { value }),
+        added('b', { was: 6, version: 8, value }),
+        added('b', { was: 8, version: 9, value: undefined }),
+        added('never', { was: 1, version: 2, value }),
+        added('never', { was: 1, version: 2, value: undefined }),
       ]) {
-        const first = { id: 'link', was: 1, version: 2, value };
-        for (const changes of [
-          [first, added('new'), late],
-          [late, first],
-        ]) {
-          assert.equal(await other.commit(commitOf(changes)), false);
-        }
+        const fitting = [
+          added('a', { was: 1, version: 2, value }),
+          added('c', { was: 1, version: 2, value: undefined }),
+          added('d'),
+        ];
+        assert.equal(await other.commit(commitOf([...fitting, stale])), false);
+        assert.equal(await store.commit(commitOf([stale, ...fitting])), false);
       }
-      assert.equal(await store.commit(commitOf([{ ...added('ada'), was: 7 }], { linkId: 'link-2' })), false);
-      assert.deepEqual(await read(store), before);
-      assert.deepEqual(await read(store, { linkId: 'link-2' }), []);
+      assert.deepEqual(await found(store), before);
+      assert.deepEqual(await found(other), before);
     },
   },
   {
-    name: 'changes one record and leaves the others alone',
+    name: 'makes a change once, however often it is repeated',
     async run({ store, other = store }) {
-      await written(store, commitOf([added('link'), added('ada'), added('grace')]));
-      const report = commitOf([{ id: 'ada', was: 1, version: 2, value: { used: 2 } }]);
-      await written(other, report);
-      assert.equal(await store.commit(report), false);
-      assert.deepEqual(
-        (await read(store)).map(({ version }) => version),
-        [2, 1, 1],
-      );
+      const first = commitOf([added('a')]);
+      await written(store, first);
+      assert.equal(await other.commit(first), false);
+      const second = commitOf([added('a', { was: 1, version: 2 })]);
+      await written(other, second);
+      assert.equal(await store.commit(second), false);
+      assert.deepEqual(await found(store), [recordOf('a', 2)]);
     },
   },
   {
-    name: 'writes a commit once, however often it is repeated',
-    async run({ store, other = store }) {
-      const commit = commitOf([added('link'), added('ada')]);
-      await written(store, commit);
-      assert.equal(await other.commit(commit), false);
-      assert.equal(await store.commit(commit), false);
-    },
-  },
-  {
-    name: 'writes exactly one of many commits that go by the same version',
+    name: 'makes exactly one of many commits that go by the same version',
     async run({ store, other = store }) {
       for (let round = 0; round < 5; round++) {
-        const [known] = await read(store, { records: ['link'] });
+        const [count] = await found(store, { records: ['count'] });
         const commits = Array.from({ length: 40 }, (_, i) => {
-          const link = { id: 'link', was: known?.version, version: round + 1, value: { used: i } };
-          return commitOf([added(`round-${round}-${i}`), link]);
+          const value = { used: round + 1 };
+          const version = (count?.version ?? 0) + 1;
+          return commitOf([
+            added(`round-${round}-${i}`),
+            { id: 'count', was: count?.version, version, value },
+          ]);
         });
         const outcomes = await Promise.all(
           commits.map((commit, i) => (i % 2 ? store : other).commit(commit)),
         );
         assert.equal(outcomes.filter(Boolean).length, 1);
       }
-      assert.equal((await read(store)).length, 6);
+      const records = await found(other);
+      assert.equal(records.length, 6);
+      assert.deepEqual(records[0], recordOf('count', 5, { used: 5 }));
     },
   },
   {
-    name: 'keeps every record for as long as it must, however many others expire',
+    name: 'makes all of many commits that concern different records of one link',
     async run({ store, other = store }) {
-      await written(store, commitOf([added('link')], { keepUntil: START + 60 * SECOND }));
-      for (let i = 0; i < 30; i++) {
-        const now = START + i * SECOND;
-        await written(store, commitOf([added('ada')], { linkId: `link-${i + 2}`, now, keepUntil: now + 1 }));
+      const commits = Array.from({ length: 40 }, (_, i) => commitOf([added(`record-${i}`)]));
+      const outcomes = await Promise.all(commits.map((commit, i) => (i % 2 ? store : other).commit(commit)));
+      assert.deepEqual(outcomes, commits.map(() => true)); // prettier-ignore
+      assert.equal((await found(store)).length, 40);
+    },
+  },
+  {
+    name: 'adds a record again that was removed',
+    async run({ store, other = store }) {
+      await written(store, commitOf([added('a')]));
+      await written(other, commitOf([added('a', { was: 1, version: 2, value: undefined })]));
+      assert.deepEqual(await found(store), []);
+      assert.equal(await other.commit(commitOf([added('a', { was: 1, version: 2 })])), false);
+      await written(store, commitOf([added('a', { version: 9 })]));
+      assert.deepEqual(await found(other), [recordOf('a', 9)]);
+    },
+  },
+  {
+    name: 'changes hundreds of records at once',
+    async run({ store, other = store }) {
+      const ids = Array.from({ length: 500 }, (_, i) => `record-${i}`);
+      await written(store, commitOf(ids.map((id) => added(id))));
+      await written(other, commitOf(ids.map((id) => added(id, { was: 1, version: 2 }))));
+      const { records } = await store.read(query({ records: ids }));
+      assert.deepEqual([records.length, new Set(records.map(({ version }) => version))], [500, new Set([2])]);
+    },
+  },
+  {
+    name: 'forgets nothing too early, whatever else it forgets',
+    async run({ store, other = store }) {
+      await written(store, commitOf([added('kept')], { keepUntil: START + 10 * HOUR }));
+      // A later commit about the same link that needs its record for less time
+      await written(other, commitOf([added('short')], { keepUntil: START + 1 }));
+      for (let i = 0; i < 100; i++) {
+        const now = START + 9 * HOUR + i;
+        await written(store, commitOf([added('a')], { linkId: `link-${i + 2}`, now, keepUntil: now + HOUR }));
       }
-      assert.equal((await read(other)).length, 1);
+      const now = START + 9 * HOUR + 100;
+      assert.deepEqual(await found(other, { now, records: ['kept'] }), [recordOf('kept')]);
     },
   },
 ];

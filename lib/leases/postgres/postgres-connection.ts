@@ -1,0 +1,69 @@
+import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
+
+export type Row = Record<string, unknown>;
+
+export interface Query {
+  readonly text: string;
+  readonly values?: readonly unknown[];
+}
+
+/** The part of a `Pool` of the package `pg` that is used. */
+export interface PostgresPool {
+  query(query: Query & { readonly query_timeout: number }): Promise<{ rows: Row[] }>;
+  readonly options: object;
+  end(): Promise<unknown>;
+}
+
+interface Emitter {
+  on(event: string, listener: (reason: unknown) => void): unknown;
+  listenerCount(event: string): number;
+}
+
+export type Client = Emitter &
+  Pick<PostgresPool, 'query'> & {
+    connect(): Promise<unknown>;
+    unref(): void;
+    end(): Promise<unknown>;
+  };
+
+/** A pool, and what else it has that types do not show. */
+export type Pool = PostgresPool & Emitter & { readonly Client: new (options: object) => Client };
+
+/** How long to wait for a connection, ms. */
+const CONNECT_TIMEOUT = 2000;
+
+/** @throws DownloadAuthConfigurationError for what is not a pool of the package `pg` */
+export function poolOf(pool: PostgresPool): Pool {
+  if (typeof pool?.query !== 'function' || typeof (pool as Pool).Client !== 'function') {
+    throw new DownloadAuthConfigurationError(
+      'PostgresLeaseStore.pool: give a Pool of the package pg, or a url instead.',
+    );
+  }
+  return pool as Pool;
+}
+
+/** A connection of its own to where the pool connects to. */
+export function clientOf({ Client, options }: Pool): Client {
+  // It is not enumerable
+  const { password } = options as { password?: unknown };
+  return new Client({ ...options, password, connectionTimeoutMillis: CONNECT_TIMEOUT });
+}
+
+/** @throws Error if the package `pg` is not installed */
+export async function connect(url: string): Promise<Pool> {
+  interface Pg {
+    default: { Pool: new (options: object) => Pool };
+  }
+  // Not a literal, so that the types of the package are not needed
+  const name: string = 'pg';
+  const { default: pg } = (await import(name).catch((error: unknown) => {
+    throw new Error('The PostgreSQL lease store needs the package pg: npm install pg.', { cause: error });
+  })) as Pg;
+  return new pg.Pool({
+    connectionString: url,
+    connectionTimeoutMillis: CONNECT_TIMEOUT,
+    keepAlive: true,
+    allowExitOnIdle: true,
+    application_name: 'download-auth',
+  });
+}

@@ -1,0 +1,131 @@
+/** Written to `user_version`; a file of another format is refused. */
+export const FORMAT = 4;
+
+/** STRICT, since SQLite would accept text as a number otherwise. Moments are milliseconds since the epoch. */
+export const TABLES = `
+CREATE TABLE store (
+  since INTEGER NOT NULL
+) STRICT;
+CREATE TABLE records (
+  link TEXT NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  value TEXT NOT NULL,
+  keep_until INTEGER NOT NULL,
+  PRIMARY KEY (link, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX records_by_age ON records (keep_until);
+CREATE TABLE revocations (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  issued_before INTEGER NOT NULL,
+  keep_until INTEGER NOT NULL
+) STRICT;
+CREATE INDEX revocations_by_age ON revocations (keep_until);
+PRAGMA user_version = ${FORMAT};
+`;
+
+/**
+ * What the thread runs that has the file open. It is text so that it works from source, from `dist` and from
+ * a bundle. Each message is answered once; the first one opens the file, and so does the first one after the
+ * file was replaced.
+ */
+export const PROGRAM = `'use strict';
+const { statSync } = require('node:fs');
+const { DatabaseSync } = require('node:sqlite');
+const { parentPort, workerData } = require('node:worker_threads');
+const { file, synchronous, busyTimeout, tables, format } = workerData;
+let db, identity;
+const prepared = new Map();
+
+function identify() {
+  const found = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return found && found.dev + ':' + found.ino;
+}
+
+function open(now) {
+  const opened = new DatabaseSync(file);
+  try {
+    // For processes that start together
+    opened.exec('PRAGMA busy_timeout = 5000');
+    const mode = opened.prepare('PRAGMA journal_mode = WAL').get().journal_mode;
+    if (mode !== 'wal') {
+      throw new Error(file + ' cannot be opened with a write-ahead log (journal_mode ' + mode +
+        '). Give the SQLite lease store a file on a local disk.');
+    }
+    const found = () => opened.prepare('PRAGMA user_version').get().user_version;
+    if (found() === 0) {
+      opened.exec('BEGIN IMMEDIATE');
+      // Another process may have been faster
+      if (found() === 0) {
+        opened.exec(tables);
+        opened.prepare('INSERT INTO store (since) VALUES (?)').run(now);
+      }
+      opened.exec('COMMIT');
+    }
+    if (found() !== format) {
+      throw new Error(file + ' was written by another version of nestjs-download-auth (format ' + found() +
+        ', not ' + format + '). Use another file, or that version.');
+    }
+    opened.exec('PRAGMA synchronous = ' + synchronous);
+    opened.exec('PRAGMA busy_timeout = ' + busyTimeout);
+    identity = identify();
+    db = opened;
+  } catch (error) {
+    opened.close();
+    throw error;
+  }
+}
+
+function close() {
+  prepared.clear();
+  db?.close();
+  db = undefined;
+}
+
+function run({ sql, values }) {
+  if (!prepared.has(sql)) prepared.set(sql, db.prepare(sql));
+  return prepared.get(sql).all(...values);
+}
+
+/** The rows of each statement; undefined, with nothing changed, where a required one has none. */
+function transaction({ writes, statements }) {
+  db.exec(writes ? 'BEGIN IMMEDIATE' : 'BEGIN');
+  try {
+    const answers = [];
+    for (const statement of statements) {
+      const rows = run(statement);
+      if (statement.required && rows.length === 0) {
+        db.exec('ROLLBACK');
+        return undefined;
+      }
+      answers.push(rows);
+    }
+    db.exec('COMMIT');
+    return answers;
+  } catch (error) {
+    // SQLite itself has rolled back after some errors, such as a full disk
+    try { db.exec('ROLLBACK'); } catch {}
+    throw error;
+  }
+}
+
+function answer(message) {
+  if (message.close) return close();
+  if (!db) open(message.now);
+  if (identify() !== identity) {
+    close();
+    throw Object.assign(new Error(file + ' was removed or replaced while it was in use'), { code: 'FILE_REPLACED' });
+  }
+  return transaction(message);
+}
+
+parentPort.on('message', (message) => {
+  const { id } = message;
+  try {
+    parentPort.postMessage({ id, answer: answer(message) });
+  } catch ({ message, code, errcode }) {
+    parentPort.postMessage({ id, error: { message, code, errcode } });
+  }
+});
+`;
