@@ -17,27 +17,18 @@ export interface RouteMatch {
   readonly query: Members;
 }
 
-/**
- * How an adapter writes patterns: Express names its wildcards and gives segments, Fastify has `*` and gives
- * one string.
- */
-export type RouteSyntax = 'express' | 'fastify';
-
 /** The versions of a route, as Nest keeps them. */
 export type RouteVersions = Parameters<AbstractHttpAdapter['applyVersionFilter']>[1];
 
-/** Reads URLs as the server does that they lead to. */
-export interface UrlReader {
-  readonly syntax: RouteSyntax;
-  /** The routes that match a URL, in the order in which they are asked. */
-  matches(method: string, url: URL): readonly RouteMatch[];
-}
-
 /** Asks an adapter's own router and query parser. */
-export interface AdapterRouter extends UrlReader {
+export interface AdapterRouter {
+  /** Fastify asks the first route that matches, Express the next one too where a handler passes on. */
+  readonly asksOne: boolean;
   /** Nest's path in the spelling in which the adapter registers it. */
   patternOf(path: string): string;
   isRegistered(method: string, pattern: string): boolean;
+  /** The routes that match a URL, in the order in which they are asked. */
+  matches(method: string, url: URL): readonly RouteMatch[];
   /** Whether a route of these versions serves a URL to a client that adds no header. */
   servesVersion(url: URL, versions: RouteVersions, options: VersioningOptions): boolean;
 }
@@ -63,7 +54,7 @@ interface ExpressApplication {
 type VersionFilter = (request: object, response: object, next: () => boolean) => boolean;
 
 class ExpressRouter implements AdapterRouter {
-  readonly syntax = 'express';
+  readonly asksOne = false;
 
   constructor(
     private readonly adapter: AbstractHttpAdapter,
@@ -117,7 +108,7 @@ type FindMyWayOptions = NonNullable<Parameters<typeof findMyWay>[0]>;
 
 /** Fastify does not expose its router: a second one with the same routes and options answers in its place. */
 class FastifyRouter implements AdapterRouter {
-  readonly syntax = 'fastify';
+  readonly asksOne = true;
   private readonly registered = new Set<string>();
   private readonly options: FindMyWayOptions;
   private readonly mirror: FindMyWay;
@@ -184,30 +175,27 @@ function addRoute(mirror: FindMyWay, method: string, { url, constraints = {} }: 
   mirror.on(method as HTTPMethod, url, { constraints }, report as never);
 }
 
-/** Fastify asks one route only; what its router does about versions and hosts is in the constraints. */
+/** What Fastify's router does about versions and hosts is in the constraints. */
 function lookUp(mirror: FindMyWay, method: string, url: URL): RouteMatch[] {
   const request = { ...bareRequests(url)[0], method };
   const found = mirror.lookup(request as never, {} as never) as unknown as RouteMatch | undefined;
   return found ? [found] : [];
 }
 
-/**
- * Stands in for the server of another process, of which only one route is known.
- * @throws Error for a pattern that the adapter would not take
- */
-export function standInRouter(syntax: RouteSyntax, method: string, pattern: string): UrlReader {
-  if (syntax === 'fastify') {
+/** Reads URLs as the server of another process does, of which only one route is known. */
+export type UrlReader = (url: URL) => RouteMatch | undefined;
+
+/** @throws Error for a pattern that the adapter would not take */
+export function standIn(adapter: 'express' | 'fastify', method: string, pattern: string): UrlReader {
+  if (adapter === 'fastify') {
     const mirror = findMyWay({ querystringParser: agreedQuery, defaultRoute: () => undefined });
     addRoute(mirror, method, { method, url: pattern });
-    return { syntax, matches: (_method, url) => lookUp(mirror, method, url) };
+    return (url) => lookUp(mirror, method, url)[0];
   }
   const matcher = matcherOf(pattern);
-  return {
-    syntax,
-    matches: (_method, { pathname, search }) => {
-      const match = matcher(pathname);
-      return match ? [{ pattern, params: match.params, query: agreedQuery(search.slice(1)) }] : [];
-    },
+  return ({ pathname, search }) => {
+    const match = matcher(pathname);
+    return match ? { pattern, params: match.params, query: agreedQuery(search.slice(1)) } : undefined;
   };
 }
 

@@ -7,7 +7,6 @@ import { checkOptions, date, text } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_TOKEN_LENGTH, parseCompactJws } from '../tokens/compact-jws.js';
-import type { TokenNames } from '../tokens/transports.js';
 import type {
   CreateLinkOptions,
   DownloadLink,
@@ -27,9 +26,8 @@ import {
   milliseconds,
   TARGET_RULES,
 } from './link-claims.js';
-import type { ResolvedLinkOptions } from './link-options.js';
+import type { LinkSettings } from './link-options.js';
 import { TargetLocator } from './link-target.js';
-import type { LocatedTarget } from './link-target.js';
 import { LinkTokens } from './link-tokens.js';
 import { queryString } from './route-template.js';
 
@@ -44,21 +42,18 @@ const REVOKE_RULES: OptionRules<LinkRevocation> = {
 /** A handler by its class and method, or by the name of its route. */
 type RouteCall<Options> = [Type, string, Options?] | [string, Options?];
 
-function optionsOf<Options extends object>(call: RouteCall<Options>): Options {
-  return ((typeof call[0] === 'string' ? call[1] : call[2]) ?? {}) as Options;
-}
-
-interface DownloadLinksSettings {
-  readonly links: ResolvedLinkOptions;
-  readonly tokenNames: TokenNames;
-  readonly clock: () => number;
+function partsOf<Options>(
+  call: RouteCall<Options>,
+): [named: Type | string, method: string, options: Options] {
+  const [named, method, options] = typeof call[0] === 'string' ? [call[0], '', call[1]] : call;
+  return [named, method as string, (options ?? {}) as Options];
 }
 
 /** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
 @Injectable()
 export class DownloadLinks {
   constructor(
-    private readonly options: DownloadLinksSettings,
+    private readonly options: LinkSettings,
     private readonly tokens: LinkTokens,
     private readonly targets: TargetLocator,
     private readonly keeper: LeaseKeeper,
@@ -91,10 +86,10 @@ export class DownloadLinks {
     ...options: OptionsOfRoute<Name, CreateLinkOptions>
   ): DownloadLink;
   create(...call: RouteCall<CreateLinkOptions>): DownloadLink {
-    const options = optionsOf(call);
+    const [named, method, options] = partsOf(call);
     checkOptions(options, CREATE_RULES, 'links.create', '');
     const now = this.options.clock() / 1000;
-    const { route, path, query, resource } = this.locate(call);
+    const { route, path, query, resource } = this.targets.locate(named, method, options);
     if (options.maxDownloads !== undefined && route.answersItself) {
       throw new DownloadAuthConfigurationError(
         `${route.label} sends its answer itself, where no download can be counted, so no link to it can have ` +
@@ -140,8 +135,9 @@ export class DownloadLinks {
   ): string;
   resource<Name extends RouteName>(route: Name, ...target: OptionsOfRoute<Name, LinkTarget>): string;
   resource(...call: RouteCall<LinkTarget>): string {
-    checkOptions(optionsOf(call), TARGET_RULES, 'links.resource', '');
-    return this.locate(call).resource;
+    const [named, method, target] = partsOf(call);
+    checkOptions(target, TARGET_RULES, 'links.resource', '');
+    return this.targets.locate(named, method, target).resource;
   }
 
   /**
@@ -196,13 +192,5 @@ export class DownloadLinks {
    */
   usage(id: string, page?: UsagePage): Promise<LinkUsage> {
     return this.keeper.usage(id, page);
-  }
-
-  private locate(call: RouteCall<LinkTarget>): LocatedTarget {
-    const target = optionsOf(call);
-    if (typeof call[0] === 'string') {
-      return this.targets.byName(call[0], target);
-    }
-    return this.targets.byHandler(call[0], call[1] as string, target);
   }
 }

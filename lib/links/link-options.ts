@@ -1,12 +1,14 @@
 import type { AnyRequest } from '../http/http-exchange.js';
+import type { LeaseOptions } from '../leases/options.js';
 import { anything, callable, checkOptions, duration, oneOf, rule } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { durationInSeconds } from '../shared/duration.js';
 import type { Duration } from '../shared/duration.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
-import { standInRouter } from './adapter-router.js';
-import type { RouteSyntax, UrlReader } from './adapter-router.js';
+import type { TokenNames } from '../tokens/transports.js';
+import { standIn } from './adapter-router.js';
+import type { UrlReader } from './adapter-router.js';
 import type { Route } from './route-registry.js';
 
 /** The longest that a link may live, in seconds: 7 days. */
@@ -24,7 +26,7 @@ export interface ToldRouteOptions {
    * The adapter of that process. Default: either; then only parameters that both read alike can be given, of
    * 100 characters at most.
    */
-  adapter?: RouteSyntax;
+  adapter?: 'express' | 'fastify';
 }
 
 /** What holds for every link of the module. An unknown member keeps the application from starting. */
@@ -73,6 +75,15 @@ export interface ResolvedLinkOptions {
   readonly ignoreQuery: ReadonlySet<string>;
   readonly routes: ReadonlyMap<string, ToldRoute>;
   readonly validate: LinkOptions['validate'];
+}
+
+/** What this room reads of the module's options. */
+export interface LinkSettings {
+  readonly auth: unknown;
+  readonly links: ResolvedLinkOptions;
+  readonly tokenNames: TokenNames;
+  readonly leases: LeaseOptions | undefined;
+  readonly clock: () => number;
 }
 
 const RULES: OptionRules<LinkOptions> = {
@@ -136,24 +147,20 @@ function toldRoute(name: string, told: string | ToldRouteOptions): ToldRoute {
   // null, because a rule is not asked about a member that is absent
   const checked = { ...options, path: (options as ToldRouteOptions | null)?.path ?? null };
   checkOptions(checked as ToldRouteOptions, TOLD_ROUTE_RULES, `links.routes.${name}`);
-  const { path, method = 'GET', adapter } = options;
-  const adapters = adapter ? [adapter] : adaptersOf(path);
-  return {
-    route: { id: name, method, label: name, patterns: [path] },
-    readers: adapters.map((syntax) => {
-      try {
-        return standInRouter(syntax, method, path);
-      } catch (error) {
-        throw new DownloadAuthConfigurationError(
-          `links.routes.${name}.path: the router of ${syntax} cannot read ${path}: ${(error as Error).message}.`,
-        );
-      }
-    }),
-  };
+  const { path, method = 'GET' } = options;
+  const adapters = options.adapter ? [options.adapter] : adaptersOf(path);
+  try {
+    const readers = adapters.map((adapter) => standIn(adapter, method, path));
+    return { route: { id: name, method, label: name, patterns: [path] }, readers };
+  } catch (error) {
+    throw new DownloadAuthConfigurationError(
+      `links.routes.${name}.path: the router of ${adapters.join(' or ')} cannot read ${path}: ${(error as Error).message}.`,
+    );
+  }
 }
 
 /** The adapters whose syntax a path can be. */
-function adaptersOf(path: string): RouteSyntax[] {
+function adaptersOf(path: string): ('express' | 'fastify')[] {
   if (/\*\w|[{}]/.test(path)) {
     return ['express'];
   }

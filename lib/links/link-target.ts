@@ -5,7 +5,7 @@ import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { AdapterRouter, RouteMatch, UrlReader } from './adapter-router.js';
 import type { LinkTarget, QueryParams } from './link.js';
-import type { ToldRoute } from './link-options.js';
+import type { LinkSettings, ToldRoute } from './link-options.js';
 import { canonical, resourceDigest } from './link-resource.js';
 import { routerMethod } from './route-registry.js';
 import type { Route, RouteRegistry } from './route-registry.js';
@@ -21,23 +21,13 @@ export interface LocatedTarget {
   readonly resource: string;
 }
 
-interface TargetOptions {
-  readonly auth: unknown;
-  readonly tokenNames: { readonly query: string };
-  readonly links: {
-    readonly ignoreQuery: ReadonlySet<string>;
-    readonly publicUrl: string;
-    readonly routes: ReadonlyMap<string, ToldRoute>;
-  };
-}
-
 /** Finds out whether a URL will reach its handler, and what the handler will receive. */
 export class TargetLocator {
   private readonly publicHost: string | undefined;
   private readonly templates = new Map<string, RouteTemplate>();
 
   constructor(
-    private readonly options: TargetOptions,
+    private readonly options: LinkSettings,
     private readonly registry: RouteRegistry,
   ) {
     const { publicUrl } = options.links;
@@ -45,15 +35,18 @@ export class TargetLocator {
   }
 
   /**
+   * @param named a controller, or the name of a route
    * @throws DownloadAuthConfigurationError for values that the router or the query parser would not hand over
    *   as they are given
    */
-  byHandler(controller: Type, method: string, target: LinkTarget): LocatedTarget {
-    return this.served(this.registry.byHandler(controller, method), target);
+  locate(named: Type | string, method: string, target: LinkTarget): LocatedTarget {
+    return typeof named === 'string'
+      ? this.byName(named, target)
+      : this.served(this.registry.byHandler(named, method), target);
   }
 
-  /** As {@link byHandler}; a route that is not of this application is one of `links.routes`. */
-  byName(name: string, target: LinkTarget): LocatedTarget {
+  /** A route that is not of this application is one of `links.routes`. */
+  private byName(name: string, target: LinkTarget): LocatedTarget {
     const { registry } = this;
     const { routes } = this.options.links;
     const route = registry.byName(name);
@@ -86,7 +79,7 @@ export class TargetLocator {
     const pattern = patternOf(route, target.path, router);
     this.registry.requireRegistered(route, pattern);
     const host = this.hostOf(route, target.hosts ?? {});
-    return this.resolve(route, pattern, router, host, target, (url) => {
+    return this.resolve(route, pattern, host, target, (url) => {
       this.checkVersion(route, url);
       return this.firstAsked(route, pattern, router, url);
     });
@@ -95,9 +88,7 @@ export class TargetLocator {
   /** The readers of both adapters must agree; the answer is that of the first. */
   private told({ route, readers }: ToldRoute, target: LinkTarget): LocatedTarget {
     const [pattern] = route.patterns as readonly [string];
-    const [located] = readers.map((reader) =>
-      this.resolve(route, pattern, reader, undefined, target, (url) => reader.matches(route.method, url)[0]),
-    );
+    const [located] = readers.map((reader) => this.resolve(route, pattern, undefined, target, reader));
     return located as LocatedTarget;
   }
 
@@ -105,19 +96,18 @@ export class TargetLocator {
   private resolve(
     route: LocatedTarget['route'],
     pattern: string,
-    { syntax }: UrlReader,
     host: string | undefined,
     target: LinkTarget,
-    matchOf: (url: URL) => RouteMatch | undefined,
+    read: UrlReader,
   ): LocatedTarget {
-    const { path, expected } = this.template(pattern, syntax).fill(target.params ?? {});
+    const { path, expected } = this.template(pattern).fill(target.params ?? {});
     const query = normalizedQuery(target.query ?? {});
     const { query: tokenName } = this.options.tokenNames;
     if (Object.keys(query).some((name) => isTokenName(name, tokenName))) {
       throw new DownloadAuthConfigurationError(`query: ${tokenName} is the token's own parameter.`);
     }
     const url = urlOf(route, path + queryString({ ...query, [tokenName]: '' }), host);
-    const match = matchOf(url);
+    const match = read(url);
     if (!match) {
       throw new DownloadAuthConfigurationError(
         `${route.label}: the router would not find ${pattern} for ${shown(path)}. A parameter is too long ` +
@@ -143,12 +133,9 @@ export class TargetLocator {
     return { route, path, query, resource };
   }
 
-  private template(pattern: string, syntax: UrlReader['syntax']): RouteTemplate {
-    const key = `${syntax} ${pattern}`;
-    let template = this.templates.get(key);
-    if (!template) {
-      this.templates.set(key, (template = new RouteTemplate(pattern, syntax)));
-    }
+  private template(pattern: string): RouteTemplate {
+    const template = this.templates.get(pattern) ?? new RouteTemplate(pattern);
+    this.templates.set(pattern, template);
     return template;
   }
 
@@ -172,8 +159,7 @@ export class TargetLocator {
       if (first === route && isWanted) {
         return true;
       }
-      // Fastify asks no further route; Express does where a handler passes the request on
-      if (first || router.syntax === 'fastify') {
+      if (first || router.asksOne) {
         throw new DownloadAuthConfigurationError(
           `${url.pathname} does not lead to ${route.label}: ${first?.label ?? match.pattern} is asked first. ` +
             'Declare it behind, or give one of them another path.',

@@ -11,40 +11,28 @@ import {
 } from '../leases/client.js';
 import type { LeaseClient } from '../leases/client.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
-import type { LeaseOptions } from '../leases/options.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { parseCompactJws } from '../tokens/compact-jws.js';
 import type { UnverifiedToken } from '../tokens/compact-jws.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
+import type { LinkSettings } from './link-options.js';
 import { resourceDigest } from './link-resource.js';
 import type { LinkTokens } from './link-tokens.js';
 import type { RouteRegistry } from './route-registry.js';
-
-interface LinkOpenerOptions {
-  readonly links: {
-    readonly ignoreQuery: ReadonlySet<string>;
-    readonly maxAge: number | undefined;
-    readonly publicUrl: string;
-  };
-  readonly leases: Pick<LeaseOptions, 'isBot'> | undefined;
-  readonly clock: () => number;
-}
-
-/** Writes a header field of a response, on either adapter. */
-export type HeaderAppender = (response: object, name: string, value: string) => void;
 
 /** Decides whether a link opens what a request asks for, for whoever asks. */
 export class LinkOpener {
   private readonly publicPath: string;
 
   constructor(
-    private readonly options: LinkOpenerOptions,
+    private readonly options: LinkSettings,
     private readonly tokens: LinkTokens,
     private readonly routes: RouteRegistry,
     private readonly keeper: Pick<LeaseKeeper, 'admit'>,
     private readonly addresses: ClientAddresses,
-    private readonly appendHeader: HeaderAppender,
+    /** Writes a header field of a response, on either adapter. */
+    private readonly appendHeader: (response: object, name: string, value: string) => void,
   ) {
     const { publicUrl } = options.links;
     this.publicPath = publicUrl && new URL(publicUrl).pathname.replace(/\/$/, '');
@@ -107,17 +95,14 @@ export class LinkOpener {
 
   /** Expiry is judged here too: a download that had begun may go on for a while. */
   private async admit(claims: LinkClaims, exchange: HttpExchange): Promise<DeliveryWatch> {
+    const { request } = exchange;
     const link = leasedLink(claims, this.options.links.maxAge);
     const watch = await this.keeper.admit(link, this.client(claims, exchange));
-    if (link.maxDownloads !== undefined && exchange.request.method !== 'HEAD' && this.isBot(exchange)) {
+    const isBot = this.options.leases?.isBot ?? isSelfNamedBot;
+    if (link.maxDownloads !== undefined && request.method !== 'HEAD' && isBot && isBot(request)) {
       throw new DownloadRefusal('BOT_REFUSED');
     }
     return watch;
-  }
-
-  private isBot({ request }: HttpExchange): boolean {
-    const isBot = this.options.leases?.isBot ?? isSelfNamedBot;
-    return isBot !== false && isBot(request);
   }
 
   private client(claims: LinkClaims, exchange: HttpExchange): LeaseClient {

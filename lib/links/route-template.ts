@@ -1,6 +1,5 @@
 import { compile, match as matcherOf } from 'path-to-regexp';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import type { RouteSyntax } from './adapter-router.js';
 import type { QueryParams, RouteParams } from './link.js';
 
 /** A path that was filled in, and the parameters that its handler is to receive. */
@@ -11,18 +10,16 @@ interface FilledRoute {
 
 /** The pattern of a route, ready to be filled in. */
 export class RouteTemplate {
-  /** The names of the parameters, and whether each is a wildcard. */
-  private readonly wildcards: ReadonlyMap<string, boolean>;
+  private readonly names: readonly string[];
+  private readonly wildcards: readonly string[];
   private readonly template: string;
   private toPath: ReturnType<typeof compile> | undefined;
 
-  constructor(
-    private readonly pattern: string,
-    private readonly syntax: RouteSyntax,
-  ) {
-    this.template = syntax === 'fastify' ? inExpressSyntax(pattern) : pattern;
-    const parameters = this.template.matchAll(/([:*])(\w+)/g);
-    this.wildcards = new Map([...parameters].map(([, mark, name]) => [name as string, mark === '*']));
+  constructor(private readonly pattern: string) {
+    this.template = inExpressSyntax(pattern);
+    const parameters = [...this.template.matchAll(/[:*](\w+)/g)];
+    this.names = parameters.map(([, name]) => name as string);
+    this.wildcards = this.names.filter((_name, index) => parameters[index]?.[0].startsWith('*'));
   }
 
   /**
@@ -30,22 +27,23 @@ export class RouteTemplate {
    * @throws DownloadAuthConfigurationError for a parameter that is missing, unknown, or that no URL can carry
    */
   fill(params: RouteParams): FilledRoute {
-    const { pattern, syntax, template } = this;
+    const { pattern, wildcards } = this;
     const values: Record<string, string | string[]> = {};
     const expected: Record<string, string | string[]> = {};
     for (const [given, value] of Object.entries(params)) {
       const name = this.nameOf(given);
-      if (!this.wildcards.get(name)) {
+      if (!wildcards.includes(name)) {
         values[name] = expected[name] = carriable(pattern, name, value);
         continue;
       }
       const segments = typeof value === 'object' ? [...value] : String(value).split('/');
       const carried = segments.map((segment) => carriable(pattern, name, segment));
       values[name] = carried;
-      Object.assign(expected, syntax === 'fastify' ? { '*': carried.join('/') } : { [name]: carried });
+      // Express names its wildcards and gives segments, Fastify has `*` and gives one string
+      expected[pattern.endsWith('*') ? '*' : name] = pattern.endsWith('*') ? carried.join('/') : carried;
     }
     try {
-      this.toPath ??= compile(template);
+      this.toPath ??= compile(this.template);
       return { path: this.toPath(values), expected };
     } catch (error) {
       throw new DownloadAuthConfigurationError(
@@ -54,21 +52,21 @@ export class RouteTemplate {
     }
   }
 
-  /** The one wildcard may be given as `*`, whatever the adapter calls it. */
+  /** The wildcard may be given as `*`, whatever the adapter calls it. */
   private nameOf(given: string): string {
-    const wildcards = [...this.wildcards].filter(([, isWildcard]) => isWildcard);
-    const name = given === '*' && wildcards.length === 1 ? (wildcards[0]?.[0] as string) : given;
-    if (this.wildcards.has(name)) {
+    const { names, wildcards } = this;
+    const name = given === '*' && wildcards.length === 1 ? (wildcards[0] as string) : given;
+    if (names.includes(name)) {
       return name;
     }
-    const known =
-      this.wildcards.size > 0 ? `It has ${[...this.wildcards.keys()].join(', ')}.` : 'It has none.';
+    const known = names.length > 0 ? `It has ${names.join(', ')}.` : 'It has none.';
     throw new DownloadAuthConfigurationError(
       `params.${name}: ${this.pattern} has no such parameter. ${known}`,
     );
   }
 }
 
+/** Only patterns of Fastify have `*`, `?` and expressions. */
 function inExpressSyntax(pattern: string): string {
   return pattern
     .replace(/\/\*$/, '{/*path}')
