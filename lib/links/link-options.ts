@@ -1,6 +1,6 @@
 import type { AnyRequest } from '../http/http-exchange.js';
 import type { LeaseOptions } from '../leases/options.js';
-import { anything, callable, checkOptions, duration, oneOf, rule } from '../shared/check-options.js';
+import { callable, checkOptions, duration, oneOf, rule } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { durationInSeconds } from '../shared/duration.js';
@@ -87,7 +87,7 @@ export interface LinkSettings {
 }
 
 const RULES: OptionRules<LinkOptions> = {
-  secret: anything,
+  secret: rule((secret) => !Array.isArray(secret) || secret.length > 0, 'give at least one secret.'),
   expiresIn: duration({
     above: 0,
     most: MAX_LINK_LIFETIME,
@@ -119,7 +119,7 @@ const TOLD_ROUTE_RULES: OptionRules<ToldRouteOptions> = {
 };
 
 /**
- * Checks the options of links and fills in the defaults; `secret` is checked where the keys are made.
+ * Checks the options of links and fills in the defaults; a secret is checked where its key is made.
  * @throws DownloadAuthConfigurationError that says what to write instead
  */
 export function resolveLinkOptions(options: LinkOptions = {}): ResolvedLinkOptions {

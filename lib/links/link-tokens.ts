@@ -3,7 +3,8 @@ import type { KeyObject } from 'node:crypto';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { UnverifiedToken } from '../tokens/compact-jws.js';
-import { asPrivate, isKeyObject, refuseKeyAsSecret } from '../tokens/key-material.js';
+import { asPrivate, secretKey } from '../tokens/key-material.js';
+import type { KeyMaterial } from '../tokens/key-material.js';
 import type { KeyOptions, KeyRingEntry } from '../tokens/keys.js';
 import type { RememberingVerifier } from '../tokens/signatures.js';
 import { claimsToBeLink, isLinkClaims, LINK_TYPE } from './link-claims.js';
@@ -21,7 +22,6 @@ export interface LinkKey {
 const ALGORITHM = 'HS256';
 const PURPOSE = 'nestjs-download-auth link token HS256';
 const KEY_BYTES = 32;
-const MINIMUM_SECRET_BYTES = 32;
 
 /** Signs link tokens, and tells genuine ones from others. */
 export class LinkTokens {
@@ -78,43 +78,29 @@ function base64url(part: object): string {
  *
  * Each is derived for this one purpose (HKDF-SHA-256, RFC 5869) from `links.secret`, or else from the secrets
  * and private keys of the access tokens: a guard that verifies with the application's own secret never
- * accepts a link token. A secret that is given twice, with a `kid` and without, makes two keys of one `kid`:
- * it verifies until the later of the two is retired.
+ * accepts a link token. Two keys of one secret, with a `kid` and without, have one `kid` here.
  *
  * @throws DownloadAuthConfigurationError for a `links.secret` under 32 bytes, or one that is a public key
  */
 export function createLinkKeys(options: KeyOptions & { readonly links?: LinkOptions }): readonly LinkKey[] {
   const own = options.links?.secret;
   if (own !== undefined) {
-    const secrets = [own].flat() as unknown[];
-    return (secrets.length > 0 ? secrets : ['']).map((secret) => deriveLinkKey(checkedSecret(secret)));
+    const secrets = [own].flat() as KeyMaterial[];
+    return secrets.map((secret) => derivedKey(secretKey(secret, undefined, 'links.secret').key.export()));
   }
   const sources: readonly KeyRingEntry[] = options.keys ?? [options];
   return sources.flatMap(({ secret, privateKey, retiredAt }) => {
     if (secret !== undefined) {
-      const bytes = isKeyObject(secret) ? secret.export() : Buffer.from(secret as string);
-      return deriveLinkKey(bytes, retiredAt);
+      return derivedKey(secretKey(secret).key.export(), retiredAt);
     }
     return privateKey === undefined
       ? []
-      : deriveLinkKey(asPrivate(privateKey).export({ format: 'der', type: 'pkcs8' }), retiredAt);
+      : derivedKey(asPrivate(privateKey).export({ format: 'der', type: 'pkcs8' }), retiredAt);
   });
 }
 
-function deriveLinkKey(secret: Buffer, retiredAt?: Date): LinkKey {
+function derivedKey(secret: Buffer, retiredAt?: Date): LinkKey {
   const bytes = Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, KEY_BYTES));
   const kid = hash('sha256', bytes, 'base64url').slice(0, 8);
   return { kid, key: createSecretKey(bytes), retiredAt: retiredAt?.getTime() ?? Infinity };
-}
-
-function checkedSecret(secret: unknown): Buffer {
-  const bytes = Buffer.from(typeof secret === 'string' || Buffer.isBuffer(secret) ? (secret as string) : '');
-  if (bytes.length < MINIMUM_SECRET_BYTES) {
-    throw new DownloadAuthConfigurationError(
-      `links.secret: at least ${MINIMUM_SECRET_BYTES} bytes are needed, this has ${bytes.length}. ` +
-        `Make one with: node -p "require('crypto').randomBytes(${MINIMUM_SECRET_BYTES}).toString('base64url')"`,
-    );
-  }
-  refuseKeyAsSecret(bytes, 'links.secret');
-  return bytes;
 }

@@ -1,5 +1,5 @@
 import { Inject, Injectable, RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
-import type { Type, VersioningOptions } from '@nestjs/common';
+import type { OnModuleInit, Type, VersioningOptions } from '@nestjs/common';
 import { HOST_METADATA, MODULE_PATH, PATH_METADATA, VERSION_METADATA } from '@nestjs/common/constants.js';
 import {
   ApplicationConfig,
@@ -44,7 +44,7 @@ export interface Route {
 
 /** Finds out where handlers are served, by the very functions that Nest's router asks. */
 @Injectable()
-export class RouteRegistry {
+export class RouteRegistry implements OnModuleInit {
   /** Undefined in a process that serves no HTTP. */
   router: AdapterRouter | undefined;
   private readonly requested = new PerRoute<Route | undefined>();
@@ -60,6 +60,11 @@ export class RouteRegistry {
       const adapter = host.httpAdapter as AbstractHttpAdapter | null | undefined;
       this.router = adapter ? routerOf(adapter) : undefined;
     });
+  }
+
+  /** From now on, global prefix and versioning do not change. */
+  onModuleInit(): void {
+    this.found = undefined;
   }
 
   /**
@@ -108,8 +113,6 @@ export class RouteRegistry {
     if (this.router?.isRegistered(routerMethod(route), pattern)) {
       return;
     }
-    // a global prefix, for one, may still be set
-    this.found = undefined;
     throw new DownloadAuthConfigurationError(
       `${route.label}: the router has no ${pattern} yet. Make links after the application is initialised: ` +
         'await app.init() or app.listen(), and global prefix and versioning before it.',
@@ -146,7 +149,8 @@ export class RouteRegistry {
     const { requestMethod, methodName, targetCallback: handler } = definition;
     const { versioning } = this;
     const hosts = listOf<string | RegExp>(Reflect.getMetadata(HOST_METADATA, controller));
-    const versions = versioning && (definition.version ?? versionOf(controller) ?? versioning.defaultVersion);
+    const ofController = Reflect.getMetadata(VERSION_METADATA, controller) as RouteDefinition['version'];
+    const versions = versioning && (definition.version ?? ofController ?? versioning.defaultVersion);
     const retrieves = [RequestMethod.GET, RequestMethod.HEAD, RequestMethod.ALL].includes(requestMethod);
     const label = `${controller.name}.${methodName}`;
     const name = routeName(handler);
@@ -164,18 +168,17 @@ export class RouteRegistry {
       handler,
       answersItself: answersItself(controller, handler),
       requestMethod,
-      patterns: this.pathsOf(controller, module, definition).map(
-        (path) => this.router?.patternOf(path) ?? path,
-      ),
+      patterns: this.patternsOf(controller, module, definition, versions),
       hosts,
       versions: versioning?.type === VersioningType.URI ? undefined : versions,
     };
   }
 
-  private pathsOf(
+  private patternsOf(
     controller: Type,
     module: object,
-    { path, version, requestMethod }: RouteDefinition,
+    { path, requestMethod }: RouteDefinition,
+    versions: RouteVersions | undefined,
   ): string[] {
     const factory = new RoutePathFactory(this.config);
     const prefix = this.config.getGlobalPrefix();
@@ -184,13 +187,15 @@ export class RouteRegistry {
       modulePath: (Reflect.getMetadata(MODULE_PATH + this.modules.applicationId, module) ??
         Reflect.getMetadata(MODULE_PATH, module)) as string | undefined,
       versioningOptions: this.versioning,
-      controllerVersion: versionedFirst(versionOf(controller) ?? this.versioning?.defaultVersion),
-      methodVersion: versionedFirst(version),
+      // a handler that serves several versions, or requests without one, is linked to by a versioned path
+      methodVersion: Array.isArray(versions)
+        ? [...versions].sort((a, b) => Number(a === VERSION_NEUTRAL) - Number(b === VERSION_NEUTRAL))
+        : versions,
     };
-    const controllerPaths = listOf<string>(Reflect.getMetadata(PATH_METADATA, controller));
-    return controllerPaths.flatMap((ctrlPath) =>
-      path.flatMap((methodPath) => factory.create({ ctrlPath, methodPath, ...metadata }, requestMethod)),
-    );
+    return listOf<string>(Reflect.getMetadata(PATH_METADATA, controller))
+      .flatMap((ctrlPath) => path.map((methodPath) => ({ ...metadata, ctrlPath, methodPath })))
+      .flatMap((one) => factory.create(one, requestMethod))
+      .map((one) => this.router?.patternOf(one) ?? one);
   }
 }
 
@@ -199,19 +204,6 @@ export function routerMethod({ requestMethod, method }: Route): string {
   return requestMethod === RequestMethod.HEAD ? 'HEAD' : method;
 }
 
-type Versions = RouteDefinition['version'];
-
-function versionOf(controller: Type): Versions {
-  return Reflect.getMetadata(VERSION_METADATA, controller) as Versions;
-}
-
 function listOf<T>(value: unknown): T[] {
   return value === undefined ? [] : ([value].flat() as T[]);
-}
-
-/** A handler that serves several versions, or requests without one, is linked to by a versioned path. */
-function versionedFirst(version: Versions): Versions {
-  return Array.isArray(version)
-    ? [...version].sort((a, b) => Number(a === VERSION_NEUTRAL) - Number(b === VERSION_NEUTRAL))
-    : version;
 }
