@@ -38,17 +38,6 @@ export function revocationNames({ id, resource, subject }: Revocable): string[] 
   return subject === undefined ? names : [...names, ofSubject(subject)];
 }
 
-/** The revocation that another process wrote as JSON; undefined for anything else. */
-export function parseRevocation(json: string): Revocation | undefined {
-  try {
-    const { name, issuedBefore, keepUntil } = JSON.parse(json) as Record<string, unknown>;
-    const isOne = typeof name === 'string' && typeof issuedBefore === 'number';
-    return isOne ? ({ name, issuedBefore, keepUntil } as Revocation) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /**
  * What to revoke: one link, resource or subject, or `{ issuedBefore }` alone for every link issued before it.
  */

@@ -4,12 +4,12 @@ import { LeaseKeeper } from '../../lib/leases/keeper.js';
 import type { LeasedLink } from '../../lib/leases/counted-delivery.js';
 import type { LeaseStore } from '../../lib/leases/lease-store.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
+import { PostgresLeaseStore } from '../../lib/leases/postgres/index.js';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
 import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
 import { HOUR } from '../../lib/leases/testing/fixtures.js';
 import { plan } from './support/downloads.js';
 import type { StoreDescription, Worker } from './support/processes.js';
-import { hasRedis } from './support/redis-server.js';
 import { sharedStores } from './support/shared-stores.js';
 import { hasSqlite } from './support/sqlite.js';
 
@@ -25,7 +25,7 @@ interface Loaded {
 
 const IDLE = fileURLToPath(new URL('./support/idle-process.mjs', import.meta.url));
 
-const { cleanUps, sqlite, redisServer, worker, stores } = sharedStores('race:');
+const { cleanUps, sqlite, worker, stores, servers } = sharedStores('race:');
 
 // Real processes have real clocks; so a link is made once its store is open, or it is refused.
 let links = 0;
@@ -45,34 +45,46 @@ async function keeperOf(store: LeaseStore): Promise<LeaseKeeper> {
 }
 
 function storeOf(description: StoreDescription): LeaseStore {
-  return 'sqlite' in description
-    ? new SqliteLeaseStore(description.sqlite)
-    : new RedisLeaseStore(description.redis);
+  if ('sqlite' in description) {
+    return new SqliteLeaseStore(description.sqlite);
+  }
+  return 'redis' in description
+    ? new RedisLeaseStore(description.redis)
+    : new PostgresLeaseStore(description.postgres);
 }
 
-it('lets exactly 5 of 200 have a link of 5: memory, one process', async () => {
-  const keeper = await keeperOf(new MemoryLeaseStore());
-  const to = link(5);
+/** How many of as many clients at once are granted a download. */
+async function granted(keeper: LeaseKeeper, to: LeasedLink, clients: number): Promise<number> {
   const results = await Promise.allSettled(
-    Array.from({ length: 200 }, async (_, i) => {
+    Array.from({ length: clients }, async (_, i) => {
       const admission = await keeper.admit(to, { address: '192.0.2.1', userAgent: `client-${i}` });
       await admission.planned(plan());
     }),
   );
-  expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(5);
+  return results.filter(({ status }) => status === 'fulfilled').length;
+}
+
+it('lets exactly 5 of 200 have a link of 5, and 500 of 1,000 one of 500: memory, one process', async () => {
+  const keeper = await keeperOf(new MemoryLeaseStore());
+  expect(await granted(keeper, link(5), 200)).toBe(5);
+  expect(await granted(keeper, link(500), 1000)).toBe(500);
 });
 
 describe.each(stores)('$store, several processes', ({ available, describe: describeStore }) => {
-  it.skipIf(!available)('let exactly 5 of 200 have a link of 5', async () => {
+  it.skipIf(!available)('let exactly 5 of 200 have a link of 5, and 500 of 1,000 one of 500', async () => {
     const description = await describeStore();
     const workers = await Promise.all(['a', 'b'].map(() => worker(description)));
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 3; round++) {
       const to = link(5);
       workers.forEach((one, i) => one.tell({ do: 'race', link: to, clients: 100, name: `process-${i}` }));
       const raced = await Promise.all(workers.map((one) => one.next<Raced>('raced')));
       expect(raced[0]!.served + raced[1]!.served).toBe(5);
       expect(new Set(raced.flatMap(({ codes }) => codes))).toEqual(new Set(['LINK_USED_UP']));
     }
+    const busy = link(500);
+    workers.forEach((one, i) => one.tell({ do: 'race', link: busy, clients: 500, name: `busy-${i}` }));
+    const raced = await Promise.all(workers.map((one) => one.next<Raced>('raced')));
+    expect(raced[0]!.served + raced[1]!.served).toBe(500);
   });
 
   it.skipIf(!available)('cut a running download within a second of its revocation elsewhere', async () => {
@@ -96,13 +108,13 @@ it.skipIf(!hasSqlite)('SQLite does not keep a process alive that leaves its stor
   await expect(idle.next('anything more')).rejects.toThrow('the worker ended (0)');
 });
 
-it.skipIf(!hasSqlite)(
-  'SQLite forgets nothing that was counted when its processes are killed under load',
-  async () => {
-    const description = sqlite();
+it.each(stores.filter(({ available }) => available))(
+  '$store forgets nothing that was counted when processes are killed under load',
+  async ({ describe: describeStore }) => {
+    const description = await describeStore();
     let loaded: LeasedLink[] | undefined;
     const served = new Map<string, number>();
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const workers = await Promise.all(['a', 'b'].map(() => worker(description)));
       loaded ??= Array.from({ length: 40 }, () => link(50));
       workers.forEach((one, i) =>
@@ -128,11 +140,10 @@ it.skipIf(!hasSqlite)(
   },
 );
 
-it.skipIf(!hasRedis)(
-  'Redis refuses while it is away, returns by itself, and grants nobody one too many',
-  async () => {
-    const server = await redisServer();
-    const description = { redis: { url: server.url, prefix: 'load:' } };
+it.each(servers.filter(({ available }) => available))(
+  '$store refuses while it is away, returns by itself, and grants none too many',
+  async ({ start }) => {
+    const { server, description } = await start();
     const workers = await Promise.all(['a', 'b'].map(() => worker(description)));
     const loaded = Array.from({ length: 5 }, () => link(400));
     const served = new Map<string, number>();
@@ -149,9 +160,9 @@ it.skipIf(!hasRedis)(
         }
       }
     };
-    for (let round = 0; round < 2; round++) {
+    for (const signal of [undefined, 'SIGINT'] as const) {
       await Promise.all(workers.map((one) => until(one, 'served')));
-      await server.stop(round ? 'SIGTERM' : 'SIGKILL');
+      await server.stop(signal);
       await Promise.all(workers.map((one) => until(one, 'STORE_UNAVAILABLE')));
       await server.run();
     }

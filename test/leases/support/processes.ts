@@ -8,7 +8,8 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const WORKER = fileURLToPath(new URL('./store-worker.mjs', import.meta.url));
 
 /** What a worker is to open its store with. */
-export type StoreDescription = { sqlite: { file: string } } | { redis: { url: string; prefix: string } };
+export type StoreDescription =
+  { sqlite: { file: string } } | { redis: { url: string; prefix: string } } | { postgres: { url: string } };
 
 /** The library as plain modules, for processes that no test runner compiles for. */
 export class CompiledLibrary {

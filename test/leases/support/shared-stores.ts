@@ -1,10 +1,17 @@
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { CompiledLibrary } from './processes.js';
+import { hasPostgres, PostgresServer } from './postgres-server.js';
 import type { StoreDescription, Worker } from './processes.js';
 import { hasRedis, RedisServer } from './redis-server.js';
 import { hasSqlite, temporaryFile } from './sqlite.js';
 
 type Step = () => unknown;
+
+interface ServerUnderTest {
+  /** Without a signal it ends as in a crash; SIGINT ends it in order. */
+  readonly server: { stop(signal?: NodeJS.Signals): Promise<void>; run(): Promise<void> };
+  readonly description: StoreDescription;
+}
 
 /** Takes the steps, the last first, and forgets them. */
 export async function undo(steps: Step[]): Promise<void> {
@@ -21,12 +28,16 @@ export async function undo(steps: Step[]): Promise<void> {
  */
 export function sharedStores(prefix: string) {
   let library: CompiledLibrary;
+  let postgres: PostgresServer | undefined;
   const cleanUps: Step[] = [];
   beforeAll(() => {
     library = new CompiledLibrary();
   }, 60_000);
   afterEach(() => undo(cleanUps));
-  afterAll(() => library?.remove());
+  afterAll(async () => {
+    library?.remove();
+    await postgres?.remove();
+  });
 
   function sqlite(): StoreDescription {
     const { file, remove } = temporaryFile();
@@ -36,6 +47,12 @@ export function sharedStores(prefix: string) {
 
   async function redisServer(): Promise<RedisServer> {
     const server = await RedisServer.start();
+    cleanUps.push(() => server.remove());
+    return server;
+  }
+
+  async function postgresServer(): Promise<PostgresServer> {
+    const server = await PostgresServer.start();
     cleanUps.push(() => server.remove());
     return server;
   }
@@ -51,9 +68,34 @@ export function sharedStores(prefix: string) {
   }
 
   const redis = async () => ({ redis: { url: (await redisServer()).url, prefix } });
+  /** One server for all tests, and a database for each. */
+  const database = async () => {
+    postgres ??= await PostgresServer.start();
+    return { postgres: { url: await postgres.database() } };
+  };
   const stores: { store: string; available: boolean; describe: () => Promise<StoreDescription> }[] = [
     { store: 'SQLite', available: hasSqlite, describe: async () => sqlite() },
     { store: 'Redis', available: hasRedis, describe: redis },
+    { store: 'PostgreSQL', available: hasPostgres, describe: database },
   ];
-  return { cleanUps, sqlite, redisServer, worker, stores };
+  /** Servers of a test's own, which it may stop. */
+  const servers: { store: string; available: boolean; start: () => Promise<ServerUnderTest> }[] = [
+    {
+      store: 'Redis',
+      available: hasRedis,
+      start: async () => {
+        const server = await redisServer();
+        return { server, description: { redis: { url: server.url, prefix } } };
+      },
+    },
+    {
+      store: 'PostgreSQL',
+      available: hasPostgres,
+      start: async () => {
+        const server = await postgresServer();
+        return { server, description: { postgres: { url: server.url() } } };
+      },
+    },
+  ];
+  return { cleanUps, sqlite, redisServer, worker, stores, servers };
 }
