@@ -1,16 +1,17 @@
 /**
  * Runs the tests on other versions of Node and of Nest.
  *
- *     npm run test:matrix                        Node 20, 22 and 24 with Nest 11 and 12, all but the slow
- *     tests npm run test:matrix -- --node 24           one version of Node; several with commas
+ *     npm run test:matrix                        Node 20, 22, 24 and 26 with Nest 11 and 12
+ *     npm run test:matrix -- --node 24           one version of Node; several with commas
  *     npm run test:matrix -- --nest 11           one version of Nest
- *     npm run test:matrix -- --cells 24:12,20:11 these pairs of Node and Nest only
- *     npm run test:matrix -- --full              the slow tests too
+ *     npm run test:matrix -- --cells 24:12,22:11 these pairs of Node and Nest only
+ *     npm run test:matrix -- --full              also the tests that one run is enough for
  *
- * Each pair runs in a copy of the project in a temporary folder, installed anew with that Node, so that
- * neither the lockfile nor node_modules of the project change. The Nodes come from the npm package `node`.
- * What counts as slow stands in SLOW below. Exits with the number of pairs that failed. Where TEST_REPORTS
- * names a folder, the counts of each pair are written there (see test/support/reporters.ts).
+ * A cell `26:12:short` runs only the specs of what depends on Node itself. The Nodes come from the npm package
+ * `node`. A cell with the Nest that is installed runs in place, one with another Nest in a copy of the project
+ * in a temporary folder, so that neither the lockfile nor node_modules change. Exits with the number of cells
+ * that failed. Where TEST_REPORTS names a folder, the counts of each cell are written there
+ * (test/support/reporters.ts).
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -19,28 +20,37 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-/** Tests of programs and of endurance rather than of what Node and Nest do: enough to run them once. */
-const SLOW = [
-  'test/browser/**',
+/** Tests of programs, documents and outages rather than of what Node and Nest do: one run is enough. */
+const ONCE = [
   'test/clients/**',
   'test/delivery/clients.spec.ts',
   'test/**/*.browser.spec.ts',
   'test/**/*.slow.spec.ts',
   'test/delivery/stall.spec.ts',
   'test/docs/**',
-  'test/limits/silent-redis.spec.ts',
+  'test/limits/silent-store.spec.ts',
   'test/limits/store-outage.spec.ts',
   'test/recipes/**',
   'test/sample-app/**',
 ];
+/** What a short cell runs: streams, sockets, HTTP, crypto and SQLite, and one route of each kind. */
+const SHORT = [
+  'test/main-job',
+  'test/handlers',
+  'test/delivery/',
+  'test/http/',
+  'test/tokens/keys',
+  'sqlite',
+];
 
-const NODES = ['20', '22', '24'];
+const NODES = ['20', '22', '24', '26'];
 const NESTS = ['11', '12'];
 const NOT_COPIED = new Set(['node_modules', 'dist', '.git', 'coverage']);
 /** Of the Nest packages, those that follow a numbering of their own or are no part of what is tested. */
 const NEST_TOOLS = new Set(['@nestjs/cli', '@nestjs/config', '@nestjs/schematics']);
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const { values: chosen } = parseArgs({
   options: {
     node: { type: 'string' },
@@ -50,7 +60,7 @@ const { values: chosen } = parseArgs({
   },
 });
 
-const outcomes = cells().map(([node, nest]) => runCell(node, nest));
+const outcomes = cells().map((cell) => runCell(...cell));
 for (const { platform, ok, seconds } of outcomes) {
   console.log(`${ok ? 'ok    ' : 'FAILED'} ${platform} (${seconds} s)`);
 }
@@ -63,21 +73,30 @@ function cells() {
   return nests.flatMap((nest) => nodes.map((node) => [node, nest]));
 }
 
-function runCell(node, nest) {
+function runCell(node, nest, kind) {
   const platform = `Node ${node}, Nest ${nest}`;
   console.log(`\n=== ${platform}`);
   const started = Date.now();
+  const ok = isInstalled(nest) ? runTests(root, node, platform, kind) : runInCopy(node, nest, platform, kind);
+  return { platform, ok, seconds: Math.round((Date.now() - started) / 1000) };
+}
+
+function runInCopy(node, nest, platform, kind) {
   const folder = mkdtempSync(join(tmpdir(), 'matrix-'));
   try {
     cpSync(root, folder, { recursive: true, filter: isCopied });
-    const ok =
+    return (
       run(folder, node, ['npm', 'ci', '--prefer-offline', '--loglevel=error']) &&
       installNest(folder, node, nest) &&
-      runTests(folder, node, platform);
-    return { platform, ok, seconds: Math.round((Date.now() - started) / 1000) };
+      runTests(folder, node, platform, kind)
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function isInstalled(nest) {
+  return majorOf(manifest.devDependencies['@nestjs/core']) === nest;
 }
 
 function isCopied(path) {
@@ -86,13 +105,10 @@ function isCopied(path) {
 
 /** Replaces the installed Nest packages by those of another major version. */
 function installNest(folder, node, nest) {
-  const { devDependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-  const packages = Object.entries(devDependencies)
-    .filter(
-      ([name, range]) => name.startsWith('@nestjs/') && !NEST_TOOLS.has(name) && majorOf(range) !== nest,
-    )
+  const packages = Object.entries(manifest.devDependencies)
+    .filter(([name]) => name.startsWith('@nestjs/') && !NEST_TOOLS.has(name))
+    .filter(([, range]) => majorOf(range) !== nest)
     .map(([name]) => `${name}@${nest}`);
-  if (packages.length === 0) return true;
   const options = ['--no-save', '--prefer-offline', '--loglevel=error'];
   return run(folder, node, ['npm', 'install', ...options, ...packages]);
 }
@@ -102,12 +118,15 @@ function majorOf(range) {
 }
 
 /** Both runs take place, whatever becomes of the first. */
-function runTests(folder, node, platform) {
-  const exclude = chosen.full ? [] : SLOW.map((pattern) => `--exclude=${pattern}`);
+function runTests(folder, node, platform, kind) {
   const vitest = ['node', 'node_modules/vitest/vitest.mjs', 'run'];
   const env = { TEST_PLATFORM: platform };
-  const tests = run(folder, node, [...vitest, ...exclude], env);
-  const tarball = run(folder, node, [...vitest, '--config=vitest.package.config.ts'], env);
+  const exclude = chosen.full ? [] : ONCE.map((pattern) => `--exclude=${pattern}`);
+  const tests = run(folder, node, [...vitest, ...exclude, ...(kind === 'short' ? SHORT : [])], env);
+  if (kind === 'short') return tests;
+  // Jest runs with the default run; how it loads modules depends on neither version
+  const jest = chosen.full ? [] : ['--exclude=test/package/jest.spec.ts'];
+  const tarball = run(folder, node, [...vitest, '--config=vitest.package.config.ts', ...jest], env);
   return tests && tarball;
 }
 
