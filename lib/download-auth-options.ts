@@ -61,10 +61,10 @@ export interface DownloadAuthOptions extends AccessTokenOptions, SignInOptions {
    */
   requireSecureConnection?: boolean;
   /**
-   * How many verified tokens are remembered, so that their signature is checked once. 0 turns it off. Default
-   * 1000.
+   * Bytes for remembering verified tokens, so that their signature is checked once; 0 remembers
+   * none. Default 32 MiB, enough for 5,000 people with tokens of 2 KiB.
    */
-  verifiedTokenCacheSize?: number;
+  verifiedTokenCacheBytes?: number;
   /**
    * How long downloads may go on after the application was told to end (`app.close()`, SIGTERM with shutdown
    * hooks); then they are broken off, and clients resume them elsewhere. Default 10 seconds.

@@ -19,7 +19,7 @@ import type { MetadataTarget, RoutePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { AccessTokens, invalidToken } from './tokens/access-tokens.js';
-import { parseCompactJws, typeOf } from './tokens/compact-jws.js';
+import { typeOf } from './tokens/compact-jws.js';
 import type { TokenClaims } from './tokens/compact-jws.js';
 import { grantNote } from './tokens/grant.js';
 import type { AccessGrant, DownloadGrant, LinkGrant, OtherGrant } from './tokens/grant.js';
@@ -163,14 +163,13 @@ export class DownloadAuthGuard implements CanActivate {
     { exchange, policy }: Visit,
   ): Promise<AccessGrant> {
     const { request } = exchange;
-    const unverified = parseCompactJws(token);
-    if (!unverified) {
-      throw invalidToken('It is not a JWT in compact serialization.');
+    if (transport === 'query' && policy.transports.query === 'links') {
+      throw invalidToken("It came in the query, where transports.query is 'links'.");
     }
+    const claims = await this.accessTokens.authenticate(token, request);
     if (transport === 'query') {
-      this.acceptInQuery(policy);
+      this.accessTokens.warnAboutQuery();
     }
-    const claims = await this.accessTokens.authenticate(unverified, request);
     const claimant = { subject: claims.sub, path: requestPath(exchange) };
     claimantNote.set(request, claimant);
     request.user = await this.validated(this.options.validate, claims, request);
@@ -183,7 +182,7 @@ export class DownloadAuthGuard implements CanActivate {
   private async openLink(presented: PresentedToken, visit: Visit): Promise<LinkGrant> {
     const { exchange, context } = visit;
     const { request } = exchange;
-    const claims = await this.links.verify(parseCompactJws(presented.token));
+    const claims = await this.links.verify(presented.token);
     const { sub: subject, res: resource, jti: linkId } = claims;
     claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
     const signedIn = claims.bnd?.sub ? await this.signedIn(presented, visit) : undefined;
@@ -213,8 +212,10 @@ export class DownloadAuthGuard implements CanActivate {
       return { subject: await subjectOf(request, policy) };
     }
     const companion = companionToken(found, link);
-    const unverified = companion === undefined ? undefined : parseCompactJws(companion);
-    const claims = unverified && (await orNo(() => this.accessTokens.authenticate(unverified, request)));
+    if (companion === undefined) {
+      return undefined;
+    }
+    const claims = await orNo(() => this.accessTokens.authenticate(companion, request));
     return claims && { subject: claims.sub, claims };
   }
 
@@ -231,13 +232,6 @@ export class DownloadAuthGuard implements CanActivate {
       throw new DownloadRefusal('ACCESS_DENIED');
     }
     return user;
-  }
-
-  private acceptInQuery(policy: RoutePolicy): void {
-    if (policy.transports.query === 'links') {
-      throw invalidToken("It came in the query, where transports.query is 'links'.");
-    }
-    this.accessTokens.warnAboutQuery();
   }
 
   private policyOf(controller: Type, handler: MetadataTarget): RoutePolicy {

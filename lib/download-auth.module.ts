@@ -24,7 +24,7 @@ import { RequestReport } from './request-report.js';
 import { RouteCheck } from './route-check.js';
 import { AccessTokens } from './tokens/access-tokens.js';
 import { DownloadCookie } from './tokens/download-cookie.js';
-import { RememberingVerifier, SignatureVerifier } from './tokens/signatures.js';
+import { VerifiedTokens, SignatureVerifier } from './tokens/signatures.js';
 
 interface ModuleExtras {
   /**
@@ -56,16 +56,16 @@ const internals: Provider[] = [
   { provide: RESOLVED_OPTIONS, useFactory: resolveOptions, inject: [MODULE_OPTIONS_TOKEN] },
   made(SignatureVerifier),
   {
-    provide: RememberingVerifier,
-    useFactory: ({ verifiedTokenCacheSize, clock }: ResolvedOptions, signatures: SignatureVerifier) =>
-      new RememberingVerifier(signatures, verifiedTokenCacheSize, clock),
+    provide: VerifiedTokens,
+    useFactory: ({ verifiedTokenCacheBytes, clock }: ResolvedOptions, signatures: SignatureVerifier) =>
+      new VerifiedTokens(signatures, verifiedTokenCacheBytes, clock),
     inject: [RESOLVED_OPTIONS, SignatureVerifier],
   },
   {
     provide: LinkTokens,
-    useFactory: ({ linkKeys, clock }: ResolvedOptions, signatures: RememberingVerifier) =>
+    useFactory: ({ linkKeys, clock }: ResolvedOptions, signatures: VerifiedTokens) =>
       new LinkTokens(linkKeys, signatures, clock),
-    inject: [RESOLVED_OPTIONS, RememberingVerifier],
+    inject: [RESOLVED_OPTIONS, VerifiedTokens],
   },
   {
     provide: LeaseKeeper,
@@ -92,7 +92,7 @@ const internals: Provider[] = [
       ),
     inject: [RESOLVED_OPTIONS, LinkTokens, RouteRegistry, LeaseKeeper, HttpAdapterHost],
   },
-  made(AccessTokens, RESOLVED_OPTIONS, RememberingVerifier),
+  made(AccessTokens, RESOLVED_OPTIONS, VerifiedTokens),
   made(TargetLocator, RESOLVED_OPTIONS, RouteRegistry),
   made(DownloadLinks, RESOLVED_OPTIONS, LinkTokens, TargetLocator, LeaseKeeper, DownloadEvents),
   made(DownloadCookie, RESOLVED_OPTIONS, HttpAdapterHost),

@@ -33,7 +33,8 @@ import type { TokenNames, Transports } from './tokens/transports.js';
 export const RESOLVED_OPTIONS = Symbol('nestjs-download-auth:options');
 
 const DEFAULT_SHUTDOWN_TIMEOUT = '10s';
-const DEFAULT_CACHE_SIZE = 1000;
+/** Some 5,000 tokens of 2 KiB, or 20,000 small ones. */
+const DEFAULT_CACHE_BYTES = 32 * 1024 * 1024;
 
 /** `anything`: checked by the room that the option belongs to. */
 const RULES: OptionRules<DownloadAuthOptions> = {
@@ -48,7 +49,7 @@ const RULES: OptionRules<DownloadAuthOptions> = {
   delivery: anything,
   leases: anything,
   requireSecureConnection: boolean,
-  verifiedTokenCacheSize: wholeNumber(0, undefined, ', or 0 for no cache'),
+  verifiedTokenCacheBytes: wholeNumber(0, undefined, ', or 0 for no cache'),
   shutdownTimeout: duration(),
   refusals: oneOf('answer', 'throw'),
   refusalPage: rule(
@@ -76,7 +77,7 @@ export interface ResolvedOptions {
   readonly requireSecureConnection: boolean;
   /** Plain HTTP is refused because of NODE_ENV alone. */
   readonly isSecureByDefault: boolean;
-  readonly verifiedTokenCacheSize: number;
+  readonly verifiedTokenCacheBytes: number;
   /** Seconds. */
   readonly shutdownTimeout: number;
   readonly refusals: 'answer' | 'throw';
@@ -125,7 +126,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     leases: options.leases,
     requireSecureConnection: options.requireSecureConnection ?? isProduction,
     isSecureByDefault: options.requireSecureConnection === undefined && isProduction,
-    verifiedTokenCacheSize: options.verifiedTokenCacheSize ?? DEFAULT_CACHE_SIZE,
+    verifiedTokenCacheBytes: options.verifiedTokenCacheBytes ?? DEFAULT_CACHE_BYTES,
     shutdownTimeout: durationInSeconds(shutdownTimeout, 'shutdownTimeout'),
     refusals: options.refusals ?? 'answer',
     refusalPage: options.refusalPage,

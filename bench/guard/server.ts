@@ -86,12 +86,12 @@ class BenchController {
     PassportModule,
     DownloadAuthModule.forRoot(
       algorithm === 'HS256'
-        ? { secret: verifying, verifiedTokenCacheSize: REMEMBERED_TOKENS }
+        ? { secret: verifying, verifiedTokenCacheBytes: REMEMBERED_TOKENS }
         : {
             publicKey: verifying,
             algorithms: [algorithm],
             links: { secret: LINK_SECRET },
-            verifiedTokenCacheSize: REMEMBERED_TOKENS,
+            verifiedTokenCacheBytes: REMEMBERED_TOKENS,
           },
     ),
   ],

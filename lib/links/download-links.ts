@@ -6,7 +6,7 @@ import type { LinkUsage, UsagePage } from '../leases/keeper.js';
 import { checkOptions, date, text } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { MAX_TOKEN_LENGTH, parseCompactJws } from '../tokens/compact-jws.js';
+import { MAX_TOKEN_LENGTH } from '../tokens/compact-jws.js';
 import type {
   CreateLinkOptions,
   DownloadLink,
@@ -145,7 +145,7 @@ export class DownloadLinks {
    * @throws DownloadRefusal `LINK_INVALID` for a token that is not a genuine link
    */
   async inspect(token: string): Promise<LinkInspection> {
-    const claims = await this.tokens.verify(parseCompactJws(token));
+    const claims = await this.tokens.verify(token);
     const now = this.options.clock() / 1000;
     const { sub: subject, nbf } = claims;
     const notBefore = nbf === undefined ? undefined : new Date(milliseconds(nbf));

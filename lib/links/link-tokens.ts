@@ -2,11 +2,10 @@ import { createHmac, createSecretKey, hash, hkdfSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import type { UnverifiedToken } from '../tokens/compact-jws.js';
 import { asPrivate, secretKey } from '../tokens/key-material.js';
 import type { KeyMaterial } from '../tokens/key-material.js';
 import type { KeyOptions, KeyRingEntry } from '../tokens/keys.js';
-import type { RememberingVerifier } from '../tokens/signatures.js';
+import type { VerifiedTokens } from '../tokens/signatures.js';
 import { claimsToBeLink, isLinkClaims, LINK_TYPE } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkOptions } from './link-options.js';
@@ -27,7 +26,7 @@ const KEY_BYTES = 32;
 export class LinkTokens {
   constructor(
     private readonly keys: readonly LinkKey[],
-    private readonly signatures: RememberingVerifier,
+    private readonly verified: VerifiedTokens,
     private readonly clock: () => number,
   ) {}
 
@@ -45,19 +44,20 @@ export class LinkTokens {
   }
 
   /** The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked. */
-  async open(unverified: UnverifiedToken | undefined): Promise<LinkClaims | undefined> {
+  async open(token: string): Promise<LinkClaims | undefined> {
+    const unverified = this.verified.parse(token);
     const { alg, kid, typ } = unverified?.header ?? {};
     const key = this.keys.find((one) => one.kid === kid && this.isInUse(one));
     if (!unverified || !key || alg !== ALGORITHM || !claimsToBeLink(typ)) {
       return undefined;
     }
-    const claims = await this.signatures.verify(unverified, key.key);
+    const claims = await this.verified.verify(unverified, key.key);
     return claims && isLinkClaims(claims) ? claims : undefined;
   }
 
   /** As {@link open}. @throws DownloadRefusal `LINK_INVALID` for a token that is not a genuine link */
-  async verify(unverified: UnverifiedToken | undefined): Promise<LinkClaims> {
-    const claims = await this.open(unverified);
+  async verify(token: string): Promise<LinkClaims> {
+    const claims = await this.open(token);
     if (!claims) {
       throw new DownloadRefusal('LINK_INVALID');
     }

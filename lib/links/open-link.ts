@@ -12,8 +12,6 @@ import {
 import type { LeaseClient } from '../leases/client.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
-import { parseCompactJws } from '../tokens/compact-jws.js';
-import type { UnverifiedToken } from '../tokens/compact-jws.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkSettings } from './link-options.js';
@@ -40,12 +38,12 @@ export class LinkOpener {
 
   /** Whether a token is a link that this application has made, whatever it opens, and until when. */
   async isGenuine(token: string): Promise<boolean> {
-    return (await this.tokens.open(parseCompactJws(token))) !== undefined;
+    return (await this.tokens.open(token)) !== undefined;
   }
 
   /** The claims of a genuine link. @throws DownloadRefusal `LINK_INVALID` */
-  verify(unverified: UnverifiedToken | undefined): Promise<LinkClaims> {
-    return this.tokens.verify(unverified);
+  verify(token: string): Promise<LinkClaims> {
+    return this.tokens.verify(token);
   }
 
   /**

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import type { KeyObject } from 'node:crypto';
 
 /** Maximum characters of a token; Node's own limit for all headers together is 16 KiB. */
 export const MAX_TOKEN_LENGTH = 16 * 1024;
@@ -27,6 +28,8 @@ export interface UnverifiedToken {
   readonly token: string;
   readonly header: JoseHeader;
   readonly claims: TokenClaims;
+  /** The key that was found to have signed it, earlier. */
+  readonly verifiedWith?: KeyObject;
 }
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import type { KeyObject } from 'node:crypto';
 import type { AnyRequest } from '../http/http-exchange.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { anything, callable, checkOptions, date, rule, text } from '../shared/check-options.js';
@@ -62,7 +63,7 @@ export interface KeySource {
 }
 
 /** The key of a token; or, where no key of the application can have signed it, the reason for the log. */
-export type KeyLookup = VerificationKey | string;
+type KeyLookup = KeyObject | string;
 
 export const KEY_RULES: OptionRules<KeyOptions> = {
   secret: anything,
@@ -121,16 +122,19 @@ export function createKeySource(options: KeyOptions, clock: () => number): KeySo
     return keyResolver(secretOrKeyProvider, algorithms);
   }
   const key = secret !== undefined ? secretKey(secret, algorithms) : publicKey(options, algorithms);
-  return { find: () => key };
+  return { find: (token) => pinned(key, token) };
 }
 
-/** Why a key pinned to these algorithms cannot have signed the token; `undefined` where it can. */
-export function misfitOf({ header }: UnverifiedToken, algorithms: readonly string[]): string | undefined {
-  if (algorithms.includes(header.alg)) {
+/** The key, where it is pinned to the algorithm that the token names. */
+function pinned({ key, algorithms }: VerificationKey, { header }: UnverifiedToken): KeyLookup {
+  return misfit(algorithms, header.alg) ?? key;
+}
+
+function misfit(algorithms: readonly SignatureAlgorithm[], alg: string): string | undefined {
+  if ((algorithms as readonly string[]).includes(alg)) {
     return undefined;
   }
-  const isKnown = (ALGORITHMS as readonly string[]).includes(header.alg);
-  const named = isKnown ? header.alg : 'an algorithm that is not supported';
+  const named = (ALGORITHMS as readonly string[]).includes(alg) ? alg : 'an algorithm that is not supported';
   return `It is signed with ${named}; the key is for ${algorithms.join(', ') || 'none of the algorithms'}.`;
 }
 
@@ -153,14 +157,15 @@ function keyRing(entries: readonly KeyRingEntry[], clock: () => number): KeySour
     ring.set(entry.kid, key);
   });
   return {
-    find: ({ header: { kid } }) => {
+    find: (token) => {
+      const { kid } = token.header;
       const key = ring.get(kid);
       if (!key) {
         return kid === undefined
           ? 'It names no key (kid), and every key of the ring has a kid.'
           : 'It names a key (kid) that the ring does not have.';
       }
-      return clock() < key.retiredAt ? key : 'The key that it names (kid) is retired.';
+      return clock() < key.retiredAt ? pinned(key, token) : 'The key that it names (kid) is retired.';
     },
   };
 }
@@ -195,9 +200,9 @@ function keyResolver(
   const prepared = new LRUCache<string | object, VerificationKey>({ max: PREPARED_KEYS });
   return {
     find: async (unverified, request) => {
-      const misfit = misfitOf(unverified, algorithms);
-      if (misfit !== undefined) {
-        return misfit;
+      const reason = misfit(algorithms, unverified.header.alg);
+      if (reason !== undefined) {
+        return reason;
       }
       try {
         const material = await ask(provider, request, unverified.token);
@@ -207,7 +212,7 @@ function keyResolver(
         const cacheKey = cacheKeyOf(material);
         const key = prepared.get(cacheKey) ?? prepare(material, algorithms);
         prepared.set(cacheKey, key);
-        return key;
+        return pinned(key, unverified);
       } catch (cause) {
         logger.error(
           'key resolver',

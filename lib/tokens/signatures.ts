@@ -4,6 +4,7 @@ import { hash, randomUUID } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import passport from 'passport';
 import { Strategy } from 'passport-jwt';
+import { parseCompactJws } from './compact-jws.js';
 import type { TokenClaims, UnverifiedToken } from './compact-jws.js';
 import { ALGORITHMS } from './key-material.js';
 
@@ -69,44 +70,76 @@ export class SignatureVerifier {
   }
 }
 
-interface Verified {
+/** A token whose signature was good. */
+interface VerifiedToken extends Pick<UnverifiedToken, 'header' | 'claims'> {
   readonly key: KeyObject;
-  /** Seconds since 1970. */
-  readonly exp: number;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
 }
 
 /**
- * Verifies each token once and remembers that its signature was good, which pays for HS256 too: the HMAC is
- * cheap, but what passport-jwt and jsonwebtoken do around it is not (see bench/guard). It holds hashes, no
- * tokens and no claims. An entry counts for the same key only, so a rotated key takes effect at once, and
- * never past the token's `exp`. Tokens without `exp` are not remembered.
+ * Remembers tokens whose signature was good, by their SHA-256, with what they say. Verifying is costly for
+ * HS256 too: the HMAC is cheap, what passport-jwt and jsonwebtoken do around it is not, and nor is parsing
+ * (see bench/guard). An entry counts for the same key only, so a rotated key takes effect at once, and never
+ * past the token's `exp`. Tokens without `exp` are not remembered.
  */
-export class RememberingVerifier {
-  private readonly verified: LRUCache<string, Verified> | undefined;
+export class VerifiedTokens {
+  private readonly remembered: LRUCache<string, VerifiedToken> | undefined;
 
-  /** @param size how many tokens are remembered; beyond it the least recently used is dropped; 0 for none */
+  /** @param maxBytes beyond it the least recently used tokens are dropped; 0 remembers none */
   constructor(
     private readonly signatures: Pick<SignatureVerifier, 'verify'>,
-    size: number,
+    maxBytes: number,
     private readonly clock: () => number,
   ) {
-    this.verified = size > 0 ? new LRUCache({ max: size }) : undefined;
+    this.remembered = maxBytes > 0 ? new LRUCache({ maxSize: maxBytes }) : undefined;
   }
 
-  /** The claims of a token whose signature is good, otherwise `undefined`. */
-  async verify({ token, claims }: UnverifiedToken, key: KeyObject): Promise<TokenClaims | undefined> {
-    if (!this.verified) {
-      return this.signatures.verify(token, key);
+  /** As {@link parseCompactJws}, which a token that is remembered is spared. */
+  parse(token: string): UnverifiedToken | undefined {
+    const known = this.remembered?.get(digestOf(token));
+    if (!known || this.clock() >= known.expiresAt) {
+      return parseCompactJws(token);
     }
-    const digest = hash('sha256', token, 'base64');
-    const entry = this.verified.get(digest);
-    if (entry?.key === key && this.clock() < entry.exp * 1000) {
+    return { token, header: known.header, claims: copyOf(known.claims), verifiedWith: known.key };
+  }
+
+  /** The claims of a token whose signature is good, for the caller to keep; otherwise `undefined`. */
+  async verify(unverified: UnverifiedToken, key: KeyObject): Promise<TokenClaims | undefined> {
+    const { token, header, claims, verifiedWith } = unverified;
+    if (verifiedWith === key) {
       return claims;
     }
     const verified = await this.signatures.verify(token, key);
     if (typeof verified?.exp === 'number') {
-      this.verified.set(digest, { key, exp: verified.exp });
+      const entry = { key, header, claims: copyOf(verified), expiresAt: verified.exp * 1000 };
+      this.remembered?.set(digestOf(token), entry, { size: sizeOf(token) });
     }
     return verified;
   }
+}
+
+function digestOf(token: string): string {
+  return hash('sha256', token, 'base64');
+}
+
+/** About the bytes that a token takes once it is parsed; many small members take more than long ones. */
+function sizeOf(token: string): number {
+  return 400 + 3 * token.length;
+}
+
+/** A copy of what was JSON: an application may change the claims that it is given. */
+function copyOf<Value>(value: Value): Value {
+  if (typeof value !== 'object' || value === null) {
+    return value;
+  }
+  if (Array.isArray(value)) {
+    return value.map(copyOf) as Value;
+  }
+  // a member named __proto__ is a member like any other once it was spread
+  const copy = { ...value } as Record<string, unknown>;
+  for (const name in copy) {
+    copy[name] = copyOf(copy[name]);
+  }
+  return copy as Value;
 }
