@@ -13,12 +13,13 @@ const MODULES = {
     'nestjs-download-auth/sqlite', 'nestjs-download-auth/testing', '@nestjs/common',
     '@nestjs/core', '@nestjs/config', '@nestjs/jwt', '@nestjs/platform-express', '@nestjs/platform-fastify',
     '@nestjs/testing', 'rxjs', '@aws-sdk/client-s3', 'prom-client', 'pino-http', 'rate-limiter-flexible',
-    'node:fs', 'node:stream',
+    '@nestjs/passport', 'passport-jwt', 'node:fs', 'node:stream',
   ],
 } as const; // prettier-ignore
 
 /** The application around a sample: names that it uses, and neither declares nor imports. */
 const NAMES: Readonly<Record<string, string>> = {
+  ApiKeyGuard: 'declare class ApiKeyGuard { canActivate(): boolean; }',
   app: "declare const app: import('@nestjs/platform-express').NestExpressApplication;",
   AppModule: 'declare class AppModule {}',
   Database: 'interface Database { insertInto(table: string, rows: object[]): Promise<void> }',
@@ -26,16 +27,28 @@ const NAMES: Readonly<Record<string, string>> = {
   environment: 'declare const environment: { api: string };',
   FilesController: 'declare class FilesController { download(id: string): unknown; }',
   id: 'declare const id: string;',
+  JwtAuthGuard: 'declare class JwtAuthGuard { canActivate(): boolean; }',
   it: 'declare function it(name: string, body: () => unknown): void;',
   link: "declare const link: import('nestjs-download-auth').DownloadLink;",
+  join: "import { basename, join } from 'node:path';",
   links: "declare const links: import('nestjs-download-auth').DownloadLinks;",
   MyStore: "declare const MyStore: typeof import('nestjs-download-auth').MemoryLeaseStore;",
+  Pages:
+    'declare class Pages { assertReadable(page: string, user?: string): void; fileOf(page: string, id: string): string; }',
   path: 'declare const path: string;',
+  Photos:
+    'declare class Photos { open(id: string): { file: string; name: string }; openFor(caller: object, id: string): { file: string; name: string }; }',
   request: "import request from 'supertest';",
   Session: 'declare class Session { accessToken(): string | undefined; }',
+  ShareGuard: 'declare class ShareGuard { canActivate(): boolean; }',
+  Shares:
+    'declare class Shares { open(id: string): { folder: string; expiresAt: Date }; count(id: string): Promise<void>; }',
   SignedInGuard: 'declare class SignedInGuard { canActivate(): boolean; }',
+  Tenants: 'declare class Tenants { keyOf(token: string): string; secretOf(tenant: string): string; }',
+  TenantsModule: 'declare class TenantsModule {}',
   token: 'declare const token: string;',
   user: 'declare const user: { sub: string };',
+  VisitorGuard: 'declare class VisitorGuard { canActivate(): boolean; }',
 };
 
 /** Services that a sample uses as `this.NAME`, where it shows a part of a class only. */
