@@ -1,4 +1,6 @@
 import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from '../delivery/watch.js';
+import { deliveryEvents, sendsBody } from './delivery-events.js';
+import type { CountedAs, DeliveryEvents } from './delivery-events.js';
 import type { DownloadEventSink } from '../events/download-event.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
@@ -7,28 +9,19 @@ import { DownloadAuthConfigurationError } from '../shared/configuration-error.js
 import { firstCredit } from './byte-credit.js';
 import { fingerprint, leaseCookieName, leaseCookieValue, leaseId, randomText } from './client.js';
 import type { LeaseClient } from './client.js';
-import { deliveryEvents, sendsBody } from './delivery-events.js';
-import type { DeliveryEvents } from './delivery-events.js';
 import type { Belonging, Entering } from './lease.js';
-import { LeaseRequest, nothingSent, undoable } from './lease-request.js';
-import type { LeaseServices } from './lease-request.js';
 import { recordsOf } from './lease-book.js';
-import type { LeaseName, LeaseTerms } from './lease-record.js';
+import type { Booking } from './lease-book.js';
+import type { Lease } from './lease-record.js';
+import { LeaseRequest } from './lease-request.js';
+import type { LeaseServices } from './lease-request.js';
+import type { LinkState } from './lease-store.js';
 import type { Look } from './link-knowledge.js';
-import type { RunningDownloads } from './running.js';
+import type { Revocable } from './revocation.js';
+import type { NamedLink, RunningDownloads } from './running.js';
 
 /** What the keeper needs to know of a link whose signature was found good. */
-export interface LeasedLink {
-  /** The link's `jti`. */
-  readonly id: string;
-  readonly subject?: string;
-  /** What the link opens, in a spelling that is always the same. */
-  readonly resource: string;
-  /**
-   * Milliseconds since the epoch. Whole seconds do not suffice: a link issued in the second of a revocation
-   * or of the start of a store, but after it, would count as issued before.
-   */
-  readonly issuedAt: number;
+export interface LeasedLink extends Revocable {
   /** Milliseconds since the epoch; the link is expired from this moment on. */
   readonly expiresAt: number;
   /** How many downloads it is good for; unlimited if absent. */
@@ -44,19 +37,16 @@ export interface LeasedLink {
 }
 
 /** A request that the keeper admitted. */
-export interface AdmittedRequest {
+export interface AdmittedRequest extends NamedLink {
   readonly link: LeasedLink;
   readonly client: LeaseClient;
-  /** The names under which its link may be revoked. */
-  readonly names: readonly string[];
   /** Its uses are recorded: it is limited, or may be resumed after its expiry. */
   readonly leased: boolean;
   /** It is refused while the store does not answer. */
   readonly needsStore: boolean;
   /** It is refused if the store was created after it was issued. */
   readonly needsRecord: boolean;
-  readonly resumeWithin: number;
-  readonly terms: LeaseTerms;
+  readonly booking: Booking;
   readonly belonging: Belonging;
 }
 
@@ -64,6 +54,8 @@ export interface DeliveryServices extends LeaseServices {
   readonly running: RunningDownloads;
   readonly events?: DownloadEventSink;
 }
+
+const REFUSED = { 'used-up': 'LINK_USED_UP', closed: 'LINK_EXPIRED', busy: 'LINK_BUSY' } as const;
 
 /**
  * Watches the delivery that answers an admitted request: opens or joins a lease when the answer is decided,
@@ -75,7 +67,6 @@ export class CountedDelivery implements DeliveryWatch {
   private readonly controller = new AbortController();
   private lease?: LeaseRequest;
   private cutBy?: RefusalCode;
-  private plan?: PlannedDelivery;
   private leave?: () => void;
   private events?: DeliveryEvents;
 
@@ -85,7 +76,7 @@ export class CountedDelivery implements DeliveryWatch {
    */
   constructor(
     private readonly services: DeliveryServices,
-    private readonly request: AdmittedRequest,
+    private readonly admitted: AdmittedRequest,
     private readonly generation: number,
     private readonly seen?: Look,
   ) {}
@@ -96,7 +87,7 @@ export class CountedDelivery implements DeliveryWatch {
 
   /** Offloaded bytes cannot be counted. */
   get countsBytes(): boolean {
-    return this.request.leased;
+    return this.admitted.leased;
   }
 
   /**
@@ -111,33 +102,24 @@ export class CountedDelivery implements DeliveryWatch {
       this.reason = 'not counted: no body is sent';
       return;
     }
-    const { link, client, names, leased } = this.request;
-    this.plan = plan;
-    this.leave = this.services.running.add({
-      linkId: link.id,
-      issuedAt: link.issuedAt,
-      names,
-      cut: () => this.cut('LINK_REVOKED', 'link revoked'),
-    });
+    const { leased, link, client } = this.admitted;
+    const leave = this.services.running.add(this.admitted, () => this.cut('LINK_REVOKED', 'link revoked'));
     try {
       await this.recheck();
-      if (leased) {
-        const cut = (code: RefusalCode, reason: string) => this.cut(code, reason);
-        this.lease = await enterLease(this.services, this.request, plan, this.seen, cut);
-        this.reason ??= this.lease?.entry.reason ?? 'not counted: the store does not answer';
-      } else {
-        this.refuseExpired();
-        this.reason ??= 'not counted: link without a limit';
+      const counted = leased ? await this.enter(plan) : this.uncounted('link without a limit');
+      // A revocation may have arrived while the lease was acquired
+      if (this.cutBy) {
+        this.lease?.end({ status: 0, completed: false, bytes: 0 });
+        throw new DownloadRefusal(this.cutBy, { reason: this.reason });
       }
-      this.refuseIfCut();
+      const { id: linkId, subject, resource } = link;
+      const claimant = { linkId, subject, resource, path: client.path };
+      this.events = deliveryEvents(this.services, claimant, plan, counted);
+      this.leave = leave;
     } catch (error) {
-      this.leave();
-      this.plan = undefined;
+      leave();
       throw error;
     }
-    const { id: linkId, subject, resource, maxDownloads } = link;
-    const about = { linkId, subject, resource, path: client.path, maxDownloads };
-    this.events = deliveryEvents(this.services, about, plan, this.lease?.entry);
   }
 
   grant(bytes: number): number | Promise<number> {
@@ -149,37 +131,38 @@ export class CountedDelivery implements DeliveryWatch {
   }
 
   ended(outcome: DeliveryOutcome): void {
-    if (!this.plan) {
+    if (!this.leave) {
       return;
     }
-    this.plan = undefined;
-    this.leave?.();
+    this.leave();
+    this.leave = undefined;
+    const { events } = this;
     if (!outcome.completed) {
-      this.events?.aborted(outcome, this.cutBy);
+      events?.aborted(outcome, this.cutBy);
     }
     if (this.lease) {
-      this.lease.end(outcome, (completed) => completed && this.events?.completed(outcome));
+      this.lease.end(outcome, () => events?.completed(outcome));
     } else if (outcome.completed) {
-      this.events?.completed(outcome);
+      events?.completed(outcome);
     }
   }
 
   private async redirected(): Promise<void> {
-    if (this.request.link.maxDownloads !== undefined) {
+    if (this.admitted.link.maxDownloads !== undefined) {
       throw new DownloadAuthConfigurationError(
         'Download.redirect() under a link with maxDownloads: what another server sends cannot be counted. ' +
           'Return Download.source(), which reads from that server, or mint the link without maxDownloads.',
       );
     }
     await this.recheck();
-    this.refuseExpired();
-    this.reason = 'not counted: redirect';
+    this.uncounted('redirect');
   }
 
-  private refuseExpired(): void {
-    if (this.services.clock() >= this.request.link.expiresAt) {
+  private uncounted(reason: string): undefined {
+    if (this.services.clock() >= this.admitted.link.expiresAt) {
       throw new DownloadRefusal('LINK_EXPIRED');
     }
+    this.reason ??= `not counted: ${reason}`;
   }
 
   /** Looks the link up again where revocations were heard of, or missed, while the handler ran. */
@@ -188,20 +171,100 @@ export class CountedDelivery implements DeliveryWatch {
     if (running.generation === this.generation) {
       return;
     }
-    const { link, names, needsStore } = this.request;
+    const { link, names, needsStore } = this.admitted;
     const look = () => book.look(link.id, names);
     const found = await (needsStore ? calls.required(look) : calls.optional(look));
     if (found) {
-      refuseRevoked(this.request, found);
+      refuseRevoked(this.admitted, found.state);
     }
   }
 
-  /** A revocation may have arrived while the lease was acquired. */
-  private refuseIfCut(): void {
-    if (this.cutBy) {
-      this.lease?.end({ status: 0, completed: false, bytes: 0 });
-      throw new DownloadRefusal(this.cutBy, { reason: this.reason });
+  /**
+   * Joins or opens a lease; undefined for an unlimited link while the store does not answer.
+   *
+   * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP, LINK_BUSY, STORE_UNAVAILABLE
+   */
+  private async enter(plan: PlannedDelivery): Promise<CountedAs | undefined> {
+    const { book, calls, settlements } = this.services;
+    const { link, booking, needsStore } = this.admitted;
+    const secret = randomText(18);
+    const request = this.entering(plan, leaseId(link.id, secret));
+    if (!request.mayOpen && !(plan.status === 206 && (plan.ifRangeMatched || plan.etag !== undefined))) {
+      throw new DownloadRefusal('LINK_EXPIRED', {
+        reason: 'after its expiry only ranges of one version are sent',
+      });
     }
+    const enter = () => book.enter(booking, request, this.seen);
+    const undo = () => {
+      const told = { request: request.request, sent: 0, covered: [] };
+      const records = recordsOf(request, request.lease);
+      settlements.settle(() => calls.required(() => book.report(booking, records, told)));
+    };
+    book.stay(link.id);
+    try {
+      const required = needsStore || !request.mayOpen;
+      const decided = await (required ? calls.required(enter, undo) : calls.optional(enter, undo)).catch(
+        (error: unknown) => {
+          // It may have been done, and only its answer was lost
+          undo();
+          throw error;
+        },
+      );
+      if (!decided) {
+        this.reason ??= 'not counted: the store does not answer';
+        return undefined;
+      }
+      const { entry, used } = decided;
+      if (!('granted' in entry)) {
+        throw new DownloadRefusal(REFUSED[entry.kind], { reason: entry.reason });
+      }
+      if (entry.kind === 'opened') {
+        this.setCookie(entry.lease, secret);
+      }
+      this.reason ??= entry.reason;
+      const cut = (code: RefusalCode, reason: string) => this.cut(code, reason);
+      this.lease = new LeaseRequest(this.services, booking, request.request, bytesOf(plan), entry, cut);
+      return { kind: entry.kind, used, maxDownloads: link.maxDownloads };
+    } finally {
+      if (!this.lease) {
+        book.leave(link.id);
+      }
+    }
+  }
+
+  private entering(plan: PlannedDelivery, lease: string): Entering {
+    const { clock, options } = this.services;
+    const { link, belonging } = this.admitted;
+    const { length, etag, intervals } = plan;
+    const total = bytesOf(plan);
+    const mayOpen = clock() < link.expiresAt;
+    return {
+      ...belonging,
+      lease,
+      request: randomText(9),
+      mayOpen,
+      sameVersion: !mayOpen && !plan.ifRangeMatched,
+      version: etag === undefined ? undefined : fingerprint(etag),
+      length,
+      from: intervals[0]?.start,
+      budget: link.byteBudget ?? (length === undefined ? undefined : Math.ceil(length * options.byteBudget)),
+      bytes: firstCredit(total),
+      planned: total === Infinity ? 0 : total,
+    };
+  }
+
+  private setCookie(lease: Lease, secret: string): void {
+    const { clock, options } = this.services;
+    const { link, client, booking } = this.admitted;
+    const usable = Math.min(options.terms.life, booking.endsAt - clock());
+    client.setCookie?.({
+      name: leaseCookieName(link.id),
+      value: leaseCookieValue(lease, secret),
+      httpOnly: true,
+      sameSite: 'lax',
+      path: client.path ?? '/',
+      maxAge: Math.max(1, Math.ceil(usable / 1000)),
+    });
   }
 
   private cut(code: RefusalCode, reason: string): void {
@@ -217,11 +280,14 @@ export class CountedDelivery implements DeliveryWatch {
  * @throws DownloadRefusal LINK_REVOKED, LINK_USED_UP for a link that is revoked, or older than the store's
  * record
  */
-export function refuseRevoked({ link, needsRecord }: AdmittedRequest, { state }: Look): void {
-  if (link.issuedAt < state.revokedBefore) {
+export function refuseRevoked(
+  { link, needsRecord }: AdmittedRequest,
+  { revokedBefore, since }: LinkState,
+): void {
+  if (link.issuedAt < revokedBefore) {
     throw new DownloadRefusal('LINK_REVOKED');
   }
-  if (needsRecord && link.issuedAt < state.since) {
+  if (needsRecord && link.issuedAt < since) {
     // 410 and not 503: the store will not know later either
     throw new DownloadRefusal(link.maxDownloads === undefined ? 'LINK_REVOKED' : 'LINK_USED_UP', {
       message: LINK_OLDER_THAN_STORE,
@@ -230,103 +296,8 @@ export function refuseRevoked({ link, needsRecord }: AdmittedRequest, { state }:
   }
 }
 
-const REFUSED = { 'used-up': 'LINK_USED_UP', closed: 'LINK_EXPIRED', busy: 'LINK_BUSY' } as const;
-
-/**
- * Joins or opens the lease under which `plan` may be carried out. Undefined for an unlimited link while the
- * store does not answer.
- *
- * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP, LINK_BUSY, STORE_UNAVAILABLE
- */
-async function enterLease(
-  services: LeaseServices,
-  admitted: AdmittedRequest,
-  plan: PlannedDelivery,
-  seen: Look | undefined,
-  cut: (code: RefusalCode, reason: string) => void,
-): Promise<LeaseRequest | undefined> {
-  const { book, clock, calls, settlements } = services;
-  const { link, resumeWithin, terms, needsStore } = admitted;
-  const secret = randomText(18);
-  const request = entering(services, admitted, plan, leaseId(link.id, secret));
-  if (!request.mayOpen && !(plan.status === 206 && (plan.ifRangeMatched || plan.etag !== undefined))) {
-    throw new DownloadRefusal('LINK_EXPIRED', {
-      reason: 'after its expiry only ranges of one version are sent',
-    });
-  }
-  const keep = Math.max(link.expiresAt + resumeWithin - clock(), terms.idle);
-  const booking = { linkId: link.id, keep, limited: link.maxDownloads !== undefined, terms };
-  const undo = () =>
-    settlements.settle(nothingSent(booking, recordsOf(request, request.lease), request.request));
-  const enter = () => book.enter(booking, request, seen);
-  let entered = false;
-  book.stay(link.id);
-  try {
-    const entry = await undoable(calls, enter, undo, needsStore || !request.mayOpen);
-    if (!entry) {
-      return undefined;
-    }
-    if (!('granted' in entry)) {
-      throw new DownloadRefusal(REFUSED[entry.kind], { reason: entry.reason });
-    }
-    entered = true;
-    if (entry.kind === 'opened') {
-      setCookie(services, admitted, entry.lease, secret);
-    }
-    return new LeaseRequest(services, booking, request, bytesOf(plan), entry, cut);
-  } finally {
-    if (!entered) {
-      book.leave(link.id);
-    }
-  }
-}
-
-function entering(
-  { clock, options }: LeaseServices,
-  { link, belonging, terms }: AdmittedRequest,
-  plan: PlannedDelivery,
-  lease: string,
-): Entering {
-  const { length } = plan;
-  const total = bytesOf(plan);
-  const mayOpen = clock() < link.expiresAt;
-  return {
-    ...belonging,
-    lease,
-    request: randomText(9),
-    maxDownloads: link.maxDownloads,
-    mayOpen,
-    sameVersion: !mayOpen && !plan.ifRangeMatched,
-    version: plan.etag === undefined ? undefined : fingerprint(plan.etag),
-    length,
-    from: plan.intervals[0]?.start,
-    budget: link.byteBudget ?? (length === undefined ? undefined : Math.ceil(length * options.byteBudget)),
-    bytes: firstCredit(total),
-    planned: total === Infinity ? 0 : total,
-    terms,
-  };
-}
-
 function bytesOf({ length, intervals }: PlannedDelivery): number {
   return length === undefined
     ? Infinity
     : intervals.reduce((bytes, { start, end }) => bytes + end - start, 0);
-}
-
-function setCookie(
-  { clock, options }: LeaseServices,
-  request: AdmittedRequest,
-  lease: LeaseName,
-  secret: string,
-): void {
-  const { link, client, resumeWithin } = request;
-  const usable = Math.min(options.terms.life, link.expiresAt + resumeWithin - clock());
-  client.setCookie?.({
-    name: leaseCookieName(link.id),
-    value: leaseCookieValue(lease, secret),
-    httpOnly: true,
-    sameSite: 'lax',
-    path: client.path ?? '/',
-    maxAge: Math.max(1, Math.ceil(usable / 1000)),
-  });
 }

@@ -1,50 +1,46 @@
 import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from '../delivery/watch.js';
-import type { Claimant } from '../events/claimant.js';
-import type { DownloadEventSink } from '../events/download-event.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
+import type { Claimant } from '../events/claimant.js';
+import type { DownloadEventSink } from '../events/download-event.js';
 import { ofSubject } from './revocation.js';
 import type { RunningDownloads } from './running.js';
 
 export interface DeliveryEvents {
   completed(outcome: DeliveryOutcome): void;
+  /** @param code why it was cut, where it was */
   aborted(outcome: DeliveryOutcome, code?: RefusalCode): void;
 }
 
-/** What is downloaded and by whom, and how often it may be. */
-export interface DeliverySubject extends Claimant {
+interface EventServices {
+  readonly events?: DownloadEventSink;
+  readonly clock: () => number;
+}
+
+/** How a delivery is counted, if it is. */
+export interface CountedAs {
+  readonly kind: 'opened' | 'joined';
+  readonly used: number;
   readonly maxDownloads?: number;
 }
 
 /** Emits that a delivery began, and answers what emits how it ended. Undefined without listeners. */
 export function deliveryEvents(
-  context: { events?: DownloadEventSink; clock: () => number },
-  subject: DeliverySubject,
-  plan: PlannedDelivery,
-  lease?: { readonly kind: 'opened' | 'joined'; readonly used: number },
+  { events, clock }: EventServices,
+  { linkId, subject, resource, path }: Claimant,
+  { length, status, intervals }: PlannedDelivery,
+  counted?: CountedAs,
 ): DeliveryEvents | undefined {
-  const { events, clock } = context;
   if (!events?.observed) {
     return undefined;
   }
   const startedAt = clock();
-  const about = {
-    linkId: subject.linkId,
-    subject: subject.subject,
-    resource: subject.resource,
-    path: subject.path,
-    length: plan.length,
-    status: plan.status,
-  };
-  const from = plan.intervals[0]?.start ?? 0;
-  const counted = { used: lease?.used, maxDownloads: subject.maxDownloads };
+  const about = { linkId, subject, resource, path, length, status };
+  const from = intervals[0]?.start ?? 0;
   // Without a lease, not to start at the first byte is the best sign of a resume
-  const resumed = lease ? lease.kind === 'joined' : from > 0;
-  if (resumed) {
-    events.emit({ type: 'resumed', at: startedAt, ...about, ...counted, from });
-  } else {
-    events.emit({ type: 'opened', at: startedAt, ...about, ...counted });
-  }
+  const resumed = counted ? counted.kind === 'joined' : from > 0;
+  const began = { at: startedAt, ...about, used: counted?.used, maxDownloads: counted?.maxDownloads };
+  events.emit(resumed ? { type: 'resumed', ...began, from } : { type: 'opened', ...began });
   const ended = ({ bytes }: DeliveryOutcome) => {
     const at = clock();
     return { at, ...about, bytes, duration: at - startedAt };
@@ -65,17 +61,14 @@ export function sendsBody({ method, status, intervals }: PlannedDelivery): boole
   return method !== 'HEAD' && succeeds && intervals.some(({ start, end }) => end > start);
 }
 
-interface UnleasedServices {
-  readonly events?: DownloadEventSink;
-  readonly clock: () => number;
-  readonly running: RunningDownloads;
-}
-
 /**
  * Watches a download without a link, which is not counted: emits its events, and cuts it where its subject is
  * revoked. Undefined where there is nothing to watch.
  */
-export function unleasedWatch(services: UnleasedServices, claimant: Claimant): DeliveryWatch | undefined {
+export function unleasedWatch(
+  services: { readonly running: RunningDownloads } & EventServices,
+  claimant: Claimant,
+): DeliveryWatch | undefined {
   const { subject } = claimant;
   if (subject === undefined && !services.events?.observed) {
     return undefined;
@@ -84,7 +77,7 @@ export function unleasedWatch(services: UnleasedServices, claimant: Claimant): D
   let delivery: DeliveryEvents | undefined;
   let leave: (() => void) | undefined;
   let cutBy: RefusalCode | undefined;
-  const cut = (): void => {
+  const cut = () => {
     cutBy = 'LINK_REVOKED';
     controller.abort(new DownloadRefusal(cutBy));
   };
@@ -96,13 +89,8 @@ export function unleasedWatch(services: UnleasedServices, claimant: Claimant): D
       }
       delivery = deliveryEvents(services, claimant, plan);
       if (subject !== undefined) {
-        const [name, startedAt] = [ofSubject(subject), services.clock()];
-        leave = services.running.add({
-          linkId: `${name} ${startedAt}`,
-          issuedAt: startedAt,
-          names: [name],
-          cut,
-        });
+        const [name, issuedAt] = [ofSubject(subject), services.clock()];
+        leave = services.running.add({ link: { id: `${name} ${issuedAt}`, issuedAt }, names: [name] }, cut);
       }
     },
     ended: (outcome) => {

@@ -5,7 +5,6 @@ import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { checkOptions, text, wholeNumber } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { clientKey, fingerprint, leaseOfCookie } from './client.js';
 import type { LeaseClient } from './client.js';
@@ -17,20 +16,15 @@ import { LeaseBook, recordsOf } from './lease-book.js';
 import { leaseUsage } from './lease-record.js';
 import type { Lease, LeaseUsage } from './lease-record.js';
 import type { LeaseStore, LinkState } from './lease-store.js';
-import { Draft, LinkKnowledge } from './link-knowledge.js';
-import type { Look } from './link-knowledge.js';
+import { linkOf } from './link-knowledge.js';
 import { MemoryLeaseStore } from './memory/memory.store.js';
 import { resolveLeaseOptions } from './options.js';
 import type { LeaseOptions } from './options.js';
 import { revocationNames, revocationOf } from './revocation.js';
 import type { RevocationTarget } from './revocation.js';
 import { RunningDownloads } from './running.js';
-import type { RunningDownload } from './running.js';
 import { Settlements } from './settlements.js';
-import { StoreCalls, StoreHealth } from './store-health.js';
-
-/** How often running downloads are looked up while revocations cannot be heard of, ms. */
-const RECHECK_AFTER = 1000;
+import { StoreCalls } from './store-calls.js';
 
 /** How far the clocks of two machines may differ before it is logged, ms. */
 const CLOCKS_DIFFER = 2000;
@@ -68,11 +62,8 @@ export interface LinkUsage {
 export class LeaseKeeper {
   private readonly store: LeaseStore;
   private readonly services: DeliveryServices;
-  private readonly health: StoreHealth;
-  private unsubscribe?: () => void;
-  private recheckTimer?: NodeJS.Timeout;
-  private hearing = true;
   private readonly logger = new ThrottledLogger('DownloadAuth', 30_000);
+  private unsubscribe?: () => void;
 
   /**
    * @param clock milliseconds since the epoch
@@ -81,17 +72,22 @@ export class LeaseKeeper {
   constructor(options: LeaseOptions = {}, clock: () => number = Date.now, events?: DownloadEventSink) {
     const resolved = resolveLeaseOptions(options);
     const { storeTimeout, failClosed } = resolved;
-    this.health = new StoreHealth({ storeTimeout, failClosed, clock, events });
-    this.store = this.health.watch(resolved.store ?? new MemoryLeaseStore());
+    this.store = resolved.store ?? new MemoryLeaseStore();
     const book = new LeaseBook(this.store, clock, storeTimeout);
+    const probe = () => book.look('', []);
+    const calls = new StoreCalls({ storeTimeout, failClosed, clock, events, probe });
+    const running = new RunningDownloads(async ({ link, names }) => {
+      const { state } = await calls.required(() => book.look(link.id, names));
+      return link.issuedAt < state.revokedBefore;
+    });
     this.services = {
       book,
+      calls,
+      running,
       options: resolved,
       clock,
       events,
-      calls: new StoreCalls(storeTimeout, clock),
-      settlements: new Settlements(book),
-      running: new RunningDownloads(),
+      settlements: new Settlements(),
     };
   }
 
@@ -100,14 +96,9 @@ export class LeaseKeeper {
    * file.
    */
   async start(): Promise<void> {
-    const { book, clock, options, running } = this.services;
+    const { clock, options, running } = this.services;
     await this.store.open(clock(), { timeout: options.storeTimeout });
-    this.health.start(() => book.look('', []));
-    this.unsubscribe = this.store.subscribe({
-      revoked: (revocation) => running.revoked(revocation),
-      missed: () => this.heard(),
-      interrupted: (reason) => this.notHeard(reason),
-    });
+    this.unsubscribe = this.store.subscribe(running);
   }
 
   /**
@@ -120,11 +111,10 @@ export class LeaseKeeper {
 
   /** To be called when the application ends: reports to the store what is left to report, and closes it. */
   async close(): Promise<void> {
-    const { calls, settlements } = this.services;
-    clearTimeout(this.recheckTimer);
-    this.health.stop();
+    const { calls, running, settlements } = this.services;
+    running.stop();
+    calls.stop();
     this.unsubscribe?.();
-    this.unsubscribe = undefined;
     await calls.optional(() => this.settled());
     settlements.close();
     await this.store.close();
@@ -138,25 +128,25 @@ export class LeaseKeeper {
    */
   async admit(link: LeasedLink, client: LeaseClient): Promise<CountedDelivery> {
     const { book, calls, clock, running } = this.services;
-    const request = this.describe(link, client);
+    const admitted = this.describe(link, client);
     const now = clock();
     const expired = now >= link.expiresAt;
-    if (now >= link.expiresAt + request.resumeWithin) {
+    if (now >= admitted.booking.endsAt) {
       throw new DownloadRefusal('LINK_EXPIRED');
     }
     const { generation } = running;
-    const records = request.leased ? recordsOf(request.belonging) : [];
-    const look = () => book.look(link.id, request.names, records);
-    const seen = await (request.needsStore || expired ? calls.required(look) : calls.optional(look));
+    const records = admitted.leased ? recordsOf(admitted.belonging) : [];
+    const look = () => book.look(link.id, admitted.names, records);
+    const seen = await (admitted.needsStore || expired ? calls.required(look) : calls.optional(look));
     if (seen) {
       this.checkClock(seen.state, now);
-      refuseRevoked(request, seen);
-      refuseUsedUp(request, seen, expired);
+      refuseRevoked(admitted, seen.state);
+      refuseUsedUp(admitted, seen.state, expired);
     }
     if (client.prefetch && link.maxDownloads !== undefined) {
       throw new DownloadRefusal('PREFETCH_REFUSED');
     }
-    return new CountedDelivery(this.services, request, generation, request.leased ? seen : undefined);
+    return new CountedDelivery(this.services, admitted, generation, admitted.leased ? seen : undefined);
   }
 
   /** Watches a download without a link. Undefined where there is nothing to watch. */
@@ -235,10 +225,9 @@ export class LeaseKeeper {
   private describe(link: LeasedLink, client: LeaseClient): AdmittedRequest {
     const { options } = this.services;
     const { terms } = options;
-    const resumeWithin = link.resumeWithin ?? options.resumeWithin;
-    const leased = link.maxDownloads !== undefined || resumeWithin > 0;
-    const strict = link.strict ?? options.strict;
-    const needsRecord = link.maxDownloads !== undefined || link.revocable === true;
+    const { maxDownloads, resumeWithin = options.resumeWithin, strict = options.strict } = link;
+    const leased = maxDownloads !== undefined || resumeWithin > 0;
+    const needsRecord = maxDownloads !== undefined || link.revocable === true;
     return {
       link,
       client,
@@ -246,9 +235,13 @@ export class LeaseKeeper {
       leased,
       needsStore: needsRecord || options.failClosed,
       needsRecord,
-      resumeWithin,
-      // A video that was paused for hours plays on
-      terms: resumeWithin > 0 ? { ...terms, idle: terms.life } : terms,
+      booking: {
+        linkId: link.id,
+        maxDownloads,
+        endsAt: link.expiresAt + resumeWithin,
+        // A video that was paused for hours plays on
+        terms: resumeWithin > 0 ? { ...terms, idle: terms.life } : terms,
+      },
       belonging: {
         presented: leaseOfCookie(link.id, client.leaseCookie),
         client: leased && !strict ? this.clientKey(client) : undefined,
@@ -277,58 +270,22 @@ export class LeaseKeeper {
       );
     }
   }
-
-  /** Revocations are heard of from now on; some may have been missed before. */
-  private heard(): void {
-    this.hearing = true;
-    void this.recheck();
-  }
-
-  /** Revocations by other nodes are not heard of: running downloads are looked up instead. */
-  private notHeard(reason: unknown): void {
-    this.logger.error(
-      'revocations',
-      `Revocations by other processes are not heard of (${errorReason(reason)}). ` +
-        'Running downloads are looked up every second instead.',
-    );
-    if (this.hearing) {
-      this.hearing = false;
-      void this.recheck();
-    }
-  }
-
-  private async recheck(): Promise<void> {
-    const { book, running, calls } = this.services;
-    const isRevoked = async ({ linkId, names, issuedAt }: RunningDownload) => {
-      const { state } = await calls.required(() => book.look(linkId, names));
-      return issuedAt < state.revokedBefore;
-    };
-    const done = await running.recheck(isRevoked).then(
-      () => true,
-      () => false,
-    );
-    clearTimeout(this.recheckTimer);
-    if (this.unsubscribe && !(done && this.hearing)) {
-      this.recheckTimer = setTimeout(() => void this.recheck(), RECHECK_AFTER).unref();
-    }
-  }
 }
 
 /**
  * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP where no download is open to join, and none can be
  * opened
  */
-function refuseUsedUp({ link, belonging, terms }: AdmittedRequest, seen: Look, expired: boolean): void {
-  const known = new LinkKnowledge();
-  known.learn(seen);
-  const { used, ...about } = new Draft(known, seen.state.now).about(seen.ids);
-  if (mayJoin({ used, ...about }, belonging, terms)) {
+function refuseUsedUp({ booking, belonging }: AdmittedRequest, state: LinkState, expired: boolean): void {
+  const { maxDownloads, terms } = booking;
+  const known = linkOf(state);
+  if (mayJoin(known, belonging, terms)) {
     return;
   }
   if (expired) {
     throw new DownloadRefusal('LINK_EXPIRED', { reason: REASONS.closed });
   }
-  if (link.maxDownloads !== undefined && used >= link.maxDownloads) {
+  if (maxDownloads !== undefined && known.used >= maxDownloads) {
     throw new DownloadRefusal('LINK_USED_UP', { reason: REASONS.usedUp });
   }
 }

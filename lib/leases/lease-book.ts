@@ -1,10 +1,10 @@
-import { end, enter, progress, transfer } from './lease.js';
-import type { Belonging, Ending, Entering, Entry, Progress, Transfer } from './lease.js';
-import { bytesLeft, isOver, isRunning, runningOf } from './lease-record.js';
-import type { Lease, LeaseName, LeaseTerms } from './lease-record.js';
-import type { LeaseStore, LinkRecord } from './lease-store.js';
-import { Draft, LINK, LinkKnowledge } from './link-knowledge.js';
-import type { LinkUse, Look } from './link-knowledge.js';
+import { enter, report } from './lease.js';
+import type { Belonging, Entering, Entry, LinkTerms, Report } from './lease.js';
+import { isOver } from './lease-record.js';
+import type { Lease } from './lease-record.js';
+import type { LeaseStore, LinkRecord, LinkState } from './lease-store.js';
+import { Draft, leasesIn, LINK, LinkKnowledge, linkOf } from './link-knowledge.js';
+import type { Look } from './link-knowledge.js';
 
 /** How many operations are decided and committed at once. */
 const BATCH = 200;
@@ -28,31 +28,20 @@ const ENOUGH = 32;
 const MOST_UNLIMITED = 1000;
 
 /** The link that an operation is about. */
-export interface Booking {
+export interface Booking extends LinkTerms {
   readonly linkId: string;
-  /** Milliseconds from now for which the link's records must be kept, beside a margin. */
-  readonly keep: number;
-  readonly limited: boolean;
-  readonly terms: LeaseTerms;
+  /** Milliseconds since the epoch until which the link may be used or resumed. */
+  readonly endsAt: number;
 }
 
-/** What a running request may go on to send. */
-export interface ProgressAnswer {
-  /** False where the store no longer knows the request. */
-  readonly found: boolean;
+/** What a report came to. */
+export interface ReportAnswer {
+  /** The lease that the request runs or ran under. */
+  readonly lease: Lease;
   /** Bytes the request may send in all. */
   readonly granted: number;
-  /** Bytes of the budget that are not charged yet; undefined where there is no budget. */
-  readonly left?: number;
-}
-
-/** What the end of a request came to. */
-export interface EndingAnswer {
-  readonly found: boolean;
   /** By this report the lease became complete. */
   readonly completed: boolean;
-  /** Nothing was sent under the lease, so the link has it back. */
-  readonly givenBack: boolean;
 }
 
 /** An operation on one link: the records that it must know, and what it decides. */
@@ -101,11 +90,8 @@ export class LeaseBook {
 
   /** Looks up whether a link was revoked, and some of its records. */
   async look(linkId: string, revocations: readonly string[], ids: readonly string[] = []): Promise<Look> {
-    const now = this.clock();
     const turn = ++this.turns;
-    const state = await this.store.read({ now, linkId, records: ids, revocations });
-    this.ahead = state.now - now;
-    return { turn, ids, state };
+    return { turn, ids, state: await this.read(linkId, ids, revocations) };
   }
 
   /**
@@ -113,93 +99,46 @@ export class LeaseBook {
    *
    * @param seen what a look at {@link recordsOf} the request found a moment ago
    */
-  async enter(booking: Booking, request: Entering, seen?: Look): Promise<Entry> {
+  async enter(
+    booking: Booking,
+    request: Entering,
+    seen?: Look,
+  ): Promise<{ readonly entry: Entry; readonly used: number }> {
     const needs = recordsOf(request, request.lease);
     if (seen) {
       // The new lease was not read, as no other process can know of it
       this.desk(booking.linkId).known.learn({ ...seen, ids: needs });
     }
-    const entry = await this.take(booking, needs, (draft) => {
-      const decided = enter(draft.about(needs), request);
-      if ('lease' in decided && !decided.repeated) {
-        draft.put(decided.lease, booking.terms);
-        if (decided.kind === 'opened') {
-          draft.used += 1;
-        }
+    const decided = await this.take(booking, needs, (draft) => {
+      const entry = enter(draft.about(needs), booking, request);
+      if ('lease' in entry) {
+        draft.put(entry.lease, booking.terms);
       }
-      return decided;
+      return { entry, used: draft.used };
     });
-    if (entry.kind === 'opened' && entry.used % SWEEP_EVERY === 0) {
+    if (decided.entry.kind === 'opened' && decided.used % SWEEP_EVERY === 0) {
       this.sweep(booking).catch(() => {});
     }
-    return entry;
+    return decided;
   }
 
-  /** Reports what a running request sent, and asks for the right to send more. */
-  progress(booking: Booking, name: LeaseName, report: Progress): Promise<ProgressAnswer> {
-    return this.take(booking, [name.client], (draft) => {
-      const lease = draft.lease(name);
-      const answer = lease && progress(lease, report, draft.now, booking.terms);
-      if (!answer) {
-        return { found: false, granted: 0 };
-      }
-      draft.put(answer.lease, booking.terms);
-      return { found: true, granted: answer.granted, left: bytesLeft(answer.lease) };
+  /**
+   * Reports what a request sent, and asks for more or ends it; undefined where it does not run. Repeating it
+   * changes nothing.
+   *
+   * @param records those in which its lease may be found
+   */
+  report(booking: Booking, records: readonly string[], told: Report): Promise<ReportAnswer | undefined> {
+    return this.take(booking, [LINK, ...records], (draft) => {
+      const answer = report(draft.about(records), booking, told);
+      answer?.leases.forEach((lease) => draft.put(lease, booking.terms));
+      return answer && { ...answer, lease: answer.leases.at(-1)! };
     });
   }
 
-  /** Moves a running request whose lease has nothing left to a further lease, if the link has one. */
-  transfer(booking: Booking, name: LeaseName, report: Transfer): Promise<ProgressAnswer> {
-    return this.take(booking, [LINK, name.client], (draft) => {
-      const repeated = draft.lease({ client: name.client, id: report.lease });
-      if (repeated) {
-        const granted = runningOf(repeated, report.request)?.granted ?? 0;
-        return { found: true, granted, left: bytesLeft(repeated) };
-      }
-      const lease = draft.lease(name);
-      const answer = lease && transfer(draft, lease, report);
-      if (!answer) {
-        return { found: false, granted: 0 };
-      }
-      draft.put(answer.from, booking.terms);
-      draft.put(answer.to, booking.terms);
-      draft.used += 1;
-      return { found: true, granted: answer.granted, left: bytesLeft(answer.to) };
-    });
-  }
-
-  /** Ends a request, under whichever lease of these records it runs. Repeating it changes nothing. */
-  end(booking: Booking, records: readonly string[], report: Ending): Promise<EndingAnswer> {
-    // Only what sent nothing can give its lease back, which is a matter of the link's record
-    const needs = report.sent === 0 ? [LINK, ...records] : records;
-    return this.take(booking, needs, (draft) => {
-      const lease = draft.about(records).leases.find((known) => isRunning(known, report.request));
-      const answer = lease && end(lease, report, draft.now);
-      if (!answer) {
-        return { found: false, completed: false, givenBack: false };
-      }
-      const { completed, givenBack } = answer;
-      if (givenBack) {
-        draft.remove(lease);
-        draft.used -= 1;
-      } else {
-        draft.put(answer.lease, booking.terms);
-      }
-      return { found: true, completed, givenBack };
-    });
-  }
-
-  /** How often a link was used, and the leases that are still known, the latest first. */
-  async list(linkId: string): Promise<{ used: number; leases: Lease[] }> {
-    const { records } = await this.store.read({
-      now: this.clock(),
-      linkId,
-      records: 'all',
-      revocations: [],
-    });
-    const link = records.find(({ id }) => id === LINK);
-    const leases = records.flatMap((record) => leasesIn(record));
-    return { used: (link?.value as LinkUse | undefined)?.used ?? 0, leases };
+  /** How often a link was used, and the leases that are still known. */
+  async list(linkId: string): Promise<{ readonly used: number; readonly leases: readonly Lease[] }> {
+    return linkOf(await this.read(linkId, 'all'));
   }
 
   /** A download begins to run here: what is known of its link is kept, so that a report is one commit. */
@@ -211,6 +150,17 @@ export class LeaseBook {
     const desk = this.desk(linkId);
     desk.running -= 1;
     this.tidy(linkId, desk);
+  }
+
+  private async read(
+    linkId: string,
+    records: readonly string[] | 'all',
+    revocations: readonly string[] = [],
+  ): Promise<LinkState> {
+    const now = this.clock();
+    const state = await this.store.read({ now, linkId, records, revocations });
+    this.ahead = state.now - now;
+    return state;
   }
 
   private take<T>(booking: Booking, needs: readonly string[], decide: (draft: Draft) => T): Promise<T> {
@@ -236,17 +186,17 @@ export class LeaseBook {
   /**
    * Settles a batch; one that takes too long goes on by itself, and what it may have changed is read again.
    */
-  private within(desk: Desk, batch: Operation[]): Promise<void> {
+  private within({ known }: Desk, batch: Operation[]): Promise<void> {
     return new Promise((resolve) => {
       const turn = { over: false };
       const timer = setTimeout(() => {
         turn.over = true;
-        desk.known.forget();
+        known.forget();
         resolve();
       }, this.patience);
-      this.settle(desk, batch, turn)
+      this.settle(known, batch, turn)
         .catch((error: unknown) => {
-          desk.known.forget();
+          known.forget();
           batch.forEach(({ reject }) => reject(error));
         })
         .finally(() => {
@@ -256,9 +206,10 @@ export class LeaseBook {
     });
   }
 
-  private async settle({ known }: Desk, batch: Operation[], turn: { over: boolean }): Promise<void> {
+  private async settle(known: LinkKnowledge, batch: Operation[], turn: { over: boolean }): Promise<void> {
     const { linkId } = batch[0]!.booking;
-    const keep = Math.max(...batch.map(({ booking }) => booking.keep)) + RECORD_MARGIN;
+    const { idle } = batch[0]!.booking.terms;
+    const endsAt = Math.max(...batch.map(({ booking }) => booking.endsAt));
     for (let attempt = 1; attempt <= ATTEMPTS && !turn.over; attempt++) {
       const missing = known.missing(batch.flatMap(({ needs }) => needs));
       if (missing.length > 0) {
@@ -267,11 +218,9 @@ export class LeaseBook {
       const draft = new Draft(known, this.now());
       const answers = batch.map(({ decide }) => decide(draft));
       const changes = draft.changes();
-      const { now } = draft;
-      if (
-        changes.length === 0 ||
-        (await this.store.commit({ now, linkId, keepUntil: now + keep, changes }))
-      ) {
+      const keepUntil = Math.max(endsAt, draft.now + idle) + RECORD_MARGIN;
+      const commit = { now: draft.now, linkId, keepUntil, changes };
+      if (changes.length === 0 || (await this.store.commit(commit))) {
         if (!turn.over) {
           known.apply(changes, ++this.turns);
         }
@@ -288,26 +237,20 @@ export class LeaseBook {
   }
 
   /** Forgets clients of a link that has many: if their leases are over, or the link is unlimited. */
-  private async sweep({ linkId, limited, terms }: Booking): Promise<void> {
-    const { now, records } = await this.store.read({
-      now: this.clock(),
-      linkId,
-      records: 'all',
-      revocations: [],
-    });
+  private async sweep({ linkId, maxDownloads, terms }: Booking): Promise<void> {
+    const { now, records } = await this.read(linkId, 'all');
     const seenAt = (record: LinkRecord) => Math.max(...leasesIn(record).map((lease) => lease.seenAt));
     const forgotten = records
       .filter(({ id }) => id !== LINK)
       .sort((a, b) => seenAt(b) - seenAt(a))
-      .slice(ENOUGH)
-      .filter(
-        (record, i) =>
-          leasesIn(record).every((lease) => isOver(lease, now, terms)) ||
-          (!limited && i >= MOST_UNLIMITED - ENOUGH),
-      )
-      .map(({ id, version }) => ({ id, was: version, version: version + 1 }));
+      .filter((record, i) => {
+        const mayForget = maxDownloads === undefined && i >= MOST_UNLIMITED;
+        return i >= ENOUGH && (mayForget || leasesIn(record).every((lease) => isOver(lease, now, terms)));
+      });
     while (forgotten.length > 0) {
-      const changes = forgotten.splice(0, BATCH);
+      const changes = forgotten
+        .splice(0, BATCH)
+        .map(({ id, version }) => ({ id, was: version, version: version + 1 }));
       await this.store.commit({ now, linkId, keepUntil: now, changes });
     }
   }
@@ -332,8 +275,4 @@ export class LeaseBook {
 export function recordsOf({ presented, client }: Belonging, lease?: string): string[] {
   const clients = [presented?.client, client, lease].filter((id) => id !== undefined);
   return [LINK, ...new Set(clients)];
-}
-
-function leasesIn({ id, value }: LinkRecord): readonly Lease[] {
-  return id === LINK ? [] : (value as readonly Lease[]);
 }

@@ -1,4 +1,4 @@
-import { bytesIn } from './interval-set.js';
+import { bytesIn, NO_INTERVALS } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
 
 /** One download of a link, as the stores keep it: among the leases of its client. */
@@ -21,20 +21,19 @@ export interface Lease {
   /** Something was sent under it, so it can no longer be given back. */
   readonly used: boolean;
   readonly covered: IntervalSet;
-  /**
-   * What was being written when connections broke; a resume tells how much of it arrived. Absent in most
-   * leases.
-   */
+  /** What was being written when connections broke; a resume tells how much of it arrived. */
   readonly unconfirmed?: IntervalSet;
   readonly completedAt?: number;
   /** The requests that run; absent where none does. */
   readonly running?: readonly RunningRequest[];
 }
 
-/** A request that runs under a lease. */
+/** A request that runs under a lease. All bytes are counted from its own first one. */
 export interface RunningRequest {
   readonly request: string;
-  /** Bytes it may send, charged to the budget. */
+  /** Bytes it had sent before it came under this lease. */
+  readonly start: number;
+  /** Bytes it may send; those after {@link start} are charged to the budget. */
   readonly granted: number;
   /** Bytes it means to send in all; 0 where that is not known. */
   readonly planned: number;
@@ -59,14 +58,6 @@ export interface LeaseTerms {
 /** What a lease is found by. */
 export type LeaseName = Pick<Lease, 'id' | 'client'>;
 
-/** How many leases one record keeps before it forgets the oldest of those that are over. */
-export const LEASES_OF_CLIENT = 8;
-
-/** Whether nothing can happen to the lease any more: it is kept for display only. */
-export function isOver(lease: Lease, now: number, terms: LeaseTerms): boolean {
-  return !lease.running && !isOpen(lease, now, terms);
-}
-
 /** Whether a further request may join. */
 export function isOpen(lease: Lease, now: number, terms: LeaseTerms): boolean {
   return (
@@ -78,14 +69,82 @@ export function isOpen(lease: Lease, now: number, terms: LeaseTerms): boolean {
   );
 }
 
-/** Whether a request of this name runs under the lease. */
-export function isRunning(lease: Lease, request: string): boolean {
-  return runningOf(lease, request) !== undefined;
+/** Whether nothing can happen to the lease any more: it is kept for display only. */
+export function isOver(lease: Lease, now: number, terms: LeaseTerms): boolean {
+  return !lease.running && !isOpen(lease, now, terms);
+}
+
+/** Whether the link has the lease back: nothing was sent under it, and nothing will be. */
+export function isGivenBack({ used, running }: Lease): boolean {
+  return !used && !running;
+}
+
+export function runningOf(lease: Lease, request: string): RunningRequest | undefined {
+  return lease.running?.find((running) => running.request === request);
 }
 
 /** Bytes that may still be charged; undefined without a budget. */
 export function bytesLeft(lease: Lease): number | undefined {
   return lease.budget === undefined ? undefined : Math.max(0, lease.budget - lease.charged);
+}
+
+/** Whether the budget suffices for a further request, when all that run send what they planned. */
+export function canCarry(lease: Lease, planned: number): boolean {
+  return unplanned(lease, lease.running) >= Math.max(1, planned);
+}
+
+/** What a request without the lease's cookie may take: never what those planned that have it. */
+export function spare(lease: Lease): number {
+  return unplanned(
+    lease,
+    lease.running?.filter(({ own }) => own),
+  );
+}
+
+function unplanned(lease: Lease, running: readonly RunningRequest[] = []): number {
+  const ahead = running.reduce((sum, { planned, granted }) => sum + Math.max(0, planned - granted), 0);
+  return (bytesLeft(lease) ?? Infinity) - ahead;
+}
+
+/** Charges up to `bytes` more to the budget, for a request that runs or begins to. */
+export function charge(
+  lease: Lease,
+  running: RunningRequest,
+  bytes: number,
+): { lease: Lease; granted: number } {
+  const available = running.own ? (bytesLeft(lease) ?? Infinity) : spare(lease);
+  const more = Math.max(0, Math.min(bytes, available));
+  const granted = running.granted + more;
+  const others = lease.running?.filter(({ request }) => request !== running.request) ?? [];
+  const all = [...others, { ...running, granted }];
+  return { lease: { ...lease, charged: lease.charged + more, running: all }, granted };
+}
+
+/** Takes a request off its lease; what it was granted and did not send goes back to the budget. */
+export function release(lease: Lease, { request, granted }: RunningRequest, sent: number): Lease {
+  const others = lease.running?.filter((other) => other.request !== request);
+  return { ...lease, charged: lease.charged + sent - granted, running: others?.length ? others : undefined };
+}
+
+/** With all members, so that the leases in memory have one shape. */
+export function newLease(id: string, client: string, now: number): Lease {
+  return {
+    id,
+    client,
+    openedAt: now,
+    seenAt: now,
+    root: undefined,
+    version: undefined,
+    length: undefined,
+    budget: undefined,
+    charged: 0,
+    served: 1,
+    used: false,
+    covered: NO_INTERVALS,
+    unconfirmed: undefined,
+    completedAt: undefined,
+    running: undefined,
+  };
 }
 
 /**
@@ -113,43 +172,4 @@ export function leaseUsage(lease: Lease): LeaseUsage {
     covered: bytesIn(lease.covered),
     running: lease.running?.length ?? 0,
   };
-}
-
-/** Charges up to `bytes` more to the budget, for a request that runs or begins to. */
-export function charge(
-  lease: Lease,
-  running: RunningRequest,
-  bytes: number,
-): { lease: Lease; granted: number } {
-  const available = running.own ? (bytesLeft(lease) ?? Infinity) : spare(lease);
-  const more = Math.max(0, Math.min(bytes, available));
-  const granted = running.granted + more;
-  const entry = { ...running, granted };
-  const all = lease.running ?? [];
-  const others = isRunning(lease, running.request)
-    ? all.map((one) => (one.request === running.request ? entry : one))
-    : [...all, entry];
-  return { lease: { ...lease, charged: lease.charged + more, running: others }, granted };
-}
-
-/** Whether the budget suffices for a further request, when all that run send what they planned. */
-export function canCarry(lease: Lease, planned: number): boolean {
-  return unplanned(lease, lease.running) >= Math.max(1, planned);
-}
-
-/** What a request without the lease's cookie may take: never what those planned that have it. */
-export function spare(lease: Lease): number {
-  return unplanned(
-    lease,
-    lease.running?.filter(({ own }) => own),
-  );
-}
-
-function unplanned(lease: Lease, running: readonly RunningRequest[] = []): number {
-  const ahead = running.reduce((sum, { planned, granted }) => sum + Math.max(0, planned - granted), 0);
-  return (bytesLeft(lease) ?? Infinity) - ahead;
-}
-
-export function runningOf(lease: Lease, request: string): RunningRequest | undefined {
-  return lease.running?.find((running) => running.request === request);
 }

@@ -1,16 +1,16 @@
 import type { ByteInterval, DeliveryOutcome } from '../delivery/watch.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit } from './byte-credit.js';
-import { leaseId, randomText } from './client.js';
+import { randomText } from './client.js';
 import { bytesIn, NO_INTERVALS, union, withInterval } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
-import type { Entering, Granted } from './lease.js';
-import type { Booking, EndingAnswer, LeaseBook, ProgressAnswer } from './lease-book.js';
+import type { Granted, Report } from './lease.js';
+import type { Booking, LeaseBook, ReportAnswer } from './lease-book.js';
 import { bytesLeft } from './lease-record.js';
-import type { LeaseName } from './lease-record.js';
+import type { Lease } from './lease-record.js';
 import type { ResolvedLeaseOptions } from './options.js';
-import type { Settlement, Settlements } from './settlements.js';
-import type { StoreCalls } from './store-health.js';
+import type { Settlements } from './settlements.js';
+import type { StoreCalls } from './store-calls.js';
 
 /** The longest that a timer of Node runs, ms. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -30,12 +30,11 @@ export type Cut = (code: RefusalCode, reason: string) => void;
 /** One request under a lease: what it sent, what it may still send, and what the store knows of it. */
 export class LeaseRequest {
   private readonly credit: ByteCredit;
-  /** The lease that it runs under now, and the bytes it had taken under those before. */
-  private lease: LeaseName;
-  private before = 0;
+  private lease: Lease;
   private sentBytes = 0;
-  /** Sent, but not yet known to the store. */
+  /** What was sent since the last report, and what the store has not confirmed of those before. */
   private unreported: IntervalSet = NO_INTERVALS;
+  private pending: IntervalSet = NO_INTERVALS;
   private reportedAt: number;
   private reporting?: Promise<void>;
   private failing = false;
@@ -45,30 +44,33 @@ export class LeaseRequest {
   private left: number;
   private lifeTimer?: NodeJS.Timeout;
 
-  /** @param cut called when the lease's bytes or its time are used up */
+  /**
+   * @param name of the request
+   * @param total bytes it means to send; Infinity if unknown
+   * @param cut called when the lease's bytes or its time are used up
+   */
   constructor(
     private readonly services: LeaseServices,
     private readonly booking: Booking,
-    private readonly request: Entering,
-    private readonly total: number,
-    readonly entry: Granted,
+    private readonly name: string,
+    total: number,
+    { lease, granted }: Granted,
     private readonly cut: Cut,
   ) {
-    this.lease = entry.lease;
-    this.credit = new ByteCredit(total, entry.granted);
-    this.left = bytesLeft(entry.lease) ?? Infinity;
+    this.lease = lease;
+    this.credit = new ByteCredit(total, granted);
+    this.left = bytesLeft(lease) ?? Infinity;
     this.reportedAt = services.clock();
-    this.endAt(entry.lease.openedAt + services.options.terms.life);
+    this.cutAtEndOfLife();
   }
 
   /** How many of the next bytes may be written; 0 where the download is cut. */
   grant(bytes: number): number | Promise<number> {
-    const { credit } = this;
-    const taken = this.over ? 0 : credit.take(bytes);
+    const taken = this.take(bytes);
     if (taken === 0 && bytes > 0) {
       return this.waitFor(bytes);
     }
-    if (credit.low && !this.reporting && !this.failing) {
+    if (this.credit.low && !this.reporting && !this.failing) {
       void this.report();
     }
     return taken;
@@ -82,37 +84,30 @@ export class LeaseRequest {
     }
   }
 
-  /** Ends the request, once. `done` is told whether the lease became complete by it. */
-  end(outcome: DeliveryOutcome, done?: (completed: boolean) => void): void {
+  /** Ends the request, once. `completed` is called if the lease became complete by it. */
+  end(outcome: DeliveryOutcome, completed?: () => void): void {
     if (this.over) {
       return;
     }
     this.over = true;
     clearTimeout(this.lifeTimer);
-    const { book, settlements } = this.services;
-    const told = ({ completed }: EndingAnswer) => done?.(completed);
-    if (this.reporting) {
-      // The report under way may move the request to another lease
-      settlements.settleLater(
-        this.reporting.then(() => this.ending(outcome)),
-        told,
-      );
-    } else {
-      settlements.settle(this.ending(outcome), told);
-    }
+    const { book, calls, settlements } = this.services;
+    const broken = intervalSet(outcome.unconfirmed);
+    const told: Report = {
+      request: this.name,
+      sent: this.sentBytes + bytesIn(broken),
+      covered: union(this.pending, this.unreported),
+      unconfirmed: broken.length > 0 ? broken : undefined,
+      whole: outcome.completed,
+    };
+    const answered = (answer?: ReportAnswer) => answer?.completed && completed?.();
+    const tell = () => book.report(this.booking, [this.lease.client], told);
+    settlements.settle(async () => answered(await calls.required(tell, answered)));
     book.leave(this.booking.linkId);
   }
 
-  private ending(outcome: DeliveryOutcome): Settlement {
-    const unconfirmed = intervalSet(outcome.unconfirmed);
-    const report = {
-      request: this.request.request,
-      sent: Math.max(0, this.sentBytes + bytesIn(unconfirmed) - this.before),
-      covered: this.unreported,
-      unconfirmed: unconfirmed.length > 0 ? unconfirmed : undefined,
-      whole: outcome.completed,
-    };
-    return { booking: this.booking, records: [this.lease.client], report };
+  private take(bytes: number): number {
+    return this.over ? 0 : this.credit.take(bytes);
   }
 
   private async waitFor(bytes: number): Promise<number> {
@@ -122,7 +117,7 @@ export class LeaseRequest {
       } else {
         await this.report();
       }
-      const taken = this.over ? 0 : this.credit.take(bytes);
+      const taken = this.take(bytes);
       if (taken > 0) {
         return taken;
       }
@@ -145,69 +140,35 @@ export class LeaseRequest {
   /** Tells the store what was sent, and asks for the right to send more. */
   private async exchange(): Promise<void> {
     const { book, calls, clock } = this.services;
-    const asked = this.credit.target;
-    const covered = this.unreported;
     this.reportedAt = clock();
+    this.pending = union(this.pending, this.unreported);
     this.unreported = NO_INTERVALS;
-    const report = {
-      request: this.request.request,
-      total: asked - this.before,
-      sent: Math.max(0, this.sentBytes - this.before),
-      covered,
+    const { taken, target: total } = this.credit;
+    const told: Report = {
+      request: this.name,
+      sent: this.sentBytes,
+      covered: this.pending,
+      wish: { taken, total, lease: randomText(18) },
     };
-    let answer: ProgressAnswer;
+    let answer: ReportAnswer | undefined;
     try {
-      answer = await calls.required(() => book.progress(this.booking, this.lease, report));
+      answer = await calls.required(() => book.report(this.booking, [this.lease.client], told));
     } catch {
-      // Told again with the next report: an interval may be told twice
-      this.unreported = union(covered, this.unreported);
-      this.drawWhileFailing();
+      this.failing = true;
+      this.drawOn();
       return;
     }
     this.failing = false;
-    this.takeIn(answer, asked);
-    if (answer.found && this.credit.isSpent) {
-      await this.transfer().catch(() => this.drawWhileFailing());
-    }
-  }
-
-  private takeIn({ found, granted, left }: ProgressAnswer, asked: number): void {
+    this.pending = NO_INTERVALS;
     // A store that lost its memory does not limit the request, which ends with its plan in any case
-    this.credit.answered(found ? granted + this.before : Infinity, asked);
-    this.left = left ?? Infinity;
-  }
-
-  /** The lease has nothing left: charges a further one, where the link has one. */
-  private async transfer(): Promise<void> {
-    const { booking, credit, services, lease: from } = this;
-    const { book, calls, settlements, options } = services;
-    const { taken } = credit;
-    const ahead = this.total - taken;
-    const bytes = Math.min(ahead, credit.target - taken);
-    const report = {
-      request: this.request.request,
-      lease: leaseId(booking.linkId, randomText(18)),
-      maxDownloads: this.request.maxDownloads,
-      sent: taken - this.before,
-      bytes,
-      planned: ahead === Infinity ? 0 : ahead,
-      terms: booking.terms,
-    };
-    const undo = () => settlements.settle(nothingSent(booking, [from.client], report.request));
-    const answer = await undoable(calls, () => book.transfer(booking, from, report), undo, true);
-    if (!answer?.found || answer.granted === 0) {
-      this.exhausted = true;
-      return;
+    const granted = answer?.granted ?? Infinity;
+    this.credit.answered(granted, total);
+    this.left = (answer && bytesLeft(answer.lease)) ?? Infinity;
+    this.exhausted = granted <= taken && taken < total;
+    if (answer && answer.lease.id !== this.lease.id && !this.over) {
+      this.lease = answer.lease;
+      this.cutAtEndOfLife();
     }
-    this.lease = { client: from.client, id: report.lease };
-    this.before = taken;
-    this.takeIn(answer, taken + bytes);
-    this.endAt(book.now() + options.terms.life);
-  }
-
-  private drawWhileFailing(): void {
-    this.failing = true;
-    this.drawOn();
   }
 
   /** Goes on, while the store does not answer, with what was left of the budget when it last did. */
@@ -218,40 +179,15 @@ export class LeaseRequest {
     }
   }
 
-  /** Cuts the download when the life of its lease is over. */
-  private endAt(moment: number): void {
+  private cutAtEndOfLife(): void {
     clearTimeout(this.lifeTimer);
-    const left = moment - this.services.book.now();
+    const { book, options } = this.services;
+    const left = this.lease.openedAt + options.terms.life - book.now();
     if (left <= 0) {
       this.cut('LINK_USED_UP', 'life of the download over');
       return;
     }
-    this.lifeTimer = setTimeout(() => this.endAt(moment), Math.min(left, LONGEST_TIMER)).unref();
-  }
-}
-
-/** The end of a request that sent nothing, if the store has it at all. */
-export function nothingSent(booking: Booking, records: readonly string[], request: string): Settlement {
-  return { booking, records, report: { request, sent: 0, covered: [], whole: false } };
-}
-
-/**
- * The answer to a call that changes the store. Undone where it failed, as it may have been done all the same,
- * and where its answer came after the timeout.
- *
- * @param required as for {@link StoreCalls.required}; otherwise {@link StoreCalls.optional}
- */
-export async function undoable<T>(
-  calls: StoreCalls,
-  call: () => Promise<T>,
-  undo: () => void,
-  required: boolean,
-): Promise<T | undefined> {
-  try {
-    return await (required ? calls.required(call, undo) : calls.optional(call, undo));
-  } catch (error) {
-    undo();
-    throw error;
+    this.lifeTimer = setTimeout(() => this.cutAtEndOfLife(), Math.min(left, LONGEST_TIMER)).unref();
   }
 }
 

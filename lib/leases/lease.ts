@@ -4,25 +4,26 @@
  */
 import { coversAll, NO_INTERVALS, partBefore, union } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
-import {
-  canCarry,
-  charge,
-  isOpen,
-  isOver,
-  isRunning,
-  LEASES_OF_CLIENT,
-  runningOf,
-  spare,
-} from './lease-record.js';
-import type { Lease, LeaseName, LeaseTerms } from './lease-record.js';
+import { canCarry, charge, isOpen, isOver, newLease, release, runningOf, spare } from './lease-record.js';
+import type { Lease, LeaseName, LeaseTerms, RunningRequest } from './lease-record.js';
+
+/** How many leases of one client are found by its address and User-Agent. */
+export const LEASES_OF_CLIENT = 8;
 
 /** What is known of a link when a request is to be decided. */
 export interface KnownLink {
   readonly now: number;
   /** Leases that were opened and not given back. */
   readonly used: number;
-  /** Those the request might belong to, the latest first. */
+  /** Those the request might belong to, the latest of each client first. */
   readonly leases: readonly Lease[];
+}
+
+/** What a link allows. */
+export interface LinkTerms {
+  /** How many leases it has; unlimited if absent. */
+  readonly maxDownloads?: number;
+  readonly terms: LeaseTerms;
 }
 
 /** What tells whether a request belongs to a lease. */
@@ -35,12 +36,10 @@ export interface Belonging {
 
 /** A request that is about to send bytes. */
 export interface Entering extends Belonging {
-  /** The lease to open if there is none to join: new, and derived from an unguessable value. */
-  readonly lease: string;
   /** Names this request; deciding again for the same name changes nothing. */
   readonly request: string;
-  /** How many leases the link has; unlimited if absent. */
-  readonly maxDownloads?: number;
+  /** The lease to open if there is none to join: new, and derived from an unguessable value. */
+  readonly lease: string;
   /** False once the link has expired: then an open lease may be joined, and none opened. */
   readonly mayOpen: boolean;
   /** The lease may be joined only if it was opened for this {@link version}. */
@@ -49,10 +48,7 @@ export interface Entering extends Belonging {
   readonly version?: string;
   /** Length of the representation in bytes, where it is known. */
   readonly length?: number;
-  /**
-   * The first byte that is asked for. Where it lies within what an earlier request left unconfirmed, the
-   * client has what comes before it.
-   */
+  /** The first byte that is asked for: what an earlier request left unconfirmed before it has arrived. */
   readonly from?: number;
   /** Bytes that all requests of the lease may send together; unlimited if absent. */
   readonly budget?: number;
@@ -60,7 +56,6 @@ export interface Entering extends Belonging {
   readonly bytes: number;
   /** Bytes that the request means to send in all; 0 where that is not known. */
   readonly planned: number;
-  readonly terms: LeaseTerms;
 }
 
 /** Whether the request may send, under which lease, how much, and why. */
@@ -72,10 +67,6 @@ export interface Granted {
   readonly lease: Lease;
   /** Bytes this request may send before it has to ask again; less than asked where the budget ends. */
   readonly granted: number;
-  /** Leases that were opened and not given back, this one included. */
-  readonly used: number;
-  /** It was decided before, and only its answer was lost: there is nothing to write. */
-  readonly repeated?: true;
 }
 
 export interface Denied {
@@ -89,6 +80,7 @@ export interface Denied {
 
 /** Why a request joined or opened a lease, or was denied: in words for logs. */
 export const REASONS = {
+  before: 'decided before',
   byCookie: 'joined by cookie',
   byAddress: 'joined by address',
   byAddressAsLast: 'joined by address: budget cannot carry it, but no download is left to open',
@@ -99,34 +91,38 @@ export const REASONS = {
   busy: 'too many connections of one download',
 } as const;
 
+type Reason = keyof typeof REASONS;
+
 /** Decides whether a request joins a lease, opens one, or may not send. */
-export function enter(known: KnownLink, request: Entering): Entry {
-  const { now, used, leases } = known;
-  const { presented, client, terms } = request;
-  const before = leases.find((lease) => isRunning(lease, request.request));
+export function enter(known: KnownLink, link: LinkTerms, request: Entering): Entry {
+  const { now, leases } = known;
+  const { terms } = link;
+  const before = leases.find((lease) => runningOf(lease, request.request));
   if (before) {
-    return again(before, request, used);
+    const kind = before.id === request.lease ? 'opened' : 'joined';
+    const { granted } = runningOf(before, request.request)!;
+    return { kind, reason: REASONS.before, lease: before, granted };
   }
   const open = leases.filter(
     (lease) => isOpen(lease, now, terms) && (!request.sameVersion || lease.version === request.version),
   );
   const hasRoom = (lease: Lease) => (lease.running?.length ?? 0) < terms.connections;
-  const own = open.filter((lease) => isPresented(lease, presented));
+  const own = open.filter((lease) => isPresented(lease, request.presented));
   if (own.length > 0) {
     const found = own.find(hasRoom);
-    return found ? join(known, found, request, 'byCookie') : denied('busy', 'busy');
+    return found ? joined(now, found, request, 'byCookie') : denied('busy', 'busy');
   }
-  const ofClient = open.filter((lease) => lease.client === client);
+  const ofClient = open.filter(({ client }) => client === request.client);
   const carrying = ofClient.find((lease) => hasRoom(lease) && canCarry(lease, request.planned));
   if (carrying) {
-    return join(known, carrying, request, 'byAddress');
+    return joined(now, carrying, request, 'byAddress');
   }
-  if (request.mayOpen && isLeft(used, request.maxDownloads)) {
-    return opened(known, request, ofClient.length > 0 ? 'notCarried' : 'first');
+  if (request.mayOpen && hasLeft(known, link)) {
+    return opened(known, link, request, ofClient.length > 0 ? 'notCarried' : 'first');
   }
   const last = ofClient.find((lease) => hasRoom(lease) && spare(lease) > 0);
   if (last) {
-    return join(known, last, request, 'byAddressAsLast');
+    return joined(now, last, request, 'byAddressAsLast');
   }
   if (ofClient.some((lease) => !hasRoom(lease))) {
     return denied('busy', 'busy');
@@ -135,228 +131,157 @@ export function enter(known: KnownLink, request: Entering): Entry {
 }
 
 /** Whether there is a lease that the request may join, before anything is known of what it will send. */
-export function mayJoin(
-  { now, leases }: KnownLink,
-  { presented, client }: Belonging,
-  terms: LeaseTerms,
-): boolean {
+export function mayJoin({ now, leases }: KnownLink, request: Belonging, terms: LeaseTerms): boolean {
   return leases.some(
-    (lease) => (isPresented(lease, presented) || lease.client === client) && isOpen(lease, now, terms),
+    (lease) =>
+      isOpen(lease, now, terms) && (isPresented(lease, request.presented) || lease.client === request.client),
   );
 }
 
-type Reason = keyof typeof REASONS;
-
-/** The progress of a running request. */
-export interface Progress {
+/** What a running request tells, and what it asks for. Repeating it changes nothing. */
+export interface Report {
   readonly request: string;
-  /** Bytes the request wants to be allowed in all, those already granted included. */
-  readonly total: number;
-  /** Bytes it has sent so far. */
+  /** Bytes it has sent so far; at its end, the unconfirmed ones too. */
   readonly sent: number;
-  /** What it sent since it last reported. */
+  /** What it sent since it last reported, or longer ago. */
   readonly covered: IntervalSet;
-}
-
-/** Takes in what a request has sent, and charges the budget for more; undefined if it is not running. */
-export function progress(
-  lease: Lease,
-  report: Progress,
-  now: number,
-  terms: LeaseTerms,
-): { lease: Lease; granted: number } | undefined {
-  const running = runningOf(lease, report.request);
-  if (!running) {
-    return undefined;
-  }
-  const after = noted(lease, report, now);
-  const isOver = now >= lease.openedAt + terms.life;
-  return isOver
-    ? { lease: after, granted: running.granted }
-    : charge(after, running, report.total - running.granted);
-}
-
-/** The end of a request. */
-export interface Ending {
-  readonly request: string;
-  /** Bytes it has sent in all, the unconfirmed ones included. */
-  readonly sent: number;
-  readonly covered: IntervalSet;
+  /** Absent once it has ended. */
+  readonly wish?: Wish;
   /**
    * Bytes that were being written when the connection broke, so that the client has some of them, all or
    * none.
    */
   readonly unconfirmed?: IntervalSet;
-  /** Every byte was sent: what tells of completion where the length is not known. */
-  readonly whole: boolean;
+  /** It has ended and every byte was sent: what tells of completion where the length is not known. */
+  readonly whole?: boolean;
 }
 
-/**
- * Ends a request: what it did not send goes back to the byte budget, and the lease goes back to the link if
- * nothing was sent under it at all. Undefined if it is not running.
- */
-export function end(
-  lease: Lease,
-  report: Ending,
-  now: number,
-): { lease: Lease; completed: boolean; givenBack: boolean } | undefined {
-  const running = runningOf(lease, report.request);
-  if (!running) {
-    return undefined;
-  }
-  const after = noted(lease, report, now);
-  const whole = lease.length === undefined ? report.whole : coversAll(after.covered, lease.length);
-  const completed = whole && lease.completedAt === undefined;
-  const ended: Lease = {
-    ...after,
-    charged: lease.charged + report.sent - running.granted,
-    unconfirmed: report.unconfirmed
-      ? union(lease.unconfirmed ?? NO_INTERVALS, report.unconfirmed)
-      : lease.unconfirmed,
-    running: without(lease.running, report.request),
-    completedAt: completed ? now : lease.completedAt,
-    covered: completed && lease.length === undefined ? NO_INTERVALS : after.covered,
-  };
-  return { lease: ended, completed, givenBack: !ended.used && ended.running === undefined };
-}
-
-/** A running request whose lease has nothing left, and what it needs of a further one. */
-export interface Transfer {
-  readonly request: string;
-  /** The lease to open: new. */
+/** What a running request wants to send. */
+export interface Wish {
+  /** Bytes it has sent or is about to write. */
+  readonly taken: number;
+  /** Bytes it wants to be allowed in all, those already granted included. */
+  readonly total: number;
+  /** The lease to open where its own has nothing left: new. */
   readonly lease: string;
-  readonly maxDownloads?: number;
-  /** Bytes that were granted and written, or are being written. */
-  readonly sent: number;
-  /** Bytes to charge to the further lease now. */
-  readonly bytes: number;
-  /** Bytes the request still means to send; 0 where that is not known. */
-  readonly planned: number;
-  readonly terms: LeaseTerms;
+}
+
+export interface Reported {
+  /** To be written: the last is the one that the request runs or ran under. */
+  readonly leases: readonly Lease[];
+  /** Bytes the request may send in all. */
+  readonly granted: number;
+  /** By this report the lease became complete. */
+  readonly completed: boolean;
 }
 
 /**
- * Moves a running request to a further lease of its link, which continues the first one. Undefined if the
- * request is not running, the life of its lease is over, or the link has no lease left.
+ * Takes in what a request has sent. While it runs, charges the budget for more, and where that has nothing
+ * left, moves it to a further lease of the link, if there is one. At its end, what it did not send goes back
+ * to the budget. Undefined if the request is not running.
  */
-export function transfer(
-  { now, used }: Pick<KnownLink, 'now' | 'used'>,
-  from: Lease,
-  report: Transfer,
-): { from: Lease; to: Lease; granted: number } | undefined {
-  const running = runningOf(from, report.request);
-  const lifeOver = now >= from.openedAt + report.terms.life;
-  // A link that was forgotten, long after its expiry, counts no use
-  const isForgotten = used === 0;
-  if (!running || lifeOver || isForgotten || !isLeft(used, report.maxDownloads)) {
+export function report(known: KnownLink, link: LinkTerms, told: Report): Reported | undefined {
+  const { now, leases } = known;
+  const before = leases.find((lease) => runningOf(lease, told.request));
+  const running = before && runningOf(before, told.request);
+  if (!before || !running) {
     return undefined;
   }
-  const lease = noted(from, { ...report, covered: NO_INTERVALS }, now);
+  const hasSent = told.sent > running.start;
+  const lease: Lease = {
+    ...before,
+    covered: union(before.covered, told.covered),
+    used: before.used || hasSent,
+    seenAt: hasSent ? Math.max(before.seenAt, now) : before.seenAt,
+  };
+  if (!told.wish) {
+    return ended(now, lease, running, told);
+  }
+  const { taken, total } = told.wish;
+  if (now >= lease.openedAt + link.terms.life) {
+    return { leases: [lease], granted: running.granted, completed: false };
+  }
+  const charged = charge(lease, running, total - running.granted);
+  // Long after its expiry a link may be forgotten: then no use is counted
+  const isSpent = charged.granted <= taken && taken < total;
+  if (isSpent && known.used > 0 && hasLeft(known, link)) {
+    return moved(now, lease, running, told.wish);
+  }
+  return { leases: [charged.lease], granted: charged.granted, completed: false };
+}
+
+function ended(now: number, lease: Lease, running: RunningRequest, told: Report): Reported {
+  const whole = lease.length === undefined ? told.whole === true : coversAll(lease.covered, lease.length);
+  const completed = whole && lease.completedAt === undefined;
+  const { unconfirmed } = told;
+  const after: Lease = {
+    ...release(lease, running, told.sent),
+    unconfirmed: unconfirmed ? union(lease.unconfirmed ?? NO_INTERVALS, unconfirmed) : lease.unconfirmed,
+    completedAt: completed ? now : lease.completedAt,
+    covered: completed && lease.length === undefined ? NO_INTERVALS : lease.covered,
+  };
+  return { leases: [after], granted: told.sent, completed };
+}
+
+/** Moves a request to a further lease of its link, which continues the first one. */
+function moved(
+  now: number,
+  lease: Lease,
+  running: RunningRequest,
+  { taken, total, lease: id }: Wish,
+): Reported {
   const { client, version, length, budget, covered, unconfirmed } = lease;
   const root = lease.root ?? lease.id;
-  const next = {
-    ...newLease(report.lease, client, now),
-    root,
-    version,
-    length,
-    budget,
-    covered,
-    unconfirmed,
-  };
-  const to = charge(next, { ...running, granted: 0, planned: report.planned }, report.bytes);
-  return {
-    from: {
-      ...lease,
-      charged: lease.charged + report.sent - running.granted,
-      running: without(lease.running, report.request),
-    },
-    to: to.lease,
-    granted: to.granted,
-  };
+  const next = { ...newLease(id, client, now), root, version, length, budget, covered, unconfirmed };
+  const to = charge(next, { ...running, start: taken, granted: taken }, total - taken);
+  const from = { ...release(lease, running, taken), used: true };
+  return { leases: [from, to.lease], granted: to.granted, completed: false };
 }
 
-/** With all members, so that the leases in memory have one shape. */
-function newLease(id: string, client: string, now: number): Lease {
-  return {
-    id,
-    client,
-    openedAt: now,
-    seenAt: now,
-    root: undefined,
-    version: undefined,
-    length: undefined,
-    budget: undefined,
-    charged: 0,
-    served: 1,
-    used: false,
-    covered: NO_INTERVALS,
-    unconfirmed: undefined,
-    completedAt: undefined,
-    running: undefined,
-  };
-}
-
-function opened({ now, used, leases }: KnownLink, request: Entering, reason: Reason): Entry {
-  const { version, length, budget, client, terms } = request;
-  const kept = leases.filter((lease) => lease.client === client && !isOver(lease, now, terms));
+function opened(
+  { now, leases }: KnownLink,
+  { terms }: LinkTerms,
+  request: Entering,
+  reason: Reason,
+): Granted {
+  const { version, length, budget } = request;
+  const kept = leases.filter(({ client }) => client === request.client);
+  const isFull = kept.filter((lease) => !isOver(lease, now, terms)).length >= LEASES_OF_CLIENT;
   // What has no room among the leases of its client is found by its cookie only
-  const home = client === undefined || kept.length >= LEASES_OF_CLIENT ? request.lease : client;
-  const lease = { ...newLease(request.lease, home, now), version, length, budget };
-  const running = { request: request.request, granted: 0, planned: request.planned, own: true };
-  return {
-    kind: 'opened',
-    reason: REASONS[reason],
-    used: used + 1,
-    ...charge(lease, running, request.bytes),
-  };
+  const client = isFull ? request.lease : (request.client ?? request.lease);
+  const lease = { ...newLease(request.lease, client, now), version, length, budget };
+  return { kind: 'opened', reason: REASONS[reason], ...charge(lease, started(request, true), request.bytes) };
 }
 
-function again(lease: Lease, request: Entering, used: number): Entry {
-  const { granted } = runningOf(lease, request.request)!;
-  const kind = lease.id === request.lease ? 'opened' : 'joined';
-  return { kind, reason: `${kind} before`, lease, granted, used, repeated: true };
-}
-
-function denied(kind: Denied['kind'], reason: Reason): Denied {
-  return { kind, reason: REASONS[reason] };
-}
-
-function join({ now, used }: KnownLink, found: Lease, request: Entering, reason: Reason): Entry {
+function joined(now: number, found: Lease, request: Entering, reason: Reason): Granted {
   let lease = found;
   if (lease.version !== request.version && lease.completedAt === undefined) {
     // The file was replaced under way: what was sent of the old one does not count for the new one
     const { version, length } = request;
     lease = { ...lease, version, length, covered: NO_INTERVALS, unconfirmed: undefined };
   }
-  const arrived = partBefore(lease.unconfirmed, request.from);
-  const joined = {
+  lease = {
     ...lease,
-    covered: union(lease.covered, arrived),
+    covered: union(lease.covered, partBefore(lease.unconfirmed, request.from)),
     seenAt: Math.max(lease.seenAt, now),
     served: lease.served + 1,
   };
-  const own = reason === 'byCookie';
-  const running = { request: request.request, granted: 0, planned: request.planned, own };
-  const charged = charge(joined, running, request.bytes);
-  return { kind: 'joined', reason: REASONS[reason], used, ...charged };
+  const running = started(request, reason === 'byCookie');
+  return { kind: 'joined', reason: REASONS[reason], ...charge(lease, running, request.bytes) };
 }
 
-function noted(lease: Lease, report: { sent: number; covered: IntervalSet }, now: number): Lease {
-  const covered = union(lease.covered, report.covered);
-  return report.sent > 0
-    ? { ...lease, covered, used: true, seenAt: Math.max(lease.seenAt, now) }
-    : { ...lease, covered };
+function denied(kind: Denied['kind'], reason: Reason): Denied {
+  return { kind, reason: REASONS[reason] };
 }
 
-function isLeft(used: number, maxDownloads: number | undefined): boolean {
+function started({ request, planned }: Entering, own: boolean): RunningRequest {
+  return { request, start: 0, granted: 0, planned, own };
+}
+
+function hasLeft({ used }: KnownLink, { maxDownloads }: LinkTerms): boolean {
   return maxDownloads === undefined || used < maxDownloads;
 }
 
 function isPresented({ id, root }: Lease, presented: LeaseName | undefined): boolean {
   return presented !== undefined && (id === presented.id || root === presented.id);
-}
-
-function without(running: Lease['running'], request: string): Lease['running'] {
-  const others = running?.filter((other) => other.request !== request);
-  return others?.length ? others : undefined;
 }

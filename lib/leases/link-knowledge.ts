@@ -1,7 +1,8 @@
+import { LEASES_OF_CLIENT } from './lease.js';
 import type { KnownLink } from './lease.js';
-import { isOver, LEASES_OF_CLIENT } from './lease-record.js';
-import type { Lease, LeaseName, LeaseTerms } from './lease-record.js';
-import type { LinkState, RecordChange } from './lease-store.js';
+import { isGivenBack, isOver } from './lease-record.js';
+import type { Lease, LeaseTerms } from './lease-record.js';
+import type { LinkRecord, LinkState, RecordChange } from './lease-store.js';
 
 /**
  * The id of the record that says how often a link was used. All others hold the leases of one client each,
@@ -9,10 +10,19 @@ import type { LinkState, RecordChange } from './lease-store.js';
  */
 export const LINK = 'link';
 
-/** The value of the record {@link LINK}. */
-export interface LinkUse {
-  /** Leases that were opened and not given back. */
+/** The value of the record {@link LINK}: how many leases were opened and not given back. */
+interface LinkUse {
   readonly used: number;
+}
+
+/** What records say about a link. */
+export function linkOf({ now, records }: Pick<LinkState, 'now' | 'records'>): KnownLink {
+  const link = records.find(({ id }) => id === LINK)?.value as LinkUse | undefined;
+  return { now, used: link?.used ?? 0, leases: records.flatMap(leasesIn) };
+}
+
+export function leasesIn({ id, value }: LinkRecord): readonly Lease[] {
+  return id === LINK ? [] : (value as readonly Lease[]);
 }
 
 /** Records of a link that were asked for, and what the store answered. */
@@ -23,38 +33,33 @@ export interface Look {
   readonly state: LinkState;
 }
 
-/** A record, or that there was none, and when that was so. */
+/** A record that was there or not, and when that was so. */
 interface KnownRecord {
   readonly turn: number;
-  readonly version?: number;
-  readonly value?: object;
+  readonly record?: LinkRecord;
 }
 
 /** Beyond so many records, what is known of a link is forgotten and read again when it is needed. */
 const MOST_RECORDS = 4096;
 
-/** Random, so that a record that was forgotten and made again is not taken for the one before. */
-const firstVersion = () => Math.floor(Math.random() * 2 ** 48);
-
 /** The records of one link as this process last saw them. If stale, a commit fails and they are reread. */
 export class LinkKnowledge {
   private readonly records = new Map<string, KnownRecord>();
 
-  get(id: string): KnownRecord | undefined {
-    return this.records.get(id);
+  get(id: string): LinkRecord | undefined {
+    return this.records.get(id)?.record;
   }
 
   /** Those of the records that are still to be read. */
-  missing(ids: Iterable<string>): string[] {
+  missing(ids: readonly string[]): string[] {
     return [...new Set(ids)].filter((id) => !this.records.has(id));
   }
 
   /** Takes in what was read, unless something later is known. */
   learn({ turn, ids, state }: Look): void {
     for (const id of ids) {
-      if ((this.get(id)?.turn ?? -1) < turn) {
-        const found = state.records.find((record) => record.id === id);
-        this.records.set(id, { turn, version: found?.version, value: found?.value });
+      if ((this.records.get(id)?.turn ?? -1) < turn) {
+        this.records.set(id, { turn, record: state.records.find((record) => record.id === id) });
       }
     }
   }
@@ -63,10 +68,9 @@ export class LinkKnowledge {
   apply(changes: readonly RecordChange[], turn: number): void {
     if (this.records.size > MOST_RECORDS) {
       this.forget();
-      return;
     }
     for (const { id, version, value } of changes) {
-      this.records.set(id, { turn, value, version: value && version });
+      this.records.set(id, { turn, record: value && { id, version, value } });
     }
   }
 
@@ -88,37 +92,25 @@ export class Draft {
     return (this.value(LINK) as LinkUse | undefined)?.used ?? 0;
   }
 
-  set used(used: number) {
-    this.values.set(LINK, used > 0 ? ({ used } satisfies LinkUse) : undefined);
-  }
-
   /** The link with the leases in these records. */
   about(ids: readonly string[]): KnownLink {
-    const clients = [...new Set(ids)].filter((id) => id !== LINK);
+    const clients = ids.filter((id) => id !== LINK);
     return { now: this.now, used: this.used, leases: clients.flatMap((id) => this.leasesOf(id)) };
   }
 
-  lease({ id, client }: LeaseName): Lease | undefined {
-    return this.leasesOf(client).find((lease) => lease.id === id);
-  }
-
-  /** Adds a lease or replaces it. */
+  /** Adds a lease or replaces it, and removes it if it is given back. Keeps count of the link's uses. */
   put(lease: Lease, terms: LeaseTerms): void {
     const leases = this.leasesOf(lease.client);
     const at = leases.findIndex(({ id }) => id === lease.id);
-    if (at >= 0) {
+    if (at < 0) {
+      this.count(1);
+      this.values.set(lease.client, this.withRoom([lease, ...leases], terms));
+    } else if (isGivenBack(lease)) {
+      this.count(-1);
+      this.values.set(lease.client, leases.length > 1 ? leases.toSpliced(at, 1) : undefined);
+    } else {
       this.values.set(lease.client, leases.with(at, lease));
-      return;
     }
-    const all = [lease, ...leases];
-    const oldest = all.findLastIndex((other) => isOver(other, this.now, terms));
-    const isFull = all.length > LEASES_OF_CLIENT && oldest > 0;
-    this.values.set(lease.client, isFull ? all.toSpliced(oldest, 1) : all);
-  }
-
-  remove({ id, client }: LeaseName): void {
-    const others = this.leasesOf(client).filter((lease) => lease.id !== id);
-    this.values.set(client, others.length > 0 ? others : undefined);
   }
 
   changes(): RecordChange[] {
@@ -132,6 +124,17 @@ export class Draft {
     return changes;
   }
 
+  private count(more: 1 | -1): void {
+    const used = this.used + more;
+    this.values.set(LINK, used > 0 ? ({ used } satisfies LinkUse) : undefined);
+  }
+
+  /** Forgets the oldest lease that is over, where a client has many. */
+  private withRoom(leases: readonly Lease[], terms: LeaseTerms): readonly Lease[] {
+    const oldest = leases.findLastIndex((lease) => isOver(lease, this.now, terms));
+    return leases.length > LEASES_OF_CLIENT && oldest >= 0 ? leases.toSpliced(oldest, 1) : leases;
+  }
+
   private leasesOf(client: string): readonly Lease[] {
     return (this.value(client) ?? []) as readonly Lease[];
   }
@@ -139,4 +142,9 @@ export class Draft {
   private value(id: string): object | undefined {
     return this.values.has(id) ? this.values.get(id) : this.known.get(id)?.value;
   }
+}
+
+/** Random, so that a record that was forgotten and made again is not taken for the one before. */
+function firstVersion(): number {
+  return Math.floor(Math.random() * 2 ** 48);
 }

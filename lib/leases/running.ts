@@ -1,23 +1,37 @@
-import type { Revocation } from './revocation.js';
+import { errorReason } from '../shared/error-reason.js';
+import { ThrottledLogger } from '../shared/throttled-logger.js';
+import type { RevocationListener } from './lease-store.js';
+import type { Revocable, Revocation } from './revocation.js';
 
-export interface RunningDownload {
-  readonly linkId: string;
-  /** Milliseconds since the epoch at which its link was issued. */
-  readonly issuedAt: number;
-  /** The names under which its link may be revoked. */
+/** A link, and the names under which it may be revoked. */
+export interface NamedLink {
+  readonly link: Pick<Revocable, 'id' | 'issuedAt'>;
   readonly names: readonly string[];
-  /** Breaks the connection, because the link was revoked. */
-  cut(): void;
+}
+
+interface RunningDownload extends NamedLink {
+  /** Breaks the connection. */
+  readonly cut: () => void;
 }
 
 /** How many links are looked up at a time. */
 const LOOKS_AT_ONCE = 32;
 
-/** The downloads that run on this node, to be cut when their link is revoked. */
-export class RunningDownloads {
+/** How often running downloads are looked up while revocations cannot be heard of, ms. */
+const RECHECK_AFTER = 1000;
+
+/** The downloads that run on this node. Cuts them when their link is revoked, here or elsewhere. */
+export class RunningDownloads implements RevocationListener {
   private readonly running = new Set<RunningDownload>();
+  private readonly logger = new ThrottledLogger('DownloadAuth', 30_000);
   private notices = 0;
+  private hearing = true;
+  private timer?: NodeJS.Timeout;
+  private stopped = false;
   private waiting: (() => void)[] = [];
+
+  /** @param isRevoked asks the store */
+  constructor(private readonly isRevoked: (named: NamedLink) => Promise<boolean>) {}
 
   /**
    * Changes whenever a revocation was heard of, or may have been missed. Who looked up a link
@@ -31,7 +45,9 @@ export class RunningDownloads {
     return this.running.size;
   }
 
-  add(download: RunningDownload): () => void {
+  /** @param cut called when the link is revoked */
+  add({ link, names }: NamedLink, cut: () => void): () => void {
+    const download = { link, names, cut };
     this.running.add(download);
     return () => {
       this.running.delete(download);
@@ -55,28 +71,61 @@ export class RunningDownloads {
     });
   }
 
-  /** Cuts what the revocation concerns. */
   revoked({ name, issuedBefore }: Revocation): void {
     this.notices += 1;
     for (const download of this.running) {
-      if (download.issuedAt < issuedBefore && download.names.includes(name)) {
+      if (download.link.issuedAt < issuedBefore && download.names.includes(name)) {
         download.cut();
       }
     }
   }
 
-  /** Cuts those that `isRevoked` says are revoked; for when notices may have been missed. */
-  async recheck(isRevoked: (download: RunningDownload) => Promise<boolean>): Promise<void> {
+  missed(): void {
+    this.hearing = true;
+    void this.recheck();
+  }
+
+  /** Revocations by other nodes are not heard of: running downloads are looked up instead. */
+  interrupted(reason: unknown): void {
+    this.logger.error(
+      'revocations',
+      `Revocations by other processes are not heard of (${errorReason(reason)}). ` +
+        'Running downloads are looked up every second instead.',
+    );
+    if (this.hearing) {
+      this.hearing = false;
+      void this.recheck();
+    }
+  }
+
+  /** Stops looking up. */
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.timer);
+  }
+
+  private async recheck(): Promise<void> {
     this.notices += 1;
+    const done = await this.cutRevoked().then(
+      () => true,
+      () => false,
+    );
+    clearTimeout(this.timer);
+    if (!this.stopped && !(done && this.hearing)) {
+      this.timer = setTimeout(() => void this.recheck(), RECHECK_AFTER).unref();
+    }
+  }
+
+  private async cutRevoked(): Promise<void> {
     const links = new Map<string, RunningDownload[]>();
     for (const download of this.running) {
-      const { linkId } = download;
-      links.set(linkId, [...(links.get(linkId) ?? []), download]);
+      const { id } = download.link;
+      links.set(id, [...(links.get(id) ?? []), download]);
     }
     const waiting = [...links.values()];
     while (waiting.length > 0) {
       const looks = waiting.splice(0, LOOKS_AT_ONCE).map(async (downloads) => {
-        if (await isRevoked(downloads[0]!)) {
+        if (await this.isRevoked(downloads[0]!)) {
           downloads.forEach((download) => download.cut());
         }
       });

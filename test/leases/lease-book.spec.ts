@@ -8,7 +8,7 @@ import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 
 const TERMS = { idle: HOUR, life: 24 * HOUR, grace: 10 * SECOND, attempts: 3, connections: 32 };
-const BOOKING: Booking = { linkId: 'link-1', keep: HOUR, limited: true, terms: TERMS };
+const BOOKING: Booking = { linkId: 'link-1', endsAt: START + HOUR, maxDownloads: 5, terms: TERMS };
 /** So long that no test waits for it. */
 const PATIENCE = 60 * SECOND;
 
@@ -20,19 +20,17 @@ function entering(changes: Partial<Entering> = {}): Entering {
     lease: `lease-${names}`,
     request: `request-${names}`,
     client: `client-${names}`,
-    maxDownloads: 5,
     mayOpen: true,
     version: 'v1',
     length: 100,
     budget: 200,
     bytes: 100,
     planned: 100,
-    terms: TERMS,
     ...changes,
   };
 }
 
-function leaseOf(entry: Entry) {
+function leaseOf({ entry }: { entry: Entry }) {
   if (!('lease' in entry)) {
     throw new Error(`refused: ${entry.kind}`);
   }
@@ -53,10 +51,10 @@ describe('many requests for one link at once', () => {
     const commit = vi.spyOn(store, 'commit');
     const book = bookOn(store);
     const entries = await Promise.all(
-      Array.from({ length: 1000 }, () => book.enter(BOOKING, entering({ maxDownloads: 500 }))),
+      Array.from({ length: 1000 }, () => book.enter({ ...BOOKING, maxDownloads: 500 }, entering())),
     );
-    expect(entries.filter(({ kind }) => kind === 'opened')).toHaveLength(500);
-    expect(entries.filter(({ kind }) => kind === 'used-up')).toHaveLength(500);
+    expect(entries.filter(({ entry: { kind } }) => kind === 'opened')).toHaveLength(500);
+    expect(entries.filter(({ entry: { kind } }) => kind === 'used-up')).toHaveLength(500);
     expect(commit.mock.calls.length).toBeLessThan(10);
   });
 
@@ -64,8 +62,8 @@ describe('many requests for one link at once', () => {
     const book = bookOn(await opened());
     const ask = () => book.enter(BOOKING, entering({ client: 'ada', bytes: 10, planned: 10 }));
     const entries = await Promise.all(Array.from({ length: 20 }, ask));
-    expect(entries.filter(({ kind }) => kind === 'opened')).toHaveLength(1);
-    expect(entries.filter(({ kind }) => kind === 'joined')).toHaveLength(19);
+    expect(entries.filter(({ entry: { kind } }) => kind === 'opened')).toHaveLength(1);
+    expect(entries.filter(({ entry: { kind } }) => kind === 'joined')).toHaveLength(19);
   });
 });
 
@@ -81,8 +79,9 @@ describe('a request that was looked up before', () => {
     const entry = await book.enter(BOOKING, request, seen);
     const lease = leaseOf(entry);
     for (let sent = 10; sent <= 50; sent += 10) {
-      const report = { request: request.request, total: 100, sent, covered: [0, sent] };
-      expect((await book.progress(BOOKING, lease, report)).found).toBe(true);
+      const wish = { taken: sent, total: 100, lease: 'next' };
+      const report = { request: request.request, sent, covered: [0, sent], wish };
+      expect(await book.report(BOOKING, [lease.client], report)).toMatchObject({ granted: 100 });
     }
     expect([read.mock.calls.length, commit.mock.calls.length]).toEqual([1, 6]);
   });
@@ -94,7 +93,7 @@ describe('a request that was looked up before', () => {
     const seen = await here.look(BOOKING.linkId, [], recordsOf(request));
     const first = await there.enter(BOOKING, entering({ client: 'ada' }));
     const second = await here.enter(BOOKING, request, seen);
-    expect(second).toMatchObject({ kind: 'joined', lease: { id: leaseOf(first).id } });
+    expect(second.entry).toMatchObject({ kind: 'joined', lease: { id: leaseOf(first).id } });
   });
 
   it('holds up no request for longer than the patience, when a commit hangs', async () => {
@@ -106,7 +105,7 @@ describe('a request that was looked up before', () => {
     void book.enter(BOOKING, entering());
     const second = book.enter(BOOKING, entering());
     await vi.advanceTimersByTimeAsync(PATIENCE);
-    expect((await second).kind).toBe('opened');
+    expect((await second).entry.kind).toBe('opened');
     vi.useRealTimers();
     expect(await commit({ linkId: BOOKING.linkId, now: START, keepUntil: 0, changes: [] })).toBe(true);
   });
@@ -120,13 +119,13 @@ describe('a link that is used very often', () => {
   ])('%s', async (_name, maxDownloads, completes, most) => {
     const store = await opened();
     const book = bookOn(store);
-    const booking = { ...BOOKING, limited: maxDownloads !== undefined, terms: { ...TERMS, grace: 0 } };
+    const booking = { ...BOOKING, maxDownloads, terms: { ...TERMS, grace: 0 } };
     for (let i = 0; i < 21; i++) {
-      const requests = Array.from({ length: 100 }, () => entering({ maxDownloads, terms: booking.terms }));
+      const requests = Array.from({ length: 100 }, () => entering());
       const entries = await Promise.all(requests.map((request) => book.enter(booking, request)));
       const report = { sent: 100, covered: completes ? [0, 100] : [0, 1], whole: completes };
       const ended = entries.map((entry, n) =>
-        book.end(booking, [leaseOf(entry).client], { request: requests[n]!.request, ...report }),
+        book.report(booking, [leaseOf(entry).client], { request: requests[n]!.request, ...report }),
       );
       await Promise.all(ended);
     }
@@ -202,20 +201,22 @@ describe('several nodes, in whatever order their calls arrive', () => {
           };
           const lives = requests.map(async ({ node: at, client, sends }) => {
             const book = nodes[at]!;
-            const request = entering({ client: `client-${client}`, maxDownloads, bytes: 40, planned: 40 });
+            const booking = { ...BOOKING, maxDownloads };
+            const request = entering({ client: `client-${client}`, bytes: 40, planned: 40 });
             const { lease, request: name } = request;
-            const entry = await book.enter(BOOKING, request).catch(() => undefined);
-            if (!entry) {
+            const entered = await book.enter(booking, request).catch(() => undefined);
+            if (!entered) {
               // What may have been done unheard is undone
               await untilTold(() =>
-                book.end(BOOKING, recordsOf(request, lease), { request: name, ...report(0) }),
+                book.report(booking, recordsOf(request, lease), { request: name, ...report(0) }),
               );
-            } else if ('lease' in entry) {
+            } else if ('lease' in entered.entry) {
+              const { id, client } = leaseOf(entered);
               if (sends) {
-                served.add(entry.lease.id);
+                served.add(id);
               }
               await untilTold(() =>
-                book.end(BOOKING, [entry.lease.client], { request: name, ...report(sends ? 1 : 0) }),
+                book.report(booking, [client], { request: name, ...report(sends ? 1 : 0) }),
               );
             }
           });
