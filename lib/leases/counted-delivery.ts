@@ -198,7 +198,7 @@ export class CountedDelivery implements DeliveryWatch {
     const undo = () => {
       const told = { request: request.request, sent: 0, covered: [] };
       const records = recordsOf(request, request.lease);
-      settlements.settle(() => calls.required(() => book.report(booking, records, told)));
+      settlements.settle(() => book.report(booking, records, told));
     };
     book.stay(link.id);
     try {

@@ -91,7 +91,7 @@ export class LeaseRequest {
     }
     this.over = true;
     clearTimeout(this.lifeTimer);
-    const { book, calls, settlements } = this.services;
+    const { book, settlements } = this.services;
     const broken = intervalSet(outcome.unconfirmed);
     const told: Report = {
       request: this.name,
@@ -101,8 +101,8 @@ export class LeaseRequest {
       whole: outcome.completed,
     };
     const answered = (answer?: ReportAnswer) => answer?.completed && completed?.();
-    const tell = () => book.report(this.booking, [this.lease.client], told);
-    settlements.settle(async () => answered(await calls.required(tell, answered)));
+    const { client } = this.lease;
+    settlements.settle(async () => answered(await book.report(this.booking, [client], told)));
     book.leave(this.booking.linkId);
   }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { normalizeBlock } from '../leases/client.js';
+import { normalizeBlock } from '../shared/ip-address.js';
 import type { LeasedLink } from '../leases/counted-delivery.js';
 import { resumeWithin } from '../leases/options.js';
 import {

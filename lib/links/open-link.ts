@@ -2,16 +2,11 @@ import type { ExecutionContext } from '@nestjs/common';
 import type { DeliveryWatch } from '../delivery/watch.js';
 import { cookieOf, isSecure, requestPath, routePattern } from '../http/http-exchange.js';
 import type { ClientAddresses, FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
-import {
-  addressWithin,
-  isPrefetch,
-  isSelfNamedBot,
-  leaseCookieName,
-  serializeLeaseCookie,
-} from '../leases/client.js';
+import { isPrefetch, isSelfNamedBot, leaseCookieName, serializeLeaseCookie } from '../leases/client.js';
 import type { LeaseClient } from '../leases/client.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
+import { addressWithin } from '../shared/ip-address.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkSettings } from './link-options.js';
