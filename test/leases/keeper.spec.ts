@@ -130,6 +130,24 @@ describe.each(stores.filter(({ available }) => available))('with $name', ({ crea
       expect(await used()).toBe(1);
     });
 
+    it('is one of exactly 500 that a link of 500 has, where 1,000 clients ask at once', async () => {
+      const store = createStore();
+      const commit = vi.spyOn(store, 'commit');
+      await start({ store });
+      const clients = Array.from({ length: 1000 }, (_, i) => ({ ...ADA, userAgent: `client ${i}` }));
+      const outcomes = await Promise.all(
+        clients.map((client) =>
+          begin(link({ maxDownloads: 500 }), client).then(
+            () => 'served',
+            (error: { code: string }) => error.code,
+          ),
+        ),
+      );
+      expect(outcomes.filter((outcome) => outcome === 'served')).toHaveLength(500);
+      expect(outcomes.filter((outcome) => outcome === 'LINK_USED_UP')).toHaveLength(500);
+      expect([await used(), commit.mock.calls.length < 50]).toEqual([500, true]);
+    });
+
     it('is counted though it asks for bytes=0-', async () => {
       await (await begin(link(), ADA, plan({ from: 0 }))).finish();
       await expect(begin(link(), GRACE, plan({ from: 0 }))).rejects.toThrow(refusal('LINK_USED_UP'));
