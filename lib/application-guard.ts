@@ -7,13 +7,20 @@ import {
 } from '@nestjs/common/constants.js';
 import { ContextIdFactory, ModuleRef } from '@nestjs/core';
 import type { ModulesContainer } from '@nestjs/core';
-import { isObservable, lastValueFrom } from 'rxjs';
+import { answerOf, waitingIn } from './beside-links.js';
 import { oneOf } from './shared/check-options.js';
 import type { OptionRule } from './shared/check-options.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 
-/** A guard of the application: its class or an instance. */
-export type ApplicationGuard = Type<CanActivate> | CanActivate;
+/**
+ * Who may download besides those who have a link:
+ * - `'token'`: whoever has an access token;
+ * - a guard of the application, its class or an instance: whom it lets in;
+ * - `'public'`: anybody;
+ * - `'links'`: nobody;
+ * - `false`: anybody, and links are not looked at either: delivery alone.
+ */
+export type DownloadAuth = 'token' | 'links' | 'public' | false | Type<CanActivate> | CanActivate;
 
 const authWord = oneOf('token', 'links', 'public', false);
 
@@ -24,16 +31,24 @@ export const authRule: OptionRule = (auth) => {
 };
 
 /** Whether `auth` is a guard of the application. An arrow function is not: Nest cannot create one. */
-export function isGuard(auth: unknown): auth is ApplicationGuard {
+export function isGuard(auth: unknown): auth is Type<CanActivate> | CanActivate {
   return typeof auth === 'function'
     ? auth.prototype !== undefined
     : typeof (auth as Partial<CanActivate> | null)?.canActivate === 'function';
 }
 
+/** What `auth` is called in the debug line. */
+export function authName(auth: DownloadAuth): string {
+  if (!isGuard(auth)) {
+    return auth || 'none';
+  }
+  return typeof auth === 'function' ? auth.name : auth.constructor.name;
+}
+
 type NestModule = ModulesContainer extends Map<string, infer Module> ? Module : never;
 type GuardSource = (request: object) => Promise<CanActivate>;
 
-/** Asks guards of the application, which it finds as Nest does for `@UseGuards()` in one module. */
+/** Asks guards of the application, which it finds as Nest does for `@UseGuards()` of one module. */
 export class ApplicationGuards {
   private readonly sources = new Map<Type<CanActivate>, Promise<GuardSource>>();
 
@@ -43,25 +58,28 @@ export class ApplicationGuards {
     private readonly modules: ModulesContainer,
   ) {}
 
-  /** Whether a guard lets the request in; what it throws is thrown on. */
-  async admits(guard: ApplicationGuard, context: ExecutionContext): Promise<boolean> {
-    const instance =
-      typeof guard === 'function'
-        ? await (
-            await this.source(guard)
-          )(context.switchToHttp().getRequest<object>())
-        : guard;
-    const answer = await instance.canActivate(context);
-    return isObservable(answer) ? await lastValueFrom(answer) : answer;
+  /** Whether the guards that wait, and then that of the route, let the request in. */
+  async admit(auth: unknown, context: ExecutionContext): Promise<boolean> {
+    const request = context.switchToHttp().getRequest<object>();
+    for (const ask of waitingIn(context, request)) {
+      if (!(await ask())) {
+        return false;
+      }
+    }
+    if (!isGuard(auth)) {
+      return true;
+    }
+    const guard = typeof auth === 'function' ? await (await this.source(auth))(request) : auth;
+    return answerOf(guard.canActivate(context));
   }
 
   /**
    * Finds a guard when the application starts, so that it does not fail at the first request.
    * @throws DownloadAuthConfigurationError for a class that cannot be created here
    */
-  async prepare(guard: ApplicationGuard): Promise<void> {
-    if (typeof guard === 'function') {
-      await this.source(guard);
+  async prepare(auth: unknown): Promise<void> {
+    if (typeof auth === 'function') {
+      await this.source(auth as Type<CanActivate>);
     }
   }
 

@@ -1,4 +1,4 @@
-import type { ApplicationGuard } from './application-guard.js';
+import type { DownloadAuth } from './application-guard.js';
 import type { DeliveryOptions } from './delivery/options.js';
 import type { LeaseOptions } from './leases/options.js';
 import type { AnyRequest } from './http/http-exchange.js';
@@ -15,19 +15,9 @@ import type { TokenNameOptions, TransportOptions } from './tokens/transports.js'
  */
 export type RefusalPage = (refusal: DownloadRefusal) => string | undefined;
 
-/**
- * Who may download:
- * - `'token'`: whoever has an access token, or a link;
- * - a guard of the application, its class or an instance: it decides over every request without a link;
- * - `'public'`: anybody. A link is not needed, and a bad one is refused;
- * - `'links'`: whoever has a link;
- * - `false`: whoever gets here. Neither tokens nor links are looked at, files are delivered.
- */
-export type DownloadAuth = 'token' | 'links' | 'public' | false | ApplicationGuard;
-
 /** What the module and each route may say of who may download. */
 interface SignInOptions {
-  /** Who may download. Default `'token'`. */
+  /** Who may download besides those who have a link. Default `'token'`: whoever has an access token. */
   auth?: DownloadAuth;
   /**
    * Who asks, where a guard of the application, `'public'` or `false` let the request in: the subject of

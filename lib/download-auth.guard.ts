@@ -1,13 +1,13 @@
 import { HttpException, Inject, Injectable } from '@nestjs/common';
 import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
 import { ModuleRef, ModulesContainer, Reflector } from '@nestjs/core';
-import { ApplicationGuards, isGuard } from './application-guard.js';
-import type { ApplicationGuard } from './application-guard.js';
+import { ApplicationGuards, authName } from './application-guard.js';
+import { judgedIn } from './beside-links.js';
 import { watchNote } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
 import { exchangeOf, isSecure, requestPath } from './http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from './http/http-exchange.js';
-import { PerRoute, RequestNote } from './http/notes.js';
+import { PerRoute } from './http/notes.js';
 import { LeaseKeeper } from './leases/keeper.js';
 import { claimsToBeLink, grantedLink } from './links/link-claims.js';
 import { LinkOpener } from './links/open-link.js';
@@ -22,14 +22,11 @@ import { AccessTokens, invalidToken } from './tokens/access-tokens.js';
 import { typeOf } from './tokens/compact-jws.js';
 import type { TokenClaims } from './tokens/compact-jws.js';
 import { grantNote } from './tokens/grant.js';
-import type { AccessGrant, DownloadGrant, LinkGrant, OtherGrant } from './tokens/grant.js';
+import type { AccessGrant, DownloadGrant, LinkGrant } from './tokens/grant.js';
 import { companionToken, decidingToken, explicitToken } from './tokens/deciding-token.js';
 import type { PresentedToken } from './tokens/deciding-token.js';
 import { findTokens, scrubTokens } from './tokens/transports.js';
 import type { FoundTokens } from './tokens/transports.js';
-
-/** The call of a handler that a request was granted for; Nest makes one context for all guards of a call. */
-const judgedIn = new RequestNote<ExecutionContext>('judged');
 
 /** One request, on its way to one handler. */
 interface Visit {
@@ -37,6 +34,8 @@ interface Visit {
   readonly context: ExecutionContext;
   readonly policy: RoutePolicy;
   readonly found: FoundTokens;
+  /** Takes the tokens out of the request, so that no later log line shows them. */
+  readonly scrub: () => void;
 }
 
 /** Who is signed in beside a link. */
@@ -78,10 +77,7 @@ export class DownloadAuthGuard implements CanActivate {
    * @throws DownloadAuthConfigurationError for what cannot work
    */
   async prepare(controller: Type, handler: MetadataTarget): Promise<void> {
-    const { auth } = this.policyOf(controller, handler);
-    if (isGuard(auth)) {
-      await this.guards.prepare(auth);
-    }
+    await this.guards.prepare(this.policyOf(controller, handler).auth);
   }
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -109,60 +105,61 @@ export class DownloadAuthGuard implements CanActivate {
 
   /** The grant of a request; `undefined` where a guard of the application says no without a reason. */
   private async judge(exchange: HttpExchange, context: ExecutionContext): Promise<DownloadGrant | undefined> {
+    const { tokenNames } = this.options;
     const policy = this.policyOf(context.getClass(), context.getHandler());
-    const { auth, transports } = policy;
-    const found = auth === false ? {} : findTokens(exchange, this.options.tokenNames, transports);
-    const visit = { exchange, context, policy, found };
-    const link = auth === 'token' ? undefined : explicitToken(found, isLink);
-    const isInsecure = policy.requireSecureConnection && !isSecure(exchange);
-    if (auth !== 'token' && auth !== 'links' && !link && !isInsecure) {
-      return await this.letIn(visit);
+    const looks = policy.auth !== false;
+    const found = looks ? findTokens(exchange, tokenNames, policy.transports) : {};
+    let isScrubbed = !looks;
+    const scrub = (): void => {
+      if (!isScrubbed) {
+        isScrubbed = true;
+        scrubTokens(exchange, tokenNames, found);
+      }
+    };
+    try {
+      return await this.decide({ exchange, context, policy, found, scrub });
+    } finally {
+      scrub();
     }
-    // Before any refusal, so that the tokens leave the request's URL whatever becomes of it
-    scrubTokens(exchange, this.options.tokenNames, found);
-    if (isInsecure) {
-      throw new DownloadRefusal('INSECURE_CONNECTION');
-    }
-    if (auth === 'links' && !link) {
-      throw new DownloadRefusal('LINK_MISSING');
-    }
-    const presented = link ?? (await decidingToken(found, (token) => this.links.isGenuine(token)));
-    transportNote.set(exchange.request, presented.transport);
-    return isLink(presented.token)
-      ? await this.openLink(presented, visit)
-      : await this.authenticate(presented, visit);
   }
 
-  /** Lets in whom the application's guard lets in, or anybody where there is none. */
-  private async letIn({ exchange, context, policy, found }: Visit): Promise<OtherGrant | undefined> {
-    const { auth } = policy;
-    const { request } = exchange;
-    const by = isGuard(auth) ? nameOf(auth) : auth || 'none';
-    this.report.decided(exchange, `refused by=${by}`);
-    try {
-      if (isGuard(auth) && !(await this.guards.admits(auth, context))) {
-        return undefined;
-      }
-      const subject = await subjectOf(request, policy);
-      const claimant = { subject, path: requestPath(exchange) };
-      claimantNote.set(request, claimant);
-      watchNote.set(request, this.keeper.watch(claimant));
-      this.report.decided(exchange, `granted=other by=${by}`);
-      return { kind: 'other', subject };
-    } finally {
-      // Not before: a token that is not ours may be theirs
-      if (auth !== false) {
-        scrubTokens(exchange, this.options.tokenNames, found);
-      }
+  private async decide(visit: Visit): Promise<DownloadGrant | undefined> {
+    const { exchange, context, policy, found } = visit;
+    if (policy.requireSecureConnection && !isSecure(exchange)) {
+      throw new DownloadRefusal('INSECURE_CONNECTION');
     }
+    const presented =
+      policy.auth === 'token'
+        ? await decidingToken(found, (token) => this.links.isGenuine(token))
+        : explicitToken(found, isLink);
+    transportNote.set(exchange.request, presented?.transport);
+    if (presented && isLink(presented.token)) {
+      return this.openLink(presented, visit);
+    }
+    if (policy.auth === 'links') {
+      throw new DownloadRefusal('LINK_MISSING');
+    }
+    const by = authName(policy.auth);
+    this.report.decided(exchange, `refused by=${by}`);
+    // Before anything is taken out of the request: a token in it may be theirs
+    if (!(await this.guards.admit(policy.auth, context))) {
+      return undefined;
+    }
+    if (presented) {
+      return this.authenticate(presented, visit);
+    }
+    this.report.decided(exchange, `granted=other by=${by}`);
+    const subject = await subjectOf(exchange.request, policy);
+    this.watch(exchange, subject);
+    return { kind: 'other', subject };
   }
 
   /** Verifies an access token and asks the application's `validate`. */
-  private async authenticate(
-    { token, transport }: PresentedToken,
-    { exchange, policy }: Visit,
-  ): Promise<AccessGrant> {
+  private async authenticate(presented: PresentedToken, visit: Visit): Promise<AccessGrant> {
+    const { exchange, policy } = visit;
     const { request } = exchange;
+    const { token, transport } = presented;
+    visit.scrub();
     if (transport === 'query' && policy.transports.query === 'links') {
       throw invalidToken("It came in the query, where transports.query is 'links'.");
     }
@@ -170,10 +167,8 @@ export class DownloadAuthGuard implements CanActivate {
     if (transport === 'query') {
       this.accessTokens.warnAboutQuery();
     }
-    const claimant = { subject: claims.sub, path: requestPath(exchange) };
-    claimantNote.set(request, claimant);
-    request.user = await this.validated(this.options.validate, claims, request);
-    watchNote.set(request, this.keeper.watch(claimant));
+    this.watch(exchange, claims.sub);
+    request.user = await validated(this.options.validate, claims, request);
     this.report.decided(exchange, 'granted=access');
     return { kind: 'access', subject: claims.sub, claims, transport };
   }
@@ -182,34 +177,35 @@ export class DownloadAuthGuard implements CanActivate {
   private async openLink(presented: PresentedToken, visit: Visit): Promise<LinkGrant> {
     const { exchange, context } = visit;
     const { request } = exchange;
+    visit.scrub();
     const claims = await this.links.verify(presented.token);
     const { sub: subject, res: resource, jti: linkId } = claims;
     claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
     const signedIn = claims.bnd?.sub ? await this.signedIn(presented, visit) : undefined;
     watchNote.set(request, await this.links.open(claims, exchange, context, signedIn?.subject));
-    const user = await this.validated(this.options.links.validate, claims, request);
+    const user = await validated(this.options.links.validate, claims, request);
     if (!signedIn) {
       request.user = user;
     } else if (signedIn.claims) {
-      request.user = await this.validated(this.options.validate, signedIn.claims, request);
+      request.user = await validated(this.options.validate, signedIn.claims, request);
     }
     this.report.decided(exchange, 'granted=link');
     return { kind: 'link', subject, claims, transport: presented.transport, link: grantedLink(claims) };
   }
 
-  /** Who is signed in beside a link, in the way of the route. */
-  private async signedIn(
-    link: PresentedToken,
-    { exchange, context, policy, found }: Visit,
-  ): Promise<SignedIn | undefined> {
-    const { auth, subject } = policy;
-    const { request } = exchange;
-    if (isGuard(auth)) {
-      const isIn = await orNo(() => this.guards.admits(auth, context));
+  /** Who is signed in beside a link: by an access token, or as the application says. */
+  private async signedIn(link: PresentedToken, visit: Visit): Promise<SignedIn | undefined> {
+    const { context, policy, found } = visit;
+    const { request } = visit.exchange;
+    if (policy.auth !== 'token') {
+      if (!policy.subject) {
+        throw new DownloadAuthConfigurationError(
+          'bindTo.signedIn: nothing says who is signed in. Write subject: (request) => request.user?.id in forRoot() ' +
+            'or @StreamDownload().',
+        );
+      }
+      const isIn = await orNo(() => this.guards.admit(policy.auth, context));
       return isIn ? { subject: await subjectOf(request, policy) } : undefined;
-    }
-    if (auth !== 'token' && subject) {
-      return { subject: await subjectOf(request, policy) };
     }
     const companion = companionToken(found, link);
     if (companion === undefined) {
@@ -219,19 +215,11 @@ export class DownloadAuthGuard implements CanActivate {
     return claims && { subject: claims.sub, claims };
   }
 
-  private async validated<Claims>(
-    validate: ((claims: Claims, request: unknown) => unknown) | undefined,
-    claims: Claims,
-    request: unknown,
-  ): Promise<unknown> {
-    if (!validate) {
-      return claims;
-    }
-    const user = await validate(claims, request);
-    if (!user) {
-      throw new DownloadRefusal('ACCESS_DENIED');
-    }
-    return user;
+  /** Notes whose download it is, for its events and its revocation. */
+  private watch(exchange: HttpExchange, subject: string | undefined): void {
+    const claimant = { subject, path: requestPath(exchange) };
+    claimantNote.set(exchange.request, claimant);
+    watchNote.set(exchange.request, this.keeper.watch(claimant));
   }
 
   private policyOf(controller: Type, handler: MetadataTarget): RoutePolicy {
@@ -245,8 +233,19 @@ function isLink(token: string): boolean {
   return claimsToBeLink(typeOf(token));
 }
 
-function nameOf(guard: ApplicationGuard): string {
-  return typeof guard === 'function' ? guard.name : guard.constructor.name;
+async function validated<Claims>(
+  validate: ((claims: Claims, request: unknown) => unknown) | undefined,
+  claims: Claims,
+  request: unknown,
+): Promise<unknown> {
+  if (!validate) {
+    return claims;
+  }
+  const user = await validate(claims, request);
+  if (!user) {
+    throw new DownloadRefusal('ACCESS_DENIED');
+  }
+  return user;
 }
 
 async function subjectOf(request: FrameworkRequest, { subject }: RoutePolicy): Promise<string | undefined> {

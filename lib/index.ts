@@ -1,4 +1,6 @@
 export { DownloadAuthModule } from './download-auth.module.js';
+export type { DownloadAuth } from './application-guard.js';
+export { besideLinks } from './beside-links.js';
 export { DownloadAuthGuard } from './download-auth.guard.js';
 export { StreamDownload } from './stream-download.decorator.js';
 export type { DeliveryOptions } from './delivery/options.js';
@@ -48,12 +50,7 @@ export { redactUrl } from './http/redact-url.js';
 export type * from './links/link.js';
 export { DownloadLinks } from './links/download-links.js';
 export { DownloadAuthConfigurationError } from './shared/configuration-error.js';
-export type {
-  DownloadAuth,
-  DownloadAuthOptions,
-  RefusalPage,
-  StreamDownloadOptions,
-} from './download-auth-options.js';
+export type { DownloadAuthOptions, RefusalPage, StreamDownloadOptions } from './download-auth-options.js';
 export type { LinkOptions, ToldRouteOptions } from './links/link-options.js';
 export type { Duration } from './shared/duration.js';
 export { DownloadRefusal, type RefusalCode, type RefusalDetails } from './refusals/download-refusal.js';

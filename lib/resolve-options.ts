@@ -1,7 +1,8 @@
 import { authRule } from './application-guard.js';
+import type { DownloadAuth } from './application-guard.js';
 import { resolveDelivery } from './delivery/options.js';
 import type { ResolvedDelivery } from './delivery/options.js';
-import type { DownloadAuth, DownloadAuthOptions, RefusalPage } from './download-auth-options.js';
+import type { DownloadAuthOptions, RefusalPage } from './download-auth-options.js';
 import type { LeaseOptions } from './leases/options.js';
 import { resolveLinkOptions } from './links/link-options.js';
 import type { ResolvedLinkOptions } from './links/link-options.js';

@@ -1,7 +1,8 @@
 import type { Reflector } from '@nestjs/core';
 import { authRule } from './application-guard.js';
+import type { DownloadAuth } from './application-guard.js';
 import { resolveDelivery } from './delivery/options.js';
-import type { DownloadAuth, StreamDownloadOptions } from './download-auth-options.js';
+import type { StreamDownloadOptions } from './download-auth-options.js';
 import { STREAM_DOWNLOAD } from './http/handler-metadata.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { anything, boolean, callable, checkOptions, rule } from './shared/check-options.js';
