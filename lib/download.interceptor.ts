@@ -7,8 +7,7 @@ import { DeliveredFile, deliver } from './delivery/deliver.js';
 import { wrappedFile } from './delivery/download.js';
 import { resolveDelivery } from './delivery/options.js';
 import { beforeHead } from './http/response-port.js';
-import { PreparedHeaders } from './delivery/prepared-headers.js';
-import type { RouteHeaders } from './delivery/prepared-headers.js';
+import { PreparedHeaders, RouteHeaders } from './delivery/prepared-headers.js';
 import { ResponsePort } from './http/response-port.js';
 import { RunningDeliveries } from './delivery/run.js';
 import { watchNote } from './delivery/watch.js';
@@ -23,9 +22,10 @@ import { RequestReport } from './request-report.js';
 import { routeOptions } from './route-options.js';
 import { grantOf } from './tokens/grant.js';
 
-interface DownloadRoute extends RouteHeaders {
+interface DownloadRoute {
   /** Class and method, for the log. */
   readonly name: string;
+  readonly headers: RouteHeaders;
   hasWarned: boolean;
 }
 
@@ -51,11 +51,12 @@ export class DownloadInterceptor implements NestInterceptor {
     const exchange = exchangeOf(context);
     const { request, response } = exchange;
     const isLimited = grantOf(request)?.link?.maxDownloads !== undefined;
-    if (isLimited && route.answersItself) {
+    if (isLimited && route.headers.answersItself) {
       throw uncountable(route.name);
     }
-    const headers = new PreparedHeaders(new ResponsePort(this.adapterHost.httpAdapter, response), route);
-    const release = isLimited ? this.holdBack(headers.port, route.name) : undefined;
+    const port = new ResponsePort(this.adapterHost.httpAdapter, response);
+    const headers = new PreparedHeaders(port, route.headers);
+    const release = isLimited ? this.holdBack(port, route.name) : undefined;
     let hasAnswer = false;
     return next.handle().pipe(
       mergeMap((result) => {
@@ -127,7 +128,7 @@ export class DownloadInterceptor implements NestInterceptor {
   }
 
   private warnOf(result: unknown, { raw }: ResponsePort, route: DownloadRoute): void {
-    if (route.hasWarned || route.answersItself || raw.headersSent) {
+    if (route.hasWarned || route.headers.answersItself || raw.headersSent) {
       return;
     }
     route.hasWarned = true;
@@ -145,9 +146,11 @@ export class DownloadInterceptor implements NestInterceptor {
       return {
         name: `${controllerClass.name}.${method.name}`,
         hasWarned: false,
-        options: resolveDelivery(this.options.delivery, controller.delivery, handler.delivery),
-        declared: declaredFields(method),
-        answersItself: answersItself(controllerClass, method),
+        headers: new RouteHeaders(
+          resolveDelivery(this.options.delivery, controller.delivery, handler.delivery),
+          declaredFields(method),
+          answersItself(controllerClass, method),
+        ),
       };
     });
   }

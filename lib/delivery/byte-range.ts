@@ -1,4 +1,4 @@
-/** Bytes of a representation: `start` inclusive, `end` exclusive. */
+/** `start` inclusive, `end` exclusive. */
 export interface ByteInterval {
   readonly start: number;
   readonly end: number;

@@ -21,11 +21,9 @@ import type { Representation } from './representation.js';
 import { DeliveryRun } from './run.js';
 import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from './watch.js';
 
-/** Everything a delivery needs beside its content. */
 export interface DeliveryContext {
   /** Node's own request. */
   readonly request: IncomingMessage;
-  /** The headers of the answer, as they were prepared before the handler ran. */
   readonly headers: PreparedHeaders;
   readonly overrides?: DeliveryOverrides;
   readonly watch?: DeliveryWatch;
@@ -37,10 +35,6 @@ const DEFAULT_TYPE = 'application/octet-stream';
  * Answers a request with what a handler returned: decides by RFC 9110 (§13 conditions, §14 ranges), and
  * returns the `StreamableFile` that sets status and headers and whose stream carries the decision out.
  *
- * A header that the handler set wins; its `ETag` and `Last-Modified` are those that conditions are compared
- * with. A handler that chose a status other than 200 gets its content sent whole under that status.
- *
- * @returns what the interceptor returns to Nest
  * @throws HttpException before any header: 404 for a missing file, 500 for content that cannot be read; and
  *   what the watch's `planned` threw
  */
@@ -189,10 +183,9 @@ function endOf(
 }
 
 /**
- * Sends the client to another URL: 302, or 303 where a form was posted, which is then fetched by GET
- * (RFC 9110 §15.4.4). The URL goes out as it is; the referrer policy is ours whatever the options say, since
- * this request's URL may hold a token. The route's `Cache-Control` is for files: a cached redirect would
- * outlive the presigned URL that it leads to.
+ * Sends the client to another URL: 302, or 303 where a form was posted, which is then fetched by GET (RFC
+ * 9110 §15.4.4). The referrer policy is ours whatever the options say, since this request's URL may hold a
+ * token. The route's `Cache-Control` is for files: a cached redirect would outlive a presigned URL.
  */
 async function redirect(
   { url, cacheControl }: RedirectContent,

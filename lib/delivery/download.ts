@@ -9,7 +9,7 @@ import { offloadAdvice } from './offload.js';
 import type { OffloadOptions } from './offload.js';
 import { isFieldValue } from './options.js';
 
-/** What can be said of any download. Each member wins over what the content itself suggests. */
+/** Each member wins over what the content itself suggests. */
 export interface DownloadOptions {
   /** The name to save under; any string will do. Default: for a file the last part of its path, else none. */
   readonly filename?: string;
@@ -25,7 +25,6 @@ export interface DownloadOptions {
   readonly onEnd?: (end: DownloadEnd) => unknown;
 }
 
-/** How an answer ended. */
 export interface DownloadEnd {
   /**
    * The kernel took the whole content from this one answer. False for a part of it, although the client may
@@ -36,7 +35,6 @@ export interface DownloadEnd {
   readonly bytes: number;
 }
 
-/** Options of {@link Download.file}. */
 export interface FileDownloadOptions extends DownloadOptions {
   /**
    * The folder that the file must not leave, not through `..` nor through a symbolic link: 404. A relative
@@ -47,13 +45,12 @@ export interface FileDownloadOptions extends DownloadOptions {
   readonly offload?: OffloadOptions | false;
   /**
    * Deletes the file when the answer has ended, whichever it was: for a file made for this one answer. It has
-   * no ranges and no validators, since a resume would find nothing, and a proxy does not send it. To keep a
-   * file until it was fetched completely, use `onEnd`. Default false.
+   * no ranges and no validators, since a resume would find nothing. To keep a file until it was fetched
+   * completely, use `onEnd`. Default false.
    */
   readonly deleteAfter?: boolean;
 }
 
-/** Options of {@link Download.stream}. */
 export interface ReadableDownloadOptions extends DownloadOptions {
   /** Bytes that the stream will give. Default: unknown. */
   readonly length?: number;
@@ -69,7 +66,6 @@ export interface SourceRange {
   readonly signal: AbortSignal;
 }
 
-/** What bytes may come from. */
 export type ByteStream = Readable | AsyncIterable<Uint8Array | string>;
 
 /** Content that can be read from an offset: an object store, a database blob, another server. */
@@ -95,30 +91,23 @@ export interface DownloadSource {
   missing?(error: unknown): boolean;
 }
 
-/** What a download is made of, if it does not redirect. */
 export type DeliverableContent =
   | { readonly kind: 'file'; readonly path: string; readonly options: FileDownloadOptions }
   | { readonly kind: 'buffer'; readonly bytes: Uint8Array; readonly options: DownloadOptions }
   | { readonly kind: 'source'; readonly source: DownloadSource; readonly options: DownloadOptions }
   | { readonly kind: 'stream'; readonly stream: ByteStream; readonly options: ReadableDownloadOptions };
 
-/** Where a client is sent. */
 export interface RedirectContent {
   readonly kind: 'redirect';
   readonly url: string;
   readonly cacheControl?: string;
 }
 
-/** Options of {@link Download.redirect}. */
 export interface RedirectDownloadOptions {
-  /**
-   * `Cache-Control` of the redirect. Default `'no-store'`, not the route's: a cached redirect would outlive
-   * the presigned URL that it leads to.
-   */
+  /** Default `'no-store'`, not the route's: a cached redirect would outlive a presigned URL. */
   readonly cacheControl?: string;
 }
 
-/** The stream of a `StreamableFile` that has none of its own. */
 const NOTHING = { pipe: () => undefined, destroy: () => undefined } as unknown as Readable;
 
 /**
@@ -222,13 +211,11 @@ export class Download extends StreamableFile {
   }
 
   /**
-   * Sends the client elsewhere, such as to a presigned URL of an object store: 302, or 303 for a POST. The
-   * URL is sent as it is; nothing of the request, above all not its token, is added, and no referrer is sent.
-   * The client resolves a relative URL against that of the request (RFC 9110 §10.2.2).
+   * Sends the client elsewhere, such as to a presigned URL of an object store: 302, or 303 for a POST.
+   * Nothing of the request, above all not its token, is added to the URL, and no referrer is sent.
    *
    * @throws DownloadAuthConfigurationError for anything but an http or https URL, absolute or relative
-   * @example
-   * return Download.redirect(presignedUrl, { cacheControl: 'private, max-age=60' });
+   * @example return Download.redirect(presignedUrl, { cacheControl: 'private, max-age=60' });
    */
   static redirect(url: string | URL, options: RedirectDownloadOptions = {}): Download {
     checkOptions(options, REDIRECT_RULES, 'Download.redirect()', 'Download.redirect(): ');
@@ -297,12 +284,10 @@ function redirectTarget(url: string): string {
   );
 }
 
-/** Whether bytes can be read from the value. */
 export function isByteStream(value: unknown): value is ByteStream {
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }
 
-/** Whether it can be a number of bytes. */
 export function isLength(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -2,7 +2,7 @@ const DAY = '(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)';
 const LONG_DAY = '(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day';
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 const MONTH = `(?<month>${MONTHS.join('|')})`;
-const TIME = '(?<hour>\\d{2}):(?<minute>\\d{2}):(?<second>\\d{2})';
+const TIME = '(?<time>\\d{2}:\\d{2}:\\d{2})';
 
 const FORMS = [
   new RegExp(`^${DAY}, (?<day>\\d{2}) ${MONTH} (?<year>\\d{4}) ${TIME} GMT$`),
@@ -21,53 +21,38 @@ const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
  * @param now milliseconds since the epoch; decides the century of the two-digit year
  * @returns milliseconds since the epoch, undefined if the text is not an HTTP-date
  */
-export function parseHttpDate(text: string, now: number = Date.now()): number | undefined {
+export function parseHttpDate(text: string, now = Date.now()): number | undefined {
   for (const form of FORMS) {
     const fields = form.exec(text)?.groups;
     if (fields) {
-      return toTime(fields, now);
+      return fields.year?.length === 4 ? toTime(fields, Number(fields.year)) : inCentury(fields, now);
     }
   }
   return undefined;
 }
 
-function toTime(fields: Record<string, string | undefined>, now: number): number | undefined {
-  const month = MONTHS.indexOf(fields.month ?? '');
-  const day = Number(fields.day);
-  const [hour, minute, second] = [Number(fields.hour), Number(fields.minute), Number(fields.second)];
-  // A leap second is legal in the grammar; the epoch has none.
-  if (hour > 23 || minute > 59 || second > 60) {
-    return undefined;
-  }
-  const time = ((hour * 60 + minute) * 60 + Math.min(second, 59)) * 1000;
-  const year = Number(fields.year);
-  if (fields.year?.length === 4) {
-    return toDay(year, month, day, time);
-  }
-  // A two-digit year: more than 50 years ahead, it is the most recent past one with these digits (§5.6.7)
+/** More than 50 years ahead, a two-digit year is the most recent past one with these digits (§5.6.7). */
+function inCentury(fields: Record<string, string>, now: number): number | undefined {
   const limit = new Date(now);
-  const century = limit.getUTCFullYear() - (limit.getUTCFullYear() % 100);
+  const year = Math.floor(limit.getUTCFullYear() / 100) * 100 + Number(fields.year);
   limit.setUTCFullYear(limit.getUTCFullYear() + 50);
-  const found = toDay(century + year, month, day, time);
-  return found !== undefined && found <= limit.getTime()
-    ? found
-    : toDay(century + year - 100, month, day, time);
+  const time = toTime(fields, year);
+  return time !== undefined && time <= limit.getTime() ? time : toTime(fields, year - 100);
 }
 
-/** The time of a day that exists, `time` milliseconds after its start. */
-function toDay(year: number, month: number, day: number, time: number): number | undefined {
-  // Date.UTC takes years below 100 for the 20th century
-  const date = new Date(0);
-  date.setUTCFullYear(year, month, day);
-  return date.getUTCMonth() === month && date.getUTCDate() === day ? date.getTime() + time : undefined;
+function toTime({ day = '', month = '', time = '' }, year: number): number | undefined {
+  const date = [
+    String(year).padStart(4, '0'),
+    String(MONTHS.indexOf(month) + 1).padStart(2, '0'),
+    day.replace(' ', '0'),
+  ].join('-');
+  // A leap second is legal in the grammar; the epoch has none
+  const parsed = Date.parse(`${date}T${time.replace(/:60$/, ':59')}Z`);
+  // 31 February is parsed as 3 March, 24:00 as the next day
+  return new Date(parsed).getUTCDate() === Number(day) ? parsed : undefined;
 }
 
-/**
- * Formats a time as IMF-fixdate, the only form a sender may generate (RFC 9110 §5.6.7).
- *
- * @param time milliseconds since the epoch; fractions of a second are cut off
- * @returns undefined for a time that the format cannot express
- */
+/** IMF-fixdate of milliseconds since the epoch; undefined for a time that the format cannot express. */
 export function formatHttpDate(time: number): string | undefined {
   return time >= EARLIEST && time <= LATEST ? new Date(time).toUTCString() : undefined;
 }

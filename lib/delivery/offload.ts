@@ -1,5 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { isAbsolute, relative, sep } from 'node:path';
+import { isInside } from './open-file.js';
 import { field } from './preconditions.js';
 import type { RequestFields } from './preconditions.js';
 import type { PlannedDelivery } from './watch.js';
@@ -41,28 +42,21 @@ export function offloadAdvice(value: unknown): string | undefined {
   return isPrefix && isRoot && Object.keys(rest).length === 0 ? undefined : ADVICE;
 }
 
-/** The header field that hands a file to the proxy. */
 export interface OffloadField {
   readonly name: OffloadOptions['type'];
   readonly value: string;
 }
 
-/**
- * The header that lets the proxy send the file, undefined where this process has to.
- *
- * @param path real path of the file, free of symbolic links
- * @param root real path of {@link OffloadOptions.root}
- */
+/** The header that lets the proxy send the file, by its real path and that of the root. */
 export function offloadField(options: OffloadOptions, root: string, path: string): OffloadField | undefined {
-  const inside = relative(root, path);
-  if (inside === '' || isAbsolute(inside) || inside.split(sep)[0] === '..') {
+  if (!isInside(root, path)) {
     return undefined;
   }
   if (options.type === 'x-sendfile') {
     // Servers differ in whether they decode the value, so it must read the same either way
     return /^[\x21-\x24\x26-\x7e]+$/.test(path) ? { name: options.type, value: path } : undefined;
   }
-  const encoded = inside.split(sep).map(encodeURIComponent).join('/');
+  const encoded = relative(root, path).split(sep).map(encodeURIComponent).join('/');
   return { name: options.type, value: options.prefix + encoded };
 }
 
@@ -88,12 +82,7 @@ export function proxyAgrees(
   return isOneRange && (ifRange === undefined ? status === 206 : /^"[^"]*"$/.test(ifRange));
 }
 
-/**
- * The header by which the proxy in front sends this body. Undefined where there is no body, where the file is
- * outside the proxy's folder, and where the proxy might decide otherwise.
- *
- * @param path real or not, of a whole file; undefined for anything else
- */
+/** Undefined where this process sends the body. @param path of a whole file */
 export async function delegate(
   wanted: OffloadOptions | false,
   path: string | undefined,

@@ -8,6 +8,7 @@ import { missingFile } from './failure.js';
 const openAsync = promisify(open);
 const closeAsync = promisify(close);
 const fstatAsync = promisify(fstat);
+const readAsync = promisify(read);
 
 // A FIFO without a writer must not block a thread of the pool. Absent on Windows
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
@@ -15,75 +16,49 @@ const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 
 const DESTROYED = 'The file stream was destroyed before it could be sent.';
 
-/** In the thread pool: a network file system may ask its server. */
-function describe(fd: number): Promise<BigIntStats> {
-  return fstatAsync(fd, { bigint: true });
-}
+/** What Node documents and its types leave out. */
+type OpeningStream = ReadStream & { fd?: number | null };
 
 /** A descriptor that this package owns, and what it said of itself when it was opened. */
 export class OpenFile {
-  #fd: number;
-  #reads = 0;
-  #closing: (() => void) | undefined;
-  #closed: Promise<void> | undefined;
   /** The file is deleted once it is closed. */
   deletesOnClose = false;
+  #reading: Promise<unknown> | undefined;
+  #closed: Promise<void> | undefined;
 
   /** @param path as it was asked for */
   constructor(
-    fd: number,
+    readonly fd: number,
     readonly path: string,
     public stats: BigIntStats,
-  ) {
-    this.#fd = fd;
-  }
-
-  /** The link under which Linux shows where the descriptor really leads. */
-  get selfLink(): string {
-    return `/proc/self/fd/${this.#fd}`;
-  }
+  ) {}
 
   /** Asks the descriptor again. */
   async refresh(): Promise<void> {
-    this.stats = await describe(this.#fd);
+    this.stats = await fstatAsync(this.fd, { bigint: true });
   }
 
-  /** Reads up to `length` bytes at `position` into the buffer; resolves with how many, 0 at the end. */
-  read(buffer: Buffer, length: number, position: number): Promise<number> {
+  /** Resolves with how many bytes were read, 0 at the end. Reads must not overlap. */
+  async read(buffer: Buffer, length: number, position: number): Promise<number> {
     if (this.#closed) {
-      return Promise.resolve(0);
+      return 0;
     }
-    return new Promise((resolve, reject) => {
-      this.#reads++;
-      read(this.#fd, buffer, 0, length, position, (error, count) => {
-        this.#reads--;
-        this.#closing?.();
-        if (error) {
-          reject(error);
-        } else {
-          resolve(count);
-        }
-      });
-    });
+    const reading = readAsync(this.fd, buffer, 0, length, position);
+    this.#reading = reading;
+    return (await reading).bytesRead;
   }
 
-  /** Frees the descriptor once no read is under way: its number may belong to another file from then on. */
+  /** Safe to call more than once, and while a read is under way. */
   close(): Promise<void> {
-    this.#closed ??= new Promise<void>((resolve, reject) => {
-      this.#closing = () => {
-        if (this.#reads === 0) {
-          this.#closing = undefined;
-          this.#free().then(resolve, reject);
-        }
-      };
-      this.#closing();
-    });
+    this.#closed ??= this.#free();
     return this.#closed;
   }
 
   async #free(): Promise<void> {
+    // The number may belong to another file from the moment it is free
+    await this.#reading?.catch(() => {});
     try {
-      await closeAsync(this.#fd);
+      await closeAsync(this.fd);
     } finally {
       if (this.deletesOnClose) {
         await rm(this.path, { force: true });
@@ -104,14 +79,16 @@ export class OpenFile {
  */
 export async function openFile(path: string, root?: string): Promise<OpenFile> {
   if (root === undefined) {
-    return own(await openAsync(path, READ_ONLY), path);
+    return openAs(path, READ_ONLY);
   }
   const realRoot = await realpath(root);
-  const real = await realpath(resolve(realRoot, resolveInside(root, path)));
+  // An absolute path may name the root as the caller wrote it
+  const inside = isAbsolute(path) ? relative(resolve(root), path) : path;
+  const real = await realpath(resolve(realRoot, inside));
   if (!isInside(realRoot, real)) {
     throw missingFile();
   }
-  const file = await own(await openAsync(real, READ_ONLY | NO_FOLLOW), real);
+  const file = await openAs(real, READ_ONLY | NO_FOLLOW);
   try {
     const place = await placeOf(file);
     if (!(place === undefined ? await liesAt(real, file) : isInside(realRoot, place))) {
@@ -124,20 +101,25 @@ export async function openFile(path: string, root?: string): Promise<OpenFile> {
   }
 }
 
-/** An absolute path may name the root as the caller wrote it; a relative one starts at the root. */
-function resolveInside(root: string, path: string): string {
-  return isAbsolute(path) ? relative(resolve(root), path) : path;
+async function openAs(path: string, flags: number): Promise<OpenFile> {
+  const fd = await openAsync(path, flags);
+  try {
+    return new OpenFile(fd, path, await fstatAsync(fd, { bigint: true }));
+  } catch (error) {
+    await closeAsync(fd);
+    throw error;
+  }
 }
 
-function isInside(root: string, path: string): boolean {
+export function isInside(root: string, path: string): boolean {
   const inside = relative(root, path);
   return inside !== '' && !isAbsolute(inside) && inside.split(sep)[0] !== '..';
 }
 
 /** Where the descriptor really is, if the system tells. */
-async function placeOf(file: OpenFile): Promise<string | undefined> {
+async function placeOf({ fd }: OpenFile): Promise<string | undefined> {
   try {
-    return process.platform === 'linux' ? await readlink(file.selfLink) : undefined;
+    return process.platform === 'linux' ? await readlink(`/proc/self/fd/${fd}`) : undefined;
   } catch {
     return undefined;
   }
@@ -149,52 +131,39 @@ async function liesAt(real: string, { stats }: OpenFile): Promise<boolean> {
 }
 
 /**
- * Takes the descriptor out of a file stream that a handler made, once it is open: what it opened is sent,
- * also where the name was unlinked since. The caller destroys the stream in the end, which has nothing to
- * close.
+ * Takes the descriptor out of a file stream that a handler made: what it opened is sent, also where the name
+ * was unlinked since. The caller destroys the stream in the end, which has nothing to close.
  *
  * @returns undefined, the stream untouched, for a device or a FIFO
  * @throws what kept the stream from opening
  */
 export async function adoptFileStream(stream: ReadStream, path: string): Promise<OpenFile | undefined> {
   const fd = await descriptorOf(stream);
-  const stats = await describe(fd);
+  const stats = await fstatAsync(fd, { bigint: true });
   if (!stats.isFile() && !stats.isDirectory()) {
     return undefined;
   }
   if (stream.destroyed) {
     throw new Error(DESTROYED);
   }
-  (stream as unknown as { fd: number | null }).fd = null;
+  (stream as OpeningStream).fd = null;
   return new OpenFile(fd, path, stats);
 }
 
-function descriptorOf(stream: ReadStream): Promise<number> {
+function descriptorOf(stream: OpeningStream): Promise<number> {
   return new Promise((resolve, reject) => {
-    const { fd } = stream as unknown as { fd: number | null };
-    const fail = (error?: Error) => reject(error ?? stream.errored ?? new Error(DESTROYED));
+    const fail = () => reject(stream.errored ?? new Error(DESTROYED));
     if (stream.errored || stream.destroyed) {
       fail();
-    } else if (typeof fd === 'number') {
-      resolve(fd);
+    } else if (typeof stream.fd === 'number') {
+      resolve(stream.fd);
     } else {
-      const closed = () => fail();
-      stream.once('error', fail);
-      stream.once('close', closed);
-      stream.once('open', (opened) => {
+      stream.once('error', fail).once('close', fail);
+      stream.once('open', (fd: number) => {
         // Avoids allocating an error on a normal close
-        stream.off('error', fail).off('close', closed);
-        resolve(opened);
+        stream.off('error', fail).off('close', fail);
+        resolve(fd);
       });
     }
   });
-}
-
-async function own(fd: number, path: string): Promise<OpenFile> {
-  try {
-    return new OpenFile(fd, path, await describe(fd));
-  } catch (error) {
-    await closeAsync(fd);
-    throw error;
-  }
 }

@@ -7,17 +7,15 @@ import { offloadAdvice } from './offload.js';
 import type { OffloadOptions } from './offload.js';
 
 /**
- * How downloads are answered. Every member is optional and may be set for the module and for one route. A
- * header that the handler sets wins over them; one that a middleware set before (helmet, CORS) does not. An
- * error carries nothing that the handler said of the file.
+ * How downloads are answered, for the module and for one route. A header that the handler sets wins over
+ * them; one that a middleware set before (helmet, CORS) does not.
  */
 export interface DeliveryOptions {
   /** Save or show, where neither the handler nor the link says. Default `'attachment'`. */
   readonly disposition?: DispositionType;
   /**
    * `Cache-Control` of files; false sends none. Default `'private, no-store, no-transform'`. Errors and
-   * redirects may not be cached, whatever is said here. A value that lets shared caches keep files is warned
-   * about at start.
+   * redirects are never cached. A value that lets shared caches keep files is warned about at start.
    */
   readonly cacheControl?: string | false;
   /** `Referrer-Policy`; false sends none. Default `'no-referrer'`. */
@@ -32,33 +30,30 @@ export interface DeliveryOptions {
    */
   readonly exposeHeaders?: readonly string[] | false;
   /**
-   * `Content-Security-Policy` of what is not an attachment and could run a script: everything but PDF, images
-   * other than SVG, audio, video and plain text. Added to the policy that a middleware set; false adds none.
-   * The default is a sandbox.
+   * `Content-Security-Policy` of what is shown and could run a script: all but PDF, images other than SVG,
+   * audio, video and plain text. Added to that of a middleware; false adds none. The default is a sandbox.
    */
   readonly contentSecurityPolicy?: string | false;
   /** Byte ranges, where the content can be read from an offset. Default true. */
   readonly ranges?: boolean;
   /**
-   * Most ranges of one answer; a request for more gets the whole. Overlapping ranges count as one. A
-   * `Download.source()` is opened once for every range. Default 100.
+   * A request for more ranges gets the whole. Overlapping ranges count as one. A `Download.source()` is
+   * opened once for every range. Default 100.
    */
   readonly maxRanges?: number;
   /** Let the proxy in front send files; false: this process does. Default false. */
   readonly offload?: OffloadOptions | false;
   /**
-   * How long a client may take no byte although some are waiting for it, before its connection is destroyed
-   * and what it holds is freed; false or 0: for ever. The kernel buffers some megabytes for a client, so one
-   * that is merely slow seems to stand still for a while. A client that comes back goes on with a range.
-   * Default 60 seconds, as nginx's `send_timeout`.
+   * How long a client may take no byte before its connection is destroyed; false or 0: for ever. The kernel
+   * buffers some megabytes, so a slow client seems to stand still for a while. A client that comes back goes
+   * on with a range. Default 60 seconds.
    */
   readonly stallTimeout?: Duration | false;
 }
 
-/** {@link DeliveryOptions} with every default filled in, and `stallTimeout` in seconds, 0 for never. */
+/** With every default, and `stallTimeout` in seconds, 0 for never. */
 export type ResolvedDelivery = Required<DeliveryOptions> & { readonly stallTimeout: number };
 
-/** What holds where nothing else was said. */
 export const DEFAULT_DELIVERY: ResolvedDelivery = Object.freeze({
   disposition: 'attachment',
   cacheControl: 'private, no-store, no-transform',
@@ -76,7 +71,6 @@ export const DEFAULT_DELIVERY: ResolvedDelivery = Object.freeze({
 
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-/** A header value of the options: some text, or false for no such header. */
 const fieldOrFalse = (example: string) =>
   rule(
     (value) => value === false || isFieldValue(value),
@@ -102,11 +96,9 @@ const RULES: OptionRules<DeliveryOptions> = {
 };
 
 /**
- * The options that hold for a route: later ones win over earlier ones, and all over {@link DEFAULT_DELIVERY}.
- * A member that is undefined counts as absent.
+ * The options that hold for a route: later ones win. A member that is undefined counts as absent.
  *
- * @throws DownloadAuthConfigurationError for an unknown option or a value that cannot work; the message says
- *   what to write instead
+ * @throws DownloadAuthConfigurationError for an unknown option or a value that cannot work
  */
 export function resolveDelivery(...partials: readonly (DeliveryOptions | undefined)[]): ResolvedDelivery {
   const resolved: Record<string, unknown> = { ...DEFAULT_DELIVERY };

@@ -13,7 +13,6 @@ export interface Validators {
   readonly lastModified?: number;
 }
 
-/** The answer to a request whose preconditions do not let it proceed. */
 export type PreconditionAnswer =
   | {
       readonly status: 304;
@@ -73,7 +72,7 @@ export function ifRangeMatches(value: string, validators: Validators, now: numbe
   );
 }
 
-/** The value of a request field; a field that Node gave as an array is joined as §5.3 allows. */
+/** A field that Node gave as an array is joined as §5.3 allows. */
 export function field(fields: RequestFields, name: string): string | undefined {
   const value = fields[name];
   return Array.isArray(value) ? value.join(', ') : value;

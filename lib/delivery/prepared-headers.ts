@@ -1,62 +1,67 @@
 import type { ResponsePort } from '../http/response-port.js';
 import type { ResolvedDelivery } from './options.js';
 
-/** What describes a body and has no place in an answer with another one, or none (RFC 9110 §15.4.5). */
-const BODY_FIELDS = lowerCase([
-  'Content-Type',
-  'Content-Length',
-  'Content-Disposition',
-  'Content-Encoding',
-  'Content-Language',
-  'Content-Range',
-  'Content-Digest',
-  'Transfer-Encoding',
-  'Trailer',
-]);
-/** What describes a file. */
-const FILE_FIELDS = lowerCase([
-  ...BODY_FIELDS,
-  'ETag',
-  'Last-Modified',
-  'Accept-Ranges',
-  'Content-Location',
-  'Content-MD5',
-  'Digest',
-  'Repr-Digest',
-]);
-/** What lets a cache keep an answer (RFC 9111 §5.2, §5.3; RFC 9213), beside `Cache-Control`. */
-const OTHER_CACHE_FIELDS = ['Expires', 'CDN-Cache-Control', 'Surrogate-Control'];
-const CACHE_FIELDS = lowerCase(['Cache-Control', ...OTHER_CACHE_FIELDS]);
-const FILE_AND_CACHE_FIELDS = lowerCase([...FILE_FIELDS, ...CACHE_FIELDS]);
-/** What is withheld where `Cache-Control` already says `no-store`. */
-const WITHHELD = lowerCase([...FILE_FIELDS, ...OTHER_CACHE_FIELDS]);
-const NONE: ReadonlySet<string> = new Set();
+const BODY =
+  'content-type content-length content-disposition content-encoding content-language content-range ' +
+  'content-digest transfer-encoding trailer';
+const FILE = `${BODY} etag last-modified accept-ranges content-location content-md5 digest repr-digest`;
+const CACHE = 'cache-control expires cdn-cache-control surrogate-control';
 
-function lowerCase(names: readonly string[]): ReadonlySet<string> {
-  return new Set(names.map((name) => name.toLowerCase()));
+/** What describes a body and has no place in an answer with another one, or none (RFC 9110 §15.4.5). */
+const BODY_FIELDS = names(BODY);
+/** What describes a file. */
+const FILE_FIELDS = names(FILE);
+/** What lets a cache keep an answer (RFC 9111 §5.2, §5.3; RFC 9213). */
+const CACHE_FIELDS = names(CACHE);
+const FILE_AND_CACHE_FIELDS = names(`${FILE} ${CACHE}`);
+
+function names(text: string): ReadonlySet<string> {
+  return new Set(text.split(' '));
 }
 
 const EXPOSED = 'Access-Control-Expose-Headers';
 const POLICY = 'Content-Security-Policy';
-/** `no-store`, in words that tell it from what others set. */
+/** What `Cache-Control` is until the answer is sent; spelt as others do not. */
 const UNSENT = 'no-store, private';
 
 /** What is fixed for a route about the headers of its answers. */
-export interface RouteHeaders {
-  readonly options: ResolvedDelivery;
-  /** Lower-case names of the fields that `@Header()` sets, which Nest does before any interceptor runs. */
-  readonly declared: ReadonlySet<string>;
-  /** The handler has `@Res()` or `@Next()` without passthrough: it sends the answer itself. */
-  readonly answersItself: boolean;
+export class RouteHeaders {
+  /** Fields of every answer, errors included. */
+  readonly common: readonly (readonly [name: string, value: string])[];
+  /** Fields that are put aside, since only a handler knows the file. */
+  readonly aside: ReadonlySet<string>;
+
+  /**
+   * @param declared lower-case names of the fields that `@Header()` sets, which Nest does before any
+   *   interceptor runs
+   * @param answersItself the handler has `@Res()` or `@Next()` without passthrough
+   */
+  constructor(
+    readonly options: ResolvedDelivery,
+    readonly declared: ReadonlySet<string>,
+    readonly answersItself: boolean,
+  ) {
+    const isOurs = (name: string) => !declared.has(name.toLowerCase());
+    const fields = {
+      'Cache-Control': options.cacheControl,
+      'Referrer-Policy': options.referrerPolicy,
+      'X-Content-Type-Options': options.nosniff && 'nosniff',
+      'Cross-Origin-Resource-Policy': options.crossOriginResourcePolicy,
+      [EXPOSED]: options.exposeHeaders && options.exposeHeaders.join(', '),
+    };
+    this.common = Object.entries(fields).flatMap(([name, value]) =>
+      value !== false && isOurs(name) ? [[name, value] as const] : [],
+    );
+    this.aside = new Set(answersItself ? [] : [...FILE_FIELDS].filter(isOurs));
+  }
 }
 
 /**
  * The headers of an answer from before its handler runs: a field that is set afterwards is the handler's, and
  * wins.
  *
- * The options win over what a middleware, a hook or an outer interceptor set before (helmet, CORS), so the
- * fields that every answer carries, errors included, are set now: a handler that sends its answer itself gets
- * them too. What such code says of a file is put aside, since it does not know the file.
+ * The options win over what a middleware, a hook or an outer interceptor set before (helmet, CORS), so common
+ * fields are set now: a handler that sends its answer itself gets them too.
  */
 export class PreparedHeaders {
   readonly options: ResolvedDelivery;
@@ -66,18 +71,16 @@ export class PreparedHeaders {
 
   constructor(
     readonly port: ResponsePort,
-    { options, declared, answersItself }: RouteHeaders,
+    route: RouteHeaders,
   ) {
-    this.options = options;
-    this.#policy = declared.has(POLICY.toLowerCase()) ? undefined : port.get(POLICY);
-    this.#aside = port.take(answersItself ? NONE : without(FILE_FIELDS, declared));
+    this.options = route.options;
+    this.#policy = route.declared.has(POLICY.toLowerCase()) ? undefined : port.get(POLICY);
+    this.#aside = port.take(route.aside);
     if (port.raw.headersSent) {
       return;
     }
-    for (const [name, value] of commonFields(options)) {
-      if (!declared.has(name.toLowerCase())) {
-        port.set(name, name === EXPOSED ? mergedList(port.get(name), value) : value);
-      }
+    for (const [name, value] of route.common) {
+      port.set(name, name === EXPOSED ? mergedList(port.get(name), value) : value);
     }
   }
 
@@ -122,13 +125,10 @@ export class PreparedHeaders {
    */
   withholdFileFields(): () => void {
     const { port } = this;
-    const mayBeCached = !port.get('Cache-Control')?.includes('no-store');
-    const fields = port.take(mayBeCached ? FILE_AND_CACHE_FIELDS : WITHHELD);
-    if (mayBeCached && !port.raw.headersSent) {
-      port.set('Cache-Control', UNSENT);
-    }
+    const fields = port.take(FILE_AND_CACHE_FIELDS);
+    port.set('Cache-Control', UNSENT);
     return () => {
-      if (mayBeCached && port.get('Cache-Control') === UNSENT) {
+      if (port.get('Cache-Control') === UNSENT) {
         port.remove('Cache-Control');
       }
       this.#setDefaults(fields);
@@ -151,31 +151,6 @@ export class PreparedHeaders {
       this.port.setDefault(name, value);
     }
   }
-}
-
-const commonOf = new WeakMap<ResolvedDelivery, readonly (readonly [string, string])[]>();
-
-/** Worked out once for a route. */
-function commonFields(options: ResolvedDelivery): readonly (readonly [string, string])[] {
-  let fields = commonOf.get(options);
-  if (!fields) {
-    const all = {
-      'Cache-Control': options.cacheControl,
-      'Referrer-Policy': options.referrerPolicy,
-      'X-Content-Type-Options': options.nosniff && 'nosniff',
-      'Cross-Origin-Resource-Policy': options.crossOriginResourcePolicy,
-      [EXPOSED]: options.exposeHeaders && options.exposeHeaders.join(', '),
-    };
-    fields = Object.entries(all).flatMap(([name, value]) =>
-      value === false ? [] : [[name, value] as const],
-    );
-    commonOf.set(options, fields);
-  }
-  return fields;
-}
-
-function without(names: ReadonlySet<string>, others: ReadonlySet<string>): ReadonlySet<string> {
-  return others.size === 0 ? names : new Set([...names].filter((name) => !others.has(name)));
 }
 
 /** A list field with the members of both values, each once. */

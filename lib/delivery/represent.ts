@@ -68,7 +68,6 @@ function safely(onEnd: (end: DownloadEnd) => unknown): (end: DownloadEnd) => voi
   return (end) => void Promise.resolve(end).then(onEnd).catch(logFailure);
 }
 
-/** What an option says, false for nothing; else what the content suggests. */
 function chosen<Option, Value>(
   option: Option | false | undefined,
   convert: (option: Option) => Value,

@@ -111,35 +111,24 @@ export class DeliveryRun {
   }
 }
 
-/** Called when a response has closed. */
-const listenersOf = new WeakMap<ServerResponse, (() => void)[]>();
 /** Responses of a connection that wait for their turn; one listener each would be too many for pipelining. */
 const waiting = new WeakMap<Socket, Set<() => void>>();
 
 /**
- * Calls `listener` once: when the response has closed, as it does after it finished or failed, or when its
- * connection has closed, which the response of a pipelined request that waits for its turn does not notice.
+ * Calls `listener`, perhaps twice, when the response has closed, as it does after it finished or failed, or
+ * when its connection has, which the response of a pipelined request does not notice while it waits.
  */
-export function onResponseClose(response: ServerResponse, listener: () => void): void {
-  const known = listenersOf.get(response);
-  if (known) {
-    known.push(listener);
-    return;
-  }
+function onResponseClose(response: ServerResponse, listener: () => void): void {
   const socket = (response as { req?: IncomingMessage }).req?.socket;
   if (response.destroyed || response.closed || socket?.destroyed) {
     process.nextTick(listener);
     return;
   }
-  const listeners = [listener];
-  listenersOf.set(response, listeners);
   const settle = () => {
-    if (listenersOf.delete(response)) {
-      if (socket) {
-        waiting.get(socket)?.delete(settle);
-      }
-      listeners.forEach((call) => call());
+    if (socket) {
+      waiting.get(socket)?.delete(settle);
     }
+    listener();
   };
   // Nest and Fastify come to ten listeners, beyond which Node warns of a leak
   const most = response.getMaxListeners();
@@ -176,10 +165,7 @@ export class RunningDeliveries {
     onResponseClose(response, () => this.running.delete(response));
   }
 
-  /**
-   * Breaks off what still runs after so many milliseconds, and what begins later. The server can close then,
-   * even where a client has stopped reading.
-   */
+  /** Breaks off what still runs after so many milliseconds, and what begins later. */
   endWithin(milliseconds: number): void {
     setTimeout(() => {
       this.isOver = true;

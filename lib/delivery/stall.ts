@@ -6,14 +6,13 @@ import type { Socket } from 'node:net';
 const LONGEST = 2 ** 31 - 1;
 
 /**
- * Calls `stalled` when the client has taken no byte for so long although some are waiting for it. A source
- * that takes its time is not the client's fault.
+ * Calls `stalled` when the client has taken no byte for so long although some are waiting for it.
  *
  * Over HTTP/1 this is the timeout of the socket, which sees every byte that the kernel takes and costs
  * nothing per chunk; over HTTP/2, where several answers share a socket, a timer of the stream.
  *
  * @param seconds 0: never
- * @param sent how many bytes of the body were handed over until now
+ * @param sent bytes of the body that were handed over until now
  */
 export function watchStall(
   response: ServerResponse,
@@ -38,8 +37,8 @@ export function watchStall(
 
 function watchSocket(response: ServerResponse, socket: Socket, limit: number, stalled: () => void): void {
   const before = socket.timeout ?? 0;
-  // Where the server's own timeout is shorter, Node destroys the connection. Sockets that are none, as those
-  // of light-my-request and of serverless adapters, have no timeout and never stall.
+  // Where the server's own timeout is shorter, Node destroys the connection. The sockets of light-my-request
+  // and of serverless adapters have none
   if (typeof socket.setTimeout !== 'function' || (before > 0 && before <= limit)) {
     return;
   }

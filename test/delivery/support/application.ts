@@ -17,7 +17,7 @@ import type { DeliveryOverrides } from '../../../lib/delivery/headers.js';
 import { resolveDelivery } from '../../../lib/delivery/options.js';
 import type { DeliveryOptions } from '../../../lib/delivery/options.js';
 import type { DeliveryWatch } from '../../../lib/delivery/watch.js';
-import { PreparedHeaders } from '../../../lib/delivery/prepared-headers.js';
+import { PreparedHeaders, RouteHeaders } from '../../../lib/delivery/prepared-headers.js';
 import { ResponsePort } from '../../../lib/http/response-port.js';
 import { Download } from '../../../lib/delivery/download.js';
 import { startApp } from '../../support/test-app.js';
@@ -52,11 +52,8 @@ export async function startApplication(
       const http = context.switchToHttp();
       const { overrides, watch } = scenario;
       const options = resolveDelivery(scenario.options);
-      const headers = new PreparedHeaders(new ResponsePort(this.host.httpAdapter, http.getResponse()), {
-        options,
-        declared: new Set(),
-        answersItself: false,
-      });
+      const route = new RouteHeaders(options, new Set(), false);
+      const headers = new PreparedHeaders(new ResponsePort(this.host.httpAdapter, http.getResponse()), route);
       return next.handle().pipe(
         mergeMap(async (result) =>
           result instanceof StreamableFile || result instanceof Download
