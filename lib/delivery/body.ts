@@ -125,22 +125,28 @@ export class DeliveryBody extends Readable {
 
   /** Resolves when the kernel took the chunk. If the callback is lost, the memory must not be reused. */
   #write(response: ServerResponse, chunk: Chunk): Promise<void> {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       this.run.writing(chunk);
       response.write(chunk.bytes, (error) => {
         if (error) {
           // The client left: the content did not fail
           this.destroy();
-          return;
-        }
-        try {
-          this.run.wrote(chunk);
+        } else if (this.#wrote(chunk)) {
           resolve();
-        } catch (failure) {
-          reject(toError(failure));
         }
       });
     });
+  }
+
+  /** Whether the watch took it. */
+  #wrote(chunk: Chunk): boolean {
+    try {
+      this.run.wrote(chunk);
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
   }
 
   /**
@@ -149,12 +155,13 @@ export class DeliveryBody extends Readable {
    */
   #finish(response: ServerResponse, last: Chunk | undefined): void {
     this.once('end', () => {
-      if (last) {
-        this.#write(response, last).catch((error: unknown) => this.#fail(error));
-      }
       try {
-        // In one go with the chunk: a small file is one system call
-        response.end();
+        if (!last) {
+          response.end();
+          return;
+        }
+        this.run.writing(last);
+        response.end(last.bytes, () => this.#wrote(last));
       } catch (error) {
         // Node judges the headers here, or a listener that waited for them fails
         this.#fail(error);

@@ -220,6 +220,10 @@ async function redirect(
   });
 }
 
+function endNow(this: Readable): void {
+  this.push(null);
+}
+
 /**
  * What Nest sends: the body, and the headers, which are set when Nest asks for them. The type is left to
  * Nest: set on Express' own response, it would get a charset.
@@ -234,7 +238,7 @@ export class DeliveredFile extends StreamableFile {
    * @param writeHeaders sets status and headers; called once, and not where something else is sent
    */
   constructor(body: Readable | undefined, type: string | undefined, writeHeaders: () => void) {
-    super(body ?? Readable.from([]));
+    super(body ?? new Readable({ read: endNow }));
     this.#type = type;
     this.#writeHeaders = writeHeaders;
     // A body that fails destroys the response itself and logs why

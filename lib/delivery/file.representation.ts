@@ -153,7 +153,7 @@ class FileSource implements ByteSource {
 
   async read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array> {
     const wanted = Math.min(size, Math.min(end, this.limit - this.offset) - position);
-    const buffer = reuse ? this.#fitting(wanted) : Buffer.allocUnsafeSlow(wanted);
+    const buffer = reuse ? this.#fitting(wanted) : Buffer.allocUnsafe(wanted);
     return buffer.subarray(0, await this.file.read(buffer, wanted, this.offset + position));
   }
 
@@ -164,7 +164,7 @@ class FileSource implements ByteSource {
   /** The buffer at hand, or another where it is too small, or so large that a slow client would waste it. */
   #fitting(wanted: number): Buffer {
     if (!this.#buffer || this.#buffer.length < wanted || this.#buffer.length > wanted * 2) {
-      this.#buffer = Buffer.allocUnsafeSlow(wanted);
+      this.#buffer = Buffer.allocUnsafe(wanted);
     }
     return this.#buffer;
   }
