@@ -13,7 +13,7 @@ import { delegate } from './offload.js';
 import type { OffloadField } from './offload.js';
 import { planDelivery } from './plan.js';
 import { keepFromEncoding } from './plain-response.js';
-import { requestFields } from './preconditions.js';
+import { field, requestFields } from './preconditions.js';
 import type { PreparedHeaders } from './prepared-headers.js';
 import { represent } from './represent.js';
 import { discard } from './representation.js';
@@ -67,15 +67,19 @@ async function answer(
 ): Promise<StreamableFile> {
   const { request, headers, watch = {} } = context;
   const { port, options } = headers;
-  const representation = await represent(content, port, options.ranges).catch((error: unknown) => {
-    throw toHttpException(error, hooks);
-  });
+  const { method = 'GET' } = request;
+  const fields = requestFields(request);
+  const isConditional = (method === 'GET' || method === 'HEAD') && port.status === 200 && !port.get('ETag');
+  const ifNoneMatch = isConditional ? field(fields, 'if-none-match') : undefined;
+  const representation = await represent(content, port, options.ranges, ifNoneMatch).catch(
+    (error: unknown) => {
+      throw toHttpException(error, hooks);
+    },
+  );
   let plan: PlannedDelivery;
   let offload: OffloadField | undefined;
   try {
-    const fields = requestFields(request);
     const { maxRanges } = options;
-    const { method = 'GET' } = request;
     plan = planDelivery({ method, fields, status: port.status, maxRanges, now: Date.now() }, representation);
     if (port.raw.headersSent) {
       // Another interceptor stopped waiting: do not count a download that is not sent

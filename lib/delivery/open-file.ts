@@ -1,6 +1,6 @@
-import { close, constants, fstat, open, read } from 'node:fs';
+import { close, constants, fstat, open, read, stat } from 'node:fs';
 import type { BigIntStats, ReadStream } from 'node:fs';
-import { readlink, realpath, rm, stat } from 'node:fs/promises';
+import { readlink, realpath, rm } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { missingFile } from './failure.js';
@@ -9,6 +9,7 @@ const openAsync = promisify(open);
 const closeAsync = promisify(close);
 const fstatAsync = promisify(fstat);
 const readAsync = promisify(read);
+const statAsync = promisify(stat);
 
 // A FIFO without a writer must not block a thread of the pool. Absent on Windows
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
@@ -81,13 +82,7 @@ export async function openFile(path: string, root?: string): Promise<OpenFile> {
   if (root === undefined) {
     return openAs(path, READ_ONLY);
   }
-  const realRoot = await realpath(root);
-  // An absolute path may name the root as the caller wrote it
-  const inside = isAbsolute(path) ? relative(resolve(root), path) : path;
-  const real = await realpath(resolve(realRoot, inside));
-  if (!isInside(realRoot, real)) {
-    throw missingFile();
-  }
+  const { real, realRoot } = await realPathIn(root, path);
   const file = await openAs(real, READ_ONLY | NO_FOLLOW);
   try {
     const place = await placeOf(file);
@@ -99,6 +94,23 @@ export async function openFile(path: string, root?: string): Promise<OpenFile> {
     await file.close();
     throw error;
   }
+}
+
+/** What a file says of itself without being opened; {@link openFile} has the last word on where it lies. */
+export async function statFile(path: string, root?: string): Promise<BigIntStats> {
+  const place = root === undefined ? path : (await realPathIn(root, path)).real;
+  return statAsync(place, { bigint: true });
+}
+
+async function realPathIn(root: string, path: string): Promise<{ real: string; realRoot: string }> {
+  const realRoot = await realpath(root);
+  // An absolute path may name the root as the caller wrote it
+  const inside = isAbsolute(path) ? relative(resolve(root), path) : path;
+  const real = await realpath(resolve(realRoot, inside));
+  if (!isInside(realRoot, real)) {
+    throw missingFile();
+  }
+  return { real, realRoot };
 }
 
 async function openAs(path: string, flags: number): Promise<OpenFile> {
@@ -126,7 +138,7 @@ async function placeOf({ fd }: OpenFile): Promise<string | undefined> {
 }
 
 async function liesAt(real: string, { stats }: OpenFile): Promise<boolean> {
-  const [now, again] = await Promise.all([stat(real, { bigint: true }), realpath(real)]);
+  const [now, again] = await Promise.all([statAsync(real, { bigint: true }), realpath(real)]);
   return now.ino === stats.ino && now.dev === stats.dev && again === real;
 }
 

@@ -78,12 +78,16 @@ export function field(fields: RequestFields, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
-function matchesAny(
+/** Whether `If-Match` or `If-None-Match` lists the entity tag, or is a `*`. */
+export function matchesAny(
   value: string,
   etag: string | undefined,
   matches: (tag: string, other: string) => boolean,
 ): boolean {
-  return value === '*' || (etag !== undefined && parseEntityTags(value).some((tag) => matches(tag, etag)));
+  if (value === '*' || etag === undefined) {
+    return value === '*';
+  }
+  return matches(value, etag) || parseEntityTags(value).some((tag) => matches(tag, etag));
 }
 
 function isModifiedSince(value: string | undefined, { lastModified }: Validators): boolean | undefined {

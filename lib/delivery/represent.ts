@@ -24,6 +24,7 @@ const SLICE = 256 * 1024;
  * The representation of what a handler returned, as its options and headers describe it.
  *
  * @param wantsRanges the option of the route
+ * @param ifNoneMatch of a request that the content's own entity tag decides
  * @throws HttpException 500 where the content is shorter than announced; what the system throws for a file
  *   that cannot be opened
  */
@@ -31,10 +32,11 @@ export async function represent(
   content: StreamableFile | DeliverableContent,
   port: ResponsePort,
   wantsRanges: boolean,
+  ifNoneMatch?: string,
 ): Promise<Representation> {
   const found = await (content instanceof StreamableFile
     ? representStreamable(content)
-    : representDownload(content));
+    : representDownload(content, ifNoneMatch));
   try {
     return withHandlerFields(found, port, wantsRanges);
   } catch (error) {
@@ -43,11 +45,11 @@ export async function represent(
   }
 }
 
-async function representDownload(content: DeliverableContent): Promise<Representation> {
+async function representDownload(content: DeliverableContent, ifNoneMatch?: string): Promise<Representation> {
   const { options } = content;
   const ended = options.onEnd && safely(options.onEnd);
   try {
-    const found = await representContent(content);
+    const found = await representContent(content, ifNoneMatch);
     return {
       ...found,
       options,
@@ -79,10 +81,10 @@ function chosen<Option, Value>(
   return option === false ? undefined : convert(option);
 }
 
-async function representContent(content: DeliverableContent): Promise<Representation> {
+async function representContent(content: DeliverableContent, ifNoneMatch?: string): Promise<Representation> {
   switch (content.kind) {
     case 'file':
-      return fileRepresentation(content.path, content.options);
+      return fileRepresentation(content.path, content.options, ifNoneMatch);
     case 'buffer':
       return bytesRepresentation(content.bytes, content.options.etag === undefined);
     case 'source':
