@@ -46,6 +46,32 @@ const GROUPS = [
     ],
   },
   {
+    what: 'a file of 1 KiB, delivery alone',
+    bench: requests('small'),
+    rows: [
+      ['ours-express', 'stock-express-length', 'Nest on Express, with a length'],
+      ['ours-express', 'sendfile-express', 'Nest on Express, `sendFile`'],
+      ['ours-fastify', 'stock-fastify-length', 'Nest on Fastify, with a length'],
+      ['ours-fastify', 'sendfile-fastify', 'Nest on Fastify, `sendFile` of @fastify/static'],
+    ],
+  },
+  {
+    what: 'a range of 64 KiB, delivery alone',
+    bench: requests('ranges'),
+    rows: [
+      ['ours-express', 'sendfile-express', 'Nest on Express, `sendFile`'],
+      ['ours-fastify', 'sendfile-fastify', 'Nest on Fastify, `sendFile` of @fastify/static'],
+    ],
+  },
+  {
+    what: '304, delivery alone',
+    bench: requests('unchanged'),
+    rows: [
+      ['ours-express', 'sendfile-express', 'Nest on Express, `sendFile`'],
+      ['ours-fastify', 'sendfile-fastify', 'Nest on Fastify, `sendFile` of @fastify/static'],
+    ],
+  },
+  {
     what: 'a range of 64 KiB, guarded',
     bench: requests('ranges'),
     rows: [

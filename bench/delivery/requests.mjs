@@ -1,14 +1,28 @@
 /**
  * Server CPU per request and requests per second of small answers on kept connections: 64 KiB ranges of a
- * large file, and files of 1 KiB and 64 KiB. `node bench/delivery/requests.mjs --rounds 5 --requests 4000`
+ * large file, files of 1 KiB and 64 KiB, and 304. `node bench/delivery/requests.mjs --rounds 5 --requests 4000`
  */
-import { args, finish, GIB, makeFile, record, report, rounds, selected, startServer } from './harness.mjs';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  args,
+  finish,
+  folder,
+  GIB,
+  makeFile,
+  record,
+  report,
+  rounds,
+  selected,
+  startServer,
+} from './harness.mjs';
 import { KeptConnections } from './kept-connections.mjs';
 import { TOKEN } from './token.mjs';
 
 const size = Number(args.gib) * GIB;
 const big = makeFile('big.bin', size);
 const small = makeFile('small.bin', 1024);
+const modified = statSync(join(folder, small)).mtime.toUTCString();
 const medium = makeFile('medium.bin', 64 * 1024);
 const requests = Number(args.requests ?? 4000);
 const connections = Number(args.connections);
@@ -21,9 +35,12 @@ const SCENARIOS = {
       'ours-express-guarded',
       'ours-fastify-guarded',
       'ours-express',
+      'ours-fastify',
       'recipe-express-guarded',
       'recipe-fastify-guarded',
       'recipe-express',
+      'sendfile-express',
+      'sendfile-fastify',
       'express-sendfile',
       'fastify-static',
     ],
@@ -39,16 +56,34 @@ const SCENARIOS = {
       'ours-express-guarded',
       'ours-fastify-guarded',
       'ours-express',
+      'ours-fastify',
       'stock-express',
       'stock-express-length',
       'stock-express-guarded',
       'stock-fastify',
       'stock-fastify-length',
+      'sendfile-express',
+      'sendfile-fastify',
       'express-sendfile',
       'fastify-static',
     ],
     request: () => [small, ''],
     bytes: 1024,
+  },
+  unchanged: {
+    title: '304',
+    names: [
+      'ours-express',
+      'ours-fastify',
+      'ours-express-guarded',
+      'ours-fastify-guarded',
+      'sendfile-express',
+      'sendfile-fastify',
+      'express-sendfile',
+      'fastify-static',
+    ],
+    request: () => [small, `If-Modified-Since: ${modified}\r\n`],
+    bytes: 0,
   },
   medium: {
     title: '64 KiB file',

@@ -5,23 +5,12 @@
  * ./bench/other-servers.mjs`.
  */
 import 'reflect-metadata';
-import {
-  Controller,
-  Get,
-  Module,
-  Param,
-  Req,
-  Res,
-  StreamableFile,
-  UseGuards,
-  UseInterceptors,
-} from '@nestjs/common';
+import { Controller, Get, Module, Param, Req, Res, StreamableFile, UseGuards } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
 import { createReadStream, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { ExtractJwt, Strategy } from 'passport-jwt';
-import { DownloadInterceptor } from '../../dist/download.interceptor.js';
 import { DownloadAuthModule, StreamDownload } from '../../dist/index.js';
 import { SECRET } from './token.mjs';
 
@@ -57,6 +46,8 @@ async function startNest(name, folder) {
         length: variant === 'length' ? statSync(path).size : undefined,
       }),
     recipe,
+    sendfile: (path, _request, response) =>
+      void response.sendFile(framework === 'express' ? path : basename(path)),
   };
   class Files {
     hello() {
@@ -72,8 +63,8 @@ async function startNest(name, folder) {
   const descriptor = Object.getOwnPropertyDescriptor(Files.prototype, 'file');
   Get(':file')(Files.prototype, 'file', descriptor);
   Param('file')(Files.prototype, 'file', 0);
-  if (kind === 'recipe') {
-    Res({ passthrough: true })(Files.prototype, 'file', 1);
+  if (kind === 'recipe' || kind === 'sendfile') {
+    Res({ passthrough: kind === 'recipe' })(Files.prototype, 'file', 1);
     Req()(Files.prototype, 'file', 2);
   }
   const isGuarded = variant === 'guarded';
@@ -82,6 +73,9 @@ async function startNest(name, folder) {
   class App {}
   Module({ controllers: [Files], ...parts(kind, isGuarded) })(App);
   const app = await NestFactory.create(App, await adapterOf(framework), { logger: ['error'] });
+  if (kind === 'sendfile' && framework === 'fastify') {
+    await app.register((await import('@fastify/static')).default, { root: folder, serve: false });
+  }
   await app.listen(0, '127.0.0.1');
   return app.getHttpServer().address().port;
 }
@@ -95,7 +89,7 @@ async function adapterOf(framework) {
 /** What stands on the handler. */
 function decorate(kind, isGuarded) {
   if (kind === 'ours') {
-    return isGuarded ? StreamDownload() : UseInterceptors(DownloadInterceptor);
+    return StreamDownload({ auth: isGuarded ? 'token' : false });
   }
   return isGuarded ? UseGuards(AuthGuard('jwt')) : () => {};
 }
