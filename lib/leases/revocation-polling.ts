@@ -38,8 +38,7 @@ export class RevocationPolling {
 
   subscribe(listener: RevocationListener): () => void {
     this.listeners.add(listener);
-    this.seen = undefined;
-    this.look();
+    this.startOver();
     return () => {
       this.listeners.delete(listener);
       this.rest();
@@ -57,6 +56,12 @@ export class RevocationPolling {
     while (!(await this.ask()) && performance.now() < giveUp) {
       await sleep(RETRY_EVERY);
     }
+  }
+
+  /** To be called if the numbers may no longer be those of the same revocations. */
+  startOver(): void {
+    this.seen = undefined;
+    this.look();
   }
 
   /** Asks now instead of later. */

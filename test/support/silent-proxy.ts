@@ -3,6 +3,8 @@ import type { AddressInfo, Socket } from 'node:net';
 
 export interface SilentProxy {
   readonly port: number;
+  /** The port to which further connections lead. */
+  upstream: number;
   /** Connections that were made so far. */
   readonly connections: readonly SilentConnection[];
   /** Every connection that stands stops forwarding, and stays open; later ones work. */
@@ -20,11 +22,11 @@ export interface SilentConnection {
  * A proxy on loopback whose connections can go silent without FIN or RST, as behind a firewall that forgot
  * them.
  */
-export async function silentProxy(port: number): Promise<SilentProxy> {
+export async function silentProxy(upstreamPort: number): Promise<SilentProxy> {
   const connections: { said: string; silent: boolean }[] = [];
   const sockets = new Set<Socket>();
   const server = net.createServer({ allowHalfOpen: true }, (client) => {
-    const upstream = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    const upstream = net.connect({ port: proxy.upstream, host: '127.0.0.1', allowHalfOpen: true });
     const connection = { said: '', silent: false };
     connections.push(connection);
     for (const [from, to] of [
@@ -44,8 +46,9 @@ export async function silentProxy(port: number): Promise<SilentProxy> {
     }
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
+  const proxy: SilentProxy = {
     port: (server.address() as AddressInfo).port,
+    upstream: upstreamPort,
     connections,
     silence: (which = () => true) => {
       connections.filter(which).forEach((connection) => (connection.silent = true));
@@ -55,4 +58,5 @@ export async function silentProxy(port: number): Promise<SilentProxy> {
       server.close();
     },
   };
+  return proxy;
 }

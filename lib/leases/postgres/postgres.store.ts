@@ -219,7 +219,11 @@ export class PostgresLeaseStore implements LeaseStore {
   private listen(): Promise<Client> {
     this.listening ??= (async () => {
       const client = clientOf(this.connected);
-      client.on('error', () => this.stopListening());
+      client.on('error', () => {
+        // Another server may take over, without the latest revocations
+        this.stopListening();
+        this.polling.startOver();
+      });
       client.on('notification', () => this.polling.look());
       try {
         await client.connect();
