@@ -43,6 +43,7 @@ export type {
 } from './leases/lease-store.js';
 export type { LinkUsage, UsagePage } from './leases/keeper.js';
 export type { Revocation } from './leases/revocation.js';
+export { RevocationPolling, type RevocationNews } from './leases/revocation-polling.js';
 export { MemoryLeaseStore, type MemoryLeaseStoreOptions } from './leases/memory/memory.store.js';
 export type { Transport } from './http/http-exchange.js';
 export { redactUrl } from './http/redact-url.js';
