@@ -85,6 +85,12 @@ const GROUPS = [
     rows: [
       [`${adapter} HS256: ours`, `${adapter} HS256: recipe`, 'what passport-jwt by hand adds, HS256'],
       [`${adapter} RS256: ours`, `${adapter} RS256: recipe`, 'the same, RS256'],
+      [`${adapter} RS256: ours, 5,000`, `${adapter} RS256: recipe`, 'the same, 5,000 people in turn'],
+      [
+        `${adapter} HS256: guard alone`,
+        `${adapter} HS256: recipe`,
+        'the same, the guard without the interceptor',
+      ],
       [`${adapter} RS256: by link`, `${adapter} RS256: recipe`, 'the same, by a link'],
     ],
   })),

@@ -50,7 +50,7 @@ async function measure(adapter: string, algorithm: string): Promise<Measured> {
     const measured: Measured = new Map(variants.map(({ name }) => [name, []]));
     for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round++) {
       for (const variant of rotated(variants, round + WARM_UP_ROUNDS)) {
-        const cost = await burst(server, load, variant);
+        const cost = await burst(server, load, variant, round + WARM_UP_ROUNDS);
         if (round >= 0) {
           measured.get(variant.name)!.push(cost);
         }
@@ -63,9 +63,17 @@ async function measure(adapter: string, algorithm: string): Promise<Measured> {
   }
 }
 
-async function burst(server: ChildProcess, load: Load, { path, headers }: Variant): Promise<number> {
+async function burst(
+  server: ChildProcess,
+  load: Load,
+  { path, headers }: Variant,
+  round: number,
+): Promise<number> {
+  if (round === 0) {
+    await load.burst(path, headers, headers.length);
+  }
   const before = await cpuOf(server);
-  await load.burst(path, headers, REQUESTS);
+  await load.burst(path, headers, REQUESTS, round * REQUESTS);
   return ((await cpuOf(server)) - before) / REQUESTS;
 }
 

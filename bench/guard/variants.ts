@@ -15,7 +15,9 @@ export interface Variant {
     | 'recipe'
     /** `@StreamDownload()`, the token in the header, the same token again and again. */
     | 'ours'
-    /** The same with more tokens in turn than are remembered, so that each signature is checked. */
+    /** The same with the tokens of 5,000 people, one after the other. */
+    | 'ours, 5,000'
+    /** The same where no token is remembered, so that each signature is checked. */
     | 'ours, unseen'
     /** DownloadAuthGuard without what else `@StreamDownload()` brings. */
     | 'guard alone'

@@ -19,16 +19,19 @@ export class Load {
 
   /**
    * Asks for a path a number of times over all connections, with each set of header fields in its turn.
+   * @param first the number of the request that is the first of this burst
    * @throws Error for an answer other than 200
    */
   async burst(
     path: string,
     headers: readonly Readonly<Record<string, string>>[],
     count: number,
+    first = 0,
   ): Promise<void> {
     const requests = headers.map((fields) => requestOf(path, fields));
-    let sent = 0;
-    const next = (): Buffer | undefined => (sent < count ? requests[sent++ % requests.length] : undefined);
+    let sent = first;
+    const next = (): Buffer | undefined =>
+      sent < first + count ? requests[sent++ % requests.length] : undefined;
     const stopSpinning = spin();
     await Promise.all(this.sockets.map((socket) => askUntilDone(socket, next)));
     stopSpinning();
