@@ -7,6 +7,7 @@ import { reporters } from './test/support/reporters.js';
 export default defineConfig({
   test: {
     include: ['test/package/**/*.spec.ts'],
+    globalSetup: './test/package/consumer-project.ts',
     reporters: reporters('package'),
     pool: 'forks',
     testTimeout: 90_000,

@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { npm, packInto, run } from './support.js';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { npm, run } from './support.js';
 
 /** As `nest new` of Nest 11 writes it. */
 const NEST_NEW = {
@@ -66,9 +66,8 @@ it('downloads', async () => {
 const folder = mkdtempSync(join(tmpdir(), 'jest-consumer-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 beforeAll(async () => {
-  const { filename } = await packInto(folder);
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true }));
-  await npm(folder, 'install', '--prefer-offline', '--no-audit', `./${filename}`, ...INSTALLED);
+  await npm(folder, 'install', '--prefer-offline', '--no-audit', inject('project').tarball, ...INSTALLED);
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: TSCONFIG }));
   mkdirSync(join(folder, 'src'));
   writeFileSync(join(folder, 'src/files.spec.ts'), SPEC);
