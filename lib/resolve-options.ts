@@ -110,13 +110,21 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     );
   }
   const { auth = 'token', clock = Date.now, shutdownTimeout = DEFAULT_SHUTDOWN_TIMEOUT } = options;
+  const needsKey = auth === 'token' || hasAccessTokens(options);
+  const keySource = needsKey ? createKeySource(options, clock) : undefined;
+  const linkKeys = createLinkKeys(options);
+  if (linkKeys.length === 0 && options.links && 'secret' in options.links) {
+    throw new DownloadAuthConfigurationError(
+      'links.secret: it is undefined. See that the variable is set, or leave it out and make no links.',
+    );
+  }
   const tokenNames = resolveTokenNames(options.tokenName);
   const isProduction = process.env.NODE_ENV === 'production';
   return {
     auth,
     subject: options.subject,
-    keySource: auth === 'token' || hasKey(options) ? createKeySource(options, clock) : undefined,
-    linkKeys: createLinkKeys(options),
+    keySource,
+    linkKeys,
     accessPolicy: resolveAccessPolicy(options),
     validate: options.validate,
     tokenNames,
@@ -135,7 +143,8 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
   };
 }
 
-function hasKey(options: DownloadAuthOptions): boolean {
-  const names = Object.keys(KEY_RULES) as (keyof typeof KEY_RULES)[];
-  return names.some((name) => name !== 'algorithms' && options[name] !== undefined);
+/** Whether anything is said of access tokens, which then need a key. */
+function hasAccessTokens(options: DownloadAuthOptions): boolean {
+  const names = Object.keys({ ...KEY_RULES, ...ACCESS_TOKEN_RULES }) as (keyof DownloadAuthOptions)[];
+  return names.some((name) => options[name] !== undefined);
 }

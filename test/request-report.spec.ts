@@ -81,6 +81,12 @@ it.each(ADAPTERS)('NODE_DEBUG=download-auth prints one line a request on %s, wit
       ],
       [link.url, {}, /transport=query granted=link status=200 bytes=20000 /],
       [link.url, { 'user-agent': 'another' }, /transport=query refused=LINK_USED_UP status=410 bytes=0 /],
+      [
+        '/guarded/a',
+        { 'x-user': 'ada' },
+        /transport=none granted=other by=HeaderGuard status=200 bytes=20000 /,
+      ],
+      ['/guarded/a', bearer(token), /transport=none refused by=HeaderGuard status=403 bytes=0 /],
     ];
     for (const [index, [path, headers, line]] of requests.entries()) {
       await send(`http://127.0.0.1:${port}${path}`, { headers });

@@ -62,10 +62,15 @@ export function text(example: string): OptionRule {
 
 export function oneOf(...allowed: readonly (string | boolean)[]): OptionRule {
   const names = allowed.map((one) => (typeof one === 'string' ? `'${one}'` : String(one)));
-  return rule(
-    (value) => (allowed as readonly unknown[]).includes(value),
-    `write ${names.slice(0, -1).join(', ')} or ${names.at(-1)}.`,
-  );
+  const advice = `write ${names.slice(0, -1).join(', ')} or ${names.at(-1)}.`;
+  const words = allowed.filter((one) => typeof one === 'string');
+  return (value) => {
+    if ((allowed as readonly unknown[]).includes(value)) {
+      return undefined;
+    }
+    const near = typeof value === 'string' ? nearest(value, words) : undefined;
+    return near === undefined ? advice : `did you mean '${near}'? W${advice.slice(1)}`;
+  };
 }
 
 /** @param least at the least; with `most`, at the most */
@@ -101,9 +106,13 @@ export function isValidDate(value: unknown): value is Date {
 }
 
 function unknownOption(name: string, known: readonly string[]): string {
-  const near = known.find((one) => isNear(one.toLowerCase(), name.toLowerCase()));
+  const near = nearest(name, known);
   const hint = near ? `Did you mean ${JSON.stringify(near)}?` : `Known are ${known.join(', ')}.`;
   return `there is no option ${JSON.stringify(name)}. ${hint}`;
+}
+
+function nearest(given: string, known: readonly string[]): string | undefined {
+  return known.find((one) => isNear(one.toLowerCase(), given.toLowerCase()));
 }
 
 /** One letter more, less or different, two neighbours swapped, or one name begins with the other. */

@@ -18,7 +18,8 @@ export const store =
   (postgres && new (await load('leases/postgres/index.js')).PostgresLeaseStore(postgres));
 
 /**
- * An application with one route, `files/:name`, on a free port; `answer` gives what it sends under a name.
+ * An application with one route, `files/:name`, on a free port; `answer` gives what it sends under a name. For
+ * `guarded/:name` its own guard asks for `X-User`.
  */
 export async function serve(answer) {
   await import('reflect-metadata');
@@ -27,15 +28,30 @@ export async function serve(answer) {
   const { DownloadAuthModule, DownloadLinks, StreamDownload } = await load('index.js');
   const { ExpressAdapter, FastifyAdapter } = await import(`@nestjs/platform-${adapter}`);
 
+  class HeaderGuard {
+    canActivate(context) {
+      return context.switchToHttp().getRequest().headers['x-user'] !== undefined;
+    }
+  }
+
   class FilesController {
     file(name) {
       return answer(name);
     }
+
+    guarded(name) {
+      return answer(name);
+    }
   }
-  const file = Object.getOwnPropertyDescriptor(FilesController.prototype, 'file');
-  Get('files/:name')(FilesController.prototype, 'file', file);
-  StreamDownload()(FilesController.prototype, 'file', file);
-  Param('name')(FilesController.prototype, 'file', 0);
+  for (const [method, path, options] of [
+    ['file', 'files/:name', {}],
+    ['guarded', 'guarded/:name', { auth: HeaderGuard }],
+  ]) {
+    const descriptor = Object.getOwnPropertyDescriptor(FilesController.prototype, method);
+    Get(path)(FilesController.prototype, method, descriptor);
+    StreamDownload(options)(FilesController.prototype, method, descriptor);
+    Param('name')(FilesController.prototype, method, 0);
+  }
   Controller()(FilesController);
 
   class AppModule {}
