@@ -190,7 +190,13 @@ export class DownloadAuthGuard implements CanActivate {
       request.user = await validated(this.options.validate, signedIn.claims, request);
     }
     this.report.decided(exchange, 'granted=link');
-    return { kind: 'link', subject, claims, transport: presented.transport, link: grantedLink(claims) };
+    return {
+      kind: 'link',
+      subject,
+      claims,
+      transport: presented.transport,
+      link: grantedLink(claims, this.options.links.maxAge),
+    };
   }
 
   /** Who is signed in beside a link: by an access token, or as the application says. */

@@ -21,11 +21,14 @@ import type { ResolvedOptions } from './resolve-options.js';
 import { RequestReport } from './request-report.js';
 import { routeOptions } from './route-options.js';
 import { grantOf } from './tokens/grant.js';
+import type { GrantedLink } from './tokens/grant.js';
 
 interface DownloadRoute {
   /** Class and method, for the log. */
   readonly name: string;
   readonly headers: RouteHeaders;
+  /** The options of the module or of the route say how files are cached. */
+  readonly hasCacheControl: boolean;
   hasWarned: boolean;
 }
 
@@ -50,12 +53,13 @@ export class DownloadInterceptor implements NestInterceptor {
     const route = this.routeOf(context);
     const exchange = exchangeOf(context);
     const { request, response } = exchange;
-    const isLimited = grantOf(request)?.link?.maxDownloads !== undefined;
+    const link = grantOf(request)?.link;
+    const isLimited = link?.maxDownloads !== undefined;
     if (isLimited && route.headers.answersItself) {
       throw uncountable(route.name);
     }
     const port = new ResponsePort(this.adapterHost.httpAdapter, response);
-    const headers = new PreparedHeaders(port, route.headers);
+    const headers = new PreparedHeaders(port, this.headersOf(route, link));
     const release = isLimited ? this.holdBack(port, route.name) : undefined;
     let hasAnswer = false;
     return next.handle().pipe(
@@ -139,15 +143,32 @@ export class DownloadInterceptor implements NestInterceptor {
     );
   }
 
+  /** What a link opens that is the same for a while may be cached as long, by the browser alone. */
+  private headersOf(
+    { headers, hasCacheControl }: DownloadRoute,
+    link: GrantedLink | undefined,
+  ): RouteHeaders {
+    const { options, declared, answersItself } = headers;
+    if (link?.reuseWithin === undefined || hasCacheControl || answersItself) {
+      return headers;
+    }
+    const left = (link.expiresAt.getTime() - this.options.clock()) / 1000;
+    const seconds = Math.floor(Math.max(0, Math.min(left, link.reuseWithin)));
+    const cacheControl = `private, max-age=${seconds}, no-transform`;
+    return new RouteHeaders({ ...options, cacheControl }, declared, answersItself);
+  }
+
   private routeOf(context: ExecutionContext): DownloadRoute {
     return this.routes.of(context, () => {
       const [controllerClass, method] = [context.getClass(), context.getHandler()];
       const { controller, handler } = routeOptions(this.reflector, controllerClass, method);
+      const given = [this.options.delivery, controller.delivery, handler.delivery];
       return {
         name: `${controllerClass.name}.${method.name}`,
         hasWarned: false,
+        hasCacheControl: given.some((options) => options?.cacheControl !== undefined),
         headers: new RouteHeaders(
-          resolveDelivery(this.options.delivery, controller.delivery, handler.delivery),
+          resolveDelivery(...given),
           declaredFields(method),
           answersItself(controllerClass, method),
         ),

@@ -1,7 +1,7 @@
 import { authRule } from './application-guard.js';
 import type { DownloadAuth } from './application-guard.js';
 import { resolveDelivery } from './delivery/options.js';
-import type { ResolvedDelivery } from './delivery/options.js';
+import type { DeliveryOptions } from './delivery/options.js';
 import type { DownloadAuthOptions, RefusalPage } from './download-auth-options.js';
 import type { LeaseOptions } from './leases/options.js';
 import { resolveLinkOptions } from './links/link-options.js';
@@ -73,7 +73,8 @@ export interface ResolvedOptions {
   readonly transports: Transports;
   readonly cookie: CookieOptions;
   readonly links: ResolvedLinkOptions;
-  readonly delivery: ResolvedDelivery;
+  /** Checked; those of a route are laid over them. */
+  readonly delivery: DeliveryOptions | undefined;
   readonly leases: LeaseOptions | undefined;
   readonly requireSecureConnection: boolean;
   /** Plain HTTP is refused because of NODE_ENV alone. */
@@ -119,6 +120,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     );
   }
   const tokenNames = resolveTokenNames(options.tokenName);
+  resolveDelivery(options.delivery);
   const isProduction = process.env.NODE_ENV === 'production';
   return {
     auth,
@@ -131,7 +133,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     transports: resolveTransports(options.transports),
     cookie: resolveCookie(options.cookie, tokenNames.cookie),
     links: resolveLinkOptions(options.links),
-    delivery: resolveDelivery(options.delivery),
+    delivery: options.delivery,
     leases: options.leases,
     requireSecureConnection: options.requireSecureConnection ?? isProduction,
     isSecureByDefault: options.requireSecureConnection === undefined && isProduction,

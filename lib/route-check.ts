@@ -32,7 +32,7 @@ export class RouteCheck implements OnModuleInit {
 
   async onModuleInit(): Promise<void> {
     this.warnOfPlainHttp();
-    warnOfSharedCaching('forRoot', this.options.delivery.cacheControl);
+    warnOfSharedCaching('forRoot', this.options.delivery?.cacheControl);
     this.checkNames();
     this.checkToldRoutes();
     for (const { controllers, injectables } of this.modules.values()) {

@@ -96,9 +96,9 @@ export class DownloadLinks {
           'maxDownloads. Write @Res({ passthrough: true }), and return a StreamableFile or a Download.',
       );
     }
-    const claims = linkClaims(options, resource, now, this.options.links.expiresIn);
+    const terms = linkClaims(options, resource, now, this.options.links.expiresIn);
+    const { claims, token } = this.tokens.sign(terms);
     this.keeper.checkLife((claims.exp - now) * 1000, leasedLink(claims).resumeWithin);
-    const token = this.tokens.sign(claims);
     if (token.length > MAX_TOKEN_LENGTH) {
       throw new DownloadAuthConfigurationError(
         `The link's token is too long: ${token.length} characters, ${MAX_TOKEN_LENGTH} are read at most. Put less into claims.`,
@@ -149,8 +149,9 @@ export class DownloadLinks {
     const now = this.options.clock() / 1000;
     const { sub: subject, nbf } = claims;
     const notBefore = nbf === undefined ? undefined : new Date(milliseconds(nbf));
-    const inspection = { ...grantedLink(claims), subject, notBefore };
-    if (now >= endOf(claims, this.options.links.maxAge)) {
+    const { maxAge } = this.options.links;
+    const inspection = { ...grantedLink(claims, maxAge), subject, notBefore };
+    if (now >= endOf(claims, maxAge)) {
       return { ...inspection, refusal: 'LINK_EXPIRED' };
     }
     return nbf !== undefined && now < nbf ? { ...inspection, refusal: 'LINK_NOT_YET_VALID' } : inspection;

@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto';
-import { normalizeBlock } from '../shared/ip-address.js';
 import type { LeasedLink } from '../leases/counted-delivery.js';
 import { resumeWithin } from '../leases/options.js';
 import {
@@ -15,6 +13,8 @@ import {
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { durationInSeconds } from '../shared/duration.js';
+import type { Duration } from '../shared/duration.js';
+import { normalizeBlock } from '../shared/ip-address.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { GrantedLink } from '../tokens/grant.js';
 import type { CreateLinkOptions, LinkBindingOptions, LinkTarget } from './link.js';
@@ -38,6 +38,8 @@ export interface LinkClaims extends TokenClaims {
   fn?: string;
   /** Disposition, where the link fixes it. */
   dsp?: 'attachment' | 'inline';
+  /** Seconds within which it is made again, unchanged. */
+  win?: number;
   /** How often it may be used; `resume` is in seconds. */
   lim?: {
     readonly max?: number;
@@ -68,9 +70,16 @@ const BINDING_RULES: OptionRules<LinkBindingOptions> = { signedIn: boolean, addr
 
 export const CREATE_RULES: OptionRules<CreateLinkOptions> = {
   ...TARGET_RULES,
-  expiresIn: duration(),
+  expiresIn: duration({
+    above: 0,
+    advice: 'the link would have expired already. Give an expiry in the future.',
+  }),
   expiresAt: moment,
   notBefore: moment,
+  reuseWithin: duration({
+    above: 0,
+    advice: "give the time for which a link stays the same, such as '10m'.",
+  }),
   subject: text('such as String(user.id)'),
   filename: text("such as 'report.pdf'"),
   disposition: oneOf('attachment', 'inline'),
@@ -84,11 +93,14 @@ export const CREATE_RULES: OptionRules<CreateLinkOptions> = {
 };
 
 /** Claims that the caller of `create` cannot set: this package or RFC 7519 §4.1 gives them a meaning. */
-const RESERVED_CLAIMS = 'iss sub aud exp nbf iat jti res fn dsp lim bnd'.split(' ');
+const RESERVED_CLAIMS = 'iss sub aud exp nbf iat jti res fn dsp win lim bnd'.split(' ');
+
+/** Options that count or tell clients apart: such links cannot be the same for everybody who asks. */
+const NOT_REUSABLE = ['maxDownloads', 'strict', 'resumeWithin', 'byteBudget'] as const;
 
 /**
- * The claims of a link, from options that were found to follow {@link CREATE_RULES}. {@link grantedLink} and
- * {@link leasedLink} read them back.
+ * The claims of a link but its id, from options that were found to follow {@link CREATE_RULES}.
+ * {@link grantedLink} and {@link leasedLink} read them back.
  *
  * @param now seconds since 1970
  * @param lifetime seconds, where the options name no end
@@ -99,29 +111,32 @@ export function linkClaims(
   resource: string,
   now: number,
   lifetime: number,
-): LinkClaims {
+): Omit<LinkClaims, 'jti'> {
   checkTogether(options);
   const { notBefore, bindTo: { signedIn, addresses = [] } = {}, resumeWithin: resume } = options;
-  const claims: LinkClaims = {
+  const win = seconds(options.reuseWithin, 'reuseWithin');
+  const iat = win === undefined ? now : Math.floor(now / win) * win;
+  const claims = {
     ...options.claims,
     aud: LINK_AUDIENCE,
-    jti: randomBytes(16).toString('base64url'),
-    iat: now,
-    exp: expiry(options, now, lifetime),
+    iat,
+    exp: expiry(options, now, iat, lifetime),
     nbf: notBefore && notBefore.getTime() / 1000,
     res: resource,
     sub: options.subject,
     fn: options.filename,
     dsp: options.disposition,
+    win,
     lim: unlessEmpty({
       max: options.maxDownloads,
       strict: options.strict,
-      resume: resume === undefined ? undefined : durationInSeconds(resume, 'resumeWithin'),
+      // a link that many have is not counted, not even for resumes after its end
+      resume: win === undefined ? seconds(resume, 'resumeWithin') : 0,
       bytes: options.byteBudget,
-      rev: options.revocable || undefined,
+      rev: options.revocable === true || undefined,
     }),
     bnd: unlessEmpty({
-      sub: signedIn || undefined,
+      sub: signedIn === true || undefined,
       net: addresses.length > 0 ? [addresses].flat().map(normalizeBlock) : undefined,
     }),
   };
@@ -145,6 +160,15 @@ function checkTogether(options: CreateLinkOptions): void {
   if (options.expiresIn !== undefined && options.expiresAt !== undefined) {
     throw new DownloadAuthConfigurationError('Give expiresIn or expiresAt, not both.');
   }
+  if (options.reuseWithin !== undefined) {
+    const counted = NOT_REUSABLE.find((name) => options[name] !== undefined);
+    const bound = options.bindTo?.addresses?.length ? 'bindTo.addresses' : undefined;
+    if (counted ?? bound) {
+      throw new DownloadAuthConfigurationError(
+        `reuseWithin: many people have the same link, so it has no ${counted ?? bound}. Leave one of the two out.`,
+      );
+    }
+  }
   const reserved = Object.keys(options.claims ?? {}).find((name) => RESERVED_CLAIMS.includes(name));
   if (reserved !== undefined) {
     throw new DownloadAuthConfigurationError(
@@ -157,17 +181,25 @@ function unlessEmpty<Members extends object>(members: Members): Members | undefi
   return Object.values(members).some((member) => member !== undefined) ? members : undefined;
 }
 
-function expiry({ expiresIn, expiresAt }: CreateLinkOptions, now: number, lifetime: number): number {
-  const life = expiresIn === undefined ? lifetime : durationInSeconds(expiresIn, 'expiresIn');
-  const exp = expiresAt === undefined ? now + life : expiresAt.getTime() / 1000;
+function seconds(value: Duration | undefined, option: string): number | undefined {
+  return value === undefined ? undefined : durationInSeconds(value, option);
+}
+
+/** @param start when the link is issued, or the time began within which it may be reused */
+function expiry(options: CreateLinkOptions, now: number, start: number, lifetime: number): number {
+  const { expiresAt } = options;
+  const life = seconds(options.expiresIn, 'expiresIn') ?? lifetime;
+  const reusable = seconds(options.reuseWithin, 'reuseWithin') ?? 0;
+  const exp = expiresAt ? expiresAt.getTime() / 1000 : start + reusable + life;
   if (exp <= now) {
     throw new DownloadAuthConfigurationError(
       'The link would have expired already. Give an expiry in the future.',
     );
   }
-  if (exp - now > MAX_LINK_LIFETIME) {
+  if (exp - start > MAX_LINK_LIFETIME) {
     throw new DownloadAuthConfigurationError(
-      "A link lives 7 days at most. Give a shorter expiresIn, such as '7d', and mint a new link when it is needed.",
+      "A link lives 7 days at most, reuseWithin included. Give a shorter expiresIn, such as '7d', and mint a new " +
+        'link when it is needed.',
     );
   }
   return exp;
@@ -199,13 +231,14 @@ export function endOf({ exp, iat }: LinkClaims, maxAge = Infinity): number {
 }
 
 /** What the handler sees of a link. */
-export function grantedLink(claims: LinkClaims): GrantedLink {
+export function grantedLink(claims: LinkClaims, maxAge?: number): GrantedLink {
   return {
     id: claims.jti,
     resource: claims.res,
     maxDownloads: claims.lim?.max,
     issuedAt: new Date(milliseconds(claims.iat)),
-    expiresAt: new Date(milliseconds(claims.exp)),
+    expiresAt: new Date(milliseconds(endOf(claims, maxAge))),
+    reuseWithin: claims.win,
     filename: claims.fn,
     disposition: claims.dsp,
   };

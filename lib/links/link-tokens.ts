@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey, hash, hkdfSync } from 'node:crypto';
+import { createHmac, createSecretKey, hash, hkdfSync, randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
@@ -9,6 +9,7 @@ import type { VerifiedTokens } from '../tokens/signatures.js';
 import { claimsToBeLink, isLinkClaims, LINK_TYPE } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkOptions } from './link-options.js';
+import { canonical } from './link-resource.js';
 
 /** A key that signs and verifies link tokens, with the `kid` they carry. */
 export interface LinkKey {
@@ -21,6 +22,9 @@ export interface LinkKey {
 const ALGORITHM = 'HS256';
 const PURPOSE = 'nestjs-download-auth link token HS256';
 const KEY_BYTES = 32;
+const ID_BYTES = 16;
+/** Of so many bytes in base64url. */
+const ID_LENGTH = 22;
 
 /** Signs link tokens, and tells genuine ones from others. */
 export class LinkTokens {
@@ -30,8 +34,11 @@ export class LinkTokens {
     private readonly clock: () => number,
   ) {}
 
-  /** @throws DownloadAuthConfigurationError where links have no key */
-  sign(claims: LinkClaims): string {
+  /**
+   * Gives a link its id, and signs it. What may be reused is the same for the same terms.
+   * @throws DownloadAuthConfigurationError where links have no key
+   */
+  sign(terms: Omit<LinkClaims, 'jti'>): { claims: LinkClaims; token: string } {
     const current = this.keys.find((key) => this.isInUse(key));
     if (!current) {
       throw new DownloadAuthConfigurationError(
@@ -39,8 +46,15 @@ export class LinkTokens {
           'Write links: { secret: process.env.LINK_SECRET } in the options.',
       );
     }
-    const input = [{ alg: ALGORITHM, typ: LINK_TYPE, kid: current.kid }, claims].map(base64url).join('.');
-    return `${input}.${createHmac('sha256', current.key).update(input).digest('base64url')}`;
+    const { kid, key } = current;
+    const mac = (text: string) => createHmac('sha256', key).update(text).digest('base64url');
+    const jti =
+      terms.win === undefined
+        ? randomBytes(ID_BYTES).toString('base64url')
+        : mac(canonical(terms)).slice(0, ID_LENGTH);
+    const claims = { ...terms, jti } as LinkClaims;
+    const input = [{ alg: ALGORITHM, typ: LINK_TYPE, kid }, claims].map(base64url).join('.');
+    return { claims, token: `${input}.${mac(input)}` };
   }
 
   /** The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked. */
@@ -70,7 +84,7 @@ export class LinkTokens {
 }
 
 function base64url(part: object): string {
-  return Buffer.from(JSON.stringify(part)).toString('base64url');
+  return Buffer.from(canonical(part)).toString('base64url');
 }
 
 /**

@@ -105,6 +105,12 @@ export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions {
   expiresAt?: Date;
   /** When the link begins to work. Default: at once. */
   notBefore?: Date;
+  /**
+   * Gives the same link, to the letter, to all who ask for this resource, subject and terms within this time,
+   * on every node, so that browsers can cache what it opens. It lives between `expiresIn` and `expiresIn`
+   * plus this. Not for links that are counted or bound to a network. Default: a new link each time.
+   */
+  reuseWithin?: Duration;
   /** Whom the link is for: the `sub` claim, `grant.subject`. Default: none. */
   subject?: string;
   /** The name under which the file is saved, whatever the handler says. */

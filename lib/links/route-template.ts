@@ -86,13 +86,16 @@ function carriable(pattern: string, name: string, value: unknown): string {
 }
 
 /**
- * Query parameters as query parsers give them to the handler: strings, and lists of at least two. Members
- * that are `undefined` or empty lists are left out; objects stay, for applications whose parser makes them.
+ * Query parameters as query parsers give them to the handler, in one order: strings, and lists of at least
+ * two. Members that are `undefined` or empty lists are left out; objects stay, for applications whose parser
+ * makes them.
  * @throws DownloadAuthConfigurationError for a value that no query string can carry
  */
 export function normalizedQuery(query: QueryParams, place = 'query'): QueryParams {
-  const members = Object.entries(query).map(([name, value]) => [name, normalized(`${place}.${name}`, value)]);
-  return Object.fromEntries(members.filter(([, value]) => value !== undefined)) as QueryParams;
+  const members = Object.entries(query)
+    .map(([name, value]) => [name, normalized(`${place}.${name}`, value)] as const)
+    .filter(([, value]) => value !== undefined);
+  return Object.fromEntries(members.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function normalized(place: string, value: unknown): unknown {

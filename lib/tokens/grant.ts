@@ -10,10 +10,13 @@ export interface GrantedLink {
   readonly id: string;
   /** SHA-256 of what the link opens, base64url: route, method, decoded parameters. */
   readonly resource: string;
+  /** For a link that may be reused, when the time for that began. */
   readonly issuedAt: Date;
   readonly expiresAt: Date;
   /** How many downloads the link allows, where that is limited. */
   readonly maxDownloads?: number;
+  /** Seconds within which the link is made again, unchanged, where it may be reused. */
+  readonly reuseWithin?: number;
   /** File name fixed by the link. */
   readonly filename?: string;
   /** Disposition fixed by the link. */
