@@ -10,7 +10,7 @@ const load = compile();
 const { LeaseKeeper } = await load('leases/keeper.js');
 const { MemoryLeaseStore } = await load('leases/memory/memory.store.js');
 
-const store = new MemoryLeaseStore({ capacity: LINKS });
+const store = new MemoryLeaseStore({ capacity: 2 * LINKS });
 const keeper = new LeaseKeeper({ store });
 await keeper.start();
 const LENGTH = 100_000;
@@ -46,7 +46,9 @@ for (let i = 0; i < LINKS; i++) {
 const seconds = (performance.now() - start) / 1000;
 const bytes = used() - before;
 console.log(`Node ${process.versions.node}${globalThis.gc ? '' : ' (without --expose-gc, so too much)'}`);
-console.log(`${store.size} links: ${Math.round(bytes / 1e6)} MB, ${Math.round(bytes / LINKS)} bytes each`);
+console.log(
+  `${LINKS} links, ${store.size} records: ${Math.round(bytes / 1e6)} MB, ${Math.round(bytes / LINKS)} bytes each`,
+);
 console.log(`filled in ${seconds.toFixed(1)} s`);
 await keeper.close();
 await cleanUp();

@@ -11,10 +11,9 @@ export function firstCredit(total: number): number {
 }
 
 /**
- * The right of one running request to send bytes, charged to the byte budget of its lease in steps ahead of
- * the sending: the budget holds across nodes and through a crash without a call to the store for each write.
- * Since a step is at most a quarter of what was sent (and at least 1 MiB), requests that are given up half
- * way hold little of the budget back from others. Nothing is written that was not granted.
+ * The right of one request to send bytes, charged to the budget of its lease in steps ahead of the sending:
+ * the budget holds across nodes and through a crash. A step is at most a quarter of what was sent (and at
+ * least 1 MiB), so that requests that break off hold little of the budget back.
  */
 export class ByteCredit {
   /** Bytes taken: written, or being written. */

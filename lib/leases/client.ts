@@ -49,8 +49,6 @@ export function clientKey(client: ClientDescription): string | undefined {
 export interface LeaseCookie {
   readonly name: string;
   readonly value: string;
-  readonly httpOnly: true;
-  readonly sameSite: 'lax';
   /** The path of the link. */
   readonly path: string;
   /** Seconds for which the lease can still be used. */

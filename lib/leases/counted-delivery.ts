@@ -1,7 +1,6 @@
 import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from '../delivery/watch.js';
 import { deliveryEvents, sendsBody } from './delivery-events.js';
 import type { CountedAs, DeliveryEvents } from './delivery-events.js';
-import type { DownloadEventSink } from '../events/download-event.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { LINK_OLDER_THAN_STORE } from '../refusals/refusals.js';
@@ -18,7 +17,7 @@ import type { LeaseServices } from './lease-request.js';
 import type { LinkState } from './lease-store.js';
 import type { Look } from './link-knowledge.js';
 import type { Revocable } from './revocation.js';
-import type { NamedLink, RunningDownloads } from './running.js';
+import type { NamedLink } from './running.js';
 
 /** What the keeper needs to know of a link whose signature was found good. */
 export interface LeasedLink extends Revocable {
@@ -50,17 +49,11 @@ export interface AdmittedRequest extends NamedLink {
   readonly belonging: Belonging;
 }
 
-export interface DeliveryServices extends LeaseServices {
-  readonly running: RunningDownloads;
-  readonly events?: DownloadEventSink;
-}
-
 const REFUSED = { 'used-up': 'LINK_USED_UP', closed: 'LINK_EXPIRED', busy: 'LINK_BUSY' } as const;
 
 /**
- * Watches the delivery that answers an admitted request: opens or joins a lease when the answer is decided,
- * counts what is sent, and breaks the connection when the link is revoked or the byte budget is used up.
- * Serves one delivery.
+ * Watches one delivery: opens or joins a lease when the answer is decided, counts what is sent, and breaks
+ * the connection when the link is revoked or the byte budget is used up.
  */
 export class CountedDelivery implements DeliveryWatch {
   reason?: string;
@@ -75,7 +68,7 @@ export class CountedDelivery implements DeliveryWatch {
    * @param seen what that look found
    */
   constructor(
-    private readonly services: DeliveryServices,
+    private readonly services: LeaseServices,
     private readonly admitted: AdmittedRequest,
     private readonly generation: number,
     private readonly seen?: Look,
@@ -260,8 +253,6 @@ export class CountedDelivery implements DeliveryWatch {
     client.setCookie?.({
       name: leaseCookieName(link.id),
       value: leaseCookieValue(lease, secret),
-      httpOnly: true,
-      sameSite: 'lax',
       path: client.path ?? '/',
       maxAge: Math.max(1, Math.ceil(usable / 1000)),
     });
@@ -276,10 +267,7 @@ export class CountedDelivery implements DeliveryWatch {
   }
 }
 
-/**
- * @throws DownloadRefusal LINK_REVOKED, LINK_USED_UP for a link that is revoked, or older than the store's
- * record
- */
+/** @throws DownloadRefusal for a link that is revoked, or older than the store where that matters */
 export function refuseRevoked(
   { link, needsRecord }: AdmittedRequest,
   { revokedBefore, since }: LinkState,

@@ -2,19 +2,13 @@ import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from '../deliver
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import type { Claimant } from '../events/claimant.js';
-import type { DownloadEventSink } from '../events/download-event.js';
 import { ofSubject } from './revocation.js';
-import type { RunningDownloads } from './running.js';
+import type { LeaseServices } from './lease-request.js';
 
 export interface DeliveryEvents {
   completed(outcome: DeliveryOutcome): void;
   /** @param code why it was cut, where it was */
   aborted(outcome: DeliveryOutcome, code?: RefusalCode): void;
-}
-
-interface EventServices {
-  readonly events?: DownloadEventSink;
-  readonly clock: () => number;
 }
 
 /** How a delivery is counted, if it is. */
@@ -26,7 +20,7 @@ export interface CountedAs {
 
 /** Emits that a delivery began, and answers what emits how it ended. Undefined without listeners. */
 export function deliveryEvents(
-  { events, clock }: EventServices,
+  { events, clock }: LeaseServices,
   { linkId, subject, resource, path }: Claimant,
   { length, status, intervals }: PlannedDelivery,
   counted?: CountedAs,
@@ -65,10 +59,7 @@ export function sendsBody({ method, status, intervals }: PlannedDelivery): boole
  * Watches a download without a link, which is not counted: emits its events, and cuts it where its subject is
  * revoked. Undefined where there is nothing to watch.
  */
-export function unleasedWatch(
-  services: { readonly running: RunningDownloads } & EventServices,
-  claimant: Claimant,
-): DeliveryWatch | undefined {
+export function unleasedWatch(services: LeaseServices, claimant: Claimant): DeliveryWatch | undefined {
   const { subject } = claimant;
   if (subject === undefined && !services.events?.observed) {
     return undefined;

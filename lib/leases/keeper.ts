@@ -9,12 +9,13 @@ import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { clientKey, fingerprint, leaseOfCookie } from './client.js';
 import type { LeaseClient } from './client.js';
 import { CountedDelivery, refuseRevoked } from './counted-delivery.js';
-import type { AdmittedRequest, DeliveryServices, LeasedLink } from './counted-delivery.js';
+import type { AdmittedRequest, LeasedLink } from './counted-delivery.js';
 import { unleasedWatch } from './delivery-events.js';
 import { mayJoin, REASONS } from './lease.js';
 import { LeaseBook, recordsOf } from './lease-book.js';
 import { leaseUsage } from './lease-record.js';
 import type { Lease, LeaseUsage } from './lease-record.js';
+import type { LeaseServices } from './lease-request.js';
 import type { LeaseStore, LinkState } from './lease-store.js';
 import { linkOf } from './link-knowledge.js';
 import { MemoryLeaseStore } from './memory/memory.store.js';
@@ -55,13 +56,10 @@ export interface LinkUsage {
   readonly next?: string;
 }
 
-/**
- * Decides whether a link may be used now, counts its downloads, and cuts those of revoked links. Independent
- * of any framework: the guard calls {@link admit}, and its answer watches the delivery.
- */
+/** Decides whether a link may be used now, counts its downloads, and cuts those of revoked links. */
 export class LeaseKeeper {
   private readonly store: LeaseStore;
-  private readonly services: DeliveryServices;
+  private readonly services: LeaseServices;
   private readonly logger = new ThrottledLogger('DownloadAuth', 30_000);
   private unsubscribe?: () => void;
 
@@ -80,31 +78,18 @@ export class LeaseKeeper {
       const { state } = await calls.required(() => book.look(link.id, names));
       return link.issuedAt < state.revokedBefore;
     });
-    this.services = {
-      book,
-      calls,
-      running,
-      options: resolved,
-      clock,
-      events,
-      settlements: new Settlements(),
-    };
+    const settlements = new Settlements();
+    this.services = { book, calls, running, options: resolved, clock, events, settlements };
   }
 
-  /**
-   * To be called once, before the first request. Rejects only for a programmer's mistake, such as an unusable
-   * file.
-   */
+  /** To be called once, before the first request. Rejects only for a programmer's mistake. */
   async start(): Promise<void> {
     const { clock, options, running } = this.services;
     await this.store.open(clock(), { timeout: options.storeTimeout });
     this.unsubscribe = this.store.subscribe(running);
   }
 
-  /**
-   * To be called when the server has closed, before {@link close}: connections may break before their
-   * responses report it. Resolves when no download runs here any more, after 2 seconds at most.
-   */
+  /** Resolves when no download runs here any more, after 2 seconds at most; once the server has closed. */
   ended(): Promise<void> {
     return this.services.running.none(LAST_ENDS_WITHIN);
   }
@@ -155,10 +140,8 @@ export class LeaseKeeper {
   }
 
   /**
-   * Refuses to mint a link that could still be used when its revocation is forgotten.
+   * Refuses to mint a link that could still be used when its revocation is forgotten. Both are milliseconds.
    *
-   * @param life milliseconds for which the link is good
-   * @param resumeWithin milliseconds for which a download may go on after that; default: the option
    * @throws DownloadAuthConfigurationError
    */
   checkLife(life: number, resumeWithin: number = this.services.options.resumeWithin): void {

@@ -74,9 +74,7 @@ export class LeaseBook {
   private ahead = 0;
   private turns = 0;
 
-  /**
-   * @param patience milliseconds after which a commit without an answer no longer holds up those behind it
-   */
+  /** @param patience milliseconds after which a commit without an answer holds up no others */
   constructor(
     private readonly store: LeaseStore,
     private readonly clock: () => number,
@@ -183,9 +181,7 @@ export class LeaseBook {
     this.tidy(linkId, desk);
   }
 
-  /**
-   * Settles a batch; one that takes too long goes on by itself, and what it may have changed is read again.
-   */
+  /** Settles a batch. One that takes too long goes on alone, and what it may have changed is read again. */
   private within({ known }: Desk, batch: Operation[]): Promise<void> {
     return new Promise((resolve) => {
       const turn = { over: false };

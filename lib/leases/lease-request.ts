@@ -1,4 +1,5 @@
 import type { ByteInterval, DeliveryOutcome } from '../delivery/watch.js';
+import type { DownloadEventSink } from '../events/download-event.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit } from './byte-credit.js';
 import { randomText } from './client.js';
@@ -9,19 +10,22 @@ import type { Booking, LeaseBook, ReportAnswer } from './lease-book.js';
 import { bytesLeft } from './lease-record.js';
 import type { Lease } from './lease-record.js';
 import type { ResolvedLeaseOptions } from './options.js';
+import type { RunningDownloads } from './running.js';
 import type { Settlements } from './settlements.js';
 import type { StoreCalls } from './store-calls.js';
 
 /** The longest that a timer of Node runs, ms. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** What a request under a lease works with. */
+/** What the keeper shares with the deliveries that it watches. */
 export interface LeaseServices {
   readonly book: LeaseBook;
   readonly options: ResolvedLeaseOptions;
   readonly clock: () => number;
   readonly calls: StoreCalls;
   readonly settlements: Settlements;
+  readonly running: RunningDownloads;
+  readonly events?: DownloadEventSink;
 }
 
 /** Stops a delivery; `reason` says why in words. */

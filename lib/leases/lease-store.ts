@@ -10,8 +10,7 @@ import type { Revocation } from './revocation.js';
 export interface LeaseStore {
   /**
    * Called once before anything else. Records when the store was created, the first time. Rejects only for
-   * what a programmer has to mend, such as a missing package; a server that cannot be reached yet is waited
-   * for.
+   * a programmer's mistake, such as a missing package; not where a server cannot be reached yet.
    *
    * @param waits how long callers wait for an answer: a call that has not begun to take effect by then should
    *   reject without any

@@ -91,17 +91,12 @@ const LEASE_DEFAULTS = {
 } as const satisfies LeaseOptions;
 
 /** The options with the defaults filled in; durations in milliseconds. */
-export interface ResolvedLeaseOptions {
-  readonly store?: LeaseStore;
-  readonly byteBudget: number;
+export interface ResolvedLeaseOptions
+  extends
+    Pick<LeaseOptions, 'store' | 'clientKey'>,
+    Required<Pick<LeaseOptions, 'byteBudget' | 'strict' | 'failClosed'>>,
+    Readonly<Record<'resumeWithin' | 'maxLinkLife' | 'storeTimeout' | 'reportEvery', number>> {
   readonly terms: LeaseTerms;
-  readonly resumeWithin: number;
-  readonly strict: boolean;
-  readonly maxLinkLife: number;
-  readonly storeTimeout: number;
-  readonly failClosed: boolean;
-  readonly reportEvery: number;
-  readonly clientKey?: (client: ClientDescription) => string | undefined;
 }
 
 const STORE_METHODS = [
@@ -152,22 +147,19 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const set = { ...LEASE_DEFAULTS, ...(Object.fromEntries(given) as LeaseOptions) };
   const milliseconds = (value: Duration) => Math.round(durationInSeconds(value, 'leases') * 1000);
+  const { isBot: _, idle, life, grace, attempts, connections, ...rest } = set;
   return {
-    store: set.store,
-    clientKey: set.clientKey,
-    byteBudget: set.byteBudget,
+    ...rest,
     terms: {
-      idle: milliseconds(set.idle),
-      life: milliseconds(set.life),
-      grace: milliseconds(set.grace),
-      attempts: set.attempts,
-      connections: set.connections,
+      idle: milliseconds(idle),
+      life: milliseconds(life),
+      grace: milliseconds(grace),
+      attempts,
+      connections,
     },
     resumeWithin: milliseconds(set.resumeWithin),
-    strict: set.strict,
     maxLinkLife: milliseconds(set.maxLinkLife),
     storeTimeout: milliseconds(set.storeTimeout),
-    failClosed: set.failClosed,
     reportEvery: milliseconds(set.reportEvery),
   };
 }

@@ -33,10 +33,7 @@ export class RunningDownloads implements RevocationListener {
   /** @param isRevoked asks the store */
   constructor(private readonly isRevoked: (named: NamedLink) => Promise<boolean>) {}
 
-  /**
-   * Changes whenever a revocation was heard of, or may have been missed. Who looked up a link
-   * and finds this unchanged afterwards need not look again: of later revocations it will be told.
-   */
+  /** Changes whenever a revocation was heard of, or may have been missed: then links are looked up again. */
   get generation(): number {
     return this.notices;
   }
@@ -55,11 +52,7 @@ export class RunningDownloads implements RevocationListener {
     };
   }
 
-  /**
-   * Resolves once none runs.
-   *
-   * @param patience milliseconds after which it resolves in any case
-   */
+  /** Resolves once none runs, or after `patience` milliseconds. */
   none(patience: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, patience);

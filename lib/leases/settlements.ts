@@ -3,10 +3,7 @@ import { ThrottledLogger } from '../shared/throttled-logger.js';
 /** How often to try again while the store does not answer, ms. */
 const RETRY_EVERY = 1000;
 
-/**
- * Cap on reports under way, and on reports waiting to be repeated. Beyond it the oldest is dropped and its
- * download stays counted.
- */
+/** Cap on reports under way, and on those that wait; beyond it the oldest is dropped and stays counted. */
 const MOST = 10_000;
 
 /** Tells the store that a request has ended; rejects where the store does not answer. */

@@ -30,10 +30,7 @@ export interface StoreCallsOptions {
   readonly probe: () => Promise<unknown>;
 }
 
-/**
- * Calls to a store that may be slow or unreachable. Tells the log and the events when it stops answering, and
- * when it answers again.
- */
+/** Calls to a store that may fail. Tells the log and the events when it does, and when it answers again. */
 export class StoreCalls {
   private readonly throttled = new ThrottledLogger('DownloadAuth', 30_000);
   private outage?: Outage;

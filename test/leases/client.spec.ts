@@ -61,7 +61,7 @@ describe('lease cookie', () => {
   });
 
   it('is written so that no path breaks it', () => {
-    const cookie = { name: 'n', value: 'v', httpOnly: true, sameSite: 'lax', maxAge: 60 } as const;
+    const cookie = { name: 'n', value: 'v', maxAge: 60 };
     expect(serializeLeaseCookie({ ...cookie, path: '/files/a%20b' }, true)).toBe(
       'n=v; Path=/files/a%20b; Max-Age=60; HttpOnly; SameSite=Lax; Priority=Low; Secure',
     );
