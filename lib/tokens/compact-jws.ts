@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { isUtf8 } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
 
@@ -54,7 +55,7 @@ export function parseCompactJws(token: string): UnverifiedToken | undefined {
   if (!segments.every(isCanonical)) {
     return undefined;
   }
-  const header = parseObject(segments[0]);
+  const header = headerOf(segments[0]);
   const claims = parseObject(segments[1]);
   if (!header || !claims || !isJoseHeader(header)) {
     return undefined;
@@ -64,9 +65,19 @@ export function parseCompactJws(token: string): UnverifiedToken | undefined {
 
 /** The `typ` that a token names, even if it is cut short or malformed after its header. */
 export function typeOf(token: string): string | undefined {
-  const header = token.slice(0, MAX_TOKEN_LENGTH).split('.', 1)[0] as string;
-  const typ = parseObject(header)?.typ;
+  const typ = headerOf(token.slice(0, MAX_TOKEN_LENGTH).split('.', 1)[0] as string)?.typ;
   return typeof typ === 'string' ? typ : undefined;
+}
+
+/** The headers of an application's tokens are a few, and every request has one. */
+const headers = new LRUCache<string, Record<string, unknown>>({ max: 100 });
+
+function headerOf(segment: string): Record<string, unknown> | undefined {
+  const header = headers.get(segment) ?? parseObject(segment);
+  if (header) {
+    headers.set(segment, header);
+  }
+  return header;
 }
 
 function isJoseHeader(header: Record<string, unknown>): header is Record<string, unknown> & JoseHeader {
