@@ -124,7 +124,7 @@ export type DownloadEvent =
 
 /** Takes events in; what the rooms that report something need to know of {@link DownloadEvents}. */
 export interface DownloadEventSink {
-  /** Whether anybody listens: an event that is dear to build need not be built otherwise. */
+  /** Whether there are subscribers; without any, events need not be built. */
   readonly observed: boolean;
   /** Never throws. */
   emit(event: DownloadEvent): void;

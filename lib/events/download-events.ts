@@ -8,9 +8,8 @@ import type { DownloadEvent, DownloadEventSink } from './download-event.js';
 type Report = (error: unknown) => void;
 
 /**
- * An observable whose subscribers cannot harm anybody else. RxJS throws what a subscriber threw,
- * and an error that nobody handles, as an uncaught exception, which ends the process; here it is
- * reported instead. What is derived with `pipe` is shielded as well.
+ * An observable that reports what a subscriber throws. RxJS throws it, and errors without a handler, as an
+ * uncaught exception, which ends the process. What is derived with `pipe` is shielded as well.
  */
 class ShieldedObservable<T> extends Observable<T> {
   constructor(

@@ -1,8 +1,8 @@
-import { Logger } from '@nestjs/common';
 import type { ArgumentsHost, ExecutionContext } from '@nestjs/common';
 import cookieParser from 'cookie-parser';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { ThrottledLogger } from '../shared/throttled-logger.js';
 
 /** The framework's request, Express' `Request` or Fastify's `FastifyRequest`. Annotate it with your type. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- lets the application name its own type
@@ -138,8 +138,7 @@ export function cookieOf(exchange: HttpExchange, name: string): string | undefin
 
 /** Finds the address of a client, where it can be known. */
 export class ClientAddresses {
-  private readonly logger = new Logger('DownloadAuth');
-  private warned = false;
+  private readonly warnings = new ThrottledLogger('DownloadAuth', Infinity);
 
   /**
    * The client's address as the framework resolves it behind the proxies it trusts. `undefined` where a proxy
@@ -149,15 +148,13 @@ export class ClientAddresses {
     if (!namesClient(request) || !trustsNoProxy(request)) {
       return request.ip;
     }
-    if (!this.warned) {
-      this.warned = true;
-      this.logger.warn(
-        'A request has X-Forwarded-For or Forwarded, but the application trusts no proxy, so client addresses are ' +
-          "unknown. Name the addresses or networks of your proxies: app.set('trust proxy', 'loopback') on Express, " +
-          "new FastifyAdapter({ trustProxy: 'loopback' }) on Fastify. Until then requests are not joined to a " +
-          'download by address, and links that are bound to a network are refused.',
-      );
-    }
+    this.warnings.warn(
+      'proxy',
+      'A request has X-Forwarded-For or Forwarded, but the application trusts no proxy, so client addresses are ' +
+        "unknown. Name the addresses or networks of your proxies: app.set('trust proxy', 'loopback') on Express, " +
+        "new FastifyAdapter({ trustProxy: 'loopback' }) on Fastify. Until then requests are not joined to a " +
+        'download by address, and links that are bound to a network are refused.',
+    );
     return undefined;
   }
 }

@@ -11,10 +11,6 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu;
 /**
  * A logger for lines that a client or an outage can repeat without end. Of the messages under one key it
  * writes the first in each interval, as a single line, and says with the next how many it left out.
- *
- * @example
- * const logger = new ThrottledLogger('DownloadAuth');
- * logger.error('key resolver', `The key could not be looked up: ${error.message}`);
  */
 export class ThrottledLogger {
   private readonly logger: Logger;
@@ -32,37 +28,38 @@ export class ThrottledLogger {
   }
 
   /**
-   * Answers whether the line was written.
-   *
    * @param cause whose call stack is written below the line
+   * @returns whether the line was written
    */
   error(key: string, message: string, cause?: unknown): boolean {
-    return this.write('error', key, message, cause);
+    const line = this.lineOf(key, message);
+    if (line === undefined) {
+      return false;
+    }
+    const frames = framesOf(cause);
+    this.logger.error(line, ...(frames ? [frames] : []));
+    return true;
   }
 
-  /** Answers whether the line was written. */
-  warn(key: string, message: string): boolean {
-    return this.write('warn', key, message);
+  warn(key: string, message: string): void {
+    const line = this.lineOf(key, message);
+    if (line !== undefined) {
+      this.logger.warn(line);
+    }
   }
 
-  /** Answers whether the line was written. */
-  log(key: string, message: string): boolean {
-    return this.write('log', key, message);
-  }
-
-  private write(level: 'error' | 'warn' | 'log', key: string, message: string, cause?: unknown): boolean {
+  /** What is to be written; undefined where the interval of the key is not over. */
+  private lineOf(key: string, message: string): string | undefined {
     const now = performance.now();
     const name = this.written.has(key) || this.written.size < MAX_KEYS ? key : '';
     const last = this.written.get(name);
     if (last && now - last.at < this.everyMs) {
       last.omitted += 1;
-      return false;
+      return undefined;
     }
     this.written.set(name, { at: now, omitted: 0 });
     const omitted = last?.omitted ? ` (and ${last.omitted} more like this since the last line)` : '';
-    const frames = framesOf(cause);
-    this.logger[level](printable(message) + omitted, ...(frames ? [frames] : []));
-    return true;
+    return printable(message) + omitted;
   }
 }
 

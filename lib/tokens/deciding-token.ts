@@ -19,8 +19,7 @@ const AMBIENT = TRANSPORT_NAMES.filter((name) => !TRANSPORTS[name].isExplicit);
  * matter. A header and a query (or form) that differ are refused, unless the latter holds a genuine link:
  * clients that always send their header can open links.
  *
- * A header that cannot be a JWT decides only where there is no other token: scripts send `Bearer` with
- * whatever they have.
+ * Scripts send `Bearer` with whatever they have: a header that cannot be a JWT decides only if it is alone.
  *
  * @throws DownloadRefusal `TOKEN_MISSING`; `TOKEN_AMBIGUOUS`
  */

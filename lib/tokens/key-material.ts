@@ -111,19 +111,24 @@ export function publicKey(
 
 /** @throws DownloadAuthConfigurationError for anything but a private key */
 export function asPrivate(material: KeyMaterial): KeyObject {
-  const advice =
-    'privateKey: not readable. Give an unencrypted PEM (BEGIN PRIVATE KEY) or a private KeyObject.';
-  return keyOfType('private', material, createPrivateKey, advice);
+  return asymmetricKey(
+    'private',
+    material,
+    createPrivateKey,
+    'privateKey: not readable. Give an unencrypted PEM (BEGIN PRIVATE KEY) or a private KeyObject.',
+  );
 }
 
 function asPublic(material: KeyMaterial, option: string): KeyObject {
-  const advice =
-    `${option}: not readable as a public key. Give a PEM (BEGIN PUBLIC KEY) or a public KeyObject; ` +
-    'for a shared secret write secret.';
-  return keyOfType('public', material, createPublicKey, advice);
+  return asymmetricKey(
+    'public',
+    material,
+    createPublicKey,
+    `${option}: not readable as a public key. Give a PEM (BEGIN PUBLIC KEY) or a public KeyObject; for a shared secret write secret.`,
+  );
 }
 
-function keyOfType(
+function asymmetricKey(
   type: 'private' | 'public',
   material: KeyMaterial,
   read: (material: string | Buffer) => KeyObject,
@@ -148,20 +153,6 @@ export function isKeyObject(material: unknown): material is KeyObject {
 /** Whether text or bytes hold a key in PEM, whatever its kind (RFC 7468). */
 export function isPem(material: string | Buffer): boolean {
   return PEM.test(material.toString('latin1'));
-}
-
-/**
- * Everyone can read a public key: used as a secret, it would let everyone sign HS tokens (RFC 8725 §2.1).
- * @throws DownloadAuthConfigurationError for a public key, a private key or a certificate in any form
- */
-export function refuseKeyAsSecret(secret: Buffer, option: string): void {
-  const form = asymmetricForm(secret);
-  if (form !== undefined) {
-    throw new DownloadAuthConfigurationError(
-      `${option}: this is ${form}, not a secret. ` +
-        `Write publicKey (or privateKey) instead of ${option}, with the key as PEM or KeyObject.`,
-    );
-  }
 }
 
 /** The form in which bytes hold a public key, a private key or a certificate; `undefined` if they do not. */
@@ -224,13 +215,20 @@ function isDer(key: Buffer): boolean {
   });
 }
 
+/** Everyone can read a public key: used as a secret, it would let everyone sign HS tokens (RFC 8725 §2.1). */
 function asSecret(secret: KeyMaterial, option: string): KeyObject {
   const isText = typeof secret === 'string' || Buffer.isBuffer(secret);
   const key = isText ? createSecretKey(Buffer.from(secret as string)) : secret;
   if (!isKeyObject(key) || key.type !== 'secret') {
     throw new DownloadAuthConfigurationError(`${option}: give a string, a Buffer or a secret KeyObject.`);
   }
-  refuseKeyAsSecret(key.export(), option);
+  const form = asymmetricForm(key.export());
+  if (form !== undefined) {
+    throw new DownloadAuthConfigurationError(
+      `${option}: this is ${form}, not a secret. ` +
+        `Write publicKey (or privateKey) instead of ${option}, with the key as PEM or KeyObject.`,
+    );
+  }
   return key;
 }
 

@@ -55,7 +55,7 @@ interface TransportRow {
   readonly isExplicit: boolean;
   /** Which requests it is read from. Default: all. */
   readonly counts?: (exchange: HttpExchange, setting: unknown) => boolean;
-  /** An empty value is no token. */
+  /** An empty value does not count. */
   readonly read: (exchange: HttpExchange, names: TokenNames) => Finding | undefined;
   /** Hides the token from loggers that run at the end of the response, whether it was read or not. */
   readonly scrub?: (exchange: HttpExchange, names: TokenNames, finding: Finding | undefined) => void;
@@ -182,7 +182,7 @@ export function scrubTokens(exchange: HttpExchange, names: TokenNames, found: Fo
 const NO_TOKEN =
   /^(?:null|undefined|nan|none|nil|true|false|\[object [a-z]+\]|\{\{[^{}]*\}\}|\$\{[^{}]*\}|<[\w -]*>)$/i;
 
-/** RFC 9110 §11.4, RFC 6750 §2.1. Another scheme is no token. */
+/** RFC 9110 §11.4, RFC 6750 §2.1. Other schemes do not count. */
 function fromHeader({ rawRequest: { headers, rawHeaders } }: HttpExchange): Finding | undefined {
   if (headers.authorization === undefined) {
     return undefined;
@@ -233,12 +233,8 @@ function fromCookie(exchange: HttpExchange, { cookie: name }: TokenNames): Findi
   for (const pair of exchange.rawRequest.headers.cookie?.split(';') ?? []) {
     const equals = pair.indexOf('=');
     if (equals !== -1 && pair.slice(0, equals).trim() === name) {
-      values.add(
-        pair
-          .slice(equals + 1)
-          .trim()
-          .replace(/^"(.*)"$/, '$1'),
-      );
+      const value = pair.slice(equals + 1).trim();
+      values.add(value.replace(/^"(.*)"$/, '$1'));
     }
   }
   values.delete('');

@@ -7,7 +7,7 @@ let lines: string[];
 beforeEach(() => {
   lines = [];
   vi.useFakeTimers();
-  for (const level of ['error', 'warn', 'log'] as const) {
+  for (const level of ['error', 'warn'] as const) {
     vi.spyOn(Logger.prototype, level).mockImplementation(
       (text: unknown) => void lines.push(`${level} ${String(text)}`),
     );
@@ -28,12 +28,12 @@ it('writes the first message under a key, and with the next how many were left o
   vi.advanceTimersByTime(1000);
   logger.error('a', 'failed again');
   vi.advanceTimersByTime(1000);
-  logger.log('a', 'quiet now');
+  logger.warn('a', 'quiet now');
   expect(lines).toEqual([
     'error failed 0',
     'warn something else',
     'error failed again (and 4 more like this since the last line)',
-    'log quiet now',
+    'warn quiet now',
   ]);
 });
 
