@@ -40,6 +40,7 @@ const NAMES: Readonly<Record<string, string>> = {
     'declare class Photos { open(id: string): { file: string; name: string }; openFor(caller: object, id: string): { file: string; name: string }; }',
   request: "import request from 'supertest';",
   Session: 'declare class Session { accessToken(): string | undefined; }',
+  SessionGuard: 'declare class SessionGuard { canActivate(): boolean; }',
   ShareGuard: 'declare class ShareGuard { canActivate(): boolean; }',
   Shares:
     'declare class Shares { open(id: string): { folder: string; expiresAt: Date }; count(id: string): Promise<void>; }',
