@@ -25,6 +25,7 @@ export interface DownloadOptions {
   readonly onEnd?: (end: DownloadEnd) => unknown;
 }
 
+/** How an answer ended. */
 export interface DownloadEnd {
   /**
    * The kernel took the whole content from this one answer. False for a part of it, although the client may
@@ -35,6 +36,7 @@ export interface DownloadEnd {
   readonly bytes: number;
 }
 
+/** The options of `Download.file()`. */
 export interface FileDownloadOptions extends DownloadOptions {
   /**
    * The folder that the file must not leave, not through `..` nor through a symbolic link: 404. A relative
@@ -51,6 +53,7 @@ export interface FileDownloadOptions extends DownloadOptions {
   readonly deleteAfter?: boolean;
 }
 
+/** The options of `Download.stream()`. */
 export interface ReadableDownloadOptions extends DownloadOptions {
   /** Bytes that the stream will give. Default: unknown. */
   readonly length?: number;
@@ -66,6 +69,7 @@ export interface SourceRange {
   readonly signal: AbortSignal;
 }
 
+/** The bytes of a source, as they come. */
 export type ByteStream = Readable | AsyncIterable<Uint8Array | string>;
 
 /** Content that can be read from an offset: an object store, a database blob, another server. */
@@ -103,6 +107,7 @@ export interface RedirectContent {
   readonly cacheControl?: string;
 }
 
+/** The options of `Download.redirect()`. */
 export interface RedirectDownloadOptions {
   /** Default `'no-store'`, not the route's: a cached redirect would outlive a presigned URL. */
   readonly cacheControl?: string;

@@ -33,6 +33,7 @@ export type QueryParams = Readonly<Record<string, unknown>>;
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- applications add its members
 export interface DownloadRoutes {}
 
+/** The name of a route: one of {@link DownloadRoutes}, or any while that is empty. */
 // eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- not once members are added
 export type RouteName = keyof DownloadRoutes extends never ? string : keyof DownloadRoutes & string;
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import ts from 'typescript';
 import { expect, it } from 'vitest';
-import { ROOT, textOf } from './support/pages.js';
+import { ROOT, textOf, USER_PAGES } from './support/pages.js';
 
 const program = ts.createProgram([join(ROOT, 'lib/index.ts')], {
   module: ts.ModuleKind.NodeNext,
@@ -51,6 +51,16 @@ it.each([
     .filter(({ name, value }) => value !== undefined && defaults.has(name));
   expect(options.length).toBeGreaterThan(0);
   expect(options.map(({ name }) => ({ name, value: defaults.get(name) }))).toEqual(options);
+});
+
+it('every export has a docstring, and the pages name everything that is more than a type', () => {
+  const pages = USER_PAGES.map(codeOf).join('\n');
+  const exported = exports().map((symbol) => ({ symbol, target: targetOf(symbol) }));
+  const isUndocumented = ({ symbol, target }: (typeof exported)[number]) =>
+    target.getDocumentationComment(checker).length === 0 ||
+    ((target.flags & ts.SymbolFlags.Value) !== 0 && !names(pages, symbol.name));
+  expect(exported.length).toBeGreaterThan(50);
+  expect(exported.filter(isUndocumented).map(({ symbol }) => symbol.name)).toEqual([]);
 });
 
 it('docs/refusals.md names every code', () => {
@@ -109,11 +119,19 @@ function names(text: string, name: string): boolean {
 }
 
 function typeOf(name: string): ts.Type {
-  const index = checker.getSymbolAtLocation(program.getSourceFile(join(ROOT, 'lib/index.ts'))!)!;
-  const exported = checker.getExportsOfModule(index).find((symbol) => symbol.name === name);
+  const exported = exports().find((symbol) => symbol.name === name);
   expect(exported, `${name} is not exported`).toBeDefined();
-  const isAlias = (exported!.flags & ts.SymbolFlags.Alias) !== 0;
-  return checker.getDeclaredTypeOfSymbol(isAlias ? checker.getAliasedSymbol(exported!) : exported!);
+  return checker.getDeclaredTypeOfSymbol(targetOf(exported!));
+}
+
+function exports(): ts.Symbol[] {
+  return checker.getExportsOfModule(
+    checker.getSymbolAtLocation(program.getSourceFile(join(ROOT, 'lib/index.ts'))!)!,
+  );
+}
+
+function targetOf(symbol: ts.Symbol): ts.Symbol {
+  return (symbol.flags & ts.SymbolFlags.Alias) === 0 ? symbol : checker.getAliasedSymbol(symbol);
 }
 
 function membersOf(name: string): string[] {
