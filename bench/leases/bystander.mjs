@@ -36,7 +36,7 @@ if (!DatabaseSync) {
   process.exit();
 }
 const load = compile();
-const { SqliteConnection } = await load('leases/sqlite/sqlite-connection.js');
+const { SqliteThread } = await load('leases/sqlite/sqlite-thread.js');
 
 /** As the store did it before it had a thread: SQLite waits 20 ms a try, every call for itself. */
 function inTheLoop(file, { durability, checkpointAfter }) {
@@ -68,14 +68,14 @@ function inTheLoop(file, { durability, checkpointAfter }) {
 }
 
 async function inAThread(file, { durability, checkpointAfter }) {
-  const connection = await SqliteConnection.open(file, durability, Date.now());
+  const thread = new SqliteThread(file, durability === 'power' ? 'FULL' : 'NORMAL');
   if (checkpointAfter) {
-    await connection.read([{ sql: `PRAGMA wal_autocheckpoint = ${checkpointAfter}` }]);
+    await thread.read([{ sql: `PRAGMA wal_autocheckpoint = ${checkpointAfter}`, values: [] }], Date.now());
   }
   const insert = [{ sql: SQL, values: [TEXT] }];
   return {
-    write: () => connection.commit([], insert, performance.now() + PATIENCE),
-    close: () => connection.close(),
+    write: () => thread.write(insert, Date.now(), PATIENCE),
+    close: () => thread.close(),
   };
 }
 

@@ -2,7 +2,7 @@
 // the first byte, and the report at the end (which no client waits for). Then 1,000 requests at once for one link of
 // 500. Medians over alternating rounds. Usage: node bench/leases/cost.mjs [requests per round] [rounds]
 import { join } from 'node:path';
-import { cleanUp, compile, median, redis, temporaryFolder } from './support.mjs';
+import { cleanUp, compile, median, postgres, redis, temporaryFolder } from './support.mjs';
 
 const REQUESTS = Number(process.argv[2] ?? 2000);
 const ROUNDS = Number(process.argv[3] ?? 7);
@@ -23,6 +23,11 @@ const url = await redis();
 if (url) {
   const { RedisLeaseStore } = await load('leases/redis/index.js');
   stores.Redis = new RedisLeaseStore({ url });
+}
+const database = await postgres();
+if (database) {
+  const { PostgresLeaseStore } = await load('leases/postgres/index.js');
+  stores.PostgreSQL = new PostgresLeaseStore({ url: database });
 }
 
 const LENGTH = 100_000;

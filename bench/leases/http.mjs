@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cleanUp, compile, median, redis, temporaryFolder } from './support.mjs';
+import { cleanUp, compile, median, postgres, redis, temporaryFolder } from './support.mjs';
 
 const REQUESTS = Number(process.argv[2] ?? 1000);
 const ROUNDS = Number(process.argv[3] ?? 9);
@@ -30,6 +30,10 @@ if (process.getBuiltinModule('node:sqlite')) {
 const url = await redis();
 if (url) {
   stores.Redis = { redis: { url } };
+}
+const database = await postgres();
+if (database) {
+  stores.PostgreSQL = { postgres: { url: database } };
 }
 
 /** Asks for one path after another. */

@@ -1,6 +1,6 @@
-// What the measurements share: the compiled library, a Redis server of their own, medians.
+// What the measurements share: the compiled library, servers of their own, medians.
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,14 +34,51 @@ export function temporaryFolder() {
   return folder;
 }
 
-/** The URL of a server on a free loopback port, or undefined where none is installed. */
-export async function redis() {
-  const port = await new Promise((resolve) => {
+/** The URL of a PostgreSQL server of this bench, with the settings of the package; undefined without one. */
+export async function postgres() {
+  const folder = '/usr/lib/postgresql';
+  const version = existsSync(folder) && readdirSync(folder).at(-1);
+  if (!version) {
+    console.log('PostgreSQL: not measured, it is not installed');
+    return undefined;
+  }
+  const program = (name) => join(folder, version, 'bin', name);
+  const data = temporaryFolder();
+  // PostgreSQL refuses to run as root
+  const [, , uid, gid] = /^nobody:.*$/m.exec(readFileSync('/etc/passwd', 'utf8'))[0].split(':').map(Number);
+  const user = process.getuid() === 0 ? { uid, gid } : {};
+  if (user.uid) {
+    chownSync(data, uid, gid);
+  }
+  execFileSync(program('initdb'), ['-D', data, '--username=bench', '--auth=trust'], {
+    ...user,
+    stdio: 'pipe',
+  });
+  const port = await freePort();
+  const args = ['-D', data, '-k', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1'];
+  const server = spawn(program('postgres'), args, { ...user, stdio: ['ignore', 'ignore', 'pipe'] });
+  await new Promise((resolve) =>
+    server.stderr.on('data', (chunk) => /ready to accept/.test(String(chunk)) && resolve()),
+  );
+  cleanUps.push(() => {
+    server.kill('SIGINT');
+    return new Promise((resolve) => server.once('exit', resolve));
+  });
+  return `postgres://bench@127.0.0.1:${port}/postgres`;
+}
+
+function freePort() {
+  return new Promise((resolve) => {
     const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port: free } = probe.address();
-      probe.close(() => resolve(free));
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
     });
   });
+}
+
+/** The URL of a server on a free loopback port, or undefined where none is installed. */
+export async function redis() {
+  const port = await freePort();
   const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--dir', temporaryFolder()];
   const server = spawn('redis-server', args.map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
   const started = await new Promise((resolve) => {
