@@ -115,7 +115,8 @@ function answer(message) {
   if (!db) open(message.now);
   if (identify() !== identity) {
     close();
-    throw Object.assign(new Error(file + ' was removed or replaced while it was in use'), { code: 'FILE_REPLACED' });
+    throw new Error(file + ' was removed or replaced while it was in use. It is opened again, and links that it ' +
+      'does not know of are refused');
   }
   return transaction(message);
 }
@@ -124,8 +125,8 @@ parentPort.on('message', (message) => {
   const { id } = message;
   try {
     parentPort.postMessage({ id, answer: answer(message) });
-  } catch ({ message, code, errcode }) {
-    parentPort.postMessage({ id, error: { message, code, errcode } });
+  } catch ({ message, errcode }) {
+    parentPort.postMessage({ id, error: { message, errcode } });
   }
 });
 `;

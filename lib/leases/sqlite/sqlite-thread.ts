@@ -19,7 +19,7 @@ interface Waiting {
 interface Reply {
   readonly id: number;
   readonly answer?: unknown;
-  readonly error?: { readonly message: string; readonly code?: string; readonly errcode?: number };
+  readonly error?: { readonly message: string; readonly errcode?: number };
 }
 
 /** How long SQLite itself waits for another process's lock, ms. Reads queue behind it. */

@@ -1,7 +1,6 @@
 import { isBuiltin } from 'node:module';
 import { checkOptions, oneOf, text } from '../../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
-import { ThrottledLogger } from '../../shared/throttled-logger.js';
 import type {
   LeaseStore,
   LinkCommit,
@@ -23,9 +22,9 @@ const PATIENCE = 5000;
 /** How often to look for what other processes revoked, ms. */
 const LOOK_EVERY = 200;
 
-const SINCE = 'SELECT since FROM store';
-const REVOKED = `SELECT ifnull(max(issued_before), 0) AS moment FROM revocations
-  WHERE name IN (SELECT value FROM json_each(?))`;
+const STATE = `SELECT since, (
+    SELECT max(issued_before) FROM revocations WHERE name IN (SELECT value FROM json_each(?))
+  ) AS revoked FROM store`;
 const RECORDS = 'SELECT id, version, value FROM records WHERE link = ?';
 const SOME_RECORDS = `${RECORDS} AND id IN (SELECT value FROM json_each(?))`;
 
@@ -62,25 +61,17 @@ export interface SqliteLeaseStoreOptions {
  * or later, and no other package.
  */
 export class SqliteLeaseStore implements LeaseStore {
-  private readonly file: string;
-  private readonly thread: SqliteThread;
-  private isOpen = false;
+  private thread?: SqliteThread;
   private patience = PATIENCE;
-  private readonly logger = new ThrottledLogger('DownloadAuth');
   private readonly polling = new RevocationPolling((after) => this.news(after), LOOK_EVERY);
 
   /** @throws DownloadAuthConfigurationError for an unknown option, and without a file */
-  constructor(options: SqliteLeaseStoreOptions) {
-    checkOptions(
-      options,
-      { file: text("such as 'leases.db'"), durability: oneOf('process', 'power') },
-      'SqliteLeaseStore',
-    );
+  constructor(private readonly options: SqliteLeaseStoreOptions) {
+    const rules = { file: text("such as 'leases.db'"), durability: oneOf('process', 'power') };
+    checkOptions(options, rules, 'SqliteLeaseStore');
     if (!options?.file) {
       throw new DownloadAuthConfigurationError("SqliteLeaseStore.file: give a path, such as 'leases.db'.");
     }
-    this.file = options.file;
-    this.thread = new SqliteThread(options.file, options.durability === 'power' ? 'FULL' : 'NORMAL');
   }
 
   /** @throws Error saying what to do where Node has no `node:sqlite`, or the file cannot be used */
@@ -92,8 +83,9 @@ export class SqliteLeaseStore implements LeaseStore {
           'or the memory store if there is one process only.',
       );
     }
+    const { file, durability } = this.options;
     this.patience = timeout;
-    this.isOpen = true;
+    this.thread ??= new SqliteThread(file, durability === 'power' ? 'FULL' : 'NORMAL');
     try {
       await this.thread.read([], now);
     } catch (error) {
@@ -103,23 +95,18 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   async read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
-    const [since, revoked, found] = await this.use((thread) =>
-      thread.read(
-        [
-          { sql: SINCE, values: [] },
-          { sql: REVOKED, values: [JSON.stringify(revocations)] },
-          records === 'all'
-            ? { sql: RECORDS, values: [linkId] }
-            : { sql: SOME_RECORDS, values: [linkId, JSON.stringify(records)] },
-        ],
-        now,
-      ),
-    );
+    const statements: Statement[] = [{ sql: STATE, values: [JSON.stringify(revocations)] }];
+    if (records === 'all') {
+      statements.push({ sql: RECORDS, values: [linkId] });
+    } else if (records.length > 0) {
+      statements.push({ sql: SOME_RECORDS, values: [linkId, JSON.stringify(records)] });
+    }
+    const [[state] = [], found = []] = await this.opened.read(statements, now);
     return {
       now,
-      since: Number(since![0]!.since),
-      revokedBefore: Number(revoked![0]!.moment),
-      records: found!.map(({ id, version, value }) => ({
+      since: Number(state!.since),
+      revokedBefore: Number(state!.revoked),
+      records: found.map(({ id, version, value }) => ({
         id: String(id),
         version: Number(version),
         value: JSON.parse(String(value)) as object,
@@ -127,12 +114,13 @@ export class SqliteLeaseStore implements LeaseStore {
     };
   }
 
-  commit({ linkId, now, keepUntil, changes }: LinkCommit): Promise<boolean> {
+  // `async`, so that what it throws is a rejection
+  async commit({ linkId, now, keepUntil, changes }: LinkCommit): Promise<boolean> {
     const statements = changes.map((change) => statementFor(linkId, Math.ceil(keepUntil), change));
     if (changes.some(({ was }) => was === undefined)) {
       statements.push({ sql: SWEEP, values: [now] });
     }
-    return this.use((thread) => thread.write(statements, now, this.patience));
+    return await this.opened.write(statements, now, this.patience);
   }
 
   async revoke({ name, issuedBefore, keepUntil }: Revocation, now: number): Promise<void> {
@@ -140,7 +128,7 @@ export class SqliteLeaseStore implements LeaseStore {
       { sql: SWEEP_REVOCATIONS, values: [now] },
       { sql: REVOKE, values: [name, Math.ceil(issuedBefore), Math.ceil(keepUntil)] },
     ];
-    await this.use((thread) => thread.write(statements, now, this.patience));
+    await this.opened.write(statements, now, this.patience);
   }
 
   subscribe(listener: RevocationListener): () => void {
@@ -148,8 +136,9 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   async close(): Promise<void> {
-    this.isOpen = false;
-    await this.thread.close();
+    const { thread } = this;
+    this.thread = undefined;
+    await thread?.close();
   }
 
   private async news(after?: number): Promise<RevocationNews> {
@@ -157,7 +146,7 @@ export class SqliteLeaseStore implements LeaseStore {
       { sql: LAST, values: [] },
       { sql: NEW, values: [after ?? Number.MAX_SAFE_INTEGER] },
     ];
-    const [last, rows] = await this.use((thread) => thread.read(statements, Date.now()));
+    const [last, rows] = await this.opened.read(statements, Date.now());
     return {
       last: Number(last![0]!.last),
       revocations: rows!.map((row) => ({
@@ -168,22 +157,11 @@ export class SqliteLeaseStore implements LeaseStore {
     };
   }
 
-  private async use<T>(call: (thread: SqliteThread) => Promise<T>): Promise<T> {
-    if (!this.isOpen) {
+  private get opened(): SqliteThread {
+    if (!this.thread) {
       throw new Error('The SQLite lease store is not open: open() comes first, and close() last.');
     }
-    try {
-      return await call(this.thread);
-    } catch (error) {
-      if ((error as { code?: string }).code === 'FILE_REPLACED') {
-        this.logger.error(
-          'file',
-          `${this.file} was removed or replaced while it was in use. ` +
-            'It is opened again; links that the file does not know of are refused from now on.',
-        );
-      }
-      throw error;
-    }
+    return this.thread;
   }
 }
 
