@@ -37,8 +37,8 @@ const link = (maxDownloads: number): LeasedLink => ({
   maxDownloads,
 });
 
-async function keeperOf(store: LeaseStore): Promise<LeaseKeeper> {
-  const keeper = new LeaseKeeper({ store });
+async function keeperOf(store: LeaseStore, clock = Date.now): Promise<LeaseKeeper> {
+  const keeper = new LeaseKeeper({ store }, clock);
   cleanUps.push(() => keeper.close());
   await keeper.start();
   return keeper;
@@ -54,10 +54,15 @@ function storeOf(description: StoreDescription): LeaseStore {
 }
 
 /** How many of as many clients at once are granted a download. */
-async function granted(keeper: LeaseKeeper, to: LeasedLink, clients: number): Promise<number> {
+async function granted(
+  keeper: LeaseKeeper,
+  to: LeasedLink,
+  clients: number,
+  name = 'client',
+): Promise<number> {
   const results = await Promise.allSettled(
     Array.from({ length: clients }, async (_, i) => {
-      const admission = await keeper.admit(to, { address: '192.0.2.1', userAgent: `client-${i}` });
+      const admission = await keeper.admit(to, { address: '192.0.2.1', userAgent: `${name}-${i}` });
       await admission.planned(plan());
     }),
   );
@@ -102,6 +107,35 @@ describe.each(stores)('$store, several processes', ({ available, describe: descr
     expect((await there.next<Raced>('raced')).codes).toEqual(Array(3).fill('LINK_REVOKED'));
   });
 });
+
+it.each(servers.filter(({ available }) => available))(
+  '$store: nodes whose clocks differ by 5 minutes agree on what is counted, and for how long',
+  async ({ start }) => {
+    const { description } = await start();
+    const nodes = await Promise.all(
+      [0, 300_000, -300_000].map((shift) => keeperOf(storeOf(description), () => Date.now() + shift)),
+    );
+    const to = link(5);
+    const served = await Promise.all(nodes.map((node, i) => granted(node, to, 50, `node-${i}`)));
+    expect(served.reduce((sum, count) => sum + count)).toBe(5);
+
+    const one = { ...link(1), byteBudget: 1e12 };
+    const client = { address: '192.0.2.1', userAgent: 'one' };
+    const complete = async (node: LeaseKeeper) => {
+      const admission = await node.admit(one, client);
+      const planned = plan();
+      await admission.planned(planned);
+      admission.sent(0, planned.length!);
+      admission.ended({ status: 200, completed: true, bytes: planned.length! });
+      await node.settled();
+    };
+    // A complete download can be joined for ten seconds, on every node
+    for (const node of nodes) {
+      await complete(node);
+    }
+    expect((await nodes[0]!.usage(one.id)).used).toBe(1);
+  },
+);
 
 it.skipIf(!hasSqlite)('SQLite does not keep a process alive that leaves its store open', async () => {
   const idle = await worker(sqlite(), IDLE);

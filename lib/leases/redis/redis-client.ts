@@ -97,17 +97,18 @@ function ofNodeRedis(client: NodeRedis): RedisConnection {
     },
     isReady: () => client.isReady === true,
     onError: (listener) => listenTo(client, listener),
-    renew: () => {
-      const renewed = client.duplicate();
-      // It goes on trying by itself, and its errors are reported
-      renewed.connect().catch(() => {});
-      return ofNodeRedis(renewed);
-    },
+    renew: () => connecting(client.duplicate()),
     // `destroy` since version 5, `disconnect` before; both complain about a connection that is gone
     drop: () => {
       void (async () => (client.destroy ? client.destroy() : client.disconnect?.()))().catch(() => {});
     },
   };
+}
+
+function connecting(client: NodeRedis): RedisConnection {
+  // It goes on trying by itself, and its errors are reported
+  client.connect().catch(() => {});
+  return ofNodeRedis(client);
 }
 
 function listenTo(client: Emitter, listener: (error: unknown) => void): void {
@@ -150,12 +151,8 @@ export async function connect(url: string): Promise<RedisConnection> {
   }
   const redis = await optional<NodeRedisModule>('redis');
   if (redis) {
-    const client = redis.createClient({
-      url,
-      disableOfflineQueue: true,
-      socket: { connectTimeout: CONNECT_TIMEOUT, reconnectStrategy: retryStrategy },
-    });
-    return ofNodeRedis(client).renew();
+    const socket = { connectTimeout: CONNECT_TIMEOUT, reconnectStrategy: retryStrategy };
+    return connecting(redis.createClient({ url, disableOfflineQueue: true, socket }));
   }
   throw new Error(
     'The Redis lease store was given a url but no client is installed: npm install ioredis (or redis).',

@@ -55,7 +55,6 @@ const RULES = {
  * the server (persistence, no eviction).
  */
 export class RedisLeaseStore implements LeaseStore {
-  private readonly own: boolean;
   private connection?: RedisConnection;
   private readonly prefix: string;
   private readonly clock: 'server' | 'caller';
@@ -74,7 +73,6 @@ export class RedisLeaseStore implements LeaseStore {
         'The Redis lease store needs a client or a url, one of the two.',
       );
     }
-    this.own = options.client === undefined;
     if (options.client) {
       this.use(connectionOf(options.client));
     }
@@ -94,7 +92,7 @@ export class RedisLeaseStore implements LeaseStore {
     this.latest = Math.max(this.latest, now);
     // Sent together: one round trip
     const [[since, ...moments], found] = await Promise.all([
-      this.redis.mget(this.sinceKey, ...revocations.map((name) => this.revocationKey(name))),
+      this.redis.mget(this.key('since'), ...revocations.map((name) => this.key(name))),
       this.records(this.linkKey(linkId), records),
     ]);
     if (since === null) {
@@ -124,9 +122,8 @@ export class RedisLeaseStore implements LeaseStore {
     const { name, issuedBefore, keepUntil } = revocation;
     this.latest = Math.max(this.latest, now);
     const keep = Math.max(1, Math.ceil(keepUntil - now));
-    const keys = [this.revocationKey(name), this.logKey];
-    const json = JSON.stringify(revocation);
-    await this.run(REVOKE, keys, this.moment, String(issuedBefore), String(keep), json);
+    const args = [this.moment, String(issuedBefore), String(keep), JSON.stringify(revocation)];
+    await this.run(REVOKE, [this.key(name), this.key('log')], ...args);
   }
 
   subscribe(listener: RevocationListener): () => void {
@@ -134,7 +131,7 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   close(): Promise<void> {
-    if (this.own) {
+    if (!this.options.client) {
       this.connection?.drop();
       this.connection = undefined;
     }
@@ -143,9 +140,8 @@ export class RedisLeaseStore implements LeaseStore {
 
   /** Also makes the server remember from now on, if it does not yet. */
   private async news(after?: number): Promise<RevocationNews> {
-    const keys = [this.sinceKey, this.logKey];
-    const answer = await this.orSilent(this.run(NEWS, keys, this.moment, String(after ?? '')));
-    const [now, last, ...revocations] = answer as string[];
+    const asked = this.run(NEWS, [this.key('since'), this.key('log')], this.moment, String(after ?? ''));
+    const [now, last, ...revocations] = (await this.orSilent(asked)) as string[];
     return {
       now: this.clock === 'server' ? Number(now) : undefined,
       last: Number(last),
@@ -165,12 +161,16 @@ export class RedisLeaseStore implements LeaseStore {
     if (answer !== SILENT) {
       return answer;
     }
-    if (connection?.isReady() && connection === this.connection) {
-      this.logger.error('silent', this.own ? REPLACED : NOT_REPLACED);
-      if (this.own) {
-        connection.drop();
-        this.use(connection.renew());
-      }
+    if (connection?.isReady() && this.options.client) {
+      this.logger.error(
+        'silent',
+        "The application's own Redis client has gone silent. The lease store does not replace it: give the " +
+          'client timeouts, or give the store a url instead (docs/stores.md).',
+      );
+    } else if (connection?.isReady() && connection === this.connection) {
+      this.logger.error('silent', 'The connection to Redis has gone silent, and is replaced.');
+      connection.drop();
+      this.use(connection.renew());
     }
     throw new Error('the Redis server does not answer');
   }
@@ -219,33 +219,15 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   /** One cluster slot for all revocations, so that one command finds those that concern a link. */
-  private revocationKey(name: string): string {
+  private key(name: string): string {
     return `${this.prefix}{revoked}:${name}`;
-  }
-
-  private get sinceKey(): string {
-    return `${this.prefix}{revoked}:since`;
-  }
-
-  private get logKey(): string {
-    return `${this.prefix}{revoked}:log`;
   }
 }
 
 const SILENT = Symbol('silent');
 
-const REPLACED = 'A connection to Redis has gone silent, and is replaced.';
-const NOT_REPLACED =
-  "The application's own Redis client has gone silent. The lease store does not replace it: give the client " +
-  'timeouts, or give the store a url instead (docs/stores.md).';
-
 /** @param record version, id and value as JSON, separated by spaces */
 function parse(record: string): LinkRecord {
-  const afterVersion = record.indexOf(' ');
-  const afterId = record.indexOf(' ', afterVersion + 1);
-  return {
-    id: record.slice(afterVersion + 1, afterId),
-    version: Number(record.slice(0, afterVersion)),
-    value: JSON.parse(record.slice(afterId + 1)) as object,
-  };
+  const [, version, id, json] = /^(\S+) (\S+) (.*)$/s.exec(record)!;
+  return { id: id!, version: Number(version), value: JSON.parse(json!) as object };
 }
