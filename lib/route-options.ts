@@ -8,7 +8,7 @@ import type { ResolvedOptions } from './resolve-options.js';
 import { anything, boolean, callable, checkOptions, rule } from './shared/check-options.js';
 import type { OptionRules } from './shared/check-options.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
-import { resolveTransports } from './tokens/transports.js';
+import { ALL_TRANSPORTS, resolveTransports } from './tokens/transports.js';
 import type { TransportOptions, Transports } from './tokens/transports.js';
 
 const RULES: OptionRules<StreamDownloadOptions> = {
@@ -26,7 +26,7 @@ const RULES: OptionRules<StreamDownloadOptions> = {
  */
 export function checkRouteOptions(options: StreamDownloadOptions): void {
   checkOptions(options, RULES, '@StreamDownload()', '@StreamDownload() ');
-  resolveTransports(options.transports, { header: true, query: true, cookie: true, form: true });
+  resolveTransports(options.transports, ALL_TRANSPORTS);
   resolveDelivery(options.delivery);
 }
 

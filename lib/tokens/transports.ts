@@ -113,6 +113,7 @@ export const TRANSPORTS: Readonly<Record<Transport, TransportRow>> = {
 export const TRANSPORT_NAMES = Object.keys(TRANSPORTS) as Transport[];
 
 const SETTINGS = ofEach(TRANSPORT_NAMES, (name) => TRANSPORTS[name].setting) as OptionRules<TransportOptions>;
+export const ALL_TRANSPORTS = ofEach(TRANSPORT_NAMES, () => true) as Transports;
 const DEFAULTS = ofEach(TRANSPORT_NAMES, (name) => TRANSPORTS[name].isOn) as Transports;
 const NAMED = TRANSPORT_NAMES.filter((name) => TRANSPORTS[name].tokenName) as (keyof TokenNames)[];
 
