@@ -17,7 +17,7 @@ import { DownloadAuthConfigurationError } from './shared/configuration-error.js'
  * - `'token'`: whoever has an access token;
  * - a guard of the application, its class or an instance: whom it lets in;
  * - `'public'`: anybody;
- * - `'links'`: nobody;
+ * - `'links'`: only they;
  * - `false`: anybody, and links are not looked at either: delivery alone.
  */
 export type DownloadAuth = 'token' | 'links' | 'public' | false | Type<CanActivate> | CanActivate;

@@ -1,6 +1,6 @@
 import { HttpException, Inject, Injectable } from '@nestjs/common';
 import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
-import { ModuleRef, ModulesContainer, Reflector } from '@nestjs/core';
+import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { ApplicationGuards, authName } from './application-guard.js';
 import { judgedIn } from './beside-links.js';
 import { watchNote } from './delivery/watch.js';
@@ -15,7 +15,7 @@ import { RequestReport } from './request-report.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { routeOptions, routePolicy } from './route-options.js';
-import type { MetadataTarget, RoutePolicy } from './route-options.js';
+import type { RoutePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { AccessTokens, invalidToken } from './tokens/access-tokens.js';
@@ -34,7 +34,7 @@ interface Visit {
   readonly context: ExecutionContext;
   readonly policy: RoutePolicy;
   readonly found: FoundTokens;
-  /** Takes the tokens out of the request, so that no later log line shows them. */
+  /** Removes the tokens from the request, so that no later log line shows them. */
   readonly scrub: () => void;
 }
 
@@ -59,7 +59,6 @@ export class DownloadAuthGuard implements CanActivate {
     @Inject(AccessTokens) private readonly accessTokens: AccessTokens,
     @Inject(LinkOpener) private readonly links: LinkOpener,
     @Inject(LeaseKeeper) private readonly keeper: LeaseKeeper,
-    @Inject(Reflector) private readonly reflector: Reflector,
     @Inject(RequestReport) private readonly report: RequestReport,
     @Inject(ModuleRef) moduleRef: ModuleRef,
     @Inject(ModulesContainer) modules: ModulesContainer,
@@ -76,7 +75,7 @@ export class DownloadAuthGuard implements CanActivate {
    * Checks the options of a route when the application starts.
    * @throws DownloadAuthConfigurationError for what cannot work
    */
-  async prepare(controller: Type, handler: MetadataTarget): Promise<void> {
+  async prepare(controller: Type, handler: object): Promise<void> {
     await this.guards.prepare(this.policyOf(controller, handler).auth);
   }
 
@@ -228,9 +227,9 @@ export class DownloadAuthGuard implements CanActivate {
     watchNote.set(exchange.request, this.keeper.watch(claimant));
   }
 
-  private policyOf(controller: Type, handler: MetadataTarget): RoutePolicy {
+  private policyOf(controller: Type, handler: object): RoutePolicy {
     return this.policies.get(controller, handler, () =>
-      routePolicy(this.options, routeOptions(this.reflector, controller, handler)),
+      routePolicy(this.options, routeOptions(controller, handler)),
     );
   }
 }
@@ -264,7 +263,7 @@ async function subjectOf(request: FrameworkRequest, { subject }: RoutePolicy): P
   );
 }
 
-/** `undefined` instead of a 401 or 403, which beside a link only mean that nobody is signed in. */
+/** `undefined` instead of a 401 or 403, which beside a link only means: not signed in. */
 async function orNo<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
   try {
     return await ask();

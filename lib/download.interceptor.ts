@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger, StreamableFile } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import { HttpAdapterHost, Reflector } from '@nestjs/core';
+import { HttpAdapterHost } from '@nestjs/core';
 import { finalize, mergeMap, tap } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { DeliveredFile, deliver } from './delivery/deliver.js';
@@ -43,7 +43,6 @@ export class DownloadInterceptor implements NestInterceptor {
 
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
-    @Inject(Reflector) private readonly reflector: Reflector,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
     @Inject(RunningDeliveries) private readonly running: RunningDeliveries,
     @Inject(RequestReport) private readonly report: RequestReport,
@@ -161,7 +160,7 @@ export class DownloadInterceptor implements NestInterceptor {
   private routeOf(context: ExecutionContext): DownloadRoute {
     return this.routes.of(context, () => {
       const [controllerClass, method] = [context.getClass(), context.getHandler()];
-      const { controller, handler } = routeOptions(this.reflector, controllerClass, method);
+      const { controller, handler } = routeOptions(controllerClass, method);
       const given = [this.options.delivery, controller.delivery, handler.delivery];
       return {
         name: `${controllerClass.name}.${method.name}`,

@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { OnModuleInit } from '@nestjs/common';
 import { PATH_METADATA } from '@nestjs/common/constants.js';
-import { HttpAdapterHost, MetadataScanner, ModulesContainer, Reflector } from '@nestjs/core';
+import { HttpAdapterHost, MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { Server as TlsServer } from 'node:tls';
 import { DownloadAuthGuard } from './download-auth.guard.js';
 import { RouteRegistry } from './links/route-registry.js';
@@ -25,7 +25,6 @@ export class RouteCheck implements OnModuleInit {
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
-    @Inject(Reflector) private readonly reflector: Reflector,
     @Inject(RouteRegistry) private readonly routes: RouteRegistry,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
   ) {}
@@ -62,7 +61,7 @@ export class RouteCheck implements OnModuleInit {
         continue;
       }
       this.warnOfMinifiedNames(controller, handler);
-      const own = routeOptions(this.reflector, controller, handler);
+      const own = routeOptions(controller, handler);
       const cacheControl = own.handler.delivery?.cacheControl ?? own.controller.delivery?.cacheControl;
       warnOfSharedCaching(`${controller.name}.${name}`, cacheControl);
       try {

@@ -1,4 +1,3 @@
-import type { Reflector } from '@nestjs/core';
 import { authRule } from './application-guard.js';
 import type { DownloadAuth } from './application-guard.js';
 import { resolveDelivery } from './delivery/options.js';
@@ -30,16 +29,12 @@ export function checkRouteOptions(options: StreamDownloadOptions): void {
   resolveDelivery(options.delivery);
 }
 
-export type MetadataTarget = Parameters<Reflector['get']>[1];
-
 /** The options of the decorators on a controller and on its handler. Those of the handler win. */
-export function routeOptions(
-  reflector: Reflector,
-  controller: MetadataTarget,
-  handler: MetadataTarget,
-): Record<'controller' | 'handler', StreamDownloadOptions> {
-  const of = (target: MetadataTarget): StreamDownloadOptions =>
-    reflector.get<StreamDownloadOptions | undefined>(STREAM_DOWNLOAD, target) ?? {};
+export type RouteOptions = Readonly<Record<'controller' | 'handler', StreamDownloadOptions>>;
+
+export function routeOptions(controller: object, handler: object): RouteOptions {
+  const of = (target: object) =>
+    (Reflect.getMetadata(STREAM_DOWNLOAD, target) ?? {}) as StreamDownloadOptions;
   return { controller: of(controller), handler: of(handler) };
 }
 
@@ -52,10 +47,7 @@ export interface RoutePolicy {
 }
 
 /** @throws DownloadAuthConfigurationError where no transport is on, or a key is missing that `auth` needs */
-export function routePolicy(
-  options: ResolvedOptions,
-  { controller, handler }: Record<'controller' | 'handler', StreamDownloadOptions>,
-): RoutePolicy {
+export function routePolicy(options: ResolvedOptions, { controller, handler }: RouteOptions): RoutePolicy {
   const auth = handler.auth ?? controller.auth ?? options.auth;
   if (auth === 'token' && !options.keySource) {
     throw new DownloadAuthConfigurationError(
