@@ -48,12 +48,14 @@ export class LinkTokens {
     }
     const { kid, key } = current;
     const mac = (text: string) => createHmac('sha256', key).update(text).digest('base64url');
-    const jti =
-      terms.win === undefined
-        ? randomBytes(ID_BYTES).toString('base64url')
-        : mac(canonical(terms)).slice(0, ID_LENGTH);
+    const isReusable = terms.win !== undefined;
+    const jti = isReusable
+      ? mac(canonical(terms)).slice(0, ID_LENGTH)
+      : randomBytes(ID_BYTES).toString('base64url');
     const claims = { ...terms, jti } as LinkClaims;
-    const input = [{ alg: ALGORITHM, typ: LINK_TYPE, kid }, claims].map(base64url).join('.');
+    const payload = isReusable ? canonical(claims) : JSON.stringify(claims);
+    const header = JSON.stringify({ alg: ALGORITHM, typ: LINK_TYPE, kid });
+    const input = [header, payload].map((part) => Buffer.from(part).toString('base64url')).join('.');
     return { claims, token: `${input}.${mac(input)}` };
   }
 
@@ -81,10 +83,6 @@ export class LinkTokens {
   private isInUse({ retiredAt }: LinkKey): boolean {
     return this.clock() < retiredAt;
   }
-}
-
-function base64url(part: object): string {
-  return Buffer.from(canonical(part)).toString('base64url');
 }
 
 /**
