@@ -21,7 +21,7 @@ import type { ResolvedOptions } from './resolve-options.js';
 import { RequestReport } from './request-report.js';
 import { routeOptions } from './route-options.js';
 import { grantOf } from './tokens/grant.js';
-import type { GrantedLink } from './tokens/grant.js';
+import type { DownloadGrant } from './tokens/grant.js';
 
 interface DownloadRoute {
   /** Class and method, for the log. */
@@ -52,13 +52,13 @@ export class DownloadInterceptor implements NestInterceptor {
     const route = this.routeOf(context);
     const exchange = exchangeOf(context);
     const { request, response } = exchange;
-    const link = grantOf(request)?.link;
-    const isLimited = link?.maxDownloads !== undefined;
+    const grant = grantOf(request);
+    const isLimited = grant?.link?.maxDownloads !== undefined;
     if (isLimited && route.headers.answersItself) {
       throw uncountable(route.name);
     }
     const port = new ResponsePort(this.adapterHost.httpAdapter, response);
-    const headers = new PreparedHeaders(port, this.headersOf(route, link));
+    const headers = new PreparedHeaders(port, this.headersOf(route, grant));
     const release = isLimited ? this.holdBack(port, route.name) : undefined;
     let hasAnswer = false;
     return next.handle().pipe(
@@ -142,14 +142,15 @@ export class DownloadInterceptor implements NestInterceptor {
     );
   }
 
-  /** What a link opens that is the same for a while may be cached as long, by the browser alone. */
-  private headersOf(
-    { headers, hasCacheControl }: DownloadRoute,
-    link: GrantedLink | undefined,
-  ): RouteHeaders {
-    const { options, declared, answersItself } = headers;
-    if (link?.reuseWithin === undefined || hasCacheControl || answersItself) {
-      return headers;
+  /**
+   * What a link opens that is the same for a while may be cached as long, by the browser alone. A cache finds
+   * it by its URL, so that must hold the token.
+   */
+  private headersOf(route: DownloadRoute, { link, transport }: Partial<DownloadGrant> = {}): RouteHeaders {
+    const { options, declared, answersItself } = route.headers;
+    const mayBeCached = transport === 'query' && !route.hasCacheControl && !answersItself;
+    if (link?.reuseWithin === undefined || !mayBeCached) {
+      return route.headers;
     }
     const left = (link.expiresAt.getTime() - this.options.clock()) / 1000;
     const seconds = Math.floor(Math.max(0, Math.min(left, link.reuseWithin)));

@@ -96,7 +96,7 @@ export class DownloadLinks {
           'maxDownloads. Write @Res({ passthrough: true }), and return a StreamableFile or a Download.',
       );
     }
-    const terms = linkClaims(options, resource, now, this.options.links.expiresIn);
+    const terms = linkClaims(options, resource, now, this.options.links);
     const { claims, token } = this.tokens.sign(terms);
     this.keeper.checkLife((claims.exp - now) * 1000, leasedLink(claims).resumeWithin);
     if (token.length > MAX_TOKEN_LENGTH) {

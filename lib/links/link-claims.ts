@@ -19,6 +19,7 @@ import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { GrantedLink } from '../tokens/grant.js';
 import type { CreateLinkOptions, LinkBindingOptions, LinkTarget } from './link.js';
 import { MAX_LINK_LIFETIME } from './link-options.js';
+import type { ResolvedLinkOptions } from './link-options.js';
 
 /** The `typ` of link tokens (RFC 7515 §4.1.9), which tells them from access tokens (RFC 8725 §3.11). */
 export const LINK_TYPE = 'dl+jwt';
@@ -103,24 +104,29 @@ const NOT_REUSABLE = ['maxDownloads', 'strict', 'resumeWithin', 'byteBudget'] as
  * {@link grantedLink} and {@link leasedLink} read them back.
  *
  * @param now seconds since 1970
- * @param lifetime seconds, where the options name no end
+ * @param settings the module's options of links
  * @throws DownloadAuthConfigurationError for options that contradict one another, or a link that never opens
  */
 export function linkClaims(
   options: CreateLinkOptions,
   resource: string,
   now: number,
-  lifetime: number,
+  settings: Pick<ResolvedLinkOptions, 'expiresIn' | 'maxAge'>,
 ): Omit<LinkClaims, 'jti'> {
   checkTogether(options);
   const { notBefore, bindTo: { signedIn, addresses = [] } = {}, resumeWithin: resume } = options;
   const win = seconds(options.reuseWithin, 'reuseWithin');
+  if (win !== undefined && settings.maxAge !== undefined && win >= settings.maxAge) {
+    throw new DownloadAuthConfigurationError(
+      'reuseWithin: links.maxAge would refuse the link while it is still given out. Write less than links.maxAge.',
+    );
+  }
   const iat = win === undefined ? now : Math.floor(now / win) * win;
   const claims = {
     ...options.claims,
     aud: LINK_AUDIENCE,
     iat,
-    exp: expiry(options, now, iat, lifetime),
+    exp: expiry(options, now, iat, settings.expiresIn),
     nbf: notBefore && notBefore.getTime() / 1000,
     res: resource,
     sub: options.subject,

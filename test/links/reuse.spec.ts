@@ -6,7 +6,7 @@ import { Download, DownloadAuthConfigurationError, DownloadLinks, StreamDownload
 import type { CreateLinkOptions, DownloadAuthOptions } from '../../lib/index.js';
 import { testClock } from '../support/clock.js';
 import { expectRefusal } from '../support/refusal.js';
-import { ADAPTERS, SECRET, startApp } from '../support/test-app.js';
+import { ADAPTERS, bearer, SECRET, startApp } from '../support/test-app.js';
 import type { AdapterName, TestApp } from '../support/test-app.js';
 
 const MINUTE = 60_000;
@@ -134,9 +134,15 @@ describe.each(ADAPTERS)('a link that may be reused on %s', (adapter) => {
     clock.advance(MINUTE);
     const params = { id: 'revoked' };
     const { url, token, id } = mint(app, { params });
+    const resource = app.get(DownloadLinks).resource(PicturesController, 'picture', { params });
     await app.get(DownloadLinks).revoke({ link: id });
     expectRefusal(await app.request(url), 410, 'LINK_REVOKED', token);
     expect(mint(app, { params }).url).toBe(url);
+    const anew = mint(app, { params, claims: { revision: 2 } });
+    expect((await app.request(anew.url)).status).toBe(200);
+    await app.get(DownloadLinks).revoke({ resource });
+    const third = mint(app, { params, claims: { revision: 3 } });
+    expectRefusal(await app.request(third.url), 410, 'LINK_REVOKED', third.token);
     clock.advance(9 * MINUTE);
     expect((await app.request(mint(app, { params }).url)).status).toBe(200);
   });
@@ -172,6 +178,16 @@ describe.each(ADAPTERS)('a link that may be reused on %s', (adapter) => {
     const answer = await serving.request(url, { headers: range ? { range } : {} });
     expect(answer.headers['cache-control']).toBe(expected);
     expect(answer.headers['set-cookie']).toBeUndefined();
+  });
+
+  it('lets browsers cache nothing where the token is not in the URL', async () => {
+    const { token } = mint(app);
+    const { status, headers } = await app.request('/pictures/1', { headers: bearer(token) });
+    expect([status, headers['cache-control']]).toEqual([200, NO_STORE]);
+  });
+
+  it('is not made where links.maxAge would end it while it is given out', () => {
+    expect(() => mint(apps.shortening!, { reuseWithin: '12m' })).toThrow(/Write less than links\.maxAge/);
   });
 
   it('is not counted, whatever the module says of resumes, and is revalidated by its tag', async () => {
