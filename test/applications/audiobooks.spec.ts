@@ -47,6 +47,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await app.close();
+  delete process.env.BOOKS_FOLDER;
   [folder, library, build].forEach((each) => each.remove());
 });
 
@@ -127,8 +128,23 @@ it('a worker without controllers makes links that open', async () => {
   await worker.close();
 });
 
+it('a link outlives the names of class and method, which a minifier changes', async () => {
+  const { url } = await link(CHAPTER, ada);
+  const minified = compiled('audiobooks', (code) =>
+    code.replaceAll('BooksController', 'xQ').replace(/^ {2}chapter\(/m, '  m('),
+  );
+  const { AppModule } = minified.load('./app.module.js') as { AppModule: unknown };
+  const next = await startApp({ adapter: 'fastify', controllers: [], imports: [AppModule] });
+  expect(await statusOf(next, url)).toBe(200);
+  await next.close();
+  minified.remove();
+});
+
 /** Compiles an application to CommonJS, as its maintainers do, with the package beside it. */
-function compiled(name: string): { load(id: string): unknown; remove(): void } {
+function compiled(
+  name: string,
+  rename = (code: string) => code,
+): { load(id: string): unknown; remove(): void } {
   const source = fileURLToPath(new URL(name, import.meta.url));
   const target = mkdtempSync(join(library.folder, '..', `${name}-`));
   const options = {
@@ -137,7 +153,7 @@ function compiled(name: string): { load(id: string): unknown; remove(): void } {
     experimentalDecorators: true,
   };
   for (const file of readdirSync(source).filter((file) => file.endsWith('.ts'))) {
-    const { outputText } = ts.transpileModule(readFileSync(join(source, file), 'utf8'), {
+    const { outputText } = ts.transpileModule(rename(readFileSync(join(source, file), 'utf8')), {
       compilerOptions: { ...options, emitDecoratorMetadata: true, esModuleInterop: true },
     });
     writeFileSync(join(target, file.replace(/\.ts$/, '.js')), outputText);

@@ -1,6 +1,6 @@
 import { Controller, Get, Param, Post, Req, UseGuards } from '@nestjs/common';
 import { Download, DownloadLinks, Grant, StreamDownload } from 'nestjs-download-auth';
-import type { DownloadGrant } from 'nestjs-download-auth';
+import type { AccessGrant, LinkGrant } from 'nestjs-download-auth';
 import { Blobs, NoSuchBlob } from './blobs.js';
 import { Records } from './records.js';
 import { WorkspaceGuard } from './workspace.guard.js';
@@ -16,8 +16,8 @@ export class FilesController {
 
   @Get(':id')
   @StreamDownload({ name: 'record-file' })
-  download(@Param('id') id: string, @Grant() { claims }: DownloadGrant) {
-    const { blob, version, uploadedAt, name, size } = this.records.file(claims?.workspace, id);
+  download(@Param('id') id: string, @Grant() { claims }: AccessGrant | LinkGrant) {
+    const { blob, version, uploadedAt, name, size } = this.records.file(claims.workspace, id);
     return Download.source(
       {
         length: size,

@@ -21,12 +21,10 @@ export class FilesController {
   @Post(':file/links')
   @UseGuards(ShareGuard)
   link(@Param('share') share: string, @Param('file') file: string) {
-    const { expiresAt } = this.shares.open(share);
-    const inAWeek = new Date(Date.now() + 7 * 24 * 60 * 60 * 1000);
     return this.links.create('shared-file', {
       params: { share, file },
       subject: share,
-      expiresAt: expiresAt < inAWeek ? expiresAt : inAWeek,
+      expiresIn: '1d',
       maxDownloads: 3,
     });
   }
