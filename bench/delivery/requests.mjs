@@ -77,12 +77,15 @@ const SCENARIOS = {
       'ours-fastify',
       'ours-express-guarded',
       'ours-fastify-guarded',
+      'path-express-guarded',
+      'path-fastify-guarded',
       'sendfile-express',
       'sendfile-fastify',
       'express-sendfile',
       'fastify-static',
     ],
-    request: () => [small, `If-Modified-Since: ${modified}\r\n`],
+    // Both, as browsers do
+    request: (_i, etag) => [small, `If-None-Match: ${etag}\r\nIf-Modified-Since: ${modified}\r\n`],
     bytes: 0,
   },
   medium: {
@@ -105,10 +108,14 @@ for (const scenario of args.scenario ? [args.scenario] : Object.keys(SCENARIOS))
   const names = selected(all);
   const running = [];
   for (const name of names) {
-    running.push(await startServer(name));
+    const server = await startServer(name);
+    const { headers } = await fetch(`http://127.0.0.1:${server.port}/${small}`, {
+      headers: { authorization: `Bearer ${TOKEN}` },
+    });
+    running.push({ ...server, etag: headers.get('etag') });
   }
-  const next = (i) => {
-    const [path, fields] = request(i);
+  const nextTo = (server) => (i) => {
+    const [path, fields] = request(i, server.etag);
     return `GET /${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${TOKEN}\r\n${fields}\r\n`;
   };
   const cpu = Object.fromEntries(names.map((name) => [name, []]));
@@ -119,7 +126,7 @@ for (const scenario of args.scenario ? [args.scenario] : Object.keys(SCENARIOS))
       const load = await KeptConnections.open(server.port, connections);
       const before = await server.stats();
       const start = performance.now();
-      await load.burst(requests, next, bytes);
+      await load.burst(requests, nextTo(server), bytes);
       const seconds = (performance.now() - start) / 1000;
       const after = await server.stats();
       load.close();

@@ -11,7 +11,7 @@ import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
 import { createReadStream, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ExtractJwt, Strategy } from 'passport-jwt';
-import { DownloadAuthModule, StreamDownload } from '../../dist/index.js';
+import { Download, DownloadAuthModule, StreamDownload } from '../../dist/index.js';
 import { SECRET } from './token.mjs';
 
 const OTHERS = { 'express-sendfile': startExpress, 'fastify-static': startFastify };
@@ -41,6 +41,7 @@ async function startNest(name, folder) {
   const [kind, framework, variant] = name.split('-');
   const handlers = {
     ours: (path) => new StreamableFile(createReadStream(path)),
+    path: (path) => Download.file(path),
     stock: (path) =>
       new StreamableFile(createReadStream(path), {
         length: variant === 'length' ? statSync(path).size : undefined,
@@ -86,9 +87,11 @@ async function adapterOf(framework) {
     : new (await import('@nestjs/platform-express')).ExpressAdapter();
 }
 
+const isOurs = (kind) => kind === 'ours' || kind === 'path';
+
 /** What stands on the handler. */
 function decorate(kind, isGuarded) {
-  if (kind === 'ours') {
+  if (isOurs(kind)) {
     return StreamDownload({ auth: isGuarded ? 'token' : false });
   }
   return isGuarded ? UseGuards(AuthGuard('jwt')) : () => {};
@@ -96,7 +99,7 @@ function decorate(kind, isGuarded) {
 
 /** What the module needs for it. */
 function parts(kind, isGuarded) {
-  if (kind === 'ours') {
+  if (isOurs(kind)) {
     return { imports: [DownloadAuthModule.forRoot({ secret: SECRET })] };
   }
   return isGuarded ? { imports: [PassportModule], providers: [RecipeStrategy] } : {};

@@ -65,7 +65,7 @@ export interface SourceRange {
   readonly start: number;
   /** The byte after the last: `end - start` bytes are wanted, so `Range: bytes=${start}-${end - 1}`. */
   readonly end: number;
-  /** Aborted when the bytes are no longer wanted. */
+  /** Aborted when the client left or something failed. */
   readonly signal: AbortSignal;
 }
 
@@ -160,28 +160,25 @@ export class Download extends StreamableFile {
    * @throws DownloadAuthConfigurationError for options that cannot work
    */
   static file(path: string, options: FileDownloadOptions = {}): Download {
-    if (typeof path !== 'string') {
-      throw new DownloadAuthConfigurationError(
-        "Download.file() takes a path, such as Download.file('report.pdf', { root: '/srv/files' }).",
-      );
-    }
-    checkOptions(options, FILE_RULES, 'Download.file()', 'Download.file(): ');
-    if (options.deleteAfter && options.offload) {
-      throw new DownloadAuthConfigurationError(
-        'Download.file(): a proxy may still read a file that deleteAfter deletes; give offload or deleteAfter.',
-      );
-    }
+    demand(
+      typeof path === 'string',
+      "Download.file() takes a path, such as Download.file('report.pdf', { root: '/srv/files' }).",
+    );
+    check('file', options, FILE_RULES);
+    demand(
+      !options.deleteAfter || !options.offload,
+      'Download.file(): a proxy may still read a file that deleteAfter deletes; give offload or deleteAfter.',
+    );
     return new Download({ kind: 'file', path, options });
   }
 
   /** Bytes in memory; the entity tag is made from them. They must not change until the download is over. */
   static buffer(bytes: Uint8Array, options: DownloadOptions = {}): Download {
-    if (!(bytes instanceof Uint8Array)) {
-      throw new DownloadAuthConfigurationError(
-        'Download.buffer() takes a Buffer or Uint8Array; use Buffer.from(text) for text.',
-      );
-    }
-    checkOptions(options, COMMON_RULES, 'Download.buffer()', 'Download.buffer(): ');
+    demand(
+      bytes instanceof Uint8Array,
+      'Download.buffer() takes a Buffer or Uint8Array; use Buffer.from(text) for text.',
+    );
+    check('buffer', options, COMMON_RULES);
     return new Download({ kind: 'buffer', bytes, options });
   }
 
@@ -191,27 +188,21 @@ export class Download extends StreamableFile {
    * @throws DownloadAuthConfigurationError without a length: use {@link Download.stream}
    */
   static source(source: DownloadSource, options: DownloadOptions = {}): Download {
-    if (typeof source?.open !== 'function' || !isLength(source.length)) {
-      throw new DownloadAuthConfigurationError(
-        'Download.source() takes { length, open({ start, end, signal }) }; without a length use Download.stream().',
-      );
-    }
+    demand(
+      typeof source?.open === 'function' && isLength(source.length),
+      'Download.source() takes { length, open({ start, end, signal }) }; without a length use Download.stream().',
+    );
+    // A source may have more members, and be of a class
     const { etag, lastModified } = source;
-    const missing: unknown = Reflect.get(source, 'missing');
-    const about = { etag, lastModified, missing: missing as SourceAdvice['missing'] };
-    checkOptions<SourceAdvice>(about, SOURCE_RULES, 'Download.source()', 'Download.source(): ');
-    checkOptions(options, COMMON_RULES, 'Download.source()', 'Download.source(): ');
+    check('source', { etag, lastModified, missing: Reflect.get(source, 'missing') }, SOURCE_RULES);
+    check('source', options, COMMON_RULES);
     return new Download({ kind: 'source', source, options });
   }
 
   /** A stream that can be read once, from its start: no ranges, and only the validators that are given. */
   static stream(stream: ByteStream, options: ReadableDownloadOptions = {}): Download {
-    if (!isByteStream(stream)) {
-      throw new DownloadAuthConfigurationError(
-        'Download.stream() takes a Readable or an async iterable of Buffers.',
-      );
-    }
-    checkOptions(options, STREAM_RULES, 'Download.stream()', 'Download.stream(): ');
+    demand(isByteStream(stream), 'Download.stream() takes a Readable or an async iterable of Buffers.');
+    check('stream', options, STREAM_RULES);
     return new Download({ kind: 'stream', stream, options });
   }
 
@@ -223,13 +214,19 @@ export class Download extends StreamableFile {
    * @example return Download.redirect(presignedUrl, { cacheControl: 'private, max-age=60' });
    */
   static redirect(url: string | URL, options: RedirectDownloadOptions = {}): Download {
-    checkOptions(options, REDIRECT_RULES, 'Download.redirect()', 'Download.redirect(): ');
-    return new Download({
-      kind: 'redirect',
-      url: redirectTarget(String(url)),
-      cacheControl: options.cacheControl,
-    });
+    check('redirect', options, REDIRECT_RULES);
+    return new Download({ kind: 'redirect', url: redirectTarget(String(url)), ...options });
   }
+}
+
+function demand(isRight: boolean, advice: string): void {
+  if (!isRight) {
+    throw new DownloadAuthConfigurationError(advice);
+  }
+}
+
+function check<Options extends object>(name: string, options: Options, rules: OptionRules<Options>): void {
+  checkOptions(options, rules, `Download.${name}()`, `Download.${name}(): `);
 }
 
 const etag: OptionRule = (value) =>
@@ -259,9 +256,7 @@ const FILE_RULES: OptionRules<FileDownloadOptions> = {
 
 const STREAM_RULES: OptionRules<ReadableDownloadOptions> = { ...COMMON_RULES, length: wholeNumber(0) };
 
-type SourceAdvice = Pick<DownloadSource, 'etag' | 'lastModified' | 'missing'>;
-
-const SOURCE_RULES: OptionRules<SourceAdvice> = {
+const SOURCE_RULES: OptionRules<{ etag: unknown; lastModified: unknown; missing: unknown }> = {
   etag,
   lastModified,
   missing: rule(

@@ -25,7 +25,7 @@ export interface Representation extends PlannedRepresentation {
   readonly announced?: number;
   /** A whole file of this machine, by the path it was opened under: a proxy could send it. */
   readonly path?: string;
-  /** Whether an error of the source means that there is no such object. */
+  /** Whether an error of the source means that the object does not exist. */
   readonly missing?: (error: unknown) => boolean;
   /** Told once how the answer ended, whatever became of it. Never throws. */
   readonly ended?: (end: DownloadEnd) => void;
