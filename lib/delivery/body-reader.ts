@@ -10,7 +10,6 @@ export interface ByteSource {
    * The next bytes at `position`: at least one, never past `end`; none where the content ends early.
    *
    * @param end of the interval being sent, exclusive; Infinity where only the end of the stream tells
-   * @param size how many are wanted
    * @param reuse the caller is done with the bytes before it reads again: the source may reuse their memory
    */
   read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array>;
@@ -18,7 +17,6 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
-/** Bytes of a body in the order in which they are sent. */
 export interface Chunk {
   readonly bytes: Uint8Array;
   /** Which bytes of the representation they are; undefined for multipart framing. */
@@ -36,6 +34,12 @@ export class TruncatedContentError extends Error {
     this.name = 'TruncatedContentError';
   }
 }
+
+const KIB = 1024;
+/** Bytes of the first chunks: 500 clients that read slowly cost 16 MiB. */
+const SMALLEST_CHUNK = 32 * KIB;
+/** A body of up to this many bytes is one chunk: a second one would cost more than the memory is worth. */
+const ONE_CHUNK = 64 * KIB;
 
 /** Reads a body segment by segment, and lets the event loop poll between any two chunks. */
 export class BodyReader {
@@ -66,7 +70,8 @@ export class BodyReader {
   }
 
   /** Reads the first chunk, so that content which cannot be read becomes an error answer. */
-  async prime(size: number, reuse: boolean): Promise<void> {
+  async prime(reuse: boolean): Promise<void> {
+    const size = this.layout.length <= ONE_CHUNK ? ONE_CHUNK : SMALLEST_CHUNK;
     this.#primed = await this.#take(size, reuse);
   }
 
@@ -139,11 +144,6 @@ export class BodyReader {
   }
 }
 
-const KIB = 1024;
-/** Bytes of the first chunks: 500 clients that read slowly cost 16 MiB. */
-const SMALLEST_CHUNK = 32 * KIB;
-/** A body of up to this many bytes is one chunk: a second one would cost more than the memory is worth. */
-const ONE_CHUNK = 64 * KIB;
 /** Bytes beyond which larger chunks save no more CPU. */
 const LARGEST_CHUNK = 512 * KIB;
 /** A client that has taken this many bytes, more than socket buffers hold, is worth a larger buffer. */
@@ -151,11 +151,6 @@ const SLOW_START = 8 * KIB * KIB;
 /** Milliseconds for one chunk: up to the first it may grow, over the second it shrinks. */
 const QUICK = 50;
 const SLOW = 200;
-
-/** Bytes of the first chunk of a body. */
-export function firstChunk(bodyLength: number): number {
-  return bodyLength <= ONE_CHUNK ? ONE_CHUNK : SMALLEST_CHUNK;
-}
 
 /**
  * How much to read and write at once: 32 KiB until 8 MiB are sent, then doubling up to 512 KiB, halved

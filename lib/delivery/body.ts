@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { BodyReader, ChunkSize, firstChunk } from './body-reader.js';
+import { BodyReader, ChunkSize } from './body-reader.js';
 import type { ByteSource, Chunk } from './body-reader.js';
 import { logFailure, toError } from './failure.js';
 import type { BodyLayout } from './multipart.js';
@@ -14,30 +14,20 @@ const ORDINARY_CHUNK = 64 * 1024;
  * The body of an answer as Nest's adapters and Fastify expect it: a Readable.
  *
  * Piped into a plain `ServerResponse` it takes over: it reads into one buffer, writes it, waits until the
- * kernel took it, reads again. What costs CPU in an ordinary file stream is that every chunk is a fresh
- * allocation, which drives the garbage collector into full collections. Piped anywhere else, or read in
- * any other way, it is an ordinary stream whose chunks belong to the reader.
+ * kernel took it, reads again. In an ordinary file stream every chunk is a fresh allocation, which drives the
+ * garbage collector into full collections. Read in any other way, it is an ordinary stream.
  */
 export class DeliveryBody extends Readable {
   readonly reader: BodyReader;
   #isRead = false;
 
   constructor(
-    private readonly layout: BodyLayout,
+    layout: BodyLayout,
     source: ByteSource,
     private readonly run: Pick<DeliveryRun, 'grant' | 'writing' | 'wrote' | 'fail'>,
   ) {
     super({ highWaterMark: ORDINARY_CHUNK });
     this.reader = new BodyReader(layout, source, run.grant);
-  }
-
-  /**
-   * Reads the first chunk.
-   *
-   * @param response where it will go as far as can be seen
-   */
-  prime(response: ServerResponse): Promise<void> {
-    return this.reader.prime(firstChunk(this.layout.length), isPlainResponse(response));
   }
 
   /**
@@ -61,14 +51,16 @@ export class DeliveryBody extends Readable {
       void this.#pump(destination);
       return destination;
     }
-    try {
-      // Of an empty body, Node says the length when it ends
-      if (!this.reader.isEmpty) {
-        sendHeaders(destination);
+    const { headersSent, flushHeaders } = destination as NodeJS.WritableStream as Partial<ServerResponse>;
+    // Of an empty body, Node says the length when it ends
+    if (headersSent === false && !this.reader.isEmpty) {
+      try {
+        flushHeaders?.call(destination);
+      } catch (error) {
+        // What Node or a listener thinks of the headers; thrown at the first write, it would end the process
+        this.#fail(error);
+        return destination;
       }
-    } catch (error) {
-      this.#fail(error);
-      return destination;
     }
     return super.pipe(destination, options);
   }
@@ -138,7 +130,6 @@ export class DeliveryBody extends Readable {
     });
   }
 
-  /** Whether the watch took it. */
   #wrote(chunk: Chunk): boolean {
     try {
       this.run.wrote(chunk);
@@ -181,16 +172,5 @@ export class DeliveryBody extends Readable {
       this.run.fail(error);
       this.destroy(toError(error));
     }
-  }
-}
-
-/**
- * Sends the headers now, where the caller can catch what Node or a listener thinks of them: thrown at the
- * first write of a stream, it would be uncaught and end the process.
- */
-function sendHeaders(destination: NodeJS.WritableStream): void {
-  const { headersSent, flushHeaders } = destination as Partial<ServerResponse>;
-  if (headersSent === false) {
-    flushHeaders?.call(destination);
   }
 }

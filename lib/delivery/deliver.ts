@@ -12,7 +12,7 @@ import type { BodyLayout } from './multipart.js';
 import { delegate } from './offload.js';
 import type { OffloadField } from './offload.js';
 import { planDelivery } from './plan.js';
-import { keepFromEncoding } from './plain-response.js';
+import { isPlainResponse, keepFromEncoding } from './plain-response.js';
 import { field, requestFields } from './preconditions.js';
 import type { PreparedHeaders } from './prepared-headers.js';
 import { represent } from './represent.js';
@@ -169,7 +169,7 @@ async function openBody(
   const body = new DeliveryBody(layout, source, run);
   run.watchStall(options.stallTimeout);
   const gone = run.gone.then(() => body.abandon());
-  await Promise.race([body.prime(port.raw), gone]);
+  await Promise.race([body.reader.prime(isPlainResponse(port.raw)), gone]);
   return body;
 }
 

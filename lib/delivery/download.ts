@@ -7,7 +7,7 @@ import type { DispositionType } from './disposition.js';
 import { entityTagAdvice } from './entity-tag.js';
 import { offloadAdvice } from './offload.js';
 import type { OffloadOptions } from './offload.js';
-import { isFieldValue } from './options.js';
+import { isFieldValue, orFalse } from './options.js';
 
 /** Each member wins over what the content itself suggests. */
 export interface DownloadOptions {
@@ -232,11 +232,6 @@ function check<Options extends object>(name: string, options: Options, rules: Op
 const etag: OptionRule = (value) =>
   typeof value === 'string' ? entityTagAdvice(value) : 'give a string, such as \'"v1"\'.';
 const lastModified = date('new Date(row.updatedAt)');
-
-const orFalse =
-  (check: OptionRule): OptionRule =>
-  (value) =>
-    value === false ? undefined : check(value);
 
 const COMMON_RULES: OptionRules<DownloadOptions> = {
   filename: text("such as 'report.pdf'"),

@@ -45,7 +45,6 @@ export function toHttpException(error: unknown, hooks: FailureHooks): HttpExcept
  * Nest calls them. Content with an error handler of its own is not logged here.
  */
 export class FailureHooks {
-  /** What the content failed with. */
   #failure: unknown;
 
   constructor(
@@ -63,7 +62,6 @@ export class FailureHooks {
     }
   }
 
-  /** Calls the handler, if there is one. */
   handle(error: unknown): void {
     if (this.#isOwn('errorHandler')) {
       this.#safely(() => this.file.errorHandler(toError(error), this.port.response as never));
@@ -108,7 +106,6 @@ export function toError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
-/** Notes why a download failed. */
 export function logFailure(error: unknown): void {
   new Logger('DownloadDelivery').error(error instanceof Error ? (error.stack ?? error.message) : error);
 }

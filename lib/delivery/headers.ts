@@ -14,14 +14,12 @@ export interface DeliveryOverrides {
   readonly disposition?: DispositionType;
 }
 
-/** All that the headers of an answer depend on. */
 export interface Answer {
   readonly plan: PlannedDelivery;
   readonly representation: Representation;
   readonly layout: BodyLayout;
   /** Where the proxy in front sends the body. */
   readonly offload: OffloadField | undefined;
-  /** `Content-Type` of the representation. */
   readonly type: string;
   readonly overrides: DeliveryOverrides;
 }

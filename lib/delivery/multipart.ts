@@ -5,7 +5,6 @@ import { contentRange } from './plan.js';
 /** Framing as it stands, or bytes of the representation. */
 type BodySegment = Buffer | ByteInterval;
 
-/** The body of an answer as pieces in their order, and how many bytes they come to. */
 export interface BodyLayout {
   readonly segments: readonly BodySegment[];
   /** Bytes, framing included; Infinity where only the end of the stream tells. */
@@ -16,7 +15,6 @@ export interface BodyLayout {
   readonly boundary?: string;
 }
 
-/** The body of an answer that has no framing. */
 export function plainLayout(intervals: readonly ByteInterval[]): BodyLayout {
   const length = sizeOf(intervals);
   return { segments: intervals, length, content: length };
@@ -26,7 +24,6 @@ export function plainLayout(intervals: readonly ByteInterval[]): BodyLayout {
  * Lays out a `multipart/byteranges` body (RFC 9110 §14.6, RFC 2046 §5.1).
  *
  * @param length of the whole representation, bytes
- * @param type `Content-Type` of the representation, repeated in every part
  * @param boundary must not occur in the bytes
  */
 export function multipartLayout(

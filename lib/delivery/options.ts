@@ -1,5 +1,5 @@
 import { boolean, checkOptions, oneOf, rule, wholeNumber } from '../shared/check-options.js';
-import type { OptionRules } from '../shared/check-options.js';
+import type { OptionRule, OptionRules } from '../shared/check-options.js';
 import { durationAdvice, durationInSeconds } from '../shared/duration.js';
 import type { Duration } from '../shared/duration.js';
 import type { DispositionType } from './disposition.js';
@@ -77,6 +77,11 @@ const fieldOrFalse = (example: string) =>
     `write a header value such as ${example}, or false.`,
   );
 
+export const orFalse =
+  (check: OptionRule): OptionRule =>
+  (value) =>
+    value === false ? undefined : check(value);
+
 const RULES: OptionRules<DeliveryOptions> = {
   disposition: oneOf('attachment', 'inline'),
   cacheControl: fieldOrFalse("'private, no-cache'"),
@@ -91,8 +96,8 @@ const RULES: OptionRules<DeliveryOptions> = {
   contentSecurityPolicy: fieldOrFalse("'sandbox'"),
   ranges: boolean,
   maxRanges: wholeNumber(1, 1000),
-  offload: (value) => (value === false ? undefined : offloadAdvice(value)),
-  stallTimeout: (value) => (value === false ? undefined : durationAdvice(value)),
+  offload: orFalse(offloadAdvice),
+  stallTimeout: orFalse(durationAdvice),
 };
 
 /**

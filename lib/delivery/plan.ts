@@ -4,7 +4,6 @@ import { evaluatePreconditions, field, ifRangeMatches } from './preconditions.js
 import type { RequestFields, Validators } from './preconditions.js';
 import type { PlannedDelivery, PlanReason } from './watch.js';
 
-/** What the plan has to know of a representation. */
 export interface PlannedRepresentation extends Validators {
   /** Bytes; undefined where only the end of the stream tells. */
   readonly length?: number;
@@ -14,7 +13,6 @@ export interface PlannedRepresentation extends Validators {
   readonly rangesOff?: boolean;
 }
 
-/** What the plan has to know of a request. */
 export interface PlannedRequest {
   readonly method: string;
   readonly fields: RequestFields;
@@ -26,10 +24,8 @@ export interface PlannedRequest {
 }
 
 /**
- * Decides the answer to a request for a representation: RFC 9110 §13.2.2 first, then §14.2.
- *
- * Conditions are evaluated for GET and HEAD only, and only if the answer without them were a 200 (§13.2.1);
- * `Range` for GET only (§14.2).
+ * Decides the answer to a request for a representation: RFC 9110 §13.2.2 first, then §14.2. Conditions count
+ * for GET and HEAD only, and only if the answer without them were a 200 (§13.2.1); `Range` for GET only.
  */
 export function planDelivery(
   request: PlannedRequest,

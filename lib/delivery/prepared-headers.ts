@@ -9,7 +9,6 @@ const CACHE = 'cache-control expires cdn-cache-control surrogate-control';
 
 /** What describes a body and has no place in an answer with another one, or none (RFC 9110 §15.4.5). */
 const BODY_FIELDS = names(BODY);
-/** What describes a file. */
 const FILE_FIELDS = names(FILE);
 /** What lets a cache keep an answer (RFC 9111 §5.2, §5.3; RFC 9213). */
 const CACHE_FIELDS = names(CACHE);
@@ -24,7 +23,6 @@ const POLICY = 'Content-Security-Policy';
 /** What `Cache-Control` is until the answer is sent; spelt as others do not. */
 const UNSENT = 'no-store, private';
 
-/** What is fixed for a route about the headers of its answers. */
 export class RouteHeaders {
   /** Fields of every answer, errors included. */
   readonly common: readonly (readonly [name: string, value: string])[];
@@ -57,8 +55,7 @@ export class RouteHeaders {
 }
 
 /**
- * The headers of an answer from before its handler runs: a field that is set afterwards is the handler's, and
- * wins.
+ * The headers of an answer from before its handler runs: what is set afterwards is the handler's, and wins.
  *
  * The options win over what a middleware, a hook or an outer interceptor set before (helmet, CORS), so common
  * fields are set now: a handler that sends its answer itself gets them too.

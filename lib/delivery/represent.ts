@@ -192,7 +192,6 @@ function bytesSource(bytes: Uint8Array): ByteSource {
   };
 }
 
-/** Content that the application opens at an offset. */
 function sourceRepresentation(source: DownloadSource): Representation {
   return {
     length: source.length,

@@ -7,7 +7,6 @@ const LONGEST = 2 ** 31 - 1;
 
 /**
  * Calls `stalled` when the client has taken no byte for so long although some are waiting for it.
- *
  * Over HTTP/1 this is the timeout of the socket, which sees every byte that the kernel takes and costs
  * nothing per chunk; over HTTP/2, where several answers share a socket, a timer of the stream.
  *

@@ -4,7 +4,7 @@ import type { ByteSource } from './body-reader.js';
 import type { ByteStream } from './download.js';
 import { nextTurn } from './turns.js';
 
-/** Starts reading at `start`; `end` is exclusive. */
+/** `end` is exclusive. */
 type OpenStream = (start: number, end: number, signal: AbortSignal) => ByteStream | Promise<ByteStream>;
 
 /** Milliseconds in which a stream that gave all bytes may end by itself: its connection can be kept. */
@@ -16,7 +16,6 @@ export const LONGER_THAN_ANNOUNCED =
   'The content of a download is longer than announced; it was cut at the announced length.';
 const EMPTY = new Uint8Array(0);
 
-/** A stream for one interval. */
 interface Part {
   readonly end: number;
   readonly abort: AbortController;
