@@ -117,17 +117,14 @@ describe('a Range field', () => {
     expect(decide('bytes=0-0,2-2', 100, 1).status).toBe(200);
   });
 
-  it('of 16 KiB is decided in less than 200 ms', () => {
-    const start = performance.now();
-    for (const field of [
-      `bytes=${'0-,'.repeat(5000)}`,
-      `bytes=${' ,'.repeat(8000)}`,
-      `bytes=0-1${' '.repeat(16_000)}x`,
-      `bytes=${' '.repeat(16_000)}x`,
-      `bytes=${'1'.repeat(16_000)}`,
-    ]) {
-      decide(field);
-    }
-    expect(performance.now() - start).toBeLessThan(200);
+  // more than Node accepts, so that anything slower than linear runs into the timeout
+  it.each([
+    ['ranges', `bytes=${'0-,'.repeat(150_000)}`],
+    ['empty members', `bytes=${' ,'.repeat(250_000)}`],
+    ['blanks after a range', `bytes=0-1${' '.repeat(500_000)}x`],
+    ['blanks', `bytes=${' '.repeat(500_000)}x`],
+    ['digits', `bytes=${'1'.repeat(500_000)}`],
+  ])('of half a megabyte of %s is decided', (_name, field) => {
+    expect([200, 206, 416]).toContain(decide(field).status);
   });
 });
