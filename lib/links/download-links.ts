@@ -159,7 +159,8 @@ export class DownloadLinks {
 
   /**
    * Revokes links: one by its id, all of a resource ({@link resource}), all of a subject, or all that were
-   * issued before a moment. Their running downloads are cut, on this node at once, on others within a second.
+   * issued before a moment. Their running downloads are cut, on this node at once, on others within a second;
+   * with a subject, also those without a link.
    *
    * @throws DownloadRefusal `STORE_UNAVAILABLE`: downloads of this node were cut, but nothing is recorded
    * @throws DownloadAuthConfigurationError for none or several targets, and for values that cannot be one
