@@ -308,74 +308,82 @@ describe.each(ADAPTERS)('auth on %s', (adapter) => {
   });
 });
 
-describe.each(ADAPTERS)('whom another guard let in on %s', (adapter) => {
-  const bytes = pattern(200_000);
-  let app: TestApp;
-  let held: HeldContent;
-  let events: DownloadEvent[];
+/** Two ways to be somebody without a link. */
+const WAYS: [way: string, options: DownloadAuthOptions, as: (user: string) => RequestOptions][] = [
+  [
+    'a guard of the application',
+    { auth: { canActivate: () => true }, subject: async ({ headers }) => headers['x-user'] },
+    (user) => ({ headers: { 'x-user': user } }),
+  ],
+  ['an access token', { secret: SECRET }, (user) => header(accessToken({ sub: user }))],
+];
 
-  @Controller('held')
-  class HeldController {
-    @Get()
-    @StreamDownload({ delivery: { disposition: 'inline' } })
-    download() {
-      return held.download();
+describe.each(ADAPTERS.flatMap((adapter) => WAYS.map((way) => [adapter, ...way] as const)))(
+  'on %s, whom %s let in',
+  (adapter, _way, options, as) => {
+    const bytes = pattern(200_000);
+    let app: TestApp;
+    let held: HeldContent;
+    let events: DownloadEvent[];
+
+    @Controller('held')
+    class HeldController {
+      @Get()
+      @StreamDownload({ delivery: { disposition: 'inline' } })
+      download() {
+        return held.download();
+      }
     }
-  }
 
-  beforeEach(async () => {
-    held = new HeldContent(bytes);
-    const options: DownloadAuthOptions = {
-      auth: { canActivate: () => true },
-      subject: async ({ headers }) => headers['x-user'],
-    };
-    app = await startApp({ adapter, controllers: [HeldController], options });
-    events = [];
-    app.get(DownloadEvents).subscribe((event) => void events.push(event));
-  });
-  afterEach(() => app.close());
-  const as = (user: string) => ({ headers: { 'x-user': user } });
-
-  it('is named in events, and has the delivery options of the route', async () => {
-    held.release();
-    const answer = await app.request('/held', as('ada'));
-    expect(answer.headers['content-disposition']).toMatch(/^inline/);
-    await until(() => events.length === 2, 'both events');
-    const about = { subject: 'ada', path: '/held', linkId: undefined, status: 200, length: bytes.length };
-    expect(events).toEqual([
-      expect.objectContaining({ type: 'opened', ...about }),
-      expect.objectContaining({ type: 'completed', ...about, bytes: bytes.length }),
-    ]);
-  });
-
-  it('is cut where that subject is revoked, and nobody else is', async () => {
-    const [ada, eve] = await Promise.all([
-      start(`${app.url}/held`, as('ada')),
-      start(`${app.url}/held`, as('eve')),
-    ]);
-    await ada.until(held.half);
-    await app.get(DownloadLinks).revoke({ subject: 'ada' });
-    await ada.ended;
-    held.release();
-    await eve.ended;
-    expect([ada.broken, eve.broken]).toEqual([true, false]);
-    await until(() => events.some(({ type }) => type === 'aborted'), 'the event');
-    expect(events.find(({ type }) => type === 'aborted')).toMatchObject({
-      subject: 'ada',
-      code: 'LINK_REVOKED',
+    beforeEach(async () => {
+      held = new HeldContent(bytes);
+      app = await startApp({ adapter, controllers: [HeldController], options });
+      events = [];
+      app.get(DownloadEvents).subscribe((event) => void events.push(event));
     });
-    expect((await app.request('/held', as('ada'))).status).toBe(200);
-  });
+    afterEach(() => app.close());
 
-  it('is not cut where links are revoked', async () => {
-    const ada = await start(`${app.url}/held`, as('ada'));
-    await ada.until(held.half);
-    await app.get(DownloadLinks).revoke({ issuedBefore: new Date() });
-    held.release();
-    await ada.ended;
-    expect(ada.broken).toBe(false);
-  });
-});
+    it('is named in events, and has the delivery options of the route', async () => {
+      held.release();
+      const answer = await app.request('/held', as('ada'));
+      expect(answer.headers['content-disposition']).toMatch(/^inline/);
+      await until(() => events.length === 2, 'both events');
+      const about = { subject: 'ada', path: '/held', linkId: undefined, status: 200, length: bytes.length };
+      expect(events).toEqual([
+        expect.objectContaining({ type: 'opened', ...about }),
+        expect.objectContaining({ type: 'completed', ...about, bytes: bytes.length }),
+      ]);
+    });
+
+    it('is cut where that subject is revoked, and nobody else is', async () => {
+      const [ada, eve] = await Promise.all([
+        start(`${app.url}/held`, as('ada')),
+        start(`${app.url}/held`, as('eve')),
+      ]);
+      await ada.until(held.half);
+      await app.get(DownloadLinks).revoke({ subject: 'ada' });
+      await ada.ended;
+      held.release();
+      await eve.ended;
+      expect([ada.broken, eve.broken]).toEqual([true, false]);
+      await until(() => events.some(({ type }) => type === 'aborted'), 'the event');
+      expect(events.find(({ type }) => type === 'aborted')).toMatchObject({
+        subject: 'ada',
+        code: 'LINK_REVOKED',
+      });
+      expect((await app.request('/held', as('ada'))).status).toBe(200);
+    });
+
+    it('is not cut where links are revoked', async () => {
+      const ada = await start(`${app.url}/held`, as('ada'));
+      await ada.until(held.half);
+      await app.get(DownloadLinks).revoke({ issuedBefore: new Date() });
+      held.release();
+      await ada.ended;
+      expect(ada.broken).toBe(false);
+    });
+  },
+);
 
 it('subject must be a string', async () => {
   const logger = new MemoryLogger();
