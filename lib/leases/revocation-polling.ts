@@ -38,7 +38,8 @@ export class RevocationPolling {
 
   subscribe(listener: RevocationListener): () => void {
     this.listeners.add(listener);
-    this.startOver();
+    this.seen = undefined;
+    this.look();
     return () => {
       this.listeners.delete(listener);
       this.rest();
@@ -58,15 +59,9 @@ export class RevocationPolling {
     }
   }
 
-  /** To be called if the numbers may no longer be those of the same revocations. */
-  startOver(): void {
-    this.seen = undefined;
-    this.look();
-  }
-
   /** Asks now instead of later. */
   look(): void {
-    if (!this.asking) {
+    if (!this.asking && this.listeners.size > 0) {
       clearTimeout(this.timer);
       this.asking = true;
       void this.ask().finally(() => {

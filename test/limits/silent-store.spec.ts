@@ -19,11 +19,11 @@ afterEach(() => undo(cleanUps));
 
 /** The store prefers ioredis where both packages are installed. */
 function useNodeRedis(): void {
-  const connect = vi.spyOn(redisClient, 'connect').mockImplementation((url) => {
+  const connect = vi.spyOn(redisClient, 'connect').mockImplementation((url, report) => {
     const client = createClient({ url, disableOfflineQueue: true });
-    client.on('error', () => {});
+    const connection = redisClient.connectionOf(client, report);
     client.connect().catch(() => {});
-    return Promise.resolve(redisClient.connectionOf(client));
+    return Promise.resolve(connection);
   });
   cleanUps.push(() => connect.mockRestore());
 }

@@ -132,7 +132,7 @@ export class MemoryLeaseStore implements LeaseStore {
 /** Entries looked at per insertion: more than one, so that what expires is found faster than it is added. */
 const LOOKED_AT = 4;
 
-/** Entries looked at where there is no room. */
+/** Entries looked at when the map is full. */
 const LOOKED_AT_WHEN_FULL = 10_000;
 
 /** A map that forgets a few expired entries with each insertion, so that it needs no timer. */

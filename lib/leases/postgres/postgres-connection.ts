@@ -32,12 +32,21 @@ export type Pool = PostgresPool & Emitter & { readonly Client: new (options: obj
 /** How long to wait for a connection, ms. */
 const CONNECT_TIMEOUT = 2000;
 
-/** @throws DownloadAuthConfigurationError for what is not a pool of the package `pg` */
-export function poolOf(pool: PostgresPool): Pool {
+type Report = (error: unknown) => void;
+
+/**
+ * @param report is told of errors, unless the application listens to them
+ * @throws DownloadAuthConfigurationError for what is not a pool of the package `pg`
+ */
+export function poolOf(pool: PostgresPool, report: Report): Pool {
   if (typeof pool?.query !== 'function' || typeof (pool as Pool).Client !== 'function') {
     throw new DownloadAuthConfigurationError(
       'PostgresLeaseStore.pool: give a Pool of the package pg, or a url instead.',
     );
+  }
+  if ((pool as Pool).listenerCount('error') === 0) {
+    // Without a listener, an idle connection that breaks would end the process
+    (pool as Pool).on('error', report);
   }
   return pool as Pool;
 }
@@ -50,7 +59,7 @@ export function clientOf({ Client, options }: Pool): Client {
 }
 
 /** @throws Error if the package `pg` is not installed */
-export async function connect(url: string): Promise<Pool> {
+export async function connect(url: string, report: Report): Promise<Pool> {
   interface Pg {
     default: { Pool: new (options: object) => Pool };
   }
@@ -59,11 +68,12 @@ export async function connect(url: string): Promise<Pool> {
   const { default: pg } = (await import(name).catch((error: unknown) => {
     throw new Error('The PostgreSQL lease store needs the package pg: npm install pg.', { cause: error });
   })) as Pg;
-  return new pg.Pool({
+  const pool = new pg.Pool({
     connectionString: url,
     connectionTimeoutMillis: CONNECT_TIMEOUT,
     keepAlive: true,
     allowExitOnIdle: true,
     application_name: 'download-auth',
   });
+  return poolOf(pool, report);
 }

@@ -88,6 +88,9 @@ export class PostgresLeaseStore implements LeaseStore {
   /** The store's own connection, on which it is notified. */
   private listening?: Promise<Client>;
   private readonly logger = new ThrottledLogger('DownloadAuth');
+  private readonly report = (error: unknown): void => {
+    this.logger.error('postgres', `A connection to PostgreSQL broke: ${errorReason(error)}`);
+  };
   private readonly polling = new RevocationPolling((after) => this.news(after), LOOK_EVERY);
 
   /**
@@ -105,9 +108,7 @@ export class PostgresLeaseStore implements LeaseStore {
         'The PostgreSQL lease store needs a pool or a url, one of the two.',
       );
     }
-    if (options.pool) {
-      this.use(poolOf(options.pool));
-    }
+    this.pool = options.pool && poolOf(options.pool, this.report);
     this.usesServerClock = options.clock !== 'caller';
   }
 
@@ -115,9 +116,7 @@ export class PostgresLeaseStore implements LeaseStore {
   async open(now: number, { timeout }: StoreTimeout = { timeout: PATIENCE }): Promise<void> {
     this.latest = now;
     this.patience = timeout;
-    if (!this.pool) {
-      this.use(await connect(this.options.url!));
-    }
+    this.pool ??= await connect(this.options.url!, this.report);
     try {
       await this.listen();
     } catch (error) {
@@ -217,26 +216,25 @@ export class PostgresLeaseStore implements LeaseStore {
 
   /** Connects, makes the tables if they are missing, and listens; or answers the connection that stands. */
   private listen(): Promise<Client> {
-    this.listening ??= (async () => {
-      const client = clientOf(this.connected);
-      client.on('error', () => {
-        // Another server may take over, without the latest revocations
-        this.stopListening();
-        this.polling.startOver();
-      });
-      client.on('notification', () => this.polling.look());
-      try {
-        await client.connect();
-        client.unref();
-        await this.prepare(client);
-        await this.ask(client, { text: `LISTEN ${CHANNEL}` });
-        return client;
-      } catch (error) {
-        client.end().catch(() => {});
-        throw error;
-      }
-    })();
+    this.listening ??= this.startListening();
     return this.listening;
+  }
+
+  private async startListening(): Promise<Client> {
+    const client = clientOf(this.connected);
+    // The next question fails, and starts over
+    client.on('error', () => {});
+    client.on('notification', () => this.polling.look());
+    try {
+      await client.connect();
+      client.unref();
+      await this.prepare(client);
+      await this.ask(client, { text: `LISTEN ${CHANNEL}` });
+      return client;
+    } catch (error) {
+      client.end().catch(() => {});
+      throw error;
+    }
   }
 
   private stopListening(): void {
@@ -274,16 +272,6 @@ export class PostgresLeaseStore implements LeaseStore {
   /** A connection that does not answer in time is replaced by the pool. */
   private async ask(client: Pick<Client, 'query'>, query: Query): Promise<Row[]> {
     return (await client.query({ ...query, query_timeout: this.patience })).rows;
-  }
-
-  private use(pool: Pool): void {
-    this.pool = pool;
-    if (pool.listenerCount('error') === 0) {
-      // Without a listener, an idle connection that breaks would end the process
-      pool.on('error', (error) =>
-        this.logger.error('postgres', `A connection to PostgreSQL broke: ${errorReason(error)}`),
-      );
-    }
   }
 
   private get connected(): Pool {

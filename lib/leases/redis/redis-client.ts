@@ -39,20 +39,23 @@ export interface RedisConnection {
   readonly commands: RedisCommands;
   /** Always false for a cluster, whose client replaces the connections to its nodes itself. */
   isReady(): boolean;
-  /** Listens to errors, unless the application does: without a listener they would end the process. */
-  onError(listener: (error: unknown) => void): void;
   /** Another connection to the same server, which connects by itself. */
   renew(): RedisConnection;
   drop(): void;
 }
 
-/** @throws DownloadAuthConfigurationError for what is a client of none of the packages */
-export function connectionOf(client: RedisClient): RedisConnection {
+type Report = (error: unknown) => void;
+
+/**
+ * @param report is told of errors, unless the application listens to them
+ * @throws DownloadAuthConfigurationError for what is a client of none of the packages
+ */
+export function connectionOf(client: RedisClient, report: Report): RedisConnection {
   if (typeof (client as NodeRedisClient).evalSha === 'function') {
-    return ofNodeRedis(client as NodeRedis);
+    return ofNodeRedis(client as NodeRedis, report);
   }
   if (typeof (client as IoredisClient).evalsha === 'function') {
-    return ofIoredis(client as Ioredis);
+    return ofIoredis(client as Ioredis, report);
   }
   throw new DownloadAuthConfigurationError(
     'RedisLeaseStore.client: give a client of the package ioredis, iovalkey or redis, or a url instead.',
@@ -60,18 +63,18 @@ export function connectionOf(client: RedisClient): RedisConnection {
 }
 
 interface Emitter {
-  on(event: 'error', listener: (error: unknown) => void): unknown;
+  on(event: 'error', listener: Report): unknown;
   listenerCount(event: string): number;
 }
 
 type Ioredis = IoredisClient & Emitter & { duplicate(): Ioredis; readonly isCluster?: boolean };
 
-function ofIoredis(client: Ioredis): RedisConnection {
+function ofIoredis(client: Ioredis, report: Report): RedisConnection {
+  listenTo(client, report);
   return {
     commands: client,
     isReady: () => !client.isCluster && client.status === 'ready',
-    onError: (listener) => listenTo(client, listener),
-    renew: () => ofIoredis(client.duplicate()),
+    renew: () => ofIoredis(client.duplicate(), report),
     drop: () => client.disconnect(),
   };
 }
@@ -85,7 +88,8 @@ type NodeRedis = Omit<NodeRedisClient, 'duplicate'> &
     disconnect?(): Promise<void>;
   };
 
-function ofNodeRedis(client: NodeRedis): RedisConnection {
+function ofNodeRedis(client: NodeRedis, report: Report): RedisConnection {
+  listenTo(client, report);
   const call = (keys: number, args: string[]) => ({ keys: args.slice(0, keys), arguments: args.slice(keys) });
   return {
     commands: {
@@ -96,8 +100,7 @@ function ofNodeRedis(client: NodeRedis): RedisConnection {
       hvals: (key) => client.hVals(key) as Promise<string[]>,
     },
     isReady: () => client.isReady === true,
-    onError: (listener) => listenTo(client, listener),
-    renew: () => connecting(client.duplicate()),
+    renew: () => connecting(client.duplicate(), report),
     // `destroy` since version 5, `disconnect` before; both complain about a connection that is gone
     drop: () => {
       void (async () => (client.destroy ? client.destroy() : client.disconnect?.()))().catch(() => {});
@@ -105,13 +108,15 @@ function ofNodeRedis(client: NodeRedis): RedisConnection {
   };
 }
 
-function connecting(client: NodeRedis): RedisConnection {
+function connecting(client: NodeRedis, report: Report): RedisConnection {
+  const connection = ofNodeRedis(client, report);
   // It goes on trying by itself, and its errors are reported
   client.connect().catch(() => {});
-  return ofNodeRedis(client);
+  return connection;
 }
 
-function listenTo(client: Emitter, listener: (error: unknown) => void): void {
+/** Without a listener, errors would end the process. */
+function listenTo(client: Emitter, listener: Report): void {
   if (client.listenerCount('error') === 0) {
     client.on('error', listener);
   }
@@ -134,25 +139,24 @@ interface NodeRedisModule {
  *
  * @throws Error if none of the packages is installed
  */
-export async function connect(url: string): Promise<RedisConnection> {
+export async function connect(url: string, report: Report): Promise<RedisConnection> {
   const retryStrategy = (attempts: number) => Math.min(attempts * 50, 1000);
   const ioredis = (await optional<IoredisModule>('ioredis')) ?? (await optional<IoredisModule>('iovalkey'));
   if (ioredis) {
-    return ofIoredis(
-      new ioredis.Redis(url, {
-        connectTimeout: CONNECT_TIMEOUT,
-        disconnectTimeout: 100,
-        enableOfflineQueue: false,
-        autoResendUnfulfilledCommands: false,
-        maxRetriesPerRequest: 0,
-        retryStrategy,
-      }),
-    );
+    const client = new ioredis.Redis(url, {
+      connectTimeout: CONNECT_TIMEOUT,
+      disconnectTimeout: 100,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      retryStrategy,
+    });
+    return ofIoredis(client, report);
   }
   const redis = await optional<NodeRedisModule>('redis');
   if (redis) {
     const socket = { connectTimeout: CONNECT_TIMEOUT, reconnectStrategy: retryStrategy };
-    return connecting(redis.createClient({ url, disableOfflineQueue: true, socket }));
+    return connecting(redis.createClient({ url, disableOfflineQueue: true, socket }), report);
   }
   throw new Error(
     'The Redis lease store was given a url but no client is installed: npm install ioredis (or redis).',

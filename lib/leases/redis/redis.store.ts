@@ -43,13 +43,6 @@ export interface RedisLeaseStoreOptions {
   readonly clock?: 'server' | 'caller';
 }
 
-const RULES = {
-  client: anything,
-  url: text('such as redis://localhost:6379'),
-  prefix: text("such as 'my-app:'"),
-  clock: oneOf('server', 'caller'),
-};
-
 /**
  * A store in Redis or Valkey, version 6 or later, for several machines. docs/stores.md says how to configure
  * the server (persistence, no eviction).
@@ -61,30 +54,35 @@ export class RedisLeaseStore implements LeaseStore {
   /** The latest moment that a caller gave. */
   private latest = 0;
   private readonly logger = new ThrottledLogger('DownloadAuth');
+  private readonly report = (error: unknown): void => {
+    this.logger.error('redis', `The connection to Redis fails: ${errorReason(error)}`);
+  };
   private readonly polling = new RevocationPolling((after) => this.news(after), LOOK_EVERY);
 
   /**
    * @throws DownloadAuthConfigurationError for an unknown option, and unless given either a client or a url
    */
   constructor(private readonly options: RedisLeaseStoreOptions) {
-    checkOptions(options, RULES, 'RedisLeaseStore');
+    const rules = {
+      client: anything,
+      url: text('such as redis://localhost:6379'),
+      prefix: text("such as 'my-app:'"),
+      clock: oneOf('server', 'caller'),
+    };
+    checkOptions(options, rules, 'RedisLeaseStore');
     if ((options.client === undefined) === (options.url === undefined)) {
       throw new DownloadAuthConfigurationError(
         'The Redis lease store needs a client or a url, one of the two.',
       );
     }
-    if (options.client) {
-      this.use(connectionOf(options.client));
-    }
+    this.connection = options.client && connectionOf(options.client, this.report);
     this.prefix = options.prefix ?? 'download-auth:';
     this.clock = options.clock ?? 'server';
   }
 
   async open(now: number): Promise<void> {
     this.latest = now;
-    if (!this.connection) {
-      this.use(await connect(this.options.url!));
-    }
+    this.connection ??= await connect(this.options.url!, this.report);
     await this.polling.first(OPEN_TIMEOUT);
   }
 
@@ -170,16 +168,9 @@ export class RedisLeaseStore implements LeaseStore {
     } else if (connection?.isReady() && connection === this.connection) {
       this.logger.error('silent', 'The connection to Redis has gone silent, and is replaced.');
       connection.drop();
-      this.use(connection.renew());
+      this.connection = connection.renew();
     }
     throw new Error('the Redis server does not answer');
-  }
-
-  private use(connection: RedisConnection): void {
-    this.connection = connection;
-    connection.onError((error) =>
-      this.logger.error('redis', `The connection to Redis fails: ${errorReason(error)}`),
-    );
   }
 
   private async records(key: string, ids: LinkQuery['records']): Promise<(string | null)[]> {
