@@ -10,7 +10,7 @@ import type { VerifiedTokens } from './signatures.js';
 import { mediaType } from './token-options.js';
 import type { AccessPolicy } from './token-options.js';
 
-interface AccessTokenOptions {
+interface AccessTokensSettings {
   readonly keySource: KeySource | undefined;
   readonly accessPolicy: AccessPolicy;
   readonly clock: () => number;
@@ -23,7 +23,7 @@ export class AccessTokens {
   private readonly warnings = new ThrottledLogger('DownloadAuth', Infinity);
 
   constructor(
-    private readonly options: AccessTokenOptions,
+    private readonly options: AccessTokensSettings,
     private readonly tokens: VerifiedTokens,
   ) {}
 

@@ -4,9 +4,11 @@ import { beforeEach, expect, it } from 'vitest';
 import { AccessTokens } from '../../lib/tokens/access-tokens.js';
 import { parseCompactJws } from '../../lib/tokens/compact-jws.js';
 import type { UnverifiedToken } from '../../lib/tokens/compact-jws.js';
+import { resolveOptions } from '../../lib/resolve-options.js';
 import { VerifiedTokens } from '../../lib/tokens/signatures.js';
 import { resolveAccessPolicy } from '../../lib/tokens/token-options.js';
 import { forge, keys } from '../support/forge.js';
+import { SECRET } from '../support/test-app.js';
 
 const NOW = 1_800_000_000;
 const { rsa } = keys;
@@ -110,6 +112,17 @@ it('the least recently used tokens are dropped where they take too many bytes', 
     await verify(token, key);
   }
   expect(asked).toEqual([...issued, issued[0]]);
+});
+
+it('the default remembers the tokens of 5,000 people who take turns, of 2 KiB each', async () => {
+  const claims = { exp: NOW + 60 };
+  const bytes = resolveOptions({ secret: SECRET }).verifiedTokenCacheBytes;
+  tokens = new VerifiedTokens({ verify: async () => claims }, bytes, () => now);
+  const issued = Array.from({ length: 5000 }, (_, i) => `e30.${'x'.repeat(2040)}.${i}`);
+  for (const token of issued) {
+    await tokens.verify({ token, header: { alg: 'RS256' }, claims }, key);
+  }
+  expect(issued.filter((token) => tokens.parse(token)?.verifiedWith !== key)).toEqual([]);
 });
 
 it('a token that takes more bytes than there are is not remembered', async () => {
