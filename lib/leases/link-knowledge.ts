@@ -104,7 +104,8 @@ export class Draft {
     const at = leases.findIndex(({ id }) => id === lease.id);
     if (at < 0) {
       this.count(1);
-      this.values.set(lease.client, this.withRoom([lease, ...leases], terms));
+      // concat() reserves no room for more, unlike a literal with spreads
+      this.values.set(lease.client, this.withRoom([lease].concat(leases), terms));
     } else if (isGivenBack(lease)) {
       this.count(-1);
       this.values.set(lease.client, leases.length > 1 ? leases.toSpliced(at, 1) : undefined);
@@ -144,7 +145,10 @@ export class Draft {
   }
 }
 
-/** Random, so that a record that was forgotten and made again is not taken for the one before. */
+/**
+ * Random: a record that was forgotten and made again is not the one before. Below 2^30, which V8 keeps
+ * without an object of its own.
+ */
 function firstVersion(): number {
-  return Math.floor(Math.random() * 2 ** 48);
+  return Math.floor(Math.random() * 2 ** 30);
 }
