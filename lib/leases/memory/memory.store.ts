@@ -142,7 +142,7 @@ class ExpiringMap<V extends { readonly keepUntil: number }> extends Map<string, 
     super();
   }
 
-  /** @throws Error if there is no room for a further entry */
+  /** @throws Error if the map is full */
   makeRoom(now: number): void {
     const most = this.hasRoom() ? LOOKED_AT : LOOKED_AT_WHEN_FULL;
     for (let looked = 0; looked < most; looked++) {

@@ -36,7 +36,7 @@ type Report = (error: unknown) => void;
 
 /**
  * @param report is told of errors, unless the application listens to them
- * @throws DownloadAuthConfigurationError for what is not a pool of the package `pg`
+ * @throws DownloadAuthConfigurationError for anything but a pool of the package `pg`
  */
 export function poolOf(pool: PostgresPool, report: Report): Pool {
   if (typeof pool?.query !== 'function' || typeof (pool as Pool).Client !== 'function') {

@@ -52,7 +52,7 @@ BEGIN
     FROM unnest(ids, versions, texts) AS change (id, version, value) WHERE change.value IS NOT NULL
     ON CONFLICT (link, id) DO UPDATE SET version = excluded.version, value = excluded.value,
       keep_until = greatest(known.keep_until, excluded.keep_until);
-  -- What is over goes a few records at a time, so that no commit takes long
+  -- Expired records go a few at a time, to keep commits short
   DELETE FROM download_auth_records WHERE (link, id) IN (
     SELECT link, id FROM download_auth_records WHERE keep_until <= moment
     ORDER BY keep_until LIMIT 16 FOR UPDATE SKIP LOCKED

@@ -33,7 +33,7 @@ const ADD = `INSERT INTO records (link, id, version, value, keep_until) VALUES (
 const REPLACE = `UPDATE records SET version = ?, value = ?, keep_until = max(keep_until, ?)
   WHERE link = ? AND id = ? AND version = ? RETURNING 1`;
 const REMOVE = 'DELETE FROM records WHERE link = ? AND id = ? AND version = ? RETURNING 1';
-/** A few at a time, so that no commit takes long. */
+/** A few at a time, to keep commits short. */
 const SWEEP = `DELETE FROM records WHERE (link, id) IN
   (SELECT link, id FROM records WHERE keep_until <= ? ORDER BY keep_until LIMIT 16)`;
 
