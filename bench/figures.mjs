@@ -67,8 +67,8 @@ const GROUPS = [
     what: '304, delivery alone',
     bench: requests('unchanged'),
     rows: [
-      ['ours-express', 'sendfile-express', 'Nest on Express, `sendFile`'],
-      ['ours-fastify', 'sendfile-fastify', 'Nest on Fastify, `sendFile` of @fastify/static'],
+      ['path-express', 'sendfile-express', 'Nest on Express, `sendFile`'],
+      ['path-fastify', 'sendfile-fastify', 'Nest on Fastify, `sendFile` of @fastify/static'],
     ],
   },
   {
