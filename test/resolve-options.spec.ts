@@ -16,6 +16,8 @@ import type { TestApp } from './support/test-app.js';
 
 const { rsa, p256 } = keys;
 const weak = generateKeyPairSync('rsa', { modulusLength: 1024 });
+// The overload is missing from the types of Node 20
+const hashless = generateKeyPairSync('rsa-pss' as 'rsa', { modulusLength: 2048 });
 const koblitz = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
 const edwards = generateKeyPairSync('ed25519');
 const encrypted = rsa.privateKey.export({
@@ -77,6 +79,7 @@ const BAD: readonly (readonly [name: string, options: unknown, ...says: RegExp[]
   ['a public key that is a secret', { publicKey: SECRET }, /publicKey/, /for a shared secret write secret/],
   ['a public key that is a secret KeyObject', { publicKey: createSecretKey(Buffer.alloc(32)) }, /publicKey/],
   ['a public key of too few bits', { publicKey: weak.publicKey }, /2048 bits/, /this has 1024/],
+  ['an RSA-PSS key that names no hash', { publicKey: hashless.publicKey }, /must name one hash/, /hashAlgorithm/],
   ['a public key on another curve', { publicKey: koblitz.publicKey }, /secp256k1/, /P-256/],
   ['a public key of another kind', { publicKey: edwards.publicKey }, /ed25519/, /RSA/],
   ['a public key for HS256', { publicKey: rsa.publicKey, algorithms: ['HS256'] }, /HS256 does not fit/, /RS256/],

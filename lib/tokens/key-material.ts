@@ -28,6 +28,12 @@ const EC_ALGORITHMS: Record<string, SignatureAlgorithm> = {
   secp384r1: 'ES384',
   secp521r1: 'ES512',
 };
+/** By the hash that the key names, which is the only one it may be used with (RFC 8017 §8.1). */
+const PSS_ALGORITHMS: Record<string, SignatureAlgorithm> = {
+  sha256: 'PS256',
+  sha384: 'PS384',
+  sha512: 'PS512',
+};
 
 export const ALGORITHMS: readonly SignatureAlgorithm[] = [
   ...(Object.keys(SECRET_BYTES) as SignatureAlgorithm[]),
@@ -234,17 +240,29 @@ function asSecret(secret: KeyMaterial, option: string): KeyObject {
 
 function fittingAlgorithms(key: KeyObject, option: string): readonly SignatureAlgorithm[] {
   const type = key.asymmetricKeyType;
-  const { modulusLength, namedCurve = '' } = key.asymmetricKeyDetails as {
-    modulusLength: number;
-    namedCurve?: string;
-  };
+  const {
+    modulusLength,
+    namedCurve = '',
+    hashAlgorithm = '',
+    mgf1HashAlgorithm,
+  } = key.asymmetricKeyDetails as { modulusLength: number } & Partial<Record<string, string>>;
   if (type === 'rsa' || type === 'rsa-pss') {
     if (modulusLength < RSA_BITS) {
       throw new DownloadAuthConfigurationError(
         `${option}: an RSA key needs at least ${RSA_BITS} bits (RFC 7518 §3.3), this has ${modulusLength}.`,
       );
     }
-    return type === 'rsa' ? RSA_ALGORITHMS : RSA_ALGORITHMS.slice(3);
+    if (type === 'rsa') {
+      return RSA_ALGORITHMS;
+    }
+    const algorithm = PSS_ALGORITHMS[hashAlgorithm];
+    if (!algorithm || mgf1HashAlgorithm !== hashAlgorithm) {
+      throw new DownloadAuthConfigurationError(
+        `${option}: an RSA-PSS key must name one hash for itself and its mask: make it with ` +
+          "{ hashAlgorithm: 'sha256', mgf1HashAlgorithm: 'sha256', saltLength: 32 }, or use an RSA key.",
+      );
+    }
+    return [algorithm];
   }
   const algorithm = EC_ALGORITHMS[namedCurve];
   if (algorithm) {

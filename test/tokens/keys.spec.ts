@@ -14,6 +14,9 @@ import type { Answer } from '../support/http-client.js';
 const OTHER = 'another secret for tests that is long enough to be one';
 const LONG = 'x'.repeat(64);
 const { rsa, p256, p384 } = keys;
+const PSS = { modulusLength: 2048, hashAlgorithm: 'sha256', mgf1HashAlgorithm: 'sha256', saltLength: 32 };
+// The overload is missing from the types of Node 20
+const rsaPss = generateKeyPairSync('rsa-pss' as 'rsa', PSS);
 const weakRsa = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey;
 
 function token(
@@ -50,6 +53,7 @@ describe.each(ADAPTERS)('keys on %s', (adapter) => {
     ['an RSA public key', { publicKey: pem(rsa.publicKey) }, token({ alg: 'RS256' }, rsa.privateKey), token({ alg: 'RS384' }, rsa.privateKey)],
     ['an RSA public KeyObject', { publicKey: rsa.publicKey }, token({ alg: 'RS256' }, rsa.privateKey), token({ alg: 'RS256' }, keys.otherRsa.privateKey)],
     ['an RSA public key for PS384', { publicKey: rsa.publicKey, algorithms: ['PS384'] }, token({ alg: 'PS384' }, rsa.privateKey), token({ alg: 'RS256' }, rsa.privateKey)],
+    ['an RSA-PSS public key', { publicKey: rsaPss.publicKey }, token({ alg: 'PS256' }, rsaPss.privateKey), token({ alg: 'PS256' }, rsa.privateKey)],
     ['an RSA private key alone', { privateKey: rsa.privateKey }, token({ alg: 'RS256' }, rsa.privateKey), token({ alg: 'HS256' }, pem(rsa.publicKey))],
     ['an RSA pair', { privateKey: rsa.privateKey, publicKey: rsa.publicKey }, token({ alg: 'RS256' }, rsa.privateKey), token({ alg: 'RS256' }, keys.otherRsa.privateKey)],
     ['a P-256 public key', { publicKey: pem(p256.publicKey) }, token({ alg: 'ES256' }, p256.privateKey), token({ alg: 'ES256' }, keys.otherP256.privateKey)],
