@@ -120,6 +120,7 @@ const CASES: Case[] = [
   ['a link as bearer', ({ good }) => ({ options: header(good) }), LINK],
   ['a link beside a token of theirs', ({ good }) => ({ query: good, options: header('theirs') }), LINK],
   ['a link beside a token that they refuse', ({ good }) => ({ query: good, options: header('bad') }), LINK],
+  ['a link beside another one as bearer', ({ good, ofAnother }) => ({ query: good, options: header(ofAnother) }), LINK],
   ['a link beside a bad session', ({ good }) => ({ query: good, options: cookie('session=eve') }), LINK],
   ['an expired link', ({ expired }) => ({ query: expired }), bad('LINK_EXPIRED')],
   ['an expired link beside a session', ({ expired }) => ({ query: expired, options: cookie('session=ada') }), bad('LINK_EXPIRED')],

@@ -155,7 +155,8 @@ export class Download extends StreamableFile {
   }
 
   /**
-   * A file of this machine. Missing, a directory, or outside `root`: 404; unreadable: 500.
+   * A file of this machine. Missing, a directory, outside `root`, or with a `..` in its path below it: 404;
+   * unreadable: 500.
    *
    * @throws DownloadAuthConfigurationError for options that cannot work
    */

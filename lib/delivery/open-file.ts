@@ -103,6 +103,10 @@ export async function statFile(path: string, root?: string): Promise<BigIntStats
 }
 
 async function realPathIn(root: string, path: string): Promise<{ real: string; realRoot: string }> {
+  // Where a name is put together, `..` leaves the part of the root that was meant
+  if (path.split(/[/\\]/).includes('..')) {
+    throw missingFile();
+  }
   const realRoot = await realpath(root);
   // An absolute path may name the root as the caller wrote it
   const inside = isAbsolute(path) ? relative(resolve(root), path) : path;

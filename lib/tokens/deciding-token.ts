@@ -53,9 +53,9 @@ export function explicitToken(
   found: FoundTokens,
   isOfKind: (token: string) => boolean,
 ): PresentedToken | undefined {
-  for (const transport of TRANSPORT_NAMES) {
+  for (const transport of [...EXPLICIT, 'header'] as const) {
     const finding = found[transport];
-    if (TRANSPORTS[transport].isExplicit && typeof finding === 'object' && isOfKind(finding.token)) {
+    if (typeof finding === 'object' && isOfKind(finding.token)) {
       return { token: finding.token, transport };
     }
   }

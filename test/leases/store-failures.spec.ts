@@ -61,7 +61,12 @@ beforeEach(async () => {
   keeper = new LeaseKeeper({ store: store.store }, clock);
   await keeper.start();
 });
-afterEach(() => vi.useRealTimers());
+afterEach(async () => {
+  vi.useRealTimers();
+  store.state.mode = 'up';
+  store.state.resume?.();
+  await keeper.close();
+});
 
 const unlimited = link({ maxDownloads: undefined });
 

@@ -165,7 +165,7 @@ export class PostgresLeaseStore implements LeaseStore {
     try {
       return (await this.query({ text: COMMIT, values }, now))[0]!.done as boolean;
     } catch (error) {
-      if (CONFLICTS.includes(codeOf(error) ?? '')) {
+      if (isConflict(error)) {
         return false;
       }
       throw error;
@@ -173,8 +173,8 @@ export class PostgresLeaseStore implements LeaseStore {
   }
 
   async revoke({ name, issuedBefore, keepUntil }: Revocation, now: number): Promise<void> {
-    await this.query({ text: REVOKE, values: [name, issuedBefore, keepUntil] }, now);
-    await this.query({ text: SWEEP_REVOCATIONS, values: [now] }, now);
+    await this.repeated({ text: REVOKE, values: [name, issuedBefore, keepUntil] }, now);
+    await this.repeated({ text: SWEEP_REVOCATIONS, values: [now] }, now);
   }
 
   subscribe(listener: RevocationListener): () => void {
@@ -264,6 +264,21 @@ export class PostgresLeaseStore implements LeaseStore {
     }
   }
 
+  /** Repeats what conflicts with another transaction, which has then been committed. */
+  private async repeated(query: Query, now: number): Promise<void> {
+    const deadline = performance.now() + this.patience;
+    for (;;) {
+      try {
+        await this.query(query, now);
+        return;
+      } catch (error) {
+        if (!isConflict(error) || performance.now() > deadline) {
+          throw error;
+        }
+      }
+    }
+  }
+
   private async query(query: Query, now: number): Promise<Row[]> {
     this.latest = Math.max(this.latest, now);
     return this.ask(this.connected, query);
@@ -280,6 +295,10 @@ export class PostgresLeaseStore implements LeaseStore {
     }
     return this.pool;
   }
+}
+
+function isConflict(error: unknown): boolean {
+  return CONFLICTS.includes(codeOf(error) ?? '');
 }
 
 /** The SQLSTATE of what the server answered; undefined for other errors, such as a broken connection. */

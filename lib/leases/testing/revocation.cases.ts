@@ -64,6 +64,16 @@ export const revocationCases: StoreCase[] = [
     },
   },
   {
+    name: 'keeps each of many revocations that are made at once',
+    async run({ store, other = store }) {
+      const names = Array.from({ length: 40 }, (_, i) => `link:${i % 20}`);
+      await Promise.all(names.map((name, i) => [store, other][i % 2]!.revoke(revocation({ name }), START)));
+      for (const name of names) {
+        assert.equal(await before(store, name), WHENEVER_ISSUED);
+      }
+    },
+  },
+  {
     name: 'finds revocations together with records',
     async run({ store, other = store }) {
       await store.commit(commitOf([added('a')]));
