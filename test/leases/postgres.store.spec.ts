@@ -193,7 +193,8 @@ describe.skipIf(!hasPostgres)('PostgreSQL store', () => {
     const heard: string[] = [];
     cleanUps.push(store.subscribe({ revoked: ({ name }) => heard.push(name), missed: () => missed++ }));
     await store.commit(commitOf([added('a')]));
-    await vi.waitUntil(async () => (await standby.query('SELECT FROM download_auth_records')).length === 1);
+    const replicated = () => standby.query('SELECT FROM download_auth_records').catch(() => []);
+    await vi.waitUntil(async () => (await replicated()).length === 1, { timeout: 10_000 });
     await vi.waitUntil(() => missed === 1);
 
     await primary.stop();

@@ -47,9 +47,12 @@ export class SqliteThread {
     private readonly synchronous: string,
   ) {}
 
-  /** The rows of each statement, all from one snapshot. Makes the file, created `now`, if it is missing. */
-  read(statements: readonly Statement[], now: number): Promise<Row[][]> {
-    return this.call({ now, statements });
+  /**
+   * The rows of each statement, all from one snapshot. Makes the file, created `now`, if it is missing. Where
+   * another process is making it, SQLite does not always wait.
+   */
+  read(statements: readonly Statement[], now: number, patience: number): Promise<Row[][]> {
+    return unlocked(() => this.call({ now, statements }), performance.now() + patience);
   }
 
   /**
@@ -60,20 +63,8 @@ export class SqliteThread {
    */
   write(statements: readonly Statement[], now: number, patience: number): Promise<boolean> {
     const giveUp = performance.now() + patience;
-    const write = async () => {
-      while (performance.now() < giveUp) {
-        try {
-          return (await this.call({ now, statements, writes: true })) !== undefined;
-        } catch (error) {
-          if (!isBusy(error)) {
-            throw error;
-          }
-          await sleep(1 + Math.random() * 10);
-        }
-      }
-      throw new Error('Another process holds the lock of the SQLite file.');
-    };
-    const written = this.lastWrite.then(write);
+    const write = () => unlocked(() => this.call({ now, statements, writes: true }), giveUp);
+    const written = this.lastWrite.then(write).then((answer) => answer !== undefined);
     this.lastWrite = written.catch(() => {});
     return written;
   }
@@ -136,6 +127,21 @@ export class SqliteThread {
       worker.unref();
     }
   }
+}
+
+/** Repeats a call, until `giveUp`, while another process holds the lock. */
+async function unlocked<T>(call: () => Promise<T>, giveUp: number): Promise<T> {
+  while (performance.now() < giveUp) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isBusy(error)) {
+        throw error;
+      }
+      await sleep(1 + Math.random() * 10);
+    }
+  }
+  throw new Error('Another process holds the lock of the SQLite file.');
 }
 
 /** The low byte: extended codes such as SQLITE_BUSY_SNAPSHOT carry more above it. */

@@ -87,7 +87,7 @@ export class SqliteLeaseStore implements LeaseStore {
     this.patience = timeout;
     this.thread ??= new SqliteThread(file, durability === 'power' ? 'FULL' : 'NORMAL');
     try {
-      await this.thread.read([], now);
+      await this.thread.read([], now, timeout);
     } catch (error) {
       await this.close();
       throw error;
@@ -101,7 +101,7 @@ export class SqliteLeaseStore implements LeaseStore {
     } else if (records.length > 0) {
       statements.push({ sql: SOME_RECORDS, values: [linkId, JSON.stringify(records)] });
     }
-    const [[state] = [], found = []] = await this.opened.read(statements, now);
+    const [[state] = [], found = []] = await this.opened.read(statements, now, this.patience);
     return {
       now,
       since: Number(state!.since),
@@ -146,7 +146,7 @@ export class SqliteLeaseStore implements LeaseStore {
       { sql: LAST, values: [] },
       { sql: NEW, values: [after ?? Number.MAX_SAFE_INTEGER] },
     ];
-    const [last, rows] = await this.opened.read(statements, Date.now());
+    const [last, rows] = await this.opened.read(statements, Date.now(), this.patience);
     return {
       last: Number(last![0]!.last),
       revocations: rows!.map((row) => ({
