@@ -77,3 +77,23 @@ export async function connect(url: string, report: Report): Promise<Pool> {
   });
   return poolOf(pool, report);
 }
+
+/** Other transactions were in the way: what was read has changed, or may have. */
+const CONFLICTS = ['40001', '40P01', '23505'];
+
+/** Classes of errors that pass: connection, read-only, resources, shutdown and start. */
+const PASSING = /^(08|25|53|57)/;
+
+export function isConflict(error: unknown): boolean {
+  return CONFLICTS.includes(codeOf(error) ?? '');
+}
+
+export function isPassing(error: unknown): boolean {
+  return PASSING.test(codeOf(error) ?? '');
+}
+
+/** The SQLSTATE of what the server answered; undefined for other errors, such as a broken connection. */
+export function codeOf(error: unknown): string | undefined {
+  const { severity, code } = error as { severity?: string; code?: string };
+  return severity === undefined ? undefined : code;
+}

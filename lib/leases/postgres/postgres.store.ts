@@ -13,7 +13,7 @@ import type {
 import { RevocationPolling } from '../revocation-polling.js';
 import type { RevocationNews } from '../revocation-polling.js';
 import type { Revocation } from '../revocation.js';
-import { clientOf, connect, poolOf } from './postgres-connection.js';
+import { clientOf, codeOf, connect, isConflict, isPassing, poolOf } from './postgres-connection.js';
 import type { Client, Pool, PostgresPool, Query, Row } from './postgres-connection.js';
 import { FORMAT, schema } from './schema.js';
 
@@ -55,12 +55,6 @@ const REMEMBER = `INSERT INTO download_auth_store (format, since)
   WHERE NOT EXISTS (SELECT FROM download_auth_store) ON CONFLICT DO NOTHING`;
 
 const UNDEFINED_TABLE = '42P01';
-
-/** Other transactions were in the way: what was read has changed, or may have. */
-const CONFLICTS = ['40001', '40P01', '23505'];
-
-/** Classes of errors that pass: connection, read-only, resources, shutdown and start. */
-const PASSING = /^(08|25|53|57)/;
 
 /** How a {@link PostgresLeaseStore} reaches its server. Give `pool` or `url`. */
 export interface PostgresLeaseStoreOptions {
@@ -120,8 +114,7 @@ export class PostgresLeaseStore implements LeaseStore {
     try {
       await this.listen();
     } catch (error) {
-      const code = codeOf(error);
-      if (error instanceof DownloadAuthConfigurationError || (code && !PASSING.test(code))) {
+      if (error instanceof DownloadAuthConfigurationError || (codeOf(error) && !isPassing(error))) {
         await this.close();
         throw error;
       }
@@ -295,14 +288,4 @@ export class PostgresLeaseStore implements LeaseStore {
     }
     return this.pool;
   }
-}
-
-function isConflict(error: unknown): boolean {
-  return CONFLICTS.includes(codeOf(error) ?? '');
-}
-
-/** The SQLSTATE of what the server answered; undefined for other errors, such as a broken connection. */
-function codeOf(error: unknown): string | undefined {
-  const { severity, code } = error as { severity?: string; code?: string };
-  return severity === undefined ? undefined : code;
 }
