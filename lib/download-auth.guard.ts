@@ -34,7 +34,7 @@ interface Visit {
   readonly context: ExecutionContext;
   readonly policy: RoutePolicy;
   readonly found: FoundTokens;
-  /** Removes the tokens from the request, so that no later log line shows them. */
+  /** Removes the tokens from the request, so that loggers that run later do not see them. */
   readonly scrub: () => void;
 }
 

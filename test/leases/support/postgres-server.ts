@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { freePort } from '../../support/programs.js';
+import { ended, untilReady } from './server-process.js';
 
 /** Debian keeps the programs of each version in a folder of its own. */
 const PROGRAMS = ['/usr/lib/postgresql', '/usr/local/lib/postgresql']
@@ -71,27 +72,14 @@ export class PostgresServer {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.process = server;
-    await new Promise<void>((resolve, reject) => {
-      let said = '';
-      server.stderr.on('data', (chunk) => {
-        said += String(chunk);
-        if (said.includes('ready to accept')) {
-          resolve();
-        }
-      });
-      server.once('exit', () => reject(new Error(`the PostgreSQL server did not start:\n${said}`)));
-    });
+    await untilReady(server, server.stderr, /ready to accept/);
   }
 
   /** Ends the server, by default as a crash would: it recovers from its log when it starts again. */
   async stop(signal: NodeJS.Signals = 'SIGQUIT'): Promise<void> {
     const server = this.process;
     this.process = undefined;
-    if (server && server.exitCode === null && server.signalCode === null) {
-      const ended = new Promise((resolve) => server.once('exit', resolve));
-      server.kill(signal);
-      await ended;
-    }
+    await ended(server, signal);
   }
 
   /** A second server that follows this one, and knows all that it knows. */

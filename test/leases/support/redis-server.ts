@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ended, untilReady } from './server-process.js';
 
 const PROGRAM = ['redis-server', 'valkey-server'].find((program) => {
   try {
@@ -59,27 +60,14 @@ export class RedisServer {
     ];
     const server = spawn(PROGRAM!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.process = server;
-    await new Promise<void>((resolve, reject) => {
-      let said = '';
-      server.stdout.on('data', (chunk) => {
-        said += String(chunk);
-        if (/Ready to accept connections/i.test(said)) {
-          resolve();
-        }
-      });
-      server.once('exit', () => reject(new Error(`the Redis server did not start:\n${said}`)));
-    });
+    await untilReady(server, server.stdout, /Ready to accept connections/i);
   }
 
   /** Ends the server, by default as a crash would. */
   async stop(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const server = this.process;
     this.process = undefined;
-    if (server && server.exitCode === null && server.signalCode === null) {
-      const ended = new Promise((resolve) => server.once('exit', resolve));
-      server.kill(signal);
-      await ended;
-    }
+    await ended(server, signal);
   }
 
   /** Ends the server, which has nothing when it runs again. */
