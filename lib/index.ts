@@ -31,6 +31,7 @@ export type { LinkOptions, ToldRouteOptions } from './links/link-options.js';
 export { type ByteStream, Download, type DownloadEnd, type DownloadOptions } from './delivery/download.js';
 export type { DownloadSource, FileDownloadOptions, ReadableDownloadOptions } from './delivery/download.js';
 export type { RedirectDownloadOptions, SourceRange } from './delivery/download.js';
+export type { DownloadDigests } from './delivery/digest.js';
 export type { OffloadOptions } from './delivery/offload.js';
 export type { DeliveryOptions } from './delivery/options.js';
 

@@ -3,6 +3,8 @@ import type { Readable } from 'node:stream';
 import { boolean, checkOptions, date, oneOf, rule, text, wholeNumber } from '../shared/check-options.js';
 import type { OptionRule, OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { digestRule } from './digest.js';
+import type { DownloadDigests } from './digest.js';
 import type { DispositionType } from './disposition.js';
 import { entityTagAdvice } from './entity-tag.js';
 import { offloadAdvice } from './offload.js';
@@ -21,6 +23,11 @@ export interface DownloadOptions {
   readonly etag?: string | false;
   /** `Last-Modified`; false sends none. Default: the file's modification time. */
   readonly lastModified?: Date | false;
+  /**
+   * Digests of the whole content that you know, such as `{ 'sha-256': row.sha256 }`, sent as `Repr-Digest`
+   * (RFC 9530) and `Digest` (RFC 3230). Nothing is hashed or compared here. Default: none are sent.
+   */
+  readonly digest?: DownloadDigests;
   /** Called once, when the answer has ended, errors, HEAD and 304 included. What it throws is logged. */
   readonly onEnd?: (end: DownloadEnd) => unknown;
 }
@@ -240,6 +247,7 @@ const COMMON_RULES: OptionRules<DownloadOptions> = {
   disposition: oneOf('attachment', 'inline'),
   etag: orFalse(etag),
   lastModified: orFalse(lastModified),
+  digest: digestRule,
   onEnd: rule((value) => typeof value === 'function', 'give a function, such as ({ completed }) => ….'),
 };
 

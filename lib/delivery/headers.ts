@@ -1,4 +1,5 @@
 import type { ResponsePort } from '../http/response-port.js';
+import { writeDigests } from './digest.js';
 import { contentDisposition, isAttachment, readDisposition, repairDisposition } from './disposition.js';
 import type { DispositionType } from './disposition.js';
 import { formatHttpDate } from './http-date.js';
@@ -69,9 +70,12 @@ function writeValidators(port: ResponsePort, { plan, representation, offload }: 
 
 function writeBodyFields(headers: PreparedHeaders, answer: Answer): void {
   const { port } = headers;
-  const { plan, layout, offload, type } = answer;
+  const { plan, representation, layout, offload, type } = answer;
   const disposition = dispositionField(headers, answer);
   port.set('Content-Disposition', disposition);
+  if (representation.options?.digest) {
+    writeDigests(port, representation.options.digest);
+  }
   if (!isAttachment(disposition) && mayRunScript(type)) {
     headers.addPolicy();
   }

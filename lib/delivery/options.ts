@@ -26,7 +26,8 @@ export interface DeliveryOptions {
   readonly crossOriginResourcePolicy?: 'same-origin' | 'same-site' | 'cross-origin' | false;
   /**
    * `Access-Control-Expose-Headers`: what a page of another origin may read, added to what CORS middleware
-   * lets it read; false adds none. Default Content-Disposition, Content-Range, Accept-Ranges, ETag.
+   * lets it read; false adds none. Default Content-Disposition, Content-Range, Accept-Ranges, ETag,
+   * Repr-Digest.
    */
   readonly exposeHeaders?: readonly string[] | false;
   /**
@@ -60,7 +61,13 @@ export const DEFAULT_DELIVERY: ResolvedDelivery = Object.freeze({
   referrerPolicy: 'no-referrer',
   nosniff: true,
   crossOriginResourcePolicy: 'same-site',
-  exposeHeaders: Object.freeze(['Content-Disposition', 'Content-Range', 'Accept-Ranges', 'ETag']),
+  exposeHeaders: Object.freeze([
+    'Content-Disposition',
+    'Content-Range',
+    'Accept-Ranges',
+    'ETag',
+    'Repr-Digest',
+  ]),
   contentSecurityPolicy:
     "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'",
   ranges: true,

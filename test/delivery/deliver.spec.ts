@@ -55,7 +55,8 @@ describe.each(ADAPTERS)('a download on %s', (adapter) => {
         'referrer-policy': 'no-referrer',
         'x-content-type-options': 'nosniff',
         'cross-origin-resource-policy': 'same-site',
-        'access-control-expose-headers': 'Content-Disposition, Content-Range, Accept-Ranges, ETag',
+        'access-control-expose-headers':
+          'Content-Disposition, Content-Range, Accept-Ranges, ETag, Repr-Digest',
       });
       expect(headers.etag).toMatch(/^"[^"]+"$/);
       expect(headers['content-disposition']).toMatch(/^attachment/);

@@ -39,6 +39,7 @@ const NAMES: Readonly<Record<string, string>> = {
   Photos:
     'declare class Photos { open(id: string): { file: string; name: string }; openFor(caller: object, id: string): { file: string; name: string }; }',
   request: "import request from 'supertest';",
+  row: 'declare const row: { path: string; sha256: string };',
   Session: 'declare class Session { accessToken(): string | undefined; }',
   SessionGuard: 'declare class SessionGuard { canActivate(): boolean; }',
   ShareGuard: 'declare class ShareGuard { canActivate(): boolean; }',
