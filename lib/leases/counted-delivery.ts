@@ -178,7 +178,7 @@ export class CountedDelivery implements DeliveryWatch {
    * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP, LINK_BUSY, STORE_UNAVAILABLE
    */
   private async enter(plan: PlannedDelivery): Promise<CountedAs | undefined> {
-    const { book, calls, settlements } = this.services;
+    const { book, calls } = this.services;
     const { link, booking, needsStore } = this.admitted;
     const secret = randomText(18);
     const request = this.entering(plan, leaseId(link.id, secret));
@@ -191,7 +191,7 @@ export class CountedDelivery implements DeliveryWatch {
     const undo = () => {
       const told = { request: request.request, sent: 0, covered: [] };
       const records = recordsOf(request, request.lease);
-      settlements.settle(() => book.report(booking, records, told));
+      calls.eventually(() => book.report(booking, records, told));
     };
     book.stay(link.id);
     try {

@@ -24,7 +24,6 @@ import type { LeaseOptions } from './options.js';
 import { revocationNames, revocationOf } from './revocation.js';
 import type { RevocationTarget } from './revocation.js';
 import { RunningDownloads } from './running.js';
-import { Settlements } from './settlements.js';
 import { StoreCalls } from './store-calls.js';
 
 /** How far the clocks of two machines may differ before it is logged, ms. */
@@ -78,8 +77,7 @@ export class LeaseKeeper {
       const { state } = await calls.required(() => book.look(link.id, names));
       return link.issuedAt < state.revokedBefore;
     });
-    const settlements = new Settlements();
-    this.services = { book, calls, running, options: resolved, clock, events, settlements };
+    this.services = { book, calls, running, options: resolved, clock, events };
   }
 
   /** To be called once, before the first request. Rejects only for a programmer's mistake. */
@@ -96,12 +94,10 @@ export class LeaseKeeper {
 
   /** To be called when the application ends: reports to the store what is left to report, and closes it. */
   async close(): Promise<void> {
-    const { calls, running, settlements } = this.services;
+    const { calls, running } = this.services;
     running.stop();
-    calls.stop();
     this.unsubscribe?.();
-    await calls.optional(() => this.settled());
-    settlements.close();
+    await calls.end();
     await this.store.close();
   }
 
@@ -175,9 +171,9 @@ export class LeaseKeeper {
     });
   }
 
-  /** Reports to the store every download that has ended. Answers how many reports it did not take. */
-  settled(): Promise<number> {
-    return this.services.settlements.flush();
+  /** Resolves when the store was asked to take the reports of all downloads that have ended. */
+  settled(): Promise<void> {
+    return this.services.calls.settled();
   }
 
   /**

@@ -11,7 +11,6 @@ import { bytesLeft } from './lease-record.js';
 import type { Lease } from './lease-record.js';
 import type { ResolvedLeaseOptions } from './options.js';
 import type { RunningDownloads } from './running.js';
-import type { Settlements } from './settlements.js';
 import type { StoreCalls } from './store-calls.js';
 
 /** The longest that a timer of Node runs, ms. */
@@ -23,7 +22,6 @@ export interface LeaseServices {
   readonly options: ResolvedLeaseOptions;
   readonly clock: () => number;
   readonly calls: StoreCalls;
-  readonly settlements: Settlements;
   readonly running: RunningDownloads;
   readonly events?: DownloadEventSink;
 }
@@ -95,7 +93,7 @@ export class LeaseRequest {
     }
     this.over = true;
     clearTimeout(this.lifeTimer);
-    const { book, settlements } = this.services;
+    const { book, calls } = this.services;
     const broken = intervalSet(outcome.unconfirmed);
     const told: Report = {
       request: this.name,
@@ -106,7 +104,7 @@ export class LeaseRequest {
     };
     const answered = (answer?: ReportAnswer) => answer?.completed && completed?.();
     const { client } = this.lease;
-    settlements.settle(async () => answered(await book.report(this.booking, [client], told)));
+    calls.eventually(async () => answered(await book.report(this.booking, [client], told)));
     book.leave(this.booking.linkId);
   }
 

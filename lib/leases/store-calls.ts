@@ -13,6 +13,11 @@ const QUIET_FOR = 500;
 /** For how long after a failure the store is not asked about what can do without its answer, ms. */
 const REST = 1000;
 
+/** Cap on calls that wait to be repeated; beyond it the oldest is dropped. */
+const MOST_WAITING = 10_000;
+
+type Call<T = unknown> = () => Promise<T>;
+
 interface Outage {
   /** By the clock of the application. */
   readonly since: number;
@@ -27,7 +32,7 @@ export interface StoreCallsOptions {
   readonly clock: () => number;
   readonly events?: DownloadEventSink;
   /** A call that is repeated every second during an outage. */
-  readonly probe: () => Promise<unknown>;
+  readonly probe: Call;
 }
 
 /** Calls to a store that may fail. Tells the log and the events when it does, and when it answers again. */
@@ -36,6 +41,8 @@ export class StoreCalls {
   private outage?: Outage;
   private restUntil = -Infinity;
   private probing?: NodeJS.Timeout;
+  private waiting: Call[] = [];
+  private readonly underWay = new Set<Promise<void>>();
   private stopped = false;
 
   constructor(private readonly options: StoreCallsOptions) {}
@@ -46,7 +53,7 @@ export class StoreCalls {
    * @param late is called with an answer that arrived after the timeout, to undo what the call did
    * @throws DownloadRefusal STORE_UNAVAILABLE
    */
-  async required<T>(call: () => Promise<T>, late?: (answer: T) => void): Promise<T> {
+  async required<T>(call: Call<T>, late?: (answer: T) => void): Promise<T> {
     const startedAt = performance.now();
     try {
       const answer = await this.within(call, late);
@@ -59,7 +66,7 @@ export class StoreCalls {
   }
 
   /** The store's answer; undefined if the call fails, or if one failed within the last second. */
-  async optional<T>(call: () => Promise<T>, late?: (answer: T) => void): Promise<T | undefined> {
+  async optional<T>(call: Call<T>, late?: (answer: T) => void): Promise<T | undefined> {
     const now = this.options.clock();
     if (now < this.restUntil && now >= this.restUntil - REST) {
       return undefined;
@@ -67,13 +74,32 @@ export class StoreCalls {
     return this.required(call, late).catch(() => undefined);
   }
 
-  /** The application ends: later failures are not reported. */
-  stop(): void {
-    this.stopped = true;
-    clearInterval(this.probing);
+  /** Tells the store that a request has ended, again and again until it answers. */
+  eventually(call: Call): void {
+    const attempt = this.required(call)
+      .then(
+        () => {},
+        () => this.postpone(call),
+      )
+      .finally(() => this.underWay.delete(attempt));
+    this.underWay.add(attempt);
   }
 
-  private within<T>(call: () => Promise<T>, late?: (answer: T) => void): Promise<T> {
+  /** Repeats what waits, and resolves when nothing is under way any more. */
+  async settled(): Promise<void> {
+    this.waiting.splice(0).forEach((call) => this.eventually(call));
+    await Promise.all(this.underWay);
+  }
+
+  /** The application ends: what waits is tried once more, and later failures are not reported. */
+  async end(): Promise<void> {
+    this.stopped = true;
+    clearInterval(this.probing);
+    await this.settled();
+    this.lost(this.waiting.splice(0).length);
+  }
+
+  private within<T>(call: Call<T>, late?: (answer: T) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const { storeTimeout } = this.options;
       let over = false;
@@ -89,7 +115,7 @@ export class StoreCalls {
   }
 
   private failed(error: unknown): void {
-    const { clock, events, failClosed, probe } = this.options;
+    const { clock, events, failClosed } = this.options;
     const now = clock();
     this.restUntil = now + REST;
     if (this.stopped) {
@@ -98,7 +124,7 @@ export class StoreCalls {
     const reason = errorReason(error);
     if (!this.outage) {
       this.outage = { since: now, failedAt: 0, logged: false };
-      this.probing = setInterval(() => void this.required(probe).catch(() => {}), PROBE_EVERY).unref();
+      this.probing ??= setInterval(() => void this.probe(), PROBE_EVERY).unref();
       events?.emit({ type: 'storeUnavailable', at: now, reason });
     }
     this.outage.failedAt = performance.now();
@@ -117,12 +143,42 @@ export class StoreCalls {
     const { since, logged } = this.outage;
     const { clock, events } = this.options;
     this.outage = undefined;
-    clearInterval(this.probing);
     const at = clock();
     const duration = Math.max(0, at - since);
     if (logged) {
       new Logger('DownloadAuth').log(`The lease store answers again, after ${Math.ceil(duration / 1000)} s.`);
     }
     events?.emit({ type: 'storeAvailable', at, duration });
+  }
+
+  private async probe(): Promise<void> {
+    const answers = await this.required(this.options.probe).then(
+      () => true,
+      () => false,
+    );
+    if (answers) {
+      await this.settled();
+    }
+    if (!this.outage && this.waiting.length === 0) {
+      clearInterval(this.probing);
+      this.probing = undefined;
+    }
+  }
+
+  private postpone(call: Call): void {
+    this.waiting.push(call);
+    if (this.waiting.length > MOST_WAITING) {
+      this.waiting.shift();
+      this.lost(1);
+    }
+  }
+
+  private lost(reports: number): void {
+    if (reports > 0) {
+      this.throttled.error(
+        'reports',
+        `The lease store was not told of the end of ${reports} download(s): they stay counted as running.`,
+      );
+    }
   }
 }

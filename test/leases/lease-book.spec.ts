@@ -197,7 +197,7 @@ describe('several nodes, in whatever order their calls arrive', () => {
               try {
                 return await tell();
               } catch {
-                // Told again, as the settlements do
+                // Told again, as the keeper does
               }
             }
           };

@@ -1,7 +1,9 @@
+import { Logger } from '@nestjs/common';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LeaseKeeper } from '../../lib/leases/keeper.js';
 import type { LeaseStore, RevocationListener } from '../../lib/leases/lease-store.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
+import { StoreCalls } from '../../lib/leases/store-calls.js';
 import { HOUR, START } from '../../lib/leases/testing/fixtures.js';
 import { testClock } from '../support/clock.js';
 import type { TestClock } from '../support/clock.js';
@@ -55,7 +57,7 @@ let keeper: LeaseKeeper;
 let store: ReturnType<typeof flaky>;
 
 beforeEach(async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
   clock = testClock(START);
   store = flaky();
   keeper = new LeaseKeeper({ store: store.store }, clock);
@@ -157,6 +159,38 @@ describe('a store that does not answer', () => {
     expect(lease).toMatchObject({ covered: 10 * MIB, running: 0 });
     clock.advance(10_000);
     await expect(Answer.begin(keeper, link())).rejects.toThrow(refusal('LINK_USED_UP'));
+  });
+
+  it('gets the report of a download whose last one it never answered', async () => {
+    const answer = await Answer.begin(keeper, link());
+    await answer.send(MIB);
+    store.state.mode = 'slow';
+    answer.admission.ended({ status: 200, completed: false, bytes: MIB });
+    await vi.advanceTimersByTimeAsync(2000);
+    store.state.mode = 'up';
+    await vi.advanceTimersByTimeAsync(1000);
+    expect((await keeper.usage('link-1')).leases).toMatchObject([{ covered: MIB, running: 0 }]);
+  });
+
+  it('is told of 10,000 ended downloads when it is back, and the log tells of any others', async () => {
+    const logged = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => {});
+    let isUp = false;
+    const answer = () => (isUp ? Promise.resolve() : Promise.reject(new Error('ECONNREFUSED')));
+    const calls = new StoreCalls({ storeTimeout: 2000, failClosed: false, clock, probe: answer });
+    const told = new Set<number>();
+    for (let i = 0; i < 10_001; i++) {
+      calls.eventually(() => answer().then(() => told.add(i)));
+    }
+    await turn();
+    const lines = logged.mock.calls.map(([line]) => String(line));
+    expect(lines).toEqual([
+      expect.stringContaining('The lease store fails'),
+      expect.stringContaining('was not told of the end of 1 download(s)'),
+    ]);
+    isUp = true;
+    await vi.advanceTimersByTimeAsync(1000);
+    expect([told.size, told.has(0)]).toEqual([10_000, false]);
+    await calls.end();
   });
 
   it('makes revoke() reject, and running downloads are cut all the same', async () => {
