@@ -1,6 +1,4 @@
-import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from '../delivery/watch.js';
-import { deliveryEvents, sendsBody } from './delivery-events.js';
-import type { CountedAs, DeliveryEvents } from './delivery-events.js';
+import type { DeliveryOutcome, PlannedDelivery } from '../delivery/watch.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { LINK_OLDER_THAN_STORE } from '../refusals/refusals.js';
@@ -18,6 +16,8 @@ import type { LinkState } from './lease-store.js';
 import type { Look } from './link-knowledge.js';
 import type { Revocable } from './revocation.js';
 import type { NamedLink } from './running.js';
+import { sendsBody, WatchedDelivery } from './watched-delivery.js';
+import type { CountedAs } from './watched-delivery.js';
 
 /** What the keeper needs to know of a link whose signature was found good. */
 export interface LeasedLink extends Revocable {
@@ -49,33 +49,25 @@ export interface AdmittedRequest extends NamedLink {
   readonly belonging: Belonging;
 }
 
-const REFUSED = { 'used-up': 'LINK_USED_UP', closed: 'LINK_EXPIRED', busy: 'LINK_BUSY' } as const;
-
 /**
- * Watches one delivery: opens or joins a lease when the answer is decided, counts what is sent, and breaks
- * the connection when the link is revoked or the byte budget is used up.
+ * Watches one delivery under a link: opens or joins a lease when the answer is decided, counts what is sent,
+ * and breaks the connection when the byte budget is used up.
  */
-export class CountedDelivery implements DeliveryWatch {
-  reason?: string;
-  private readonly controller = new AbortController();
+export class CountedDelivery extends WatchedDelivery {
   private lease?: LeaseRequest;
-  private cutBy?: RefusalCode;
-  private leave?: () => void;
-  private events?: DeliveryEvents;
 
   /**
    * @param generation of the running downloads, when the link was looked up
    * @param seen what that look found
    */
   constructor(
-    private readonly services: LeaseServices,
+    services: LeaseServices,
     private readonly admitted: AdmittedRequest,
     private readonly generation: number,
     private readonly seen?: Look,
-  ) {}
-
-  get signal(): AbortSignal {
-    return this.controller.signal;
+  ) {
+    const { id: linkId, subject, resource } = admitted.link;
+    super(services, { linkId, subject, resource, path: admitted.client.path });
   }
 
   /** Offloaded bytes cannot be counted. */
@@ -87,7 +79,7 @@ export class CountedDelivery implements DeliveryWatch {
    * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, LINK_BUSY, STORE_UNAVAILABLE
    * @throws DownloadAuthConfigurationError where a limited link redirects
    */
-  async planned(plan: PlannedDelivery): Promise<void> {
+  override async planned(plan: PlannedDelivery): Promise<void> {
     if (plan.delegated === 'redirect') {
       return this.redirected();
     }
@@ -95,22 +87,18 @@ export class CountedDelivery implements DeliveryWatch {
       this.reason = 'not counted: no body is sent';
       return;
     }
-    const { leased, link, client } = this.admitted;
-    const leave = this.services.running.add(this.admitted, () => this.cut('LINK_REVOKED', 'link revoked'));
+    this.cutIfRevoked(this.admitted);
     try {
       await this.recheck();
-      const counted = leased ? await this.enter(plan) : this.uncounted('link without a limit');
+      const counted = this.admitted.leased ? await this.enter(plan) : this.uncounted('link without a limit');
       // A revocation may have arrived while the lease was acquired
       if (this.cutBy) {
         this.lease?.end({ status: 0, completed: false, bytes: 0 });
         throw new DownloadRefusal(this.cutBy, { reason: this.reason });
       }
-      const { id: linkId, subject, resource } = link;
-      const claimant = { linkId, subject, resource, path: client.path };
-      this.events = deliveryEvents(this.services, claimant, plan, counted);
-      this.leave = leave;
+      this.begin(plan, counted);
     } catch (error) {
-      leave();
+      this.leave?.();
       throw error;
     }
   }
@@ -123,21 +111,16 @@ export class CountedDelivery implements DeliveryWatch {
     this.lease?.sent(start, end);
   }
 
-  ended(outcome: DeliveryOutcome): void {
-    if (!this.leave) {
+  override ended(outcome: DeliveryOutcome): void {
+    if (!this.lease) {
+      super.ended(outcome);
       return;
     }
-    this.leave();
-    this.leave = undefined;
-    const { events } = this;
+    this.leave?.();
     if (!outcome.completed) {
-      events?.aborted(outcome, this.cutBy);
+      this.tell('aborted', outcome);
     }
-    if (this.lease) {
-      this.lease.end(outcome, () => events?.completed(outcome));
-    } else if (outcome.completed) {
-      events?.completed(outcome);
-    }
+    this.lease.end(outcome, () => this.tell('completed', outcome));
   }
 
   private async redirected(): Promise<void> {
@@ -209,7 +192,7 @@ export class CountedDelivery implements DeliveryWatch {
       }
       const { entry, used } = decided;
       if (!('granted' in entry)) {
-        throw new DownloadRefusal(REFUSED[entry.kind], { reason: entry.reason });
+        throw new DownloadRefusal(entry.kind, { reason: entry.reason });
       }
       if (entry.kind === 'opened') {
         this.setCookie(entry.lease, secret);
@@ -256,14 +239,6 @@ export class CountedDelivery implements DeliveryWatch {
       path: client.path ?? '/',
       maxAge: Math.max(1, Math.ceil(usable / 1000)),
     });
-  }
-
-  private cut(code: RefusalCode, reason: string): void {
-    if (!this.cutBy) {
-      this.cutBy = code;
-      this.reason = `cut: ${reason}`;
-    }
-    this.controller.abort(new DownloadRefusal(code, { reason: this.reason }));
   }
 }
 

@@ -10,7 +10,6 @@ import { clientKey, fingerprint, leaseOfCookie } from './client.js';
 import type { LeaseClient } from './client.js';
 import { CountedDelivery, refuseRevoked } from './counted-delivery.js';
 import type { AdmittedRequest, LeasedLink } from './counted-delivery.js';
-import { unleasedWatch } from './delivery-events.js';
 import { mayJoin, REASONS } from './lease.js';
 import { LeaseBook, recordsOf } from './lease-book.js';
 import { leaseUsage } from './lease-record.js';
@@ -25,6 +24,7 @@ import { revocationNames, revocationOf } from './revocation.js';
 import type { RevocationTarget } from './revocation.js';
 import { RunningDownloads } from './running.js';
 import { StoreCalls } from './store-calls.js';
+import { WatchedDelivery } from './watched-delivery.js';
 
 /** How far the clocks of two machines may differ before it is logged, ms. */
 const CLOCKS_DIFFER = 2000;
@@ -132,7 +132,8 @@ export class LeaseKeeper {
 
   /** Watches a download without a link. Undefined where there is nothing to watch. */
   watch(claimant: Claimant): DeliveryWatch | undefined {
-    return unleasedWatch(this.services, claimant);
+    const isWatched = claimant.subject !== undefined || this.services.events?.observed;
+    return isWatched ? new WatchedDelivery(this.services, claimant) : undefined;
   }
 
   /**

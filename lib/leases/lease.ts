@@ -71,10 +71,10 @@ export interface Granted {
 
 export interface Denied {
   /**
-   * `used-up`: no lease to join and none left. `closed`: none to join, and `mayOpen` was false. `busy`: its
-   * lease already runs as many requests as it may.
+   * `LINK_USED_UP`: no lease to join and none left. `LINK_EXPIRED`: none to join, and `mayOpen` was false.
+   * `LINK_BUSY`: its lease already runs as many requests as it may.
    */
-  readonly kind: 'used-up' | 'closed' | 'busy';
+  readonly kind: 'LINK_USED_UP' | 'LINK_EXPIRED' | 'LINK_BUSY';
   readonly reason: string;
 }
 
@@ -110,7 +110,7 @@ export function enter(known: KnownLink, link: LinkTerms, request: Entering): Ent
   const own = open.filter((lease) => isPresented(lease, request.presented));
   if (own.length > 0) {
     const found = own.find(hasRoom);
-    return found ? joined(now, found, request, 'byCookie') : denied('busy', 'busy');
+    return found ? joined(now, found, request, 'byCookie') : denied('LINK_BUSY', 'busy');
   }
   const ofClient = open.filter(({ client }) => client === request.client);
   const carrying = ofClient.find((lease) => hasRoom(lease) && canCarry(lease, request.planned));
@@ -125,9 +125,9 @@ export function enter(known: KnownLink, link: LinkTerms, request: Entering): Ent
     return joined(now, last, request, 'byAddressAsLast');
   }
   if (ofClient.some((lease) => !hasRoom(lease))) {
-    return denied('busy', 'busy');
+    return denied('LINK_BUSY', 'busy');
   }
-  return request.mayOpen ? denied('used-up', 'usedUp') : denied('closed', 'closed');
+  return request.mayOpen ? denied('LINK_USED_UP', 'usedUp') : denied('LINK_EXPIRED', 'closed');
 }
 
 /** Whether there is a lease that the request may join, before anything is known of what it will send. */

@@ -54,7 +54,7 @@ describe('many requests for one link at once', () => {
       Array.from({ length: 1000 }, () => book.enter({ ...BOOKING, maxDownloads: 500 }, entering())),
     );
     expect(entries.filter(({ entry: { kind } }) => kind === 'opened')).toHaveLength(500);
-    expect(entries.filter(({ entry: { kind } }) => kind === 'used-up')).toHaveLength(500);
+    expect(entries.filter(({ entry: { kind } }) => kind === 'LINK_USED_UP')).toHaveLength(500);
     expect(commit.mock.calls.length).toBeLessThan(10);
   });
 

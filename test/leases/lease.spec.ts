@@ -103,17 +103,19 @@ describe('a request', () => {
       expect(link.enter({ maxDownloads: 3 })).toMatchObject({ kind: 'opened', reason: REASONS.first });
       expect(link.used).toBe(used);
     }
-    expect(link.enter({ maxDownloads: 3 }).kind).toBe('used-up');
+    expect(link.enter({ maxDownloads: 3 }).kind).toBe('LINK_USED_UP');
     expect(link.enter({ maxDownloads: undefined }).kind).toBe('opened');
   });
 
   it('opens nothing once the link has expired, and joins what is open', () => {
     const link = new Link();
-    expect(link.enter({ mayOpen: false }).kind).toBe('closed');
+    expect(link.enter({ mayOpen: false }).kind).toBe('LINK_EXPIRED');
     link.granted({ client: 'ada' });
     expect(link.enter({ mayOpen: false, client: 'ada' }).kind).toBe('joined');
     for (const version of ['v2', undefined]) {
-      expect(link.enter({ mayOpen: false, sameVersion: true, client: 'ada', version }).kind).toBe('closed');
+      expect(link.enter({ mayOpen: false, sameVersion: true, client: 'ada', version }).kind).toBe(
+        'LINK_EXPIRED',
+      );
     }
   });
 
@@ -159,7 +161,7 @@ describe('a request', () => {
     const link = new Link();
     const first = link.granted({ client: 'ada', bytes: 10, planned: 100 });
     link.granted({ client: 'ada', bytes: 100, planned: 100 });
-    expect(link.enter({ client: 'ada', bytes: 10 }).kind).toBe('used-up');
+    expect(link.enter({ client: 'ada', bytes: 10 }).kind).toBe('LINK_USED_UP');
     expect(link.progress(first.request, 100)).toBe(100);
     const other = new Link();
     other.granted({ client: 'ada', bytes: 10, planned: 100 });
@@ -177,7 +179,7 @@ describe('a request', () => {
     const { lease } = link.granted({ client: undefined });
     const forged = { client: lease.client, id: 'guessed' };
     for (const other of [{ client: undefined }, { presented: forged }, {}]) {
-      expect(link.enter(other).kind).toBe('used-up');
+      expect(link.enter(other).kind).toBe('LINK_USED_UP');
     }
   });
 
@@ -197,8 +199,8 @@ describe('a request', () => {
     for (let i = 1; i < TERMS.connections; i++) {
       link.granted({ client: 'ada', bytes: 1 });
     }
-    expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('busy');
-    expect(link.enter({ presented: lease, bytes: 1, maxDownloads: 9 }).kind).toBe('busy');
+    expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('LINK_BUSY');
+    expect(link.enter({ presented: lease, bytes: 1, maxDownloads: 9 }).kind).toBe('LINK_BUSY');
     expect(link.enter({ client: 'ada', bytes: 1, maxDownloads: 2 }).kind).toBe('opened');
     link.end(request, { sent: 1, covered: [0, 1] });
     expect(link.enter({ presented: lease, bytes: 1 }).kind).toBe('joined');
@@ -214,7 +216,7 @@ describe('a request', () => {
         givenBack: false,
       });
     }
-    expect(link.enter(unknown).kind).toBe('used-up');
+    expect(link.enter(unknown).kind).toBe('LINK_USED_UP');
   });
 });
 
@@ -269,7 +271,7 @@ describe('a lease', () => {
     link.now += TERMS.grace - 1;
     expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('joined');
     link.now += 1;
-    expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('used-up');
+    expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('LINK_USED_UP');
   });
 
   it('starts again with what was sent when the representation was replaced', () => {
@@ -300,14 +302,14 @@ describe('a lease', () => {
     const link = new Link();
     const { request } = link.granted({ client: 'ada', budget: 1000, bytes: 1 });
     link.now += HOUR;
-    expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('used-up');
+    expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('LINK_USED_UP');
     link.progress(request, 1, 1, [0, 1]);
     expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('joined');
     while (link.now < START + TERMS.life) {
       link.progress(request, 1, 1);
       link.now += HOUR;
     }
-    expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('used-up');
+    expect(link.enter({ client: 'ada', bytes: 1 }).kind).toBe('LINK_USED_UP');
   });
 
   it('is exact with files of terabytes', () => {
