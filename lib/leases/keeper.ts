@@ -105,7 +105,7 @@ export class LeaseKeeper {
    * The guard's step, after the link's signature, scope and binding were found good and before the handler
    * runs. Nothing is counted yet. A link that has expired passes if a download of it may go on.
    *
-   * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, PREFETCH_REFUSED, STORE_UNAVAILABLE
+   * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, STORE_UNAVAILABLE
    */
   async admit(link: LeasedLink, client: LeaseClient): Promise<CountedDelivery> {
     const { book, calls, clock, running } = this.services;
@@ -123,9 +123,6 @@ export class LeaseKeeper {
       this.checkClock(seen.state, now);
       refuseRevoked(admitted, seen.state);
       refuseUsedUp(admitted, seen.state, expired);
-    }
-    if (client.prefetch && link.maxDownloads !== undefined) {
-      throw new DownloadRefusal('PREFETCH_REFUSED');
     }
     return new CountedDelivery(this.services, admitted, generation, admitted.leased ? seen : undefined);
   }

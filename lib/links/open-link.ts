@@ -2,11 +2,12 @@ import type { ExecutionContext } from '@nestjs/common';
 import type { DeliveryWatch } from '../delivery/watch.js';
 import { cookieOf, isSecure, requestPath, routePattern } from '../http/http-exchange.js';
 import type { ClientAddresses, FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
-import { isPrefetch, isSelfNamedBot, leaseCookieName, serializeLeaseCookie } from '../leases/client.js';
+import { leaseCookieName, serializeLeaseCookie } from '../leases/client.js';
 import type { LeaseClient } from '../leases/client.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { addressWithin } from '../shared/ip-address.js';
+import { isPrefetch, isSelfNamedBot } from './automatic-requests.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkSettings } from './link-options.js';
@@ -91,11 +92,21 @@ export class LinkOpener {
     const { request } = exchange;
     const link = leasedLink(claims, this.options.links.maxAge);
     const watch = await this.keeper.admit(link, this.client(claims, exchange));
-    const isBot = this.options.leases?.isBot ?? isSelfNamedBot;
-    if (link.maxDownloads !== undefined && request.method !== 'HEAD' && isBot && isBot(request)) {
-      throw new DownloadRefusal('BOT_REFUSED');
+    if (link.maxDownloads !== undefined) {
+      this.refuseAutomatic(request);
     }
     return watch;
+  }
+
+  /** @throws DownloadRefusal `PREFETCH_REFUSED`, `BOT_REFUSED` */
+  private refuseAutomatic(request: FrameworkRequest): void {
+    if (isPrefetch(request.headers)) {
+      throw new DownloadRefusal('PREFETCH_REFUSED');
+    }
+    const isBot = this.options.leases?.isBot ?? isSelfNamedBot;
+    if (request.method !== 'HEAD' && isBot && isBot(request)) {
+      throw new DownloadRefusal('BOT_REFUSED');
+    }
   }
 
   private client(claims: LinkClaims, exchange: HttpExchange): LeaseClient {
@@ -107,7 +118,6 @@ export class LinkOpener {
       userAgent: headers['user-agent'],
       leaseCookie: cookieOf(exchange, leaseCookieName(claims.jti)),
       path: this.publicPath + requestPath(exchange),
-      prefetch: isPrefetch(headers),
       setCookie: (cookie) => this.appendHeader(response, 'Set-Cookie', serializeLeaseCookie(cookie, secure)),
     };
   }

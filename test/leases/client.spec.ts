@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import {
   clientKey,
   fingerprint,
-  isPrefetch,
   leaseCookieName,
   leaseCookieValue,
   leaseId,
@@ -68,22 +67,5 @@ describe('lease cookie', () => {
     expect(serializeLeaseCookie({ ...cookie, path: '/a; Domain=evil\r\nX: y' }, false)).toBe(
       'n=v; Path=/a%3B%20Domain=evil%0D%0AX:%20y; Max-Age=60; HttpOnly; SameSite=Lax; Priority=Low',
     );
-  });
-});
-
-describe('isPrefetch', () => {
-  it.each([
-    [{ 'sec-purpose': 'prefetch' }, true],
-    [{ 'sec-purpose': 'prefetch;prerender' }, true],
-    [{ 'sec-purpose': 'Prefetch; anonymous-client-ip' }, true],
-    [{ purpose: 'prefetch' }, true],
-    [{ 'x-moz': 'prefetch' }, true],
-    [{ 'x-purpose': 'preview' }, true],
-    [{ 'sec-purpose': '' }, false],
-    [{ 'sec-purpose': 'prefetched' }, false],
-    [{ 'sec-fetch-mode': 'navigate' }, false],
-    [{}, false],
-  ])('%j: %s', (headers, expected) => {
-    expect(isPrefetch(headers as Record<string, string>)).toBe(expected);
   });
 });

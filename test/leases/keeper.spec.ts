@@ -180,13 +180,6 @@ describe.each(stores.filter(({ available }) => available))('with $name', ({ crea
       expect(events.map(({ type }) => type)).toEqual(['opened', 'aborted']);
     });
 
-    it('is not opened, and refused, for a prefetch of a browser', async () => {
-      const ahead = { ...ADA, prefetch: true };
-      await expect(keeper.admit(link(), ahead)).rejects.toThrow(refusal('PREFETCH_REFUSED'));
-      await keeper.admit(link({ maxDownloads: undefined }), ahead);
-      expect(await used()).toBe(0);
-    });
-
     it('is cut when it re-reads for ever, at the last byte of its budget', async () => {
       await start({ byteBudget: 2 });
       let sent = 0;
