@@ -5,11 +5,11 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { DownloadEvents, DownloadRefusal, StreamDownload } from '../lib/index.js';
 import type { DownloadEvent, DownloadLink, RefusedEvent } from '../lib/index.js';
-import { CompiledLibrary } from './leases/support/processes.js';
 import { accessToken } from './support/access-token.js';
+import { compiledLibrary } from './support/compiled-library.js';
 import { send } from './support/http-client.js';
 import { until } from './support/until.js';
 import { ADAPTERS, bearer, startApp } from './support/test-app.js';
@@ -19,11 +19,7 @@ const SERVER = fileURLToPath(new URL('./limits/support/server-process.mjs', impo
 /** Of the processes that server-process.mjs starts. */
 const THEIR_SECRET = 'a secret that all processes of the test share';
 
-let library: CompiledLibrary;
-beforeAll(() => {
-  library = new CompiledLibrary();
-});
-afterAll(() => library.remove());
+beforeAll(() => void compiledLibrary(), 60_000);
 
 interface Server {
   readonly port: number;
@@ -33,7 +29,7 @@ interface Server {
 
 /** Runs what the test does with an application in a process of its own, and ends that process. */
 async function withServer(adapter: AdapterName, env: object, use: (server: Server) => Promise<void>) {
-  const child: ChildProcess = fork(SERVER, [library.folder, JSON.stringify({ adapter })], {
+  const child: ChildProcess = fork(SERVER, [compiledLibrary(), JSON.stringify({ adapter })], {
     execArgv: [],
     env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],

@@ -80,7 +80,7 @@ export function secretKey(
     if (size < needed) {
       throw new DownloadAuthConfigurationError(
         `${option}: ${algorithm} needs at least ${needed} bytes, this has ${size}. ` +
-          `Make one with: node -p "require('crypto').randomBytes(${needed}).toString('base64url')"`,
+          'Make one with: npx nestjs-download-auth key',
       );
     }
   }

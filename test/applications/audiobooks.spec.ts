@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type * as Library from '../../lib/index.js';
-import { CompiledLibrary } from '../leases/support/processes.js';
+import { compiledLibrary } from '../support/compiled-library.js';
 import { pattern, temporaryFolder } from '../support/files.js';
 import { bearer, startApp } from '../support/test-app.js';
 import type { TestApp } from '../support/test-app.js';
@@ -34,7 +34,7 @@ folder.file(`dune/${NAME}`, BYTES);
 folder.file('emma/1.mp3', 'of emma');
 folder.file('.accounts', 'not a book');
 
-const library = new CompiledLibrary();
+const library = compiledLibrary();
 const build = compiled('audiobooks');
 let app: TestApp;
 let ada: { authorization: string };
@@ -48,7 +48,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await app.close();
   delete process.env.BOOKS_FOLDER;
-  [folder, library, build].forEach((each) => each.remove());
+  [folder, build].forEach((each) => each.remove());
 });
 
 async function signIn(name: string): Promise<{ authorization: string }> {
@@ -146,7 +146,7 @@ function compiled(
   rename = (code: string) => code,
 ): { load(id: string): unknown; remove(): void } {
   const source = fileURLToPath(new URL(name, import.meta.url));
-  const target = mkdtempSync(join(library.folder, '..', `${name}-`));
+  const target = mkdtempSync(join(library, '..', `${name}-`));
   const options = {
     module: ts.ModuleKind.CommonJS,
     target: ts.ScriptTarget.ES2022,
@@ -159,8 +159,7 @@ function compiled(
     writeFileSync(join(target, file.replace(/\.ts$/, '.js')), outputText);
   }
   writeFileSync(join(target, 'package.json'), readFileSync(join(source, 'package.json')));
-  writeFileSync(join(library.folder, 'package.json'), '{ "main": "index.js" }');
   mkdirSync(join(target, 'node_modules'));
-  symlinkSync(library.folder, join(target, 'node_modules/nestjs-download-auth'));
+  symlinkSync(library, join(target, 'node_modules/nestjs-download-auth'));
   return { load: createRequire(join(target, 'main.js')), remove: () => rmSync(target, { recursive: true }) };
 }

@@ -61,6 +61,14 @@ describe('an application that has installed the tarball', () => {
     expect(output).not.toContain('dist/resolve-options.js');
   });
 
+  it('has the command', async () => {
+    const bin = join(project.folder, 'node_modules/.bin/nestjs-download-auth');
+    expect(await run(project.folder, bin, ['key'])).toEqual({
+      code: 0,
+      output: expect.stringMatching(/^[\w-]{64}\n$/),
+    });
+  });
+
   it('loads it by import', async () => {
     const script = `import('nestjs-download-auth').then(m => console.log(typeof m.DownloadAuthModule.forRoot))`;
     expect(await node('-e', script)).toEqual({ code: 0, output: 'function\n' });

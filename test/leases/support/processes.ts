@@ -1,51 +1,23 @@
-import { execFileSync, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { join } from 'node:path';
+import { compiledLibrary } from '../../support/compiled-library.js';
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const WORKER = fileURLToPath(new URL('./store-worker.mjs', import.meta.url));
 
 /** What a worker is to open its store with. */
 export type StoreDescription =
   { sqlite: { file: string } } | { redis: { url: string; prefix: string } } | { postgres: { url: string } };
 
-/** The library as plain modules, for processes that no test runner compiles for. */
-export class CompiledLibrary {
-  readonly folder: string;
-
-  constructor() {
-    const cache = join(ROOT, 'node_modules/.cache');
-    mkdirSync(cache, { recursive: true });
-    this.folder = mkdtempSync(join(cache, 'leases-'));
-    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-    const options = [
-      '-p',
-      'tsconfig.build.json',
-      '--outDir',
-      this.folder,
-      '--declaration',
-      'false',
-      '--noCheck',
-    ];
-    execFileSync(process.execPath, [tsc, ...options], { cwd: ROOT });
-  }
-
-  remove(): void {
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  /** @param script what the process runs: one that says `ready`, and does what it is told */
-  async worker(
-    description: StoreDescription & Record<string, unknown>,
-    script: string = WORKER,
-  ): Promise<Worker> {
-    const child = fork(script, [this.folder, JSON.stringify(description)], { execArgv: [] });
-    const worker = new Worker(child);
-    await worker.next('ready');
-    return worker;
-  }
+/** @param script what the process runs: one that says `ready`, and does what it is told */
+export async function startWorker(
+  description: StoreDescription & Record<string, unknown>,
+  script: string = WORKER,
+): Promise<Worker> {
+  const child = fork(script, [compiledLibrary(), JSON.stringify(description)], { execArgv: [] });
+  const worker = new Worker(child);
+  await worker.next('ready');
+  return worker;
 }
 
 /** A process of its own with a store, which does as it is told (see store-worker.mjs). */

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { CompiledLibrary } from './processes.js';
+import { compiledLibrary } from '../../support/compiled-library.js';
+import { startWorker } from './processes.js';
 import { hasPostgres, PostgresServer } from './postgres-server.js';
 import type { StoreDescription, Worker } from './processes.js';
 import { hasRedis, RedisServer } from './redis-server.js';
@@ -27,17 +28,11 @@ export async function undo(steps: Step[]): Promise<void> {
  * @param prefix of the keys in Redis
  */
 export function sharedStores(prefix: string) {
-  let library: CompiledLibrary;
   let postgres: PostgresServer | undefined;
   const cleanUps: Step[] = [];
-  beforeAll(() => {
-    library = new CompiledLibrary();
-  }, 60_000);
+  beforeAll(() => void compiledLibrary(), 60_000);
   afterEach(() => undo(cleanUps));
-  afterAll(async () => {
-    library?.remove();
-    await postgres?.remove();
-  });
+  afterAll(() => postgres?.remove());
 
   function sqlite(): StoreDescription {
     const { file, remove } = temporaryFile();
@@ -62,7 +57,7 @@ export function sharedStores(prefix: string) {
     description: StoreDescription & Record<string, unknown>,
     script?: string,
   ): Promise<Worker> {
-    const started = await library.worker(description, script);
+    const started = await startWorker(description, script);
     cleanUps.push(() => started.kill());
     return started;
   }
