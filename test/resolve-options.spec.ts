@@ -60,7 +60,7 @@ const BAD: readonly (readonly [name: string, options: unknown, ...says: RegExp[]
   ['subject a text', { secret: SECRET, subject: 'ada' }, /subject: give a function/],
   ['a secret from a variable that is not set', { secret: undefined }, /see that the variable is set/],
   ['a secret null', { secret: null }, /secret: give a string/],
-  ['an empty secret', { secret: '' }, /secret/, /at least 32 bytes/, /randomBytes/],
+  ['an empty secret', { secret: '' }, /secret/, /at least 32 bytes/, /npx nestjs-download-auth key/],
   ['a secret of 31 bytes', { secret: 'x'.repeat(31) }, /this has 31/, /npx nestjs-download-auth key/],
   ['a short secret KeyObject', { secret: createSecretKey(Buffer.alloc(31)) }, /this has 31/],
   ['a secret of 32 bytes for HS512', { secret: 'x'.repeat(32), algorithms: ['HS512'] }, /HS512 needs at least 64/],
