@@ -116,9 +116,9 @@ function dispositionField({ port, options }: PreparedHeaders, { representation, 
   return contentDisposition(disposition ?? found.type, filename ?? found.filename);
 }
 
-/** What browsers show without running a script that stands in it. */
+/** What browsers show without running a script that stands in it; a type that ends in `+xml` is XML. */
 const PASSIVE_TYPE =
-  /^(?:application\/pdf|text\/plain|(?:audio|video)\/[\w.+-]+|image\/(?!svg)[\w.-]+)[ \t]*(?:;[^,]*)?$/i;
+  /^(?:application\/pdf|text\/plain|(?:audio|image|video)\/(?!svg)[\w.-]+)[ \t]*(?:;[^,]*)?$/i;
 
 /** Whether content of a type could run a script where it is shown: HTML, XML, SVG, and unknown types. */
 function mayRunScript(type: string): boolean {

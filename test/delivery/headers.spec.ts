@@ -202,6 +202,30 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
     });
   });
 
+  it.each([
+    ['as it is', ['application/pdf', 'text/plain; charset=utf-8', 'image/png', 'image/x-icon', 'video/mp4']],
+    ['as it is', ['audio/mpeg', 'video/vnd.dlna.mpeg-tts', 'IMAGE/JPEG', 'application/pdf;version=1.7']],
+    [
+      'in a sandbox',
+      ['text/html', 'application/xhtml+xml', 'image/svg+xml', 'image/svg+xml;a=b', 'IMAGE/SVG'],
+    ],
+    [
+      'in a sandbox',
+      ['text/xml', 'application/xml', 'application/rss+xml', 'text/xsl', 'application/pdf+xml'],
+    ],
+    [
+      'in a sandbox',
+      ['video/x+xml', 'audio/x+xml', 'image/x+xml', 'text/plain+xml', 'text/plain, text/html'],
+    ],
+    ['in a sandbox', ['application/octet-stream', 'text/css', 'multipart/related', 'x', 'application/pdfx']],
+  ])('inline content is shown %s: %j', async (how, types) => {
+    for (const type of types) {
+      app.serve(() => new StreamableFile(Buffer.from('x'), { type, disposition: 'inline' }));
+      const policy = String((await app.request('/f')).headers['content-security-policy']);
+      expect([type, policy.startsWith('sandbox;')]).toEqual([type, how === 'in a sandbox']);
+    }
+  });
+
   it('inline content is put into a sandbox, attachments are not', async () => {
     app.serve(() => Download.file(path, { disposition: 'inline' }));
     expect((await app.request('/f')).headers['content-security-policy']).toMatch(/^sandbox;/);

@@ -5,12 +5,21 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { chromium } from 'playwright-core';
 import type { BrowserContext } from 'playwright-core';
+import { PNG } from 'pngjs';
+import { launch } from 'puppeteer-core';
 
 const CHROMIUM = '/usr/bin/chromium';
+const FIREFOX = '/usr/bin/firefox-esr';
 
-export const hasChromium = existsSync(CHROMIUM);
-if (!hasChromium) {
-  console.warn(`Chromium: skipped, since there is no ${CHROMIUM}`);
+export const hasChromium = isThere('Chromium', CHROMIUM);
+export const hasFirefox = isThere('Firefox', FIREFOX);
+
+function isThere(name: string, path: string): boolean {
+  const found = existsSync(path);
+  if (!found) {
+    console.warn(`${name}: skipped, since there is no ${path}`);
+  }
+  return found;
 }
 
 export interface TestBrowser {
@@ -48,6 +57,47 @@ export async function openBrowser(userAgent?: string): Promise<TestBrowser> {
       rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+/** What tabs of both browsers can do. */
+export interface Tab {
+  goto(url: string, options: { waitUntil: 'load' }): Promise<unknown>;
+  evaluate(script: string): Promise<unknown>;
+  screenshot(): Promise<Uint8Array>;
+}
+
+export interface TabbedBrowser {
+  newTab(): Promise<Tab>;
+  close(): Promise<void>;
+}
+
+/** How to open each browser that is installed. */
+export const BROWSERS: readonly (readonly [name: string, open: () => Promise<TabbedBrowser>])[] = [
+  ...(hasChromium ? [['Chromium', openChromium] as const] : []),
+  ...(hasFirefox ? [['Firefox', openFirefox] as const] : []),
+];
+
+async function openChromium(): Promise<TabbedBrowser> {
+  const browser = await openBrowser();
+  return { newTab: () => browser.context.newPage(), close: () => browser.close() };
+}
+
+/** Debian's Firefox, driven through WebDriver BiDi. */
+async function openFirefox(): Promise<TabbedBrowser> {
+  const firefox = await launch({ browser: 'firefox', executablePath: FIREFOX, headless: true });
+  return { newTab: () => firefox.newPage(), close: () => firefox.close() };
+}
+
+export type Colour = readonly [red: number, green: number, blue: number];
+
+/** Which part of a screenshot has a colour, more or less: 0 to 1. */
+export function shareOf(colour: Colour, screenshot: Uint8Array): number {
+  const { data, width, height } = PNG.sync.read(Buffer.from(screenshot));
+  let found = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    found += colour.every((value, channel) => Math.abs(value - data[i + channel]!) < 24) ? 1 : 0;
+  }
+  return found / (width * height);
 }
 
 export async function sha256(path: string): Promise<string> {
