@@ -3,6 +3,7 @@ import type { DeliveryOptions } from './delivery/options.js';
 import type { LeaseOptions } from './leases/options.js';
 import type { AnyRequest } from './http/http-exchange.js';
 import type { LinkOptions } from './links/link-options.js';
+import type { Challenge, PromptOptions } from './prompts/options.js';
 import type { DownloadRefusal } from './refusals/download-refusal.js';
 import type { Duration } from './shared/duration.js';
 import type { CookieOptions } from './tokens/download-cookie.js';
@@ -25,6 +26,8 @@ interface SignInOptions {
    * signed in. Default: not known.
    */
   subject?: (request: AnyRequest) => string | undefined | Promise<string | undefined>;
+  /** Whether an answer is right, for links made with `challenge: true`; none can be made without it. */
+  challenge?: Challenge;
 }
 
 /**
@@ -42,6 +45,8 @@ export interface DownloadAuthOptions extends AccessTokenOptions, SignInOptions {
   links?: LinkOptions;
   /** How files are delivered: headers, ranges, offload. */
   delivery?: DeliveryOptions;
+  /** What links that ask for a confirmation or an answer show, and how many wrong answers they take. */
+  prompts?: PromptOptions;
   /** How the downloads of limited links are counted, and where. */
   leases?: LeaseOptions;
 

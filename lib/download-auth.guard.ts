@@ -11,6 +11,7 @@ import { PerRoute } from './http/notes.js';
 import { LeaseKeeper } from './leases/keeper.js';
 import { claimsToBeLink, grantedLink } from './links/link-claims.js';
 import { LinkOpener } from './links/open-link.js';
+import { LinkPrompts } from './prompts/link-prompts.js';
 import { RequestReport } from './request-report.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
@@ -59,6 +60,7 @@ export class DownloadAuthGuard implements CanActivate {
     @Inject(AccessTokens) private readonly accessTokens: AccessTokens,
     @Inject(LinkOpener) private readonly links: LinkOpener,
     @Inject(LeaseKeeper) private readonly keeper: LeaseKeeper,
+    @Inject(LinkPrompts) private readonly prompts: LinkPrompts,
     @Inject(RequestReport) private readonly report: RequestReport,
     @Inject(ModuleRef) moduleRef: ModuleRef,
     @Inject(ModulesContainer) modules: ModulesContainer,
@@ -188,14 +190,16 @@ export class DownloadAuthGuard implements CanActivate {
     } else if (signedIn.claims) {
       request.user = await validated(this.options.validate, signedIn.claims, request);
     }
+    const { transport } = presented;
+    const link = grantedLink(claims, this.options.links.maxAge);
+    const grant: LinkGrant = { kind: 'link', subject, claims, transport, link };
+    if (claims.ask) {
+      const { challenge } = visit.policy;
+      const cookie = this.links.cookieScope(claims, exchange);
+      await this.prompts.pass({ exchange, grant, asks: claims.ask, challenge, cookie });
+    }
     this.report.decided(exchange, 'granted=link');
-    return {
-      kind: 'link',
-      subject,
-      claims,
-      transport: presented.transport,
-      link: grantedLink(claims, this.options.links.maxAge),
-    };
+    return grant;
   }
 
   /** Who is signed in beside a link: by an access token, or as the application says. */

@@ -8,6 +8,8 @@ import type {
   Provider,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import type { AbstractHttpAdapter } from '@nestjs/core';
+import type { Server } from 'node:http';
 import { RunningDeliveries } from './delivery/run.js';
 import { DownloadEvents } from './events/download-events.js';
 import { ClientAddresses } from './http/http-exchange.js';
@@ -15,11 +17,14 @@ import { LeaseKeeper } from './leases/keeper.js';
 import { DownloadLinks } from './links/download-links.js';
 import { LinkOpener } from './links/open-link.js';
 import { TargetLocator } from './links/link-target.js';
-import { LinkTokens } from './links/link-tokens.js';
+import { asksSomething, LinkTokens } from './links/link-tokens.js';
 import { RouteRegistry } from './links/route-registry.js';
 import type { DownloadAuthOptions } from './download-auth-options.js';
 import { requireOptions, RESOLVED_OPTIONS, resolveOptions } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
+import { LinkPrompts } from './prompts/link-prompts.js';
+import { takePostedForms } from './prompts/posted-form.js';
+import { PromptSeals } from './prompts/prompt-cookie.js';
 import { RequestReport } from './request-report.js';
 import { RouteCheck } from './route-check.js';
 import { AccessTokens } from './tokens/access-tokens.js';
@@ -92,6 +97,12 @@ const internals: Provider[] = [
       ),
     inject: [RESOLVED_OPTIONS, LinkTokens, RouteRegistry, LeaseKeeper, HttpAdapterHost],
   },
+  {
+    provide: LinkPrompts,
+    useFactory: (options: ResolvedOptions, keeper: LeaseKeeper, host: HttpAdapterHost) =>
+      new LinkPrompts(options, new PromptSeals(options.linkKeys, options.clock), keeper, host),
+    inject: [RESOLVED_OPTIONS, LeaseKeeper, HttpAdapterHost],
+  },
   made(AccessTokens, RESOLVED_OPTIONS, VerifiedTokens),
   made(TargetLocator, RESOLVED_OPTIONS, RouteRegistry),
   made(DownloadLinks, RESOLVED_OPTIONS, LinkTokens, TargetLocator, LeaseKeeper, DownloadEvents),
@@ -120,6 +131,7 @@ const internals: Provider[] = [
     AccessTokens,
     LinkOpener,
     LeaseKeeper,
+    LinkPrompts,
     RequestReport,
     RunningDeliveries,
     DownloadLinks,
@@ -137,6 +149,7 @@ export class DownloadAuthModule
     private readonly signatures: SignatureVerifier,
     private readonly keeper: LeaseKeeper,
     private readonly events: DownloadEvents,
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
   ) {
     super();
   }
@@ -169,6 +182,12 @@ export class DownloadAuthModule
 
   async onModuleInit(): Promise<void> {
     await this.keeper.start();
+    const { query: tokenName } = this.options.tokenNames;
+    const server = (this.adapterHost.httpAdapter as AbstractHttpAdapter | null)?.getHttpServer() as
+      Server | undefined;
+    if (server) {
+      takePostedForms(server, (query) => asksSomething(new URLSearchParams(query).get(tokenName)));
+    }
   }
 
   /** The server closes next and waits for every connection; this limits how long. */

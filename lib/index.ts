@@ -27,6 +27,10 @@ export type * from './links/link.js';
 export { DownloadLinks } from './links/download-links.js';
 export type { LinkOptions, ToldRouteOptions } from './links/link-options.js';
 
+// What links ask before they open
+export { hashPassword, verifyPassword } from './prompts/password.js';
+export type { Challenge, LinkPrompt, PromptOptions, PromptPage, PromptTexts } from './prompts/options.js';
+
 // Delivery
 export { type ByteStream, Download, type DownloadEnd, type DownloadOptions } from './delivery/download.js';
 export type { DownloadSource, FileDownloadOptions, ReadableDownloadOptions } from './delivery/download.js';

@@ -10,6 +10,7 @@ import type { HttpExchange } from './http/http-exchange.js';
 import { redactUrl } from './http/redact-url.js';
 import { RequestNote } from './http/notes.js';
 import { ResponsePort } from './http/response-port.js';
+import { PromptReply } from './prompts/link-prompts.js';
 import { DownloadRefusal, leaveToApplication } from './refusals/download-refusal.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
@@ -61,8 +62,9 @@ export class RequestReport {
   }
 
   /**
-   * The request ends with an error: our refusal, or whatever else a handler or the delivery threw. A refusal
-   * that comes too late for an answer is not left to the application: its filter would write into a body.
+   * The request ends without the file: with our refusal, with the page of a link that asks something, or with
+   * whatever else a handler or the delivery threw. A refusal that comes too late for an answer is not left to
+   * the application: its filter would write into a body.
    */
   failed(exchange: HttpExchange, error: unknown): void {
     const { request } = exchange;
@@ -71,6 +73,13 @@ export class RequestReport {
     }
     failureNote.set(request, error);
     const line = lineNote.get(request);
+    if (error instanceof PromptReply) {
+      this.decided(exchange, `prompted${error.refusal ? ` refused=${error.refusal.code}` : ''}`);
+      if (error.refusal) {
+        this.emitRefused(error.refusal, exchange);
+      }
+      return;
+    }
     if (!(error instanceof DownloadRefusal)) {
       line?.reasons.push(`threw ${error instanceof Error ? error.name : typeof error}`);
       return;

@@ -8,6 +8,8 @@ import { resolveLinkOptions } from './links/link-options.js';
 import type { ResolvedLinkOptions } from './links/link-options.js';
 import { createLinkKeys } from './links/link-tokens.js';
 import type { LinkKey } from './links/link-tokens.js';
+import { resolvePromptOptions } from './prompts/options.js';
+import type { ResolvedPromptOptions } from './prompts/options.js';
 import {
   anything,
   boolean,
@@ -43,11 +45,13 @@ const RULES: OptionRules<DownloadAuthOptions> = {
   ...ACCESS_TOKEN_RULES,
   auth: authRule,
   subject: callable,
+  challenge: callable,
   tokenName: anything,
   transports: anything,
   cookie: anything,
   links: anything,
   delivery: anything,
+  prompts: anything,
   leases: anything,
   requireSecureConnection: boolean,
   verifiedTokenCacheBytes: wholeNumber(0, undefined, ', or 0 for no cache'),
@@ -64,6 +68,7 @@ const RULES: OptionRules<DownloadAuthOptions> = {
 export interface ResolvedOptions {
   readonly auth: DownloadAuth;
   readonly subject: DownloadAuthOptions['subject'];
+  readonly challenge: DownloadAuthOptions['challenge'];
   /** Undefined where no key is configured, which `auth: 'token'` needs. */
   readonly keySource: KeySource | undefined;
   readonly linkKeys: readonly LinkKey[];
@@ -75,6 +80,7 @@ export interface ResolvedOptions {
   readonly links: ResolvedLinkOptions;
   /** Checked; those of a route are laid over them. */
   readonly delivery: DeliveryOptions | undefined;
+  readonly prompts: ResolvedPromptOptions;
   readonly leases: LeaseOptions | undefined;
   readonly requireSecureConnection: boolean;
   /** Plain HTTP is refused because of NODE_ENV alone. */
@@ -125,6 +131,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
   return {
     auth,
     subject: options.subject,
+    challenge: options.challenge,
     keySource,
     linkKeys,
     accessPolicy: resolveAccessPolicy(options),
@@ -134,6 +141,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     cookie: resolveCookie(options.cookie, tokenNames.cookie),
     links: resolveLinkOptions(options.links),
     delivery: options.delivery,
+    prompts: resolvePromptOptions(options.prompts),
     leases: options.leases,
     requireSecureConnection: options.requireSecureConnection ?? isProduction,
     isSecureByDefault: options.requireSecureConnection === undefined && isProduction,

@@ -14,6 +14,7 @@ const RULES: OptionRules<StreamDownloadOptions> = {
   name: rule((name) => typeof name === 'string' && name !== '', "give a text, such as 'file'."),
   auth: authRule,
   subject: callable,
+  challenge: callable,
   transports: anything,
   requireSecureConnection: boolean,
   delivery: anything,
@@ -42,6 +43,7 @@ export function routeOptions(controller: object, handler: object): RouteOptions 
 export interface RoutePolicy {
   readonly auth: DownloadAuth;
   readonly subject: StreamDownloadOptions['subject'];
+  readonly challenge: StreamDownloadOptions['challenge'];
   readonly transports: Transports;
   readonly requireSecureConnection: boolean;
 }
@@ -64,6 +66,7 @@ export function routePolicy(options: ResolvedOptions, { controller, handler }: R
   return {
     auth,
     subject: handler.subject ?? controller.subject ?? options.subject,
+    challenge: handler.challenge ?? controller.challenge ?? options.challenge,
     transports: resolveTransports(
       { ...controller.transports, ...defined(handler.transports) },
       options.transports,

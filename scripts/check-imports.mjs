@@ -11,7 +11,18 @@ import ts from 'typescript';
  * From the top of the house to its ground; the files directly in lib/ are the shell and may import every
  * room.
  */
-const ROOMS = ['', 'links', 'leases', 'tokens', 'delivery', 'events', 'refusals', 'http', 'shared'];
+const ROOMS = [
+  '',
+  'links',
+  'prompts',
+  'leases',
+  'tokens',
+  'delivery',
+  'events',
+  'refusals',
+  'http',
+  'shared',
+];
 
 const root = process.argv[2] ?? fileURLToPath(new URL('../lib', import.meta.url));
 const files = ts.sys.readDirectory(root, ['.ts']).map((file) => relative(root, file));

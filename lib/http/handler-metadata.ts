@@ -13,10 +13,10 @@ export function routeName(handler: object): string | undefined {
   return (Reflect.getMetadata(STREAM_DOWNLOAD, handler) as { name?: string } | undefined)?.name;
 }
 
-/** The `auth` that the decorator of a handler names, or else that of its controller. */
-export function declaredAuth(controller: object, handler: object): unknown {
+/** An option that the decorator of a handler names, or else that of its controller. */
+export function declaredOption(controller: object, handler: object, name: 'auth' | 'challenge'): unknown {
   const of = (target: object) =>
-    (Reflect.getMetadata(STREAM_DOWNLOAD, target) as { auth?: unknown } | undefined)?.auth;
+    (Reflect.getMetadata(STREAM_DOWNLOAD, target) as Record<string, unknown> | undefined)?.[name];
   return of(handler) ?? of(controller);
 }
 

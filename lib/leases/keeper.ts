@@ -23,6 +23,8 @@ import type { LeaseOptions } from './options.js';
 import { revocationNames, revocationOf } from './revocation.js';
 import type { RevocationTarget } from './revocation.js';
 import { RunningDownloads } from './running.js';
+import { changeSideRecord } from './side-record.js';
+import type { SideDecision, SideRecord } from './side-record.js';
 import { StoreCalls } from './store-calls.js';
 import { WatchedDelivery } from './watched-delivery.js';
 
@@ -127,6 +129,21 @@ export class LeaseKeeper {
     return new CountedDelivery(this.services, admitted, generation, admitted.leased ? seen : undefined);
   }
 
+  /**
+   * Changes a record of a link that is not about its leases.
+   *
+   * @throws DownloadRefusal STORE_UNAVAILABLE
+   */
+  changeRecord<T>(record: SideRecord, decide: SideDecision<T>): Promise<T> {
+    const { calls, clock } = this.services;
+    return calls.required(() => changeSideRecord(this.store, clock, record, decide));
+  }
+
+  /** Milliseconds since the epoch until which a link may be used or resumed. */
+  endOf({ expiresAt, resumeWithin = this.services.options.resumeWithin }: LeasedLink): number {
+    return expiresAt + resumeWithin;
+  }
+
   /** Watches a download without a link. Undefined where there is nothing to watch. */
   watch(claimant: Claimant): DeliveryWatch | undefined {
     const isWatched = claimant.subject !== undefined || this.services.events?.observed;
@@ -215,7 +232,7 @@ export class LeaseKeeper {
       booking: {
         linkId: link.id,
         maxDownloads,
-        endsAt: link.expiresAt + resumeWithin,
+        endsAt: this.endOf(link),
         // A video that was paused for hours plays on
         terms: resumeWithin > 0 ? { ...terms, idle: terms.life } : terms,
       },

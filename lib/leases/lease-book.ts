@@ -3,20 +3,22 @@ import type { Belonging, Entering, Entry, LinkTerms, Report } from './lease.js';
 import { isOver } from './lease-record.js';
 import type { Lease } from './lease-record.js';
 import type { LeaseStore, LinkRecord, LinkState } from './lease-store.js';
-import { Draft, leasesIn, LINK, LinkKnowledge, linkOf } from './link-knowledge.js';
+import { Draft, holdsLeases, leasesIn, LINK, LinkKnowledge, linkOf } from './link-knowledge.js';
 import type { Look } from './link-knowledge.js';
 
 /** How many operations are decided and committed at once. */
 const BATCH = 200;
 
 /** How often a commit that came too late is decided again, before its operations fail. */
-const ATTEMPTS = 50;
+export const ATTEMPTS = 50;
 
 /** The longest random pause between attempts, ms; keeps two processes from colliding again and again. */
 const LONGEST_PAUSE = 50;
 
+export const CHANGED_TOO_OFTEN = 'The records of a link changed whenever they were to be written.';
+
 /** How long records are kept after they are last needed, ms: clocks may differ by less than that. */
-const RECORD_MARGIN = 10 * 60 * 1000;
+export const RECORD_MARGIN = 10 * 60 * 1000;
 
 /** After so many uses of a link, its records are swept. */
 const SWEEP_EVERY = 512;
@@ -225,11 +227,10 @@ export class LeaseBook {
       }
       known.forget();
       if (attempt > 1) {
-        const pause = Math.min(LONGEST_PAUSE, 2 ** attempt) * Math.random();
-        await new Promise((resolve) => setTimeout(resolve, pause));
+        await pauseAfter(attempt);
       }
     }
-    throw new Error('The records of a link changed whenever they were to be written.');
+    throw new Error(CHANGED_TOO_OFTEN);
   }
 
   /** Forgets clients of a link that has many: if their leases are over, or the link is unlimited. */
@@ -237,7 +238,7 @@ export class LeaseBook {
     const { now, records } = await this.read(linkId, 'all');
     const seenAt = (record: LinkRecord) => Math.max(...leasesIn(record).map((lease) => lease.seenAt));
     const forgotten = records
-      .filter(({ id }) => id !== LINK)
+      .filter(({ value }) => holdsLeases(value))
       .sort((a, b) => seenAt(b) - seenAt(a))
       .filter((record, i) => {
         const mayForget = maxDownloads === undefined && i >= MOST_UNLIMITED;
@@ -265,6 +266,11 @@ export class LeaseBook {
       this.desks.delete(linkId);
     }
   }
+}
+
+export function pauseAfter(attempt: number): Promise<void> {
+  const pause = Math.min(LONGEST_PAUSE, 2 ** attempt) * Math.random();
+  return new Promise((resolve) => setTimeout(resolve, pause));
 }
 
 /** The records in which a lease that a request belongs to may be found, and the link's own. */

@@ -5,8 +5,8 @@ import type { Lease, LeaseTerms } from './lease-record.js';
 import type { LinkRecord, LinkState, RecordChange } from './lease-store.js';
 
 /**
- * The id of the record that says how often a link was used. All others hold the leases of one client each,
- * the latest first.
+ * The id of the record that says how often a link was used. A record that is a list holds the leases of one
+ * client, the latest first; others are not about leases.
  */
 export const LINK = 'link';
 
@@ -21,8 +21,12 @@ export function linkOf({ now, records }: Pick<LinkState, 'now' | 'records'>): Kn
   return { now, used: link?.used ?? 0, leases: records.flatMap(leasesIn) };
 }
 
-export function leasesIn({ id, value }: LinkRecord): readonly Lease[] {
-  return id === LINK ? [] : (value as readonly Lease[]);
+export function leasesIn({ value }: LinkRecord): readonly Lease[] {
+  return holdsLeases(value) ? value : [];
+}
+
+export function holdsLeases(value: object): value is readonly Lease[] {
+  return Array.isArray(value);
 }
 
 /** Records of a link that were asked for, and what the store answered. */
@@ -119,7 +123,7 @@ export class Draft {
     for (const [id, value] of this.values) {
       const was = this.known.get(id)?.version;
       if (was !== undefined || value) {
-        changes.push({ id, was, version: was === undefined ? firstVersion() : was + 1, value });
+        changes.push(changeOf(id, was, value));
       }
     }
     return changes;
@@ -143,6 +147,10 @@ export class Draft {
   private value(id: string): object | undefined {
     return this.values.has(id) ? this.values.get(id) : this.known.get(id)?.value;
   }
+}
+
+export function changeOf(id: string, was: number | undefined, value: object | undefined): RecordChange {
+  return { id, was, version: was === undefined ? firstVersion() : was + 1, value };
 }
 
 /**

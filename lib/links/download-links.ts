@@ -26,6 +26,7 @@ import {
   milliseconds,
   TARGET_RULES,
 } from './link-claims.js';
+import { checkAsk } from './link-ask.js';
 import type { LinkSettings } from './link-options.js';
 import { TargetLocator } from './link-target.js';
 import { LinkTokens } from './link-tokens.js';
@@ -96,6 +97,7 @@ export class DownloadLinks {
           'maxDownloads. Write @Res({ passthrough: true }), and return a StreamableFile or a Download.',
       );
     }
+    checkAsk(options, route, this.options.challenge);
     const terms = linkClaims(options, resource, now, this.options.links);
     const { claims, token } = this.tokens.sign(terms);
     this.keeper.checkLife((claims.exp - now) * 1000, leasedLink(claims).resumeWithin);

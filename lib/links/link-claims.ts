@@ -1,5 +1,6 @@
 import type { LeasedLink } from '../leases/counted-delivery.js';
 import { resumeWithin } from '../leases/options.js';
+import type { LinkAsk } from '../prompts/options.js';
 import {
   boolean,
   checkOptions,
@@ -18,6 +19,7 @@ import { normalizeBlock } from '../shared/ip-address.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { GrantedLink } from '../tokens/grant.js';
 import type { CreateLinkOptions, LinkBindingOptions, LinkTarget } from './link.js';
+import { askOf } from './link-ask.js';
 import { MAX_LINK_LIFETIME } from './link-options.js';
 import type { ResolvedLinkOptions } from './link-options.js';
 
@@ -49,6 +51,8 @@ export interface LinkClaims extends TokenClaims {
     readonly bytes?: number;
     readonly rev?: true;
   };
+  /** What it asks for before it opens. */
+  ask?: LinkAsk;
   /** Whom it is bound to. */
   bnd?: { readonly sub?: true; readonly net?: readonly string[] };
 }
@@ -91,10 +95,12 @@ export const CREATE_RULES: OptionRules<CreateLinkOptions> = {
   resumeWithin,
   byteBudget: wholeNumber(1),
   revocable: boolean,
+  confirm: oneOf('browsers', true, false),
+  challenge: boolean,
 };
 
 /** Claims that the caller of `create` cannot set: this package or RFC 7519 §4.1 gives them a meaning. */
-const RESERVED_CLAIMS = 'iss sub aud exp nbf iat jti res fn dsp win lim bnd'.split(' ');
+const RESERVED_CLAIMS = 'iss sub aud exp nbf iat jti res fn dsp win lim ask bnd'.split(' ');
 
 /** Options that count or tell clients apart: such links cannot be the same for everybody who asks. */
 const NOT_REUSABLE = ['maxDownloads', 'strict', 'resumeWithin', 'byteBudget'] as const;
@@ -141,6 +147,7 @@ export function linkClaims(
       bytes: options.byteBudget,
       rev: options.revocable === true || undefined,
     }),
+    ask: askOf(options),
     bnd: unlessEmpty({
       sub: signedIn === true || undefined,
       net: addresses.length > 0 ? [addresses].flat().map(normalizeBlock) : undefined,

@@ -80,6 +80,7 @@ export interface ResolvedLinkOptions {
 /** What this room reads of the module's options. */
 export interface LinkSettings {
   readonly auth: unknown;
+  readonly challenge: unknown;
   readonly links: ResolvedLinkOptions;
   readonly tokenNames: TokenNames;
   readonly leases: LeaseOptions | undefined;

@@ -1,6 +1,6 @@
 import { RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import type { Type } from '@nestjs/common';
-import { declaredAuth } from '../http/handler-metadata.js';
+import { declaredOption } from '../http/handler-metadata.js';
 import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { AdapterRouter, RouteMatch, UrlReader } from './adapter-router.js';
@@ -13,7 +13,7 @@ import { filledHost, hostParams, normalizedQuery, queryString, RouteTemplate } f
 
 /** Where a link leads. */
 export interface LocatedTarget {
-  readonly route: Pick<Route, 'id' | 'method' | 'label' | 'answersItself'>;
+  readonly route: Pick<Route, 'id' | 'method' | 'label' | 'answersItself' | 'hasChallenge'>;
   /** Percent-encoded, without query. */
   readonly path: string;
   readonly query: QueryParams;
@@ -70,7 +70,7 @@ export class TargetLocator {
     if (!router) {
       throw withoutHttp();
     }
-    if ((declaredAuth(route.controller, route.handler) ?? this.options.auth) === false) {
+    if ((declaredOption(route.controller, route.handler, 'auth') ?? this.options.auth) === false) {
       throw new DownloadAuthConfigurationError(
         `${route.label} would not look at a link, because its auth is false. Write @StreamDownload({ auth: 'links' }), ` +
           'or auth: YourGuard.',

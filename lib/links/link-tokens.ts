@@ -2,6 +2,7 @@ import { createHmac, createSecretKey, hash, hkdfSync, randomBytes } from 'node:c
 import type { KeyObject } from 'node:crypto';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { parseCompactJws } from '../tokens/compact-jws.js';
 import { asPrivate, secretKey } from '../tokens/key-material.js';
 import type { KeyMaterial } from '../tokens/key-material.js';
 import type { KeyOptions, KeyRingEntry } from '../tokens/keys.js';
@@ -83,6 +84,12 @@ export class LinkTokens {
   private isInUse({ retiredAt }: LinkKey): boolean {
     return this.clock() < retiredAt;
   }
+}
+
+/** Whether a token says that it is a link that asks something first; only its signature proves it. */
+export function asksSomething(token: string | null): boolean {
+  const unverified = parseCompactJws(token ?? '');
+  return claimsToBeLink(unverified?.header.typ) && unverified?.claims.ask !== undefined;
 }
 
 /**

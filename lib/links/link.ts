@@ -95,11 +95,26 @@ export interface LinkBindingOptions {
   addresses?: string | readonly string[];
 }
 
+/** What a link asks of a person before it opens; in both cases nothing is counted until then. */
+export interface LinkPromptOptions {
+  /**
+   * A page with a button comes first, so that scanners of mail and previews of chats, which look like
+   * browsers, use nothing up. Programs are refused with 403 `LINK_UNCONFIRMED`; with `'browsers'` those pass
+   * that are not like a browser, such as wget. Default `false`.
+   */
+  confirm?: boolean | 'browsers';
+  /**
+   * A page asks for a password or a code first. The option `challenge` of the module or of the route decides
+   * whether it is right. Default `false`.
+   */
+  challenge?: boolean;
+}
+
 /**
  * What a link opens, for how long, for whom, and how often: {@link DownloadLinks.create}. An unknown member
  * throws.
  */
-export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions {
+export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions, LinkPromptOptions {
   /** How long the link lives. Default: the module's `links.expiresIn`, 5 minutes; at most 7 days. */
   expiresIn?: Duration;
   /** When the link ends, in place of `expiresIn`. */

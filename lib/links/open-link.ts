@@ -23,7 +23,7 @@ export class LinkOpener {
     private readonly options: LinkSettings,
     private readonly tokens: LinkTokens,
     private readonly routes: RouteRegistry,
-    private readonly keeper: Pick<LeaseKeeper, 'admit'>,
+    private readonly keeper: Pick<LeaseKeeper, 'admit' | 'endOf'>,
     private readonly addresses: ClientAddresses,
     /** Writes a header field of a response, on either adapter. */
     private readonly appendHeader: (response: object, name: string, value: string) => void,
@@ -73,6 +73,17 @@ export class LinkOpener {
     return this.admit(claims, exchange);
   }
 
+  /** Where a browser is to keep a cookie of a link, and until when, in milliseconds since 1970. */
+  cookieScope(claims: LinkClaims, exchange: HttpExchange): { path: string; endsAt: number } {
+    const endsAt = this.keeper.endOf(leasedLink(claims, this.options.links.maxAge));
+    return { path: this.pathOf(exchange), endsAt };
+  }
+
+  /** The path as the client knows it. */
+  private pathOf(exchange: HttpExchange): string {
+    return this.publicPath + requestPath(exchange);
+  }
+
   /** Whether it opens what the request asks for; the token has been taken out of its query before. */
   private isScopeOf(claims: LinkClaims, request: FrameworkRequest, context: ExecutionContext): boolean {
     const route = this.routes.ofRequest(context.getClass(), context.getHandler());
@@ -117,7 +128,7 @@ export class LinkOpener {
       address: this.addresses.of(exchange),
       userAgent: headers['user-agent'],
       leaseCookie: cookieOf(exchange, leaseCookieName(claims.jti)),
-      path: this.publicPath + requestPath(exchange),
+      path: this.pathOf(exchange),
       setCookie: (cookie) => this.appendHeader(response, 'Set-Cookie', serializeLeaseCookie(cookie, secure)),
     };
   }

@@ -12,7 +12,7 @@ import type { AbstractHttpAdapter } from '@nestjs/core';
 import { PathsExplorer } from '@nestjs/core/router/paths-explorer.js';
 import type { RouteDefinition } from '@nestjs/core/router/paths-explorer.js';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
-import { answersItself, routeName, STREAM_DOWNLOAD } from '../http/handler-metadata.js';
+import { answersItself, declaredOption, routeName, STREAM_DOWNLOAD } from '../http/handler-metadata.js';
 import { PerRoute } from '../http/notes.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { routerOf } from './adapter-router.js';
@@ -34,6 +34,8 @@ export interface Route {
   readonly handler: object;
   /** The handler sends the answer itself, where nothing can be counted. */
   readonly answersItself?: boolean;
+  /** The route says whether an answer to a link's challenge is right; undefined where that is not known. */
+  readonly hasChallenge?: boolean;
   readonly requestMethod: RequestMethod;
   /** In the spelling of the adapter: global prefix, version and module path included. */
   readonly patterns: readonly string[];
@@ -167,6 +169,7 @@ export class RouteRegistry implements OnModuleInit {
       controller,
       handler,
       answersItself: answersItself(controller, handler),
+      hasChallenge: declaredOption(controller, handler, 'challenge') !== undefined,
       requestMethod,
       patterns: this.patternsOf(controller, module, definition, versions),
       hosts,

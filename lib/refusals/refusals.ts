@@ -112,6 +112,29 @@ export const REFUSALS = {
     message: 'This download link has been used up.',
     advice: 'It was good for a limited number of downloads. Ask for a new one where you got it.',
   },
+  LINK_UNCONFIRMED: {
+    status: 403,
+    message: 'This download link has to be confirmed in a browser.',
+    advice: 'Nothing was counted. Open it in a browser and press the button that it shows.',
+  },
+  CHALLENGE_UNANSWERED: {
+    status: 403,
+    message: 'This download link asks for a password or a code.',
+    advice:
+      'Open it in a browser and enter what you were given. A program sends it by POST, in the form field "answer".',
+  },
+  CHALLENGE_FAILED: {
+    status: 403,
+    message: 'The password or code is not right.',
+    advice: 'Check it and try again. Too many wrong ones block the link for a while.',
+  },
+  CHALLENGE_BLOCKED: {
+    status: 429,
+    message: 'Too many wrong passwords or codes were given for this download link.',
+    advice:
+      'Wait until that time is over: then the right one works again. If you do not have it, ask who sent you the link.',
+    retryAfter: 900,
+  },
   LINK_BUSY: {
     status: 503,
     message: 'Too many connections use this download link at once.',

@@ -22,6 +22,9 @@ it.each([
   ['docs/options.md', 'AcceptOptions', ''],
   ['docs/keys.md', 'AcceptOptions', 'accept.'],
   ['docs/options.md', 'KeyRingEntry', ''],
+  ['docs/confirmation.md', 'PromptOptions', 'prompts.'],
+  ['docs/confirmation.md', 'PromptTexts', ''],
+  ['docs/confirmation.md', 'LinkPrompt', ''],
   ['docs/delivery.md', 'DeliveryOptions', ''],
   ['docs/delivery.md', 'FileDownloadOptions', ''],
   ['docs/delivery.md', 'ReadableDownloadOptions', ''],
@@ -41,6 +44,7 @@ it.each([
   ['docs/options.md', 'DownloadAuthOptions', ''],
   ['docs/options.md', 'LinkOptions', 'links.'],
   ['docs/options.md', 'TransportOptions', 'transports.'],
+  ['docs/confirmation.md', 'PromptOptions', 'prompts.'],
   ['docs/delivery.md', 'DeliveryOptions', ''],
   ['docs/leases.md', 'LeaseOptions', ''],
 ])('the tables of %s give the defaults that the docstrings of %s give', (page, type, prefix) => {

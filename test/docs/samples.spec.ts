@@ -35,6 +35,7 @@ const NAMES: Readonly<Record<string, string>> = {
   MyStore: "declare const MyStore: typeof import('nestjs-download-auth').MemoryLeaseStore;",
   Pages:
     'declare class Pages { assertReadable(page: string, user?: string): void; fileOf(page: string, id: string): string; }',
+  Passwords: 'declare class Passwords { hashOf(share: unknown): Promise<string>; }',
   path: 'declare const path: string;',
   Photos:
     'declare class Photos { open(id: string): { file: string; name: string }; openFor(caller: object, id: string): { file: string; name: string }; }',

@@ -6,6 +6,8 @@ export interface RequestOptions {
   /** A flat list of names and values is sent as it is, repeated names included. */
   readonly headers?: OutgoingHttpHeaders | string[];
   readonly body?: string | Buffer;
+  /** The address to send from, such as 127.0.0.2. */
+  readonly localAddress?: string;
 }
 
 /** An answer that can be watched while it arrives, left half way, and found broken. */
@@ -87,13 +89,17 @@ export class Answer {
 }
 
 /** Sends a request on a connection of its own; resolves when the headers are there. */
-export function start(url: string, { method, headers, body }: RequestOptions = {}): Promise<Answer> {
+export function start(
+  url: string,
+  { method, headers, body, localAddress }: RequestOptions = {},
+): Promise<Answer> {
   // the path goes out as it is spelled: a URL object would resolve its dots
   const [, host, port, path] = /^http:\/\/([^:/]+):(\d+)(.*)$/.exec(url) ?? [];
   const all = Array.isArray(headers) ? ['host', `${host}:${port}`, ...headers] : headers;
   return new Promise((resolve, reject) => {
-    const request = http.request({ host, port, path, method, headers: all, agent: false }, (response) =>
-      resolve(new Answer(response)),
+    const request = http.request(
+      { host, port, path, method, headers: all, localAddress, agent: false },
+      (response) => resolve(new Answer(response)),
     );
     request.on('error', (error: NodeJS.ErrnoException) =>
       error.code === 'ECONNRESET' ? resolve(new Answer()) : reject(error),

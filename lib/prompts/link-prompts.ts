@@ -1,0 +1,212 @@
+import { HttpException } from '@nestjs/common';
+import type { HttpAdapterHost } from '@nestjs/core';
+import { cookieOf, isSecure } from '../http/http-exchange.js';
+import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
+import { randomText, serializeLeaseCookie } from '../leases/client.js';
+import type { LeaseKeeper } from '../leases/keeper.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
+import type { RefusalCode } from '../refusals/download-refusal.js';
+import { isNavigation } from '../refusals/page.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { errorReason } from '../shared/error-reason.js';
+import { ThrottledLogger } from '../shared/throttled-logger.js';
+import type { LinkGrant } from '../tokens/grant.js';
+import type { Challenge, LinkAsk, LinkPrompt, ResolvedPromptOptions } from './options.js';
+import { ANSWER_FIELD, PROMPT_PAGE_HEADERS, promptPage } from './page.js';
+import { postedNote, takeFields } from './posted-form.js';
+import { promptCookieName, promptCookieParts } from './prompt-cookie.js';
+import type { PromptSeals } from './prompt-cookie.js';
+import { judged } from './wrong-answers.js';
+
+/** The field of the form that says which browser was shown the page. */
+const SHOWN_FIELD = 'ss-prompt';
+
+/** A request for a link that asks something. */
+export interface PromptedVisit {
+  readonly exchange: HttpExchange;
+  readonly grant: LinkGrant;
+  readonly asks: LinkAsk;
+  readonly challenge?: Challenge;
+  /** Where a browser is to keep the cookie of the link, and until when, in milliseconds since 1970. */
+  readonly cookie: { readonly path: string; readonly endsAt: number };
+}
+
+/** What a link that asks something answers instead of the file: its page, or where to go on from there. */
+export class PromptReply extends HttpException {
+  constructor(
+    status: number,
+    readonly body: string,
+    readonly headers: Readonly<Record<string, string>>,
+    /** Why the page is shown again. */
+    readonly refusal?: DownloadRefusal,
+  ) {
+    super(body, status);
+  }
+}
+
+/** Asks for a press of a button, or for an answer, before a link opens. */
+export class LinkPrompts {
+  private readonly logger = new ThrottledLogger('DownloadAuth');
+
+  constructor(
+    private readonly options: { readonly prompts: ResolvedPromptOptions; readonly clock: () => number },
+    private readonly seals: PromptSeals,
+    private readonly keeper: Pick<LeaseKeeper, 'changeRecord'>,
+    private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  /**
+   * Returns for a request that may go on to the handler.
+   *
+   * @throws PromptReply a page, or after its form was sent the way back to the link
+   * @throws DownloadRefusal LINK_UNCONFIRMED, CHALLENGE_UNANSWERED, CHALLENGE_FAILED, CHALLENGE_BLOCKED,
+   *   STORE_UNAVAILABLE
+   */
+  async pass(visit: PromptedVisit): Promise<void> {
+    const { exchange, asks } = visit;
+    const query = postedNote.get(exchange.rawRequest);
+    if (query !== undefined) {
+      await this.take(visit, await takeFields(exchange));
+      // Relative to the URL as the browser knows it, whatever a proxy strips from its path
+      throw new PromptReply(303, '', { Location: query, 'Cache-Control': 'no-store' });
+    }
+    if (this.hasPassed(visit) || (asks === 'browsers' && !isBrowser(exchange.request))) {
+      return;
+    }
+    await this.ask(visit, asks === 'challenge' ? 'CHALLENGE_UNANSWERED' : 'LINK_UNCONFIRMED');
+  }
+
+  private hasPassed({ exchange, grant }: PromptedVisit): boolean {
+    const { id } = grant.link;
+    const { nonce, seal } = promptCookieParts(cookieOf(exchange, promptCookieName(id)));
+    return nonce !== undefined && seal !== undefined && this.seals.fits(seal, 'passed', id, nonce);
+  }
+
+  /** Takes in a form, and remembers in the browser that its link has passed. */
+  private async take(visit: PromptedVisit, fields: URLSearchParams): Promise<void> {
+    const { exchange, grant, asks } = visit;
+    const { id } = grant.link;
+    const { nonce } = promptCookieParts(cookieOf(exchange, promptCookieName(id)));
+    if (asks === 'challenge') {
+      await this.judge(visit, fields.get(ANSWER_FIELD) ?? '');
+      this.remember(visit, nonce ?? randomText(16), 'passed');
+      return;
+    }
+    const shown = fields.get(SHOWN_FIELD) ?? '';
+    const isShown = nonce !== undefined && this.seals.fits(shown, 'shown', id, nonce);
+    if (!isShown || isWithoutUser(exchange.request)) {
+      await this.ask(visit, 'LINK_UNCONFIRMED', true);
+    }
+    this.remember(visit, nonce as string, 'passed');
+  }
+
+  private async judge(visit: PromptedVisit, answer: string): Promise<void> {
+    const { exchange, grant, challenge, cookie } = visit;
+    if (!challenge) {
+      throw new DownloadAuthConfigurationError(
+        'A link was made with challenge: true, and nothing says whether an answer is right. Write challenge: ' +
+          '(answer, grant) => … in forRoot() or @StreamDownload().',
+      );
+    }
+    if (answer === '') {
+      return this.ask(visit, 'CHALLENGE_UNANSWERED');
+    }
+    const link = { linkId: grant.link.id, endsAt: cookie.endsAt };
+    const isRight = async () => (await challenge(answer, grant, exchange.request)) === true;
+    if (!(await judged(this.keeper, link, this.options.prompts, isRight))) {
+      await this.ask(visit, 'CHALLENGE_FAILED', true);
+    }
+  }
+
+  /** Shows the page to a person, and refuses a program. */
+  private async ask(visit: PromptedVisit, code: RefusalCode, isAgain = false): Promise<never> {
+    const refusal = new DownloadRefusal(code);
+    const { exchange, grant, asks } = visit;
+    if (!showsPage(visit)) {
+      throw refusal;
+    }
+    const prompt: LinkPrompt = {
+      asks: asks === 'challenge' ? 'answer' : 'confirmation',
+      grant,
+      fields: asks === 'challenge' ? {} : { [SHOWN_FIELD]: this.shown(visit) },
+      problem: isAgain ? refusal : undefined,
+      request: exchange.request,
+    };
+    const headers = { ...refusal.headers, ...PROMPT_PAGE_HEADERS };
+    throw new PromptReply(
+      isAgain ? refusal.getStatus() : 200,
+      await this.pageOf(prompt),
+      headers,
+      prompt.problem,
+    );
+  }
+
+  /** Gives a browser its number, unless another tab has it already, and binds the form to it. */
+  private shown(visit: PromptedVisit): string {
+    const { exchange, grant } = visit;
+    const { id } = grant.link;
+    const { nonce = randomText(16) } = promptCookieParts(cookieOf(exchange, promptCookieName(id)));
+    this.remember(visit, nonce, 'shown');
+    return this.seals.make('shown', id, nonce);
+  }
+
+  private remember(
+    { exchange, grant, cookie }: PromptedVisit,
+    nonce: string,
+    stage: 'shown' | 'passed',
+  ): void {
+    const { id } = grant.link;
+    const line = serializeLeaseCookie(
+      {
+        name: promptCookieName(id),
+        value: stage === 'passed' ? `${nonce}.${this.seals.make(stage, id, nonce)}` : nonce,
+        path: cookie.path,
+        maxAge: Math.max(1, Math.ceil((cookie.endsAt - this.options.clock()) / 1000)),
+      },
+      isSecure(exchange),
+    );
+    this.adapterHost.httpAdapter.appendHeader(exchange.response, 'Set-Cookie', line);
+  }
+
+  private async pageOf(prompt: LinkPrompt): Promise<string> {
+    const { page, texts } = this.options.prompts;
+    try {
+      return page ? await page(prompt) : promptPage(prompt, await texts?.(prompt.request));
+    } catch (error) {
+      const reason = errorReason(error);
+      const name = page ? 'prompts.page' : 'prompts.texts';
+      this.logger.error(reason, `${name} failed (${reason}); the built-in page is shown in English.`, error);
+      return promptPage(prompt);
+    }
+  }
+}
+
+/** Only a page that the browser shows, by itself, at the URL of the link can send a form there. */
+function showsPage({ exchange, grant }: PromptedVisit): boolean {
+  const { headers } = exchange.request;
+  const destination = headers['sec-fetch-dest'];
+  return (
+    grant.transport === 'query' &&
+    isNavigation(headers) &&
+    (destination === undefined || destination === 'document')
+  );
+}
+
+/** Whether a client is a browser, or calls itself one: programs that download say neither. */
+function isBrowser({ headers }: FrameworkRequest): boolean {
+  return (
+    headers['sec-fetch-mode'] !== undefined ||
+    /\bmozilla\//i.test(headers['user-agent'] ?? '') ||
+    isNavigation(headers)
+  );
+}
+
+/**
+ * Whether a browser says that it sent the form by itself. Chromium and Firefox send `Sec-Fetch-User` with
+ * what a person did; WebKit, which is all browsers of iOS, sends the other fields, but not this one
+ * (https://webkit.org/b/247697).
+ */
+function isWithoutUser({ headers }: FrameworkRequest): boolean {
+  const sendsUser = /\b(?:Chrome|HeadlessChrome|Firefox)\//.test(headers['user-agent'] ?? '');
+  return sendsUser && headers['sec-fetch-mode'] !== undefined && headers['sec-fetch-user'] !== '?1';
+}

@@ -1,0 +1,65 @@
+import { PayloadTooLargeException } from '@nestjs/common';
+import type { IncomingMessage, Server } from 'node:http';
+import type { HttpExchange } from '../http/http-exchange.js';
+import { RequestNote } from '../http/notes.js';
+
+/** The longest form that is read, in bytes. */
+const LONGEST_FORM = 16 * 1024;
+
+/** The query of a form that was posted to the URL of a link, with its question mark, as it came in. */
+export const postedNote = new RequestNote<string>('posted form');
+
+/**
+ * Serves forms that are posted to the URLs of links by the route of the link. That is a GET, in whichever way
+ * the application registers it; so the request becomes one before any router sees it. Handlers of POST are
+ * not affected.
+ *
+ * @param isOurs whether a query belongs to a link that asks something
+ */
+export function takePostedForms(server: Server, isOurs: (query: string) => boolean): void {
+  server.prependListener('request', (request: IncomingMessage) => {
+    const { method, url = '', headers } = request;
+    const start = url.indexOf('?');
+    if (method === 'POST' && start !== -1 && isForm(headers['content-type']) && isOurs(url.slice(start))) {
+      request.method = 'GET';
+      postedNote.set(request, url.slice(start));
+    }
+  });
+}
+
+function isForm(contentType = ''): boolean {
+  return /^application\/x-www-form-urlencoded(?:$|[ ;])/i.test(contentType);
+}
+
+/**
+ * Reads the fields of a posted form, and takes them out of the request. A body parser of the application may
+ * have read them before.
+ *
+ * @throws PayloadTooLargeException
+ */
+export async function takeFields({ request, rawRequest }: HttpExchange): Promise<URLSearchParams> {
+  const { body } = request;
+  request.body = undefined;
+  if (typeof body === 'string' || Buffer.isBuffer(body)) {
+    return new URLSearchParams(body.toString());
+  }
+  if (typeof body === 'object' && body !== null && Object.keys(body).length > 0) {
+    const texts = Object.entries(body).filter(([, value]) => typeof value === 'string');
+    return new URLSearchParams(texts as [string, string][]);
+  }
+  return new URLSearchParams(await bodyOf(rawRequest));
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  // Destroying the request would close the connection before the answer is sent
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > LONGEST_FORM) {
+      throw new PayloadTooLargeException();
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}

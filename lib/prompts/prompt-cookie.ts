@@ -1,0 +1,59 @@
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { fingerprint } from '../leases/client.js';
+
+/** A key from which that of the cookies is derived. */
+interface SourceKey {
+  readonly key: KeyObject;
+  /** Milliseconds since 1970. */
+  readonly retiredAt: number;
+}
+
+const PURPOSE = 'nestjs-download-auth prompt HMAC-SHA-256';
+
+/** Says that a browser was shown the page of a link, or that it passed. */
+type Stage = 'shown' | 'passed';
+
+/** Seals what a browser keeps or sends back, so that only this application can have made it. */
+export class PromptSeals {
+  private readonly keys: readonly { key: Buffer; retiredAt: number }[];
+
+  /** @param sources the one that signs first */
+  constructor(
+    sources: readonly SourceKey[],
+    private readonly clock: () => number,
+  ) {
+    this.keys = sources.map(({ key, retiredAt }) => ({
+      key: Buffer.from(hkdfSync('sha256', key.export(), '', PURPOSE, 32)),
+      retiredAt,
+    }));
+  }
+
+  make(stage: Stage, linkId: string, nonce: string): string {
+    return this.all(stage, linkId, nonce)[0] as string;
+  }
+
+  fits(seal: string, stage: Stage, linkId: string, nonce: string): boolean {
+    const given = Buffer.from(seal);
+    return this.all(stage, linkId, nonce)
+      .map((made) => Buffer.from(made))
+      .some((made) => made.length === given.length && timingSafeEqual(made, given));
+  }
+
+  private all(...parts: [Stage, string, string]): string[] {
+    return this.keys
+      .filter(({ retiredAt }) => this.clock() < retiredAt)
+      .map(({ key }) => createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url'));
+  }
+}
+
+/** One for each link: a number that tells browsers apart, and once the link has passed, a seal over it. */
+export function promptCookieName(linkId: string): string {
+  return `ss-prompt-${fingerprint(linkId).slice(0, 12)}`;
+}
+
+/** The parts of a cookie; none for a text that cannot be one. */
+export function promptCookieParts(value = ''): { nonce?: string; seal?: string } {
+  const [, nonce, seal] = /^([\w-]{22})(?:\.([\w-]{43}))?$/.exec(value) ?? [];
+  return { nonce, seal };
+}
