@@ -1,6 +1,6 @@
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { Redis as Valkey } from 'iovalkey';
-import { createClient } from 'redis';
+import { createClient, createCluster } from 'redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
 import type { RedisLeaseStoreOptions } from '../../lib/leases/redis/index.js';
@@ -24,17 +24,23 @@ describe('Redis store options', () => {
 
 describe.skipIf(!hasRedis)('Redis store', () => {
   let server: RedisServer;
+  /** Of one node, which refuses what would need two slots. */
+  let cluster: RedisServer;
   const cleanUps: (() => unknown)[] = [];
 
   beforeAll(async () => {
     server = await RedisServer.start({ persistent: false });
+    cluster = await RedisServer.start({ persistent: false, cluster: true });
   });
   afterEach(async () => {
     for (const cleanUp of cleanUps.splice(0).reverse()) {
       await cleanUp();
     }
   });
-  afterAll(() => server?.remove());
+  afterAll(async () => {
+    await server?.remove();
+    await cluster?.remove();
+  });
 
   let prefixes = 0;
 
@@ -66,6 +72,17 @@ describe.skipIf(!hasRedis)('Redis store', () => {
     },
     'node-redis': async () => {
       const made = [createClient({ url: server.url }), createClient({ url: server.url })];
+      await Promise.all(made.map((client) => client.connect()));
+      made.forEach((client) => cleanUps.push(() => client.destroy()));
+      return pair({ client: made[0] }, { client: made[1] });
+    },
+    'a cluster through ioredis': () => {
+      const made = [0, 1].map(() => new Cluster([cluster.url]));
+      made.forEach((client) => cleanUps.push(() => client.disconnect()));
+      return pair({ client: made[0] }, { client: made[1] });
+    },
+    'a cluster through node-redis': async () => {
+      const made = [0, 1].map(() => createCluster({ rootNodes: [{ url: cluster.url }] }));
       await Promise.all(made.map((client) => client.connect()));
       made.forEach((client) => cleanUps.push(() => client.destroy()));
       return pair({ client: made[0] }, { client: made[1] });

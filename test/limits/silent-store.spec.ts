@@ -1,11 +1,8 @@
-import { Redis } from 'ioredis';
 import pg from 'pg';
-import { createClient } from 'redis';
 import { afterEach, expect, it, vi } from 'vitest';
 import type { LeaseStore } from '../../lib/index.js';
 import { PostgresLeaseStore } from '../../lib/leases/postgres/index.js';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
-import * as redisClient from '../../lib/leases/redis/redis-client.js';
 import { hasPostgres, PostgresServer } from '../leases/support/postgres-server.js';
 import { hasRedis, RedisServer } from '../leases/support/redis-server.js';
 import { undo } from '../leases/support/shared-stores.js';
@@ -17,35 +14,15 @@ import { startLimitedApp } from '../support/limited-app.js';
 const cleanUps: (() => unknown)[] = [];
 afterEach(() => undo(cleanUps));
 
-/** The store prefers ioredis where both packages are installed. */
-function useNodeRedis(): void {
-  const connect = vi.spyOn(redisClient, 'connect').mockImplementation((url, report) => {
-    const client = createClient({ url, disableOfflineQueue: true });
-    const connection = redisClient.connectionOf(client, report);
-    client.connect().catch(() => {});
-    return Promise.resolve(connection);
-  });
-  cleanUps.push(() => connect.mockRestore());
-}
-
 const redisUrl = (port: number) => `redis://127.0.0.1:${port}`;
 const postgresUrl = (port: number) => `postgres://test@127.0.0.1:${port}/postgres`;
 
 const CASES = [
   {
-    name: 'Redis through ioredis',
+    name: 'Redis',
     adapter: 'express',
     server: hasRedis && RedisServer,
     storeOn: (port: number) => new RedisLeaseStore({ url: redisUrl(port) }),
-  },
-  {
-    name: 'Redis through node-redis',
-    adapter: 'fastify',
-    server: hasRedis && RedisServer,
-    storeOn: (port: number) => {
-      useNodeRedis();
-      return new RedisLeaseStore({ url: redisUrl(port) });
-    },
   },
   {
     name: 'PostgreSQL',
@@ -103,24 +80,3 @@ it.each(CASES.filter(({ server }) => server))(
     await vi.waitUntil(() => types().includes('storeAvailable'), { timeout: 5000 });
   },
 );
-
-it.skipIf(!hasRedis)("says so where the application's own Redis client goes silent", async () => {
-  const server = await RedisServer.start({ persistent: false });
-  cleanUps.push(() => server.remove());
-  const proxy = await silentProxy(server.port);
-  cleanUps.push(() => proxy.close());
-  const client = new Redis(proxy.port);
-  cleanUps.push(() => client.disconnect());
-  const logger = new MemoryLogger();
-  const app = await startLimitedApp('express', {
-    logger,
-    options: { leases: { store: new RedisLeaseStore({ client }), storeTimeout: '200ms' } },
-  });
-  cleanUps.push(() => app.close());
-  const { length: made } = proxy.connections;
-  proxy.silence();
-  const silent = "The application's own Redis client has gone silent";
-  await vi.waitUntil(() => logger.text.includes(silent), { timeout: 10_000 });
-  expect(proxy.connections.length).toBe(made);
-  expect(client.status).toBe('ready');
-});

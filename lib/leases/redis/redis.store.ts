@@ -1,4 +1,3 @@
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { anything, checkOptions, oneOf, text } from '../../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 import { errorReason } from '../../shared/error-reason.js';
@@ -14,8 +13,8 @@ import type {
 import { RevocationPolling } from '../revocation-polling.js';
 import type { RevocationNews } from '../revocation-polling.js';
 import type { Revocation } from '../revocation.js';
-import { connect, connectionOf } from './redis-client.js';
-import type { RedisClient, RedisCommands, RedisConnection } from './redis-client.js';
+import { commandsOf, connect } from './redis-client.js';
+import type { IoredisClient, OwnClient, RedisClient } from './redis-client.js';
 import { COMMIT, NEWS, REVOKE } from './redis-scripts.js';
 import type { Script } from './redis-scripts.js';
 
@@ -24,15 +23,11 @@ const OPEN_TIMEOUT = 2000;
 
 /** How often to ask for revocations, ms. This is also how a connection that went silent is noticed. */
 const LOOK_EVERY = 250;
-
-/** How long a connection may take to answer before it counts as silent, ms. */
-const SILENT_AFTER = 2000;
-
 /** How a {@link RedisLeaseStore} reaches its server. Give `client` or `url`. */
 export interface RedisLeaseStoreOptions {
   /** The application's own client, which the application closes. Either this or {@link url}. */
   readonly client?: RedisClient;
-  /** `redis://…` or `rediss://…`: the store makes its own client, of `ioredis` or `redis`, and closes it. */
+  /** `redis://…` or `rediss://…`: the store makes its own client, of `ioredis` or `iovalkey`, and closes it. */
   readonly url?: string;
   /** Prefix of all keys. Default `download-auth:`. */
   readonly prefix?: string;
@@ -48,7 +43,9 @@ export interface RedisLeaseStoreOptions {
  * the server (persistence, no eviction).
  */
 export class RedisLeaseStore implements LeaseStore {
-  private connection?: RedisConnection;
+  private commands?: IoredisClient;
+  /** The client that the store made itself. */
+  private own?: OwnClient;
   private readonly prefix: string;
   private readonly clock: 'server' | 'caller';
   /** The latest moment that a caller gave. */
@@ -75,14 +72,17 @@ export class RedisLeaseStore implements LeaseStore {
         'The Redis lease store needs a client or a url, one of the two.',
       );
     }
-    this.connection = options.client && connectionOf(options.client, this.report);
+    this.commands = options.client && commandsOf(options.client, this.report);
     this.prefix = options.prefix ?? 'download-auth:';
     this.clock = options.clock ?? 'server';
   }
 
   async open(now: number): Promise<void> {
     this.latest = now;
-    this.connection ??= await connect(this.options.url!, this.report);
+    if (!this.commands) {
+      this.own = await connect(this.options.url!);
+      this.commands = commandsOf(this.own, this.report);
+    }
     await this.polling.first(OPEN_TIMEOUT);
   }
 
@@ -129,48 +129,28 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   close(): Promise<void> {
-    if (!this.options.client) {
-      this.connection?.drop();
-      this.connection = undefined;
+    if (this.own) {
+      this.own.disconnect();
+      this.own = undefined;
+      this.commands = undefined;
     }
     return Promise.resolve();
   }
 
   /** Also makes the server remember from now on, if it does not yet. */
   private async news(after?: number): Promise<RevocationNews> {
-    const asked = this.run(NEWS, [this.key('since'), this.key('log')], this.moment, String(after ?? ''));
-    const [now, last, ...revocations] = (await this.orSilent(asked)) as string[];
+    const answer = await this.run(
+      NEWS,
+      [this.key('since'), this.key('log')],
+      this.moment,
+      String(after ?? ''),
+    );
+    const [now, last, ...revocations] = answer as string[];
     return {
       now: this.clock === 'server' ? Number(now) : undefined,
       last: Number(last),
       revocations: revocations.map((json) => JSON.parse(json) as Revocation),
     };
-  }
-
-  /**
-   * Replaces a connection that does not answer: one that a firewall, a NAT or a failover dropped without a
-   * word would stay until the kernel gives up, which takes a quarter of an hour.
-   */
-  private async orSilent<T>(call: Promise<T>): Promise<T> {
-    const { connection } = this;
-    // After a pause of the event loop the answer may have arrived but not been read yet
-    const late = sleep(SILENT_AFTER, SILENT, { ref: false }).then((silent) => turn(silent));
-    const answer = await Promise.race([call, late]);
-    if (answer !== SILENT) {
-      return answer;
-    }
-    if (connection?.isReady() && this.options.client) {
-      this.logger.error(
-        'silent',
-        "The application's own Redis client has gone silent. The lease store does not replace it: give the " +
-          'client timeouts, or give the store a url instead (docs/stores.md).',
-      );
-    } else if (connection?.isReady() && connection === this.connection) {
-      this.logger.error('silent', 'The connection to Redis has gone silent, and is replaced.');
-      connection.drop();
-      this.connection = connection.renew();
-    }
-    throw new Error('the Redis server does not answer');
   }
 
   private async records(key: string, ids: LinkQuery['records']): Promise<(string | null)[]> {
@@ -193,11 +173,11 @@ export class RedisLeaseStore implements LeaseStore {
     }
   }
 
-  private get redis(): RedisCommands {
-    if (!this.connection) {
+  private get redis(): IoredisClient {
+    if (!this.commands) {
       throw new Error('The Redis lease store is not open: open() comes first, and close() last.');
     }
-    return this.connection.commands;
+    return this.commands;
   }
 
   /** What scripts are given as the caller's moment. */
@@ -214,8 +194,6 @@ export class RedisLeaseStore implements LeaseStore {
     return `${this.prefix}{revoked}:${name}`;
   }
 }
-
-const SILENT = Symbol('silent');
 
 /** @param record version, id and value as JSON, separated by spaces */
 function parse(record: string): LinkRecord {

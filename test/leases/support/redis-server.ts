@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { ended, untilReady } from './server-process.js';
 
 const PROGRAM = ['redis-server', 'valkey-server'].find((program) => {
@@ -29,13 +30,19 @@ export class RedisServer {
   private constructor(
     readonly port: number,
     private readonly folder: string,
-    private readonly persistent: boolean,
+    private readonly settings: readonly string[],
   ) {}
 
-  static async start({ persistent = true } = {}): Promise<RedisServer> {
+  /** @param options `cluster`: as a cluster of this one node */
+  static async start({ persistent = true, cluster = false } = {}): Promise<RedisServer> {
     const folder = mkdtempSync(join(tmpdir(), 'leases-redis-'));
-    const server = new RedisServer(await freePort(), folder, persistent);
+    const log = persistent ? ['--appendonly', 'yes', '--appendfsync', 'always'] : [];
+    const nodes = cluster ? ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'] : [];
+    const server = new RedisServer(await freePort(), folder, [...log, ...nodes]);
     await server.run();
+    if (cluster) {
+      await server.takeAllSlots();
+    }
     return server;
   }
 
@@ -45,7 +52,6 @@ export class RedisServer {
 
   /** Starts the server, with what it had on disk. */
   async run({ password }: { password?: string } = {}): Promise<void> {
-    const log = this.persistent ? ['--appendonly', 'yes', '--appendfsync', 'always'] : [];
     const args = [
       '--port',
       String(this.port),
@@ -55,12 +61,21 @@ export class RedisServer {
       this.folder,
       '--save',
       '',
-      ...log,
+      ...this.settings,
       ...(password === undefined ? [] : ['--requirepass', password]),
     ];
     const server = spawn(PROGRAM!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.process = server;
     await untilReady(server, server.stdout, /Ready to accept connections/i);
+  }
+
+  private async takeAllSlots(): Promise<void> {
+    const client = new Redis(this.port);
+    await client.cluster('ADDSLOTSRANGE', 0, 16_383);
+    while (!(await client.cluster('INFO')).includes('cluster_state:ok')) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    client.disconnect();
   }
 
   /** Ends the server, by default as a crash would. */
