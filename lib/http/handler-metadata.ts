@@ -31,6 +31,19 @@ export function answersItself(controller: Type, handler: object): boolean {
   );
 }
 
+/**
+ * Whether a function was put in place of a handler, with its name and all of its metadata, as OpenTelemetry's
+ * Nest instrumentation does.
+ */
+export function standsFor(wrapper: object, handler: object): boolean {
+  return (
+    (wrapper as { name: string }).name === (handler as { name: string }).name &&
+    Reflect.getMetadataKeys(handler).every(
+      (key) => Reflect.getMetadata(key, wrapper) === Reflect.getMetadata(key, handler),
+    )
+  );
+}
+
 /** Lower-case names of the fields that `@Header()` sets, which Nest does before any interceptor runs. */
 export function declaredFields(handler: object): ReadonlySet<string> {
   const declared = (Reflect.getMetadata(HEADERS_METADATA, handler) ?? []) as readonly { name: string }[];

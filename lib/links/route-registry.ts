@@ -12,7 +12,13 @@ import type { AbstractHttpAdapter } from '@nestjs/core';
 import { PathsExplorer } from '@nestjs/core/router/paths-explorer.js';
 import type { RouteDefinition } from '@nestjs/core/router/paths-explorer.js';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
-import { answersItself, declaredOption, routeName, STREAM_DOWNLOAD } from '../http/handler-metadata.js';
+import {
+  answersItself,
+  declaredOption,
+  routeName,
+  standsFor,
+  STREAM_DOWNLOAD,
+} from '../http/handler-metadata.js';
 import { PerRoute } from '../http/notes.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { routerOf } from './adapter-router.js';
@@ -100,9 +106,13 @@ export class RouteRegistry implements OnModuleInit {
 
   /** The route of a request. */
   ofRequest(controller: Type, handler: object): Route | undefined {
-    return this.requested.get(controller, handler, () =>
-      this.list.find((route) => route.controller === controller && route.handler === handler),
-    );
+    return this.requested.get(controller, handler, () => {
+      const routes = this.list.filter((route) => route.controller === controller);
+      return (
+        routes.find((route) => route.handler === handler) ??
+        routes.find((route) => standsFor(handler, route.handler))
+      );
+    });
   }
 
   /** Every route of every controller, in the order in which Nest registers them. */
