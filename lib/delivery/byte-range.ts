@@ -4,6 +4,8 @@ export interface ByteInterval {
   readonly end: number;
 }
 
+export const WHOLE: ByteInterval = { start: 0, end: Infinity };
+
 /** What a `Range` field comes to. */
 export type RangeDecision =
   | {
@@ -24,6 +26,15 @@ const UNIT = /^bytes=/i;
 // Whitespace is matched here and not trimmed: trim() knows more kinds of it than HTTP does
 const RANGE_SPEC = /^[ \t]*(?:(\d+)-(\d*)|-(\d+))[ \t]*$/;
 const BLANK = /^[ \t]*$/;
+
+/** What the first range of a field will probably come to, before anything is known of the representation. */
+export function firstRange(field = ''): ByteInterval {
+  const [, first, last = ''] = /^bytes=(\d+)-(\d*)/i.exec(field) ?? [];
+  if (first === undefined) {
+    return WHOLE;
+  }
+  return { start: Number(first), end: last === '' ? Infinity : Number(last) + 1 };
+}
 
 /**
  * Decides what a `Range` field asks of a representation (RFC 9110 §14.1, §14.2).

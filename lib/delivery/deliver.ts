@@ -11,6 +11,7 @@ import { multipartLayout, plainLayout } from './multipart.js';
 import type { BodyLayout } from './multipart.js';
 import { delegate } from './offload.js';
 import type { OffloadField } from './offload.js';
+import { firstRange } from './byte-range.js';
 import { planDelivery } from './plan.js';
 import { isPlainResponse, keepFromEncoding } from './plain-response.js';
 import { field, requestFields } from './preconditions.js';
@@ -69,13 +70,10 @@ async function answer(
   const { port, options } = headers;
   const { method = 'GET' } = request;
   const fields = requestFields(request);
-  const isConditional = (method === 'GET' || method === 'HEAD') && port.status === 200 && !port.get('ETag');
-  const ifNoneMatch = isConditional ? field(fields, 'if-none-match') : undefined;
-  const representation = await represent(content, port, options.ranges, ifNoneMatch).catch(
-    (error: unknown) => {
-      throw toHttpException(error, hooks);
-    },
-  );
+  const wanted = firstRange(field(fields, 'range'));
+  const representation = await represent(content, port, options.ranges, wanted).catch((error: unknown) => {
+    throw toHttpException(error, hooks);
+  });
   let plan: PlannedDelivery;
   let offload: OffloadField | undefined;
   try {

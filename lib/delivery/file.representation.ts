@@ -1,35 +1,31 @@
 import { contentType } from 'mime-types';
 import { hash } from 'node:crypto';
-import type { BigIntStats, ReadStream } from 'node:fs';
+import type { ReadStream } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { ByteSource } from './body-reader.js';
+import type { ByteInterval } from './byte-range.js';
 import type { FileDownloadOptions } from './download.js';
-import { matchesWeakly } from './entity-tag.js';
-import { logFailure, missingFile } from './failure.js';
-import { adoptFileStream, openFile, statFile } from './open-file.js';
+import { logFailure } from './failure.js';
+import { TICK } from './file-thread.js';
+import type { FileStats } from './file-thread.js';
+import { adoptFileStream, openFile } from './open-file.js';
 import type { OpenFile } from './open-file.js';
-import { matchesAny } from './preconditions.js';
 import type { Validators } from './preconditions.js';
 import type { Representation } from './representation.js';
 
 /**
- * A file of this machine, opened, unless the client has it.
+ * A file of this machine, opened.
  *
- * @param ifNoneMatch of a request that is answered without a body if it lists the file's own entity tag
+ * @param wanted bytes that will probably be sent
  * @throws HttpException 404 for a directory and for what is outside `root`; what the system throws otherwise
  */
 export async function fileRepresentation(
   path: string,
-  { root, etag, deleteAfter = false }: FileDownloadOptions,
-  ifNoneMatch = '*',
+  { root, deleteAfter = false }: FileDownloadOptions,
+  wanted: ByteInterval,
 ): Promise<Representation> {
-  const mayBeKnown = ifNoneMatch !== '*' && etag === undefined && !deleteAfter;
-  const known = mayBeKnown ? await knownFile(path, root, ifNoneMatch) : undefined;
-  if (known) {
-    return known;
-  }
-  const file = await openFile(path, root);
+  const file = await openFile(path, root, wanted);
   const whole = await describeFile(file, basename(path));
   if (!deleteAfter) {
     return whole;
@@ -39,41 +35,21 @@ export async function fileRepresentation(
 }
 
 /**
- * A file whose bytes need not be sent, by one call of the system instead of three. Changing its permissions
- * moves the change time, and with it the entity tag: the client could read what it has.
- */
-async function knownFile(
-  path: string,
-  root: string | undefined,
-  ifNoneMatch: string,
-): Promise<Representation | undefined> {
-  // What it throws, opening the file throws as well
-  const stats = await statFile(path, root).catch(() => undefined);
-  if (!stats?.isFile() || stats.size === 0n || sinceChange(stats) < TICK) {
-    return undefined;
-  }
-  const validators = validatorsOf(stats, '0-');
-  const length = Number(stats.size);
-  return matchesAny(ifNoneMatch, validators.etag, matchesWeakly)
-    ? { ...validators, length, seekable: true, source: NO_BYTES }
-    : undefined;
-}
-
-const NO_BYTES: ByteSource = {
-  read: () => Promise.reject(new Error('A file that the client has was not opened.')),
-  close: () => Promise.resolve(),
-};
-
-/**
  * The file behind a stream that a handler made with `createReadStream(path, { start, end })`; the
  * representation is that slice. The stream itself is never read; it ends and closes with the answer.
  *
  * @returns undefined, the stream untouched, where it is a device or a FIFO
  */
-export async function fileStreamRepresentation(stream: ReadStream): Promise<Representation | undefined> {
+export async function fileStreamRepresentation(
+  stream: ReadStream,
+  wanted: ByteInterval,
+): Promise<Representation | undefined> {
   const { start = 0, end = Infinity } = stream as unknown as { start?: number; end?: number };
   const path = stream.path.toString();
-  const file = await adoptFileStream(stream, path);
+  const file = await adoptFileStream(stream, path, {
+    start: start + wanted.start,
+    end: Math.min(start + wanted.end, end + 1),
+  });
   if (!file) {
     return undefined;
   }
@@ -106,9 +82,6 @@ async function describeFile(
   end = Infinity,
 ): Promise<Representation> {
   try {
-    if (!file.stats.isFile()) {
-      throw missingFile();
-    }
     const slice = `${from}-${end === Infinity ? '' : end}`;
     if (sinceChange(file.stats) < TICK) {
       await setTimeout(TICK);
@@ -117,7 +90,7 @@ async function describeFile(
     const validators = validatorsOf(file.stats, slice);
     const size = Number(file.stats.size);
     const common = { filename, type: typeOf(filename) };
-    if (size === 0 && (await file.read(Buffer.alloc(1), 1, 0)) > 0) {
+    if (size === 0 && (await file.read(1, 0)).length > 0) {
       // As those of /proc say: only reading tells the length
       return { ...common, seekable: false, source: new FileSource(file, from, end) };
     }
@@ -141,9 +114,7 @@ export function typeOf(name: string): string | undefined {
   return contentType(extname(name)) || undefined;
 }
 
-/** Milliseconds in which two changes may get the same time stamp: kernel clocks tick every 1 to 10. */
-const TICK = 20;
-/** The same for a file system that stores whole seconds, FAT two of them. */
+/** As {@link TICK}, for a file system that stores whole seconds, FAT two of them. */
 const COARSE = 2000;
 
 /**
@@ -154,7 +125,7 @@ const COARSE = 2000;
  * within the last clock tick is looked at again a tick later; if it is still changing, or its file system
  * stores whole seconds only, the tag is weak.
  */
-function validatorsOf(stats: BigIntStats, slice: string): Validators & { etag: string } {
+function validatorsOf(stats: FileStats, slice: string): Validators {
   const { size, dev, ino, mtimeNs, ctimeNs } = stats;
   const identity = `${size} ${dev} ${ino} ${mtimeNs} ${ctimeNs} ${slice}`;
   const digest = hash('sha256', identity, 'base64url').slice(0, 22);
@@ -167,8 +138,8 @@ function validatorsOf(stats: BigIntStats, slice: string): Validators & { etag: s
 }
 
 /** Milliseconds since content or metadata changed; many where the clock is ahead, which proves nothing. */
-function sinceChange({ ctimeMs, mtimeMs }: BigIntStats): number {
-  const age = Date.now() - Number(ctimeMs > mtimeMs ? ctimeMs : mtimeMs);
+function sinceChange({ ctimeNs, mtimeNs }: FileStats): number {
+  const age = Date.now() - Number((ctimeNs > mtimeNs ? ctimeNs : mtimeNs) / 1_000_000n);
   return age < 0 ? COARSE : age;
 }
 
@@ -184,10 +155,11 @@ class FileSource implements ByteSource {
     private readonly limit: number,
   ) {}
 
-  async read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array> {
+  read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array> {
     const wanted = Math.min(size, Math.min(end, this.limit - this.offset) - position);
-    const buffer = reuse ? this.#fitting(wanted) : Buffer.allocUnsafe(wanted);
-    return buffer.subarray(0, await this.file.read(buffer, wanted, this.offset + position));
+    return this.file.read(wanted, this.offset + position, (length) =>
+      reuse ? this.#fitting(length) : Buffer.allocUnsafe(length),
+    );
   }
 
   close(): Promise<void> {

@@ -1,9 +1,12 @@
-import { close, constants, fstat, open, read, stat } from 'node:fs';
-import type { BigIntStats, ReadStream } from 'node:fs';
+import { close, constants, fstat, open, read, ReadStream, stat } from 'node:fs';
 import { readlink, realpath, rm } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
+import { WHOLE } from './byte-range.js';
+import type { ByteInterval } from './byte-range.js';
 import { missingFile } from './failure.js';
+import { fileThread } from './file-thread.js';
+import type { FileStats, FoundFile } from './file-thread.js';
 
 const openAsync = promisify(open);
 const closeAsync = promisify(close);
@@ -18,7 +21,9 @@ const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 const DESTROYED = 'The file stream was destroyed before it could be sent.';
 
 /** What Node documents and its types leave out. */
-type OpeningStream = ReadStream & { fd?: number | null };
+type OpeningStream = ReadStream & { fd?: number | null; flags?: string };
+
+const NOTHING = { start: 0, bytes: new Uint8Array(0) };
 
 /** A descriptor that this package owns, and what it said of itself when it was opened. */
 export class OpenFile {
@@ -27,26 +32,48 @@ export class OpenFile {
   #reading: Promise<unknown> | undefined;
   #closed: Promise<void> | undefined;
 
-  /** @param path as it was asked for */
+  /**
+   * @param path as it was opened: the real one below a root
+   * @param fd undefined where everything was read ahead
+   * @param ahead bytes that were read when the file was opened, from `start`
+   */
   constructor(
-    readonly fd: number,
     readonly path: string,
-    public stats: BigIntStats,
+    public stats: FileStats,
+    readonly fd: number | undefined,
+    private ahead?: Pick<FoundFile, 'start' | 'bytes'>,
   ) {}
 
   /** Asks the descriptor again. */
   async refresh(): Promise<void> {
-    this.stats = await fstatAsync(this.fd, { bigint: true });
+    if (this.fd !== undefined) {
+      this.stats = await fstatAsync(this.fd, { bigint: true });
+    }
   }
 
-  /** Resolves with how many bytes were read, 0 at the end. Reads must not overlap. */
-  async read(buffer: Buffer, length: number, position: number): Promise<number> {
-    if (this.#closed) {
-      return 0;
+  /**
+   * Resolves with the next bytes at `position`, at most `length`, none at the end. Reads must not overlap.
+   *
+   * @param allocate makes the buffer, where the bytes were not read ahead
+   */
+  async read(
+    length: number,
+    position: number,
+    allocate: (length: number) => Buffer = (bytes) => Buffer.allocUnsafe(bytes),
+  ): Promise<Uint8Array> {
+    const { start, bytes } = this.ahead ?? NOTHING;
+    const from = position - start;
+    if (from >= 0 && from < bytes.length) {
+      return bytes.subarray(from, from + length);
     }
+    if (this.#closed || this.fd === undefined) {
+      return NOTHING.bytes;
+    }
+    this.ahead = undefined;
+    const buffer = allocate(length);
     const reading = readAsync(this.fd, buffer, 0, length, position);
     this.#reading = reading;
-    return (await reading).bytesRead;
+    return buffer.subarray(0, (await reading).bytesRead);
   }
 
   /** Safe to call more than once, and while a read is under way. */
@@ -59,7 +86,9 @@ export class OpenFile {
     // The number may belong to another file from the moment it is free
     await this.#reading?.catch(() => {});
     try {
-      await closeAsync(this.fd);
+      if (this.fd !== undefined) {
+        await closeAsync(this.fd);
+      }
     } finally {
       if (this.deletesOnClose) {
         await rm(this.path, { force: true });
@@ -76,13 +105,23 @@ export class OpenFile {
  * and inode, with what lies there afterwards: somebody who can write to the root and wins that race three
  * times in one request is not kept out.
  *
- * @throws HttpException 404 outside the root; what the system throws otherwise
+ * @param wanted bytes that will probably be read
+ * @throws HttpException 404 outside the root, and for what is not a file; what the system throws otherwise
  */
-export async function openFile(path: string, root?: string): Promise<OpenFile> {
+export async function openFile(path: string, root?: string, wanted = WHOLE): Promise<OpenFile> {
+  const inside = root === undefined ? path : pathInside(root, path);
+  const found = await fileThread.open(inside, root, wanted);
+  if (found) {
+    return new OpenFile(found.path, found.stats, found.fd, found);
+  }
   if (root === undefined) {
     return openAs(path, READ_ONLY);
   }
-  const { real, realRoot } = await realPathIn(root, path);
+  const realRoot = await realpath(root);
+  const real = await realpath(resolve(realRoot, inside));
+  if (!isInside(realRoot, real)) {
+    throw missingFile();
+  }
   const file = await openAs(real, READ_ONLY | NO_FOLLOW);
   try {
     const place = await placeOf(file);
@@ -96,31 +135,24 @@ export async function openFile(path: string, root?: string): Promise<OpenFile> {
   }
 }
 
-/** What a file says of itself without being opened; {@link openFile} has the last word on where it lies. */
-export async function statFile(path: string, root?: string): Promise<BigIntStats> {
-  const place = root === undefined ? path : (await realPathIn(root, path)).real;
-  return statAsync(place, { bigint: true });
-}
-
-async function realPathIn(root: string, path: string): Promise<{ real: string; realRoot: string }> {
+/** The path as it is seen from the root. */
+function pathInside(root: string, path: string): string {
   // Where a name is put together, `..` leaves the part of the root that was meant
   if (path.split(/[/\\]/).includes('..')) {
     throw missingFile();
   }
-  const realRoot = await realpath(root);
   // An absolute path may name the root as the caller wrote it
-  const inside = isAbsolute(path) ? relative(resolve(root), path) : path;
-  const real = await realpath(resolve(realRoot, inside));
-  if (!isInside(realRoot, real)) {
-    throw missingFile();
-  }
-  return { real, realRoot };
+  return isAbsolute(path) ? relative(resolve(root), path) : path;
 }
 
 async function openAs(path: string, flags: number): Promise<OpenFile> {
   const fd = await openAsync(path, flags);
   try {
-    return new OpenFile(fd, path, await fstatAsync(fd, { bigint: true }));
+    const stats = await fstatAsync(fd, { bigint: true });
+    if (!stats.isFile()) {
+      throw missingFile();
+    }
+    return new OpenFile(path, stats, fd);
   } catch (error) {
     await closeAsync(fd);
     throw error;
@@ -147,26 +179,44 @@ async function liesAt(real: string, { stats }: OpenFile): Promise<boolean> {
 }
 
 /**
- * Takes the descriptor out of a file stream that a handler made: what it opened is sent, also where the name
- * was unlinked since. The caller destroys the stream in the end, which has nothing to close.
+ * The file of a stream that a handler made with `createReadStream`. Where the stream opened it, its
+ * descriptor is taken out of the stream: what it opened is sent, also where the name was unlinked since. The
+ * caller destroys the stream in the end, which has nothing to close.
  *
  * @returns undefined, the stream untouched, for a device or a FIFO
- * @throws what kept the stream from opening
+ * @throws HttpException 404 for a directory; what kept the stream from opening
  */
-export async function adoptFileStream(stream: ReadStream, path: string): Promise<OpenFile | undefined> {
-  const fd = await descriptorOf(stream);
-  const stats = await fstatAsync(fd, { bigint: true });
-  if (!stats.isFile() && !stats.isDirectory()) {
+export async function adoptFileStream(
+  stream: ReadStream,
+  path: string,
+  wanted: ByteInterval,
+): Promise<OpenFile | undefined> {
+  const opened = await openingOf(stream, wanted);
+  if (typeof opened !== 'number') {
+    const file = new OpenFile(path, opened.stats, opened.fd, opened);
+    if (stream.destroyed) {
+      await file.close();
+      throw new Error(DESTROYED);
+    }
+    return file;
+  }
+  const stats = await fstatAsync(opened, { bigint: true });
+  if (stats.isDirectory()) {
+    stream.destroy();
+    throw missingFile();
+  }
+  if (!stats.isFile()) {
     return undefined;
   }
   if (stream.destroyed) {
     throw new Error(DESTROYED);
   }
   (stream as OpeningStream).fd = null;
-  return new OpenFile(fd, path, stats);
+  return new OpenFile(path, stats, opened);
 }
 
-function descriptorOf(stream: OpeningStream): Promise<number> {
+/** The stream's descriptor, or the file that the thread opened in its place. */
+function openingOf(stream: OpeningStream, wanted: ByteInterval): Promise<number | FoundFile> {
   return new Promise((resolve, reject) => {
     const fail = () => reject(stream.errored ?? new Error(DESTROYED));
     if (stream.errored || stream.destroyed) {
@@ -174,12 +224,41 @@ function descriptorOf(stream: OpeningStream): Promise<number> {
     } else if (typeof stream.fd === 'number') {
       resolve(stream.fd);
     } else {
-      stream.once('error', fail).once('close', fail);
-      stream.once('open', (fd: number) => {
+      const settle = (opened: number | FoundFile) => {
         // Avoids allocating an error on a normal close
         stream.off('error', fail).off('close', fail);
-        resolve(fd);
-      });
+        resolve(opened);
+      };
+      stream.once('error', fail).once('close', fail);
+      if (mayOpenFor(stream)) {
+        openFor(stream, wanted, settle);
+      }
+      stream.once('open', settle);
     }
   });
+}
+
+/** Whether the stream is Node's own, and nobody looks at how it opens its file. */
+function mayOpenFor(stream: OpeningStream): boolean {
+  return (
+    Object.getPrototypeOf(stream) === ReadStream.prototype &&
+    stream.flags === 'r' &&
+    stream.listenerCount('open') === 0 &&
+    stream.listenerCount('ready') === 0
+  );
+}
+
+/** Has the thread open the file of a stream that has not begun to, which it does in the next tick. */
+function openFor(stream: OpeningStream, wanted: ByteInterval, settle: (found: FoundFile) => void): void {
+  const construct = Reflect.get(stream, '_construct') as NonNullable<ReadStream['_construct']>;
+  stream._construct = (callback) => {
+    void fileThread.open(String(stream.path), undefined, wanted).then((found) => {
+      if (found) {
+        settle(found);
+        callback();
+      } else {
+        construct.call(stream, callback);
+      }
+    });
+  };
 }

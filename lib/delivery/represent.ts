@@ -4,6 +4,7 @@ import fs, { ReadStream } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
 import type { ResponsePort } from '../http/response-port.js';
 import type { ByteSource } from './body-reader.js';
+import type { ByteInterval } from './byte-range.js';
 import { isByteStream } from './download.js';
 import type { ByteStream, DeliverableContent, DownloadEnd, DownloadSource } from './download.js';
 import { toEntityTag } from './entity-tag.js';
@@ -24,7 +25,7 @@ const SLICE = 256 * 1024;
  * The representation of what a handler returned, as its options and headers describe it.
  *
  * @param wantsRanges the option of the route
- * @param ifNoneMatch of a request that the content's own entity tag decides
+ * @param wanted bytes that will probably be sent
  * @throws HttpException 500 where the content is shorter than announced; what the system throws for a file
  *   that cannot be opened
  */
@@ -32,11 +33,11 @@ export async function represent(
   content: StreamableFile | DeliverableContent,
   port: ResponsePort,
   wantsRanges: boolean,
-  ifNoneMatch?: string,
+  wanted: ByteInterval,
 ): Promise<Representation> {
   const found = await (content instanceof StreamableFile
-    ? representStreamable(content)
-    : representDownload(content, ifNoneMatch));
+    ? representStreamable(content, wanted)
+    : representDownload(content, wanted));
   try {
     return withHandlerFields(found, port, wantsRanges);
   } catch (error) {
@@ -45,11 +46,11 @@ export async function represent(
   }
 }
 
-async function representDownload(content: DeliverableContent, ifNoneMatch?: string): Promise<Representation> {
+async function representDownload(content: DeliverableContent, wanted: ByteInterval): Promise<Representation> {
   const { options } = content;
   const ended = options.onEnd && safely(options.onEnd);
   try {
-    const found = await representContent(content, ifNoneMatch);
+    const found = await representContent(content, wanted);
     return {
       ...found,
       options,
@@ -81,10 +82,10 @@ function chosen<Option, Value>(
   return option === false ? undefined : convert(option);
 }
 
-async function representContent(content: DeliverableContent, ifNoneMatch?: string): Promise<Representation> {
+async function representContent(content: DeliverableContent, wanted: ByteInterval): Promise<Representation> {
   switch (content.kind) {
     case 'file':
-      return fileRepresentation(content.path, content.options, ifNoneMatch);
+      return fileRepresentation(content.path, content.options, wanted);
     case 'buffer':
       return bytesRepresentation(content.bytes, content.options.etag === undefined);
     case 'source':
@@ -98,9 +99,9 @@ async function representContent(content: DeliverableContent, ifNoneMatch?: strin
  * A file stream and bytes can be read from an offset, any other stream cannot. Nest's own options count: the
  * disposition as the handler wrote it, the type, the length.
  */
-async function representStreamable(file: StreamableFile): Promise<Representation> {
+async function representStreamable(file: StreamableFile, wanted: ByteInterval): Promise<Representation> {
   const { type, disposition, length } = file.getHeaders();
-  const found = await representStream(file.getStream());
+  const found = await representStream(file.getStream(), wanted);
   const isExplicit = file.options?.type !== undefined || type !== UNKNOWN_TYPE;
   return {
     ...found,
@@ -110,9 +111,9 @@ async function representStreamable(file: StreamableFile): Promise<Representation
   };
 }
 
-async function representStream(stream: Readable): Promise<Representation> {
+async function representStream(stream: Readable, wanted: ByteInterval): Promise<Representation> {
   if (isFileStream(stream)) {
-    return (await fileStreamRepresentation(stream)) ?? opaqueRepresentation(stream);
+    return (await fileStreamRepresentation(stream, wanted)) ?? opaqueRepresentation(stream);
   }
   const bytes = takeBytes(stream);
   if (bytes) {

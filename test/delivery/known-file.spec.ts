@@ -1,4 +1,3 @@
-import { createHook } from 'node:async_hooks';
 import { rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -13,19 +12,6 @@ const outside = temporaryFolder();
 const root = folder.path;
 const path = folder.file('report.pdf', 'the report');
 afterAll(() => [folder, outside].forEach((one) => one.remove()));
-
-/** How many calls of the file system were handed to the thread pool meanwhile. */
-async function fileCalls(during: () => Promise<unknown>): Promise<number> {
-  let calls = 0;
-  const hook = createHook({
-    init(_id, type) {
-      calls += type.startsWith('FSREQ') ? 1 : 0;
-    },
-  }).enable();
-  await during();
-  hook.disable();
-  return calls;
-}
 
 describe.each(ADAPTERS)('a file that the client has, on %s', (adapter) => {
   let app: TestApplication;
@@ -42,15 +28,6 @@ describe.each(ADAPTERS)('a file that the client has, on %s', (adapter) => {
       response.status(status);
       return Download.file(path, options);
     });
-
-  it('is answered 304 after one call of the file system', async () => {
-    serve();
-    const calls = await fileCalls(async () => {
-      const { status, headers } = await app.request('/f', { headers: { 'if-none-match': etag } });
-      expect([status, headers.etag]).toEqual([304, etag]);
-    });
-    expect(calls).toBe(1);
-  });
 
   it.each([
     ['its tag among others', (tag: string) => ({ 'if-none-match': `"a", W/${tag}` }), 304],

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, describe, expect, it } from 'vitest';
+import { fileThread } from '../../lib/delivery/file-thread.js';
 import { openFile } from '../../lib/delivery/open-file.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, temporaryFolder } from '../support/files.js';
 
@@ -22,20 +23,24 @@ describe.runIf(COUNTS_DESCRIPTORS)('a file that is opened below a root', () => {
   const folder = temporaryFolder();
   afterAll(() => folder.remove());
 
-  it('is never one outside, however fast its folders are swapped for links', async () => {
-    const [root, outside] = [join(folder.path, 'root'), join(folder.path, 'outside')];
-    mkdirSync(join(root, 'inner'), { recursive: true });
-    mkdirSync(outside);
+  it.each([
+    ['the thread pool', async () => fileThread.stop()],
+    ['a thread of its own', () => fileThread.start()],
+  ])('is never one outside, however fast its folders are swapped for links: in %s', async (name, use) => {
+    await use();
+    const [root, outside] = [join(folder.path, name, 'root'), join(folder.path, name, 'outside')];
+    for (const made of [join(root, 'inner'), outside]) {
+      mkdirSync(made, { recursive: true });
+    }
     writeFileSync(join(root, 'inner/file'), 'inside');
     writeFileSync(join(outside, 'file'), 'outside');
     const stop = new Int32Array(new SharedArrayBuffer(4));
     const swapper = new Worker(SWAPPER, { eval: true, workerData: { root, outside, stop } });
     const seen = new Map<string, number>();
-    const deadline = Date.now() + 2000;
+    const deadline = Date.now() + 1500;
     while (Date.now() < deadline) {
       const found = await openFile('inner/file', root).catch(() => undefined);
-      const buffer = Buffer.alloc(16);
-      const content = found ? buffer.toString('utf8', 0, await found.read(buffer, 16, 0)) : 'refused';
+      const content = found ? Buffer.from(await found.read(16, 0)).toString() : 'refused';
       await found?.close();
       seen.set(content, (seen.get(content) ?? 0) + 1);
     }

@@ -13,6 +13,7 @@ import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/com
 import { HttpAdapterHost } from '@nestjs/core';
 import { mergeMap } from 'rxjs';
 import { deliver } from '../../../lib/delivery/deliver.js';
+import { fileThread } from '../../../lib/delivery/file-thread.js';
 import type { DeliveryOverrides } from '../../../lib/delivery/headers.js';
 import { resolveDelivery } from '../../../lib/delivery/options.js';
 import type { DeliveryOptions } from '../../../lib/delivery/options.js';
@@ -36,7 +37,10 @@ export interface TestApplication extends TestApp {
   serve(scenario: Scenario | Scenario['handler']): void;
 }
 
-/** An application whose one route is delivered with a watch of the test, and without a guard. */
+/**
+ * An application whose one route is delivered with a watch of the test, and without a guard. On Express files
+ * are opened in the thread pool, on Fastify in the thread that a busy process has.
+ */
 export async function startApplication(
   name: AdapterName,
   configure?: TestAppOptions['configure'],
@@ -83,6 +87,11 @@ export async function startApplication(
     }
   }
 
+  if (name === 'fastify') {
+    await fileThread.start();
+  } else {
+    fileThread.stop();
+  }
   const app = await startApp({
     adapter: name,
     controllers: [FileController],

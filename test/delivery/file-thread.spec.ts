@@ -1,0 +1,160 @@
+import { StreamableFile } from '@nestjs/common';
+import { createHook } from 'node:async_hooks';
+import { createReadStream, mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { Download } from '../../lib/delivery/download.js';
+import { fileThread } from '../../lib/delivery/file-thread.js';
+import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from '../support/files.js';
+import { ADAPTERS } from '../support/test-app.js';
+import { until } from '../support/until.js';
+import { startApplication } from './support/application.js';
+import type { TestApplication } from './support/application.js';
+
+const folder = temporaryFolder();
+const root = folder.path;
+const bytes = pattern(300_000);
+const small = folder.file('small.bin', bytes.subarray(0, 1000));
+const large = folder.file('large.bin', bytes);
+mkdirSync(join(root, 'folder'));
+symlinkSync('/proc/version', join(root, 'outside'));
+afterAll(() => folder.remove());
+
+/** How many calls of the file system were handed to the thread pool meanwhile. */
+async function poolCalls(during: () => Promise<unknown>): Promise<number> {
+  let calls = 0;
+  const hook = createHook({
+    init(_id, type) {
+      calls += type.startsWith('FSREQ') ? 1 : 0;
+    },
+  }).enable();
+  await during();
+  hook.disable();
+  return calls;
+}
+
+describe.each(ADAPTERS)('the thread for files, on %s', (adapter) => {
+  let app: TestApplication;
+  beforeAll(async () => {
+    app = await startApplication(adapter);
+  });
+  afterAll(async () => {
+    await app.close();
+    fileThread.stop();
+  });
+
+  const get = async (headers = {}) => {
+    const answer = await app.request('/f', { headers });
+    return [answer.status, answer.body] as const;
+  };
+
+  it('starts in a process that is busy, and spares the thread pool then', async () => {
+    fileThread.stop();
+    app.serve(() => Download.file(small));
+    const isSpared = async () => {
+      await Promise.all(Array.from({ length: 30 }, () => get()));
+      return (await poolCalls(get)) === 0;
+    };
+    await vi.waitUntil(isSpared, 8000);
+  });
+
+  describe('that runs', () => {
+    beforeAll(() => fileThread.start());
+
+    const HANDLERS: [string, (name: string) => unknown][] = [
+      ['a path', (name) => Download.file(join(root, name))],
+      ['a path below a root', (name) => Download.file(name, { root })],
+      ['a file stream', (name) => new StreamableFile(createReadStream(join(root, name)))],
+    ];
+    it.each(HANDLERS)('answers what the thread pool answers: %s', async (_name, handler) => {
+      app.serve((request) => handler(request.params.name as string));
+      const askAll = async () => {
+        const answers = [];
+        for (const name of ['small.bin', 'large.bin', 'gone.bin', 'folder', 'outside']) {
+          for (const range of ['', 'bytes=10-19', 'bytes=299990-', 'bytes=-7', 'bytes=0-1,500-600']) {
+            const { status, headers, body } = await app.request(`/${name}`, {
+              headers: range ? { range } : {},
+            });
+            const sent = body.toString('latin1').replaceAll(/--[0-9a-f]{32}/g, '--');
+            answers.push([name, range, status, headers.etag, headers['content-range'], sent]);
+          }
+        }
+        return answers;
+      };
+      fileThread.stop();
+      const expected = await askAll();
+      await fileThread.start();
+      expect(await askAll()).toEqual(expected);
+    });
+
+    it.each(HANDLERS)(
+      'sends a part of a large file with one call of the thread pool: %s',
+      async (_name, handler) => {
+        await fileThread.start();
+        app.serve(() => handler('large.bin'));
+        const part = async () => {
+          const [status, body] = await get({ range: 'bytes=100000-150000' });
+          expect([status, body.equals(bytes.subarray(100_000, 150_001))]).toEqual([206, true]);
+        };
+        // It closes the descriptor. On a busy machine the thread may be late
+        await vi.waitUntil(async () => (await poolCalls(part)) < 2, 8000);
+      },
+    );
+
+    it('leaves a stream alone whose opening is watched, and tells one that it has ended', async () => {
+      await fileThread.start();
+      const seen: string[] = [];
+      const served = (events: string[]) => () => {
+        const stream = createReadStream(small);
+        events.forEach((name) => stream.on(name, () => seen.push(name)));
+        return new StreamableFile(stream);
+      };
+      for (const events of [
+        ['open', 'end', 'close'],
+        ['end', 'close'],
+      ]) {
+        app.serve(served(events));
+        expect((await get())[1].length).toBe(1000);
+        await until(() => seen.length === events.length, events.join());
+        expect(seen.splice(0)).toEqual(events);
+      }
+    });
+  });
+
+  describe.runIf(COUNTS_DESCRIPTORS)('that hangs', () => {
+    it.each([
+      ['never', (_post: () => void) => {}],
+      ['late', (post: () => void) => void setTimeout(post, 100)],
+    ])('keeps nobody waiting and no descriptor if it answers %s', async (_name, delay) => {
+      await fileThread.start();
+      const original = Reflect.get<Worker, 'postMessage'>(Worker.prototype, 'postMessage');
+      const asked = vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (
+        this: Worker,
+        ...args
+      ) {
+        delay(() => original.apply(this, args));
+      });
+      app.serve(() => Download.file(large));
+      const answers = await Promise.all([get(), get(), get()]);
+      expect(answers.every(([status, body]) => status === 200 && body.equals(bytes))).toBe(true);
+      expect((await get())[0]).toBe(200);
+      expect(asked).toHaveBeenCalled();
+      const jobs = asked.mock.calls.flatMap(([posted]) => posted as unknown[]);
+      expect(jobs.length).toBeLessThan(4);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      await until(() => openDescriptors(root) === 0);
+      fileThread.stop();
+    });
+
+    it('is replaced once it has ended, and nothing that was asked of it is lost', async () => {
+      await fileThread.start();
+      app.serve(() => Download.file(small));
+      const answers = Array.from({ length: 10 }, () => get());
+      setImmediate(() => fileThread.stop());
+      expect((await Promise.all(answers)).map(([status]) => status)).toEqual(Array(10).fill(200));
+      await fileThread.start();
+      await vi.waitUntil(async () => (await poolCalls(get)) === 0, 8000);
+    });
+  });
+});
