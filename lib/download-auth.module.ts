@@ -152,6 +152,7 @@ export class DownloadAuthModule
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
   ) {
     super();
+    events.followBy((linkId) => keeper.follow(linkId));
   }
 
   /**
@@ -192,6 +193,7 @@ export class DownloadAuthModule
 
   /** The server closes next and waits for every connection; this limits how long. */
   beforeApplicationShutdown(): void {
+    this.events.endFollowing();
     this.deliveries.endWithin(this.options.shutdownTimeout * 1000);
   }
 

@@ -54,4 +54,5 @@ export type { AbortedEvent, CompletedEvent, DownloadEvent, MintedEvent } from '.
 export type { OpenedEvent, RefusedEvent, ResumedEvent, RevokedEvent } from './events/download-event.js';
 export type { StoreAvailableEvent, StoreUnavailableEvent } from './events/download-event.js';
 export { DownloadEvents } from './events/download-events.js';
+export type { LinkMessage } from './events/link-messages.js';
 export { DownloadRefusal, type RefusalCode } from './refusals/download-refusal.js';

@@ -1,9 +1,22 @@
 import { Injectable } from '@nestjs/common';
-import { Observable, Subscriber } from 'rxjs';
+import {
+  defer,
+  filter,
+  finalize,
+  merge,
+  Observable,
+  shareReplay,
+  Subject,
+  Subscriber,
+  takeUntil,
+} from 'rxjs';
 import type { Observer, Operator, Subscription } from 'rxjs';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import type { DownloadEvent, DownloadEventSink } from './download-event.js';
+import { progressOf, refusalsOf } from './link-messages.js';
+import type { FollowedLink, LinkMessage } from './link-messages.js';
 
 type Report = (error: unknown) => void;
 
@@ -72,6 +85,10 @@ class ShieldedObservable<T> extends Observable<T> {
 @Injectable()
 export class DownloadEvents extends ShieldedObservable<DownloadEvent> implements DownloadEventSink {
   private readonly subscribers: Set<Subscriber<DownloadEvent>>;
+  /** By link id: the listeners of one link share its looks. */
+  private readonly followed = new Map<string, Observable<LinkMessage>>();
+  private readonly ending = new Subject<void>();
+  private follow?: (linkId: string) => FollowedLink;
 
   constructor() {
     const logger = new ThrottledLogger('DownloadEvents');
@@ -89,6 +106,42 @@ export class DownloadEvents extends ShieldedObservable<DownloadEvent> implements
     this.subscribers = subscribers;
   }
 
+  /**
+   * What happens to one link on any node, for `@Sse()`: how far it is now, then each change, at most four
+   * times a second. Who may listen is decided by your route. It does not end before the application or the
+   * listener does, since a link may be downloaded again.
+   *
+   * @throws DownloadAuthConfigurationError for what is not a link's id
+   * @example
+   * ```ts
+   * @Sse('links/:id/events')
+   * follow(@Param('id') id: string) {
+   *   return this.events.of(id);
+   * }
+   * ```
+   */
+  of(linkId: string): Observable<LinkMessage> {
+    if (typeof linkId !== 'string' || linkId === '') {
+      throw new DownloadAuthConfigurationError(
+        "events.of: give the link's id, as links.create() returned it.",
+      );
+    }
+    const happenings = this.pipe(filter((event) => event.linkId === linkId));
+    return defer(() => merge(this.progressOf(linkId, happenings), refusalsOf(happenings))).pipe(
+      takeUntil(this.ending),
+    );
+  }
+
+  /** @internal how links are looked at */
+  followBy(follow: (linkId: string) => FollowedLink): void {
+    this.follow = follow;
+  }
+
+  /** @internal Ends what {@link of} returned: the server that closes waits for those connections. */
+  endFollowing(): void {
+    this.ending.next();
+  }
+
   get observed(): boolean {
     return this.subscribers.size > 0;
   }
@@ -97,6 +150,25 @@ export class DownloadEvents extends ShieldedObservable<DownloadEvent> implements
     for (const subscriber of this.subscribers) {
       subscriber.next(event);
     }
+  }
+
+  private progressOf(linkId: string, happenings: Observable<DownloadEvent>): Observable<LinkMessage> {
+    const { follow, followed } = this;
+    if (!follow) {
+      throw new DownloadAuthConfigurationError(
+        'events.of: import DownloadAuthModule, which makes these events.',
+      );
+    }
+    const known = followed.get(linkId);
+    if (known) {
+      return known;
+    }
+    const progress = progressOf(() => follow(linkId), happenings).pipe(
+      finalize(() => followed.delete(linkId)),
+      shareReplay({ bufferSize: 1, refCount: true }),
+    );
+    followed.set(linkId, progress);
+    return progress;
   }
 
   /** Completes every subscription: the application ends. */

@@ -1,4 +1,5 @@
 import type { DeliveryOutcome, PlannedDelivery } from '../delivery/watch.js';
+import type { LinkProgress } from '../events/link-messages.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { LINK_OLDER_THAN_STORE } from '../refusals/refusals.js';
@@ -13,9 +14,11 @@ import type { Lease } from './lease-record.js';
 import { LeaseRequest } from './lease-request.js';
 import type { LeaseServices } from './lease-request.js';
 import type { LinkState } from './lease-store.js';
+import { NO_INTERVALS } from './interval-set.js';
+import type { IntervalSet } from './interval-set.js';
 import type { Look } from './link-knowledge.js';
 import type { Revocable } from './revocation.js';
-import type { NamedLink } from './running.js';
+import type { LocalAnswer, NamedLink } from './running.js';
 import { sendsBody, WatchedDelivery } from './watched-delivery.js';
 import type { CountedAs } from './watched-delivery.js';
 
@@ -49,12 +52,20 @@ export interface AdmittedRequest extends NamedLink {
   readonly belonging: Belonging;
 }
 
+/** Counts the answers of this process, to tell those without a lease apart. */
+let answers = 0;
+
 /**
  * Watches one delivery under a link: opens or joins a lease when the answer is decided, counts what is sent,
  * and breaks the connection when the byte budget is used up.
  */
-export class CountedDelivery extends WatchedDelivery {
+export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
   private lease?: LeaseRequest;
+  /** What was decided, once it has begun, the last byte that was sent, and how it ended. */
+  private plan?: PlannedDelivery;
+  private position = 0;
+  private outcome?: DeliveryOutcome;
+  private readonly began = ++answers;
 
   /**
    * @param generation of the running downloads, when the link was looked up
@@ -87,7 +98,7 @@ export class CountedDelivery extends WatchedDelivery {
       this.reason = 'not counted: no body is sent';
       return;
     }
-    this.cutIfRevoked(this.admitted);
+    this.cutIfRevoked(this.admitted, this);
     try {
       await this.recheck();
       const counted = this.admitted.leased ? await this.enter(plan) : this.uncounted('link without a limit');
@@ -96,6 +107,7 @@ export class CountedDelivery extends WatchedDelivery {
         this.lease?.end({ status: 0, completed: false, bytes: 0 });
         throw new DownloadRefusal(this.cutBy, { reason: this.reason });
       }
+      this.plan = plan;
       this.begin(plan, counted);
     } catch (error) {
       this.leave?.();
@@ -108,10 +120,29 @@ export class CountedDelivery extends WatchedDelivery {
   }
 
   sent(start: number, end: number): void {
+    this.position = end;
     this.lease?.sent(start, end);
   }
 
+  get progress(): LinkProgress | undefined {
+    const { plan, lease, outcome, cutBy: code } = this;
+    if (!plan || lease) {
+      return undefined;
+    }
+    const { length } = plan;
+    const about = { id: `${this.began}`, length, code };
+    if (outcome?.completed) {
+      return { ...about, type: 'completed', bytes: length ?? this.position };
+    }
+    return { ...about, type: outcome ? 'aborted' : 'progress', bytes: this.position };
+  }
+
+  unreported(leaseId: string): IntervalSet {
+    return this.lease?.unreportedOf(leaseId) ?? NO_INTERVALS;
+  }
+
   override ended(outcome: DeliveryOutcome): void {
+    this.outcome = outcome;
     if (!this.lease) {
       super.ended(outcome);
       return;
@@ -120,7 +151,7 @@ export class CountedDelivery extends WatchedDelivery {
     if (!outcome.completed) {
       this.tell('aborted', outcome);
     }
-    this.lease.end(outcome, () => this.tell('completed', outcome));
+    this.lease.end(outcome, this.cutBy, () => this.tell('completed', outcome));
   }
 
   private async redirected(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { DeliveryWatch } from '../delivery/watch.js';
 import type { Claimant } from '../events/claimant.js';
 import type { DownloadEventSink } from '../events/download-event.js';
+import type { FollowedLink } from '../events/link-messages.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { checkOptions, text, wholeNumber } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
@@ -10,6 +11,7 @@ import { clientKey, fingerprint, leaseOfCookie } from './client.js';
 import type { LeaseClient } from './client.js';
 import { CountedDelivery, refuseRevoked } from './counted-delivery.js';
 import type { AdmittedRequest, LeasedLink } from './counted-delivery.js';
+import { LookedAtLink } from './followed-link.js';
 import { mayJoin, REASONS } from './lease.js';
 import { LeaseBook, recordsOf } from './lease-book.js';
 import { leaseUsage } from './lease-record.js';
@@ -209,6 +211,11 @@ export class LeaseKeeper {
     const next = rest.length > limit ? rest[limit - 1]!.place : undefined;
     const latest = rest.slice(0, limit).map(({ lease }) => leaseUsage(lease));
     return { used, leases: latest, ...(next !== undefined && { next }) };
+  }
+
+  /** For `DownloadEvents.of()`. */
+  follow(linkId: string): FollowedLink {
+    return new LookedAtLink(this.services, linkId);
   }
 
   /** Downloads that run on this node. */

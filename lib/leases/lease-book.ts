@@ -152,7 +152,8 @@ export class LeaseBook {
     this.tidy(linkId, desk);
   }
 
-  private async read(
+  /** The records of a link, and whether it was revoked, as the store has them. */
+  async read(
     linkId: string,
     records: readonly string[] | 'all',
     revocations: readonly string[] = [],

@@ -1,3 +1,4 @@
+import type { RefusalCode } from '../refusals/download-refusal.js';
 import { bytesIn, NO_INTERVALS } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
 
@@ -24,6 +25,8 @@ export interface Lease {
   /** What was being written when connections broke; a resume tells how much of it arrived. */
   readonly unconfirmed?: IntervalSet;
   readonly completedAt?: number;
+  /** Why this side cut one of its requests. */
+  readonly cut?: RefusalCode;
   /** The requests that run; absent where none does. */
   readonly running?: readonly RunningRequest[];
 }
@@ -143,6 +146,7 @@ export function newLease(id: string, client: string, now: number): Lease {
     covered: NO_INTERVALS,
     unconfirmed: undefined,
     completedAt: undefined,
+    cut: undefined,
     running: undefined,
   };
 }

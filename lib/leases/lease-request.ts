@@ -86,8 +86,18 @@ export class LeaseRequest {
     }
   }
 
-  /** Ends the request, once. `completed` is called if the lease became complete by it. */
-  end(outcome: DeliveryOutcome, completed?: () => void): void {
+  /** What it sent under this lease and the store may not know of. */
+  unreportedOf(leaseId: string): IntervalSet {
+    return leaseId === this.lease.id ? union(this.pending, this.unreported) : NO_INTERVALS;
+  }
+
+  /**
+   * Ends the request, once.
+   *
+   * @param cut why it was cut, where it was
+   * @param completed called if the lease became complete by it
+   */
+  end(outcome: DeliveryOutcome, cut?: RefusalCode, completed?: () => void): void {
     if (this.over) {
       return;
     }
@@ -101,6 +111,7 @@ export class LeaseRequest {
       covered: union(this.pending, this.unreported),
       unconfirmed: broken.length > 0 ? broken : undefined,
       whole: outcome.completed,
+      cut,
     };
     const answered = (answer?: ReportAnswer) => answer?.completed && completed?.();
     const { client } = this.lease;

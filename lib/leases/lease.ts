@@ -2,6 +2,7 @@
  * The state machine of a lease (docs/leases.md). These functions take plain records, change none of them, and
  * answer what is to be written, with the reason.
  */
+import type { RefusalCode } from '../refusals/download-refusal.js';
 import { coversAll, NO_INTERVALS, partBefore, union } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
 import { canCarry, charge, isOpen, isOver, newLease, release, runningOf, spare } from './lease-record.js';
@@ -154,6 +155,8 @@ export interface Report {
   readonly unconfirmed?: IntervalSet;
   /** It has ended and every byte was sent: what tells of completion where the length is not known. */
   readonly whole?: boolean;
+  /** Why this side cut it. */
+  readonly cut?: RefusalCode;
 }
 
 /** What a running request wants to send. */
@@ -216,6 +219,7 @@ function ended(now: number, lease: Lease, running: RunningRequest, told: Report)
   const { unconfirmed } = told;
   const after: Lease = {
     ...release(lease, running, told.sent),
+    cut: told.cut ?? lease.cut,
     unconfirmed: unconfirmed ? union(lease.unconfirmed ?? NO_INTERVALS, unconfirmed) : lease.unconfirmed,
     completedAt: completed ? now : lease.completedAt,
     covered: completed && lease.length === undefined ? NO_INTERVALS : lease.covered,

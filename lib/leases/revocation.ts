@@ -27,7 +27,8 @@ export interface Revocable {
 export const WHENEVER_ISSUED = Number.MAX_SAFE_INTEGER;
 
 const ALL = 'all';
-const ofLink = (id: string) => `link:${id}`;
+/** The name by which one link is revoked. */
+export const ofLink = (id: string) => `link:${id}`;
 const ofResource = (resource: string) => `resource:${fingerprint('resource', resource)}`;
 /** The name of a subject, by which its links and its other downloads are revoked. */
 export const ofSubject = (subject: string) => `subject:${fingerprint('subject', subject)}`;

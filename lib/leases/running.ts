@@ -1,5 +1,7 @@
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
+import type { LinkProgress } from '../events/link-messages.js';
+import type { IntervalSet } from './interval-set.js';
 import type { RevocationListener } from './lease-store.js';
 import type { Revocable, Revocation } from './revocation.js';
 
@@ -12,6 +14,22 @@ export interface NamedLink {
 interface RunningDownload extends NamedLink {
   /** Breaks the connection. */
   readonly cut: () => void;
+  readonly answer?: LocalAnswer;
+}
+
+/** An answer of this node, for those who follow its link. */
+export interface LocalAnswer {
+  /** How far it is, and how it ended; undefined where it has a lease, which says so. */
+  readonly progress: LinkProgress | undefined;
+  /** What it sent under a lease and has not reported. */
+  unreported(leaseId: string): IntervalSet;
+}
+
+/** The answers of one link on this node. */
+export interface LocalAnswers {
+  readonly running: Set<LocalAnswer>;
+  /** The one that began last, even if it has ended. */
+  latest?: LocalAnswer;
 }
 
 /** How many links are looked up at a time. */
@@ -23,6 +41,7 @@ const RECHECK_AFTER = 1000;
 /** The downloads that run on this node. Cuts them when their link is revoked, here or elsewhere. */
 export class RunningDownloads implements RevocationListener {
   private readonly running = new Set<RunningDownload>();
+  private readonly followed = new Map<string, LocalAnswers>();
   private readonly logger = new ThrottledLogger('DownloadAuth', 30_000);
   private notices = 0;
   private hearing = true;
@@ -42,14 +61,35 @@ export class RunningDownloads implements RevocationListener {
     return this.running.size;
   }
 
-  /** @param cut called when the link is revoked */
-  add({ link, names }: NamedLink, cut: () => void): () => void {
-    const download = { link, names, cut };
+  /**
+   * @param cut called when the link is revoked
+   * @param answer for those who follow the link
+   */
+  add({ link, names }: NamedLink, cut: () => void, answer?: LocalAnswer): () => void {
+    const download = { link, names, cut, answer };
     this.running.add(download);
+    const followed = this.followed.get(link.id);
+    if (followed && answer) {
+      followed.running.add(answer);
+      followed.latest = answer;
+    }
     return () => {
       this.running.delete(download);
+      this.followed.get(link.id)?.running.delete(answer!);
       this.tellWhetherNone();
     };
+  }
+
+  /** The answers of a link, kept up to date until it is {@link unfollow}ed. */
+  follow(linkId: string): LocalAnswers {
+    const found = [...this.running].filter(({ link }) => link.id === linkId).map(({ answer }) => answer!);
+    const answers = { running: new Set(found), latest: found.at(-1) };
+    this.followed.set(linkId, answers);
+    return answers;
+  }
+
+  unfollow(linkId: string): void {
+    this.followed.delete(linkId);
   }
 
   /** Resolves once none runs, or after `patience` milliseconds. */

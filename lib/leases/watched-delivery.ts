@@ -4,7 +4,7 @@ import type { RefusalCode } from '../refusals/download-refusal.js';
 import type { Claimant } from '../events/claimant.js';
 import type { LeaseServices } from './lease-request.js';
 import { ofSubject } from './revocation.js';
-import type { NamedLink } from './running.js';
+import type { LocalAnswer, NamedLink } from './running.js';
 
 /** How a delivery is counted, if it is. */
 export interface CountedAs {
@@ -53,8 +53,9 @@ export class WatchedDelivery implements DeliveryWatch {
   }
 
   /** Cuts the delivery where the link is revoked, until it {@link leave}s. */
-  protected cutIfRevoked(named: NamedLink): void {
-    this.leave = this.services.running.add(named, () => this.cut('LINK_REVOKED', 'link revoked'));
+  protected cutIfRevoked(named: NamedLink, answer?: LocalAnswer): void {
+    const cut = () => this.cut('LINK_REVOKED', 'link revoked');
+    this.leave = this.services.running.add(named, cut, answer);
   }
 
   protected cut(code: RefusalCode, reason: string): void {

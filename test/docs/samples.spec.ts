@@ -45,7 +45,7 @@ const NAMES: Readonly<Record<string, string>> = {
   SessionGuard: 'declare class SessionGuard { canActivate(): boolean; }',
   ShareGuard: 'declare class ShareGuard { canActivate(): boolean; }',
   Shares:
-    'declare class Shares { open(id: string): { folder: string; expiresAt: Date }; count(id: string): Promise<void>; }',
+    'declare class Shares { open(id: string): { folder: string; expiresAt: Date }; count(id: string): Promise<void>; ownerOf(id: string): Promise<string>; }',
   SignedInGuard: 'declare class SignedInGuard { canActivate(): boolean; }',
   Tenants: 'declare class Tenants { keyOf(token: string): string; secretOf(tenant: string): string; }',
   TenantsModule: 'declare class TenantsModule {}',
