@@ -7,7 +7,7 @@ import tseslint from 'typescript-eslint';
 export default defineConfig(
   globalIgnores(['**/dist/', '**/node_modules/', 'sample-app/demo/public/']),
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,mts}'],
     extends: [js.configs.recommended, tseslint.configs.recommendedTypeChecked],
     languageOptions: { parserOptions: { projectService: true } },
     plugins: { '@stylistic': stylistic },

@@ -22,10 +22,11 @@ const ROOMS = [
   'refusals',
   'http',
   'shared',
+  'client',
 ];
 
 const root = process.argv[2] ?? fileURLToPath(new URL('../lib', import.meta.url));
-const files = ts.sys.readDirectory(root, ['.ts']).map((file) => relative(root, file));
+const files = ts.sys.readDirectory(root, ['.ts', '.mts']).map((file) => relative(root, file));
 const imports = new Map(files.map((file) => [file, importsOf(file)]));
 
 const problems = [...upwardImports(), ...circles().map((circle) => `circle: ${circle.join(' -> ')}`)];

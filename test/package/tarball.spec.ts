@@ -22,16 +22,18 @@ describe('the tarball', () => {
       ...docs,
       'package.json',
     ];
-    const others = project.files.filter((path) => !/^dist\/[\w./-]+(\.js|\.js\.map|\.d\.ts)$/.test(path));
+    const others = project.files.filter(
+      (path) => !/^dist\/[\w./-]+(\.m?js|\.m?js\.map|\.d\.m?ts)$/.test(path),
+    );
     expect(others.sort()).toEqual(pages.sort());
     expect(project.files.filter((path) => /spec|test\/|sample-app|bench/.test(path))).toEqual([]);
   });
 
   it('has a declaration for every module', () => {
-    const modules = project.files.filter((path) => path.endsWith('.js'));
+    const modules = project.files.filter((path) => /\.m?js$/.test(path));
     expect(modules.length).toBeGreaterThan(0);
     for (const path of modules) {
-      expect(project.files).toContain(path.replace(/\.js$/, '.d.ts'));
+      expect(project.files).toContain(path.replace(/\.(m?)js$/, '.d.$1ts'));
     }
   });
 
