@@ -51,6 +51,7 @@ interface Operation<T = unknown> {
   readonly booking: Booking;
   readonly needs: readonly string[];
   readonly decide: (draft: Draft) => T;
+  readonly isReport?: boolean;
   readonly resolve: (answer: T) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -109,13 +110,14 @@ export class LeaseBook {
       // The new lease was not read, as no other process can know of it
       this.desk(booking.linkId).known.learn({ ...seen, ids: needs });
     }
-    const decided = await this.take(booking, needs, (draft) => {
+    const decide = (draft: Draft) => {
       const entry = enter(draft.about(needs), booking, request);
       if ('lease' in entry) {
         draft.put(entry.lease, booking.terms);
       }
       return { entry, used: draft.used };
-    });
+    };
+    const decided = await this.take({ booking, needs, decide });
     if (decided.entry.kind === 'opened' && decided.used % SWEEP_EVERY === 0) {
       this.sweep(booking).catch(() => {});
     }
@@ -129,11 +131,12 @@ export class LeaseBook {
    * @param records those in which its lease may be found
    */
   report(booking: Booking, records: readonly string[], told: Report): Promise<ReportAnswer | undefined> {
-    return this.take(booking, [LINK, ...records], (draft) => {
+    const decide = (draft: Draft) => {
       const answer = report(draft.about(records), booking, told);
       answer?.leases.forEach((lease) => draft.put(lease, booking.terms));
       return answer && { ...answer, lease: answer.leases.at(-1)! };
-    });
+    };
+    return this.take({ booking, needs: [LINK, ...records], decide, isReport: true });
   }
 
   /** How often a link was used, and the leases that are still known. */
@@ -164,13 +167,13 @@ export class LeaseBook {
     return state;
   }
 
-  private take<T>(booking: Booking, needs: readonly string[], decide: (draft: Draft) => T): Promise<T> {
+  private take<T>(operation: Omit<Operation<T>, 'resolve' | 'reject'>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const desk = this.desk(booking.linkId);
-      const operation: Operation<T> = { booking, needs, decide, resolve, reject };
-      desk.waiting.push(operation as unknown as Operation);
+      const { linkId } = operation.booking;
+      const desk = this.desk(linkId);
+      desk.waiting.push({ ...operation, resolve, reject } as unknown as Operation);
       if (!desk.working) {
-        void this.work(booking.linkId, desk);
+        void this.work(linkId, desk);
       }
     });
   }
@@ -218,7 +221,8 @@ export class LeaseBook {
       const answers = batch.map(({ decide }) => decide(draft));
       const changes = draft.changes();
       const keepUntil = Math.max(endsAt, draft.now + idle) + RECORD_MARGIN;
-      const commit = { now: draft.now, linkId, keepUntil, changes };
+      const deferrable = batch.every(({ isReport }) => isReport) && changes.every(({ id }) => id !== LINK);
+      const commit = { now: draft.now, linkId, keepUntil, changes, deferrable };
       if (changes.length === 0 || (await this.store.commit(commit))) {
         if (!turn.over) {
           known.apply(changes, ++this.turns);

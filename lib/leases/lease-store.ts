@@ -81,6 +81,12 @@ export interface LinkCommit {
   readonly keepUntil: number;
   /** At most one of each record. */
   readonly changes: readonly RecordChange[];
+  /**
+   * True where nothing is counted and only the progress of running downloads is reported: a store may answer
+   * `true` and write it later, if its own `read` and `commit` see it at once. Any other commit has to be
+   * written before it is answered.
+   */
+  readonly deferrable?: boolean;
 }
 
 /** What becomes of one record. */

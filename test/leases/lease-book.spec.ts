@@ -6,6 +6,7 @@ import type { Booking } from '../../lib/leases/lease-book.js';
 import type { LeaseStore } from '../../lib/leases/lease-store.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
+import { DeferringStore } from './support/deferring-store.js';
 
 const TERMS = { idle: HOUR, life: 24 * HOUR, grace: 10 * SECOND, attempts: 3, connections: 32 };
 const BOOKING: Booking = { linkId: 'link-1', endsAt: START + HOUR, maxDownloads: 5, terms: TERMS };
@@ -111,6 +112,34 @@ describe('a request that was looked up before', () => {
   });
 });
 
+describe('a store that defers what may be deferred', () => {
+  it('is not asked to write the reports of a download at once, and has them when it does', async () => {
+    const memory = await opened();
+    const store = new DeferringStore(memory);
+    const commit = vi.spyOn(memory, 'commit');
+    const book = bookOn(store);
+    const request = entering({ client: 'ada' });
+    const opening = leaseOf(await book.enter(BOOKING, request));
+    expect(leaseOf(await book.enter(BOOKING, entering({ client: 'ada', bytes: 1, planned: 1 }))).id).toBe(
+      opening.id,
+    );
+    expect(commit).toHaveBeenCalledTimes(2);
+    const about = { request: request.request, sent: 50, covered: [0, 50] };
+    await book.report(BOOKING, ['ada'], { ...about, wish: { taken: 50, total: 100, lease: 'next' } });
+    await book.report(BOOKING, ['ada'], { ...about, sent: 100, covered: [0, 100] });
+    expect(commit).toHaveBeenCalledTimes(2);
+    expect((await book.list(BOOKING.linkId)).leases).toMatchObject([{ covered: [0, 100] }]);
+    expect((await bookOn(memory).list(BOOKING.linkId)).leases).toMatchObject([{ covered: [] }]);
+    await store.flush();
+    expect((await bookOn(memory).list(BOOKING.linkId)).leases).toMatchObject([{ covered: [0, 100] }]);
+
+    const unused = entering();
+    await book.enter(BOOKING, unused);
+    await book.report(BOOKING, recordsOf(unused), { request: unused.request, sent: 0, covered: [] });
+    expect((await bookOn(memory).list(BOOKING.linkId)).used).toBe(1);
+  });
+});
+
 describe('a link that is used very often', () => {
   it.each([
     ['without a limit, forgets its oldest clients', undefined, false, 1600],
@@ -174,75 +203,88 @@ describe('several nodes, in whatever order their calls arrive', () => {
   /** What a request does with the lease that it got; a node that crashes tells nothing more. */
   const fates = ['sends', 'sends nothing', 'goes on', 'crashes'] as const;
 
-  it('never use a link too often, and lose no download for ever', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.scheduler(),
-        fc.array(fc.record({ node: fc.nat(2), client: fc.nat(3), fate: fc.constantFrom(...fates) }), {
-          minLength: 1,
-          maxLength: 12,
-        }),
-        fc.integer({ min: 1, max: 3 }),
-        fc.tuple(fc.integer({ min: -300_000, max: 300_000 }), fc.integer({ min: -300_000, max: 300_000 })),
-        fc.infiniteStream(fc.integer({ min: 0, max: 9 }).map((number) => number === 0)),
-        async (scheduler, requests, maxDownloads, [ahead, behind], faults) => {
-          const store = await opened();
-          const losses = faults[Symbol.iterator]();
-          const nodes = [0, ahead, behind].map((offset) => node(store, scheduler, offset, losses));
-          const booking = { ...BOOKING, maxDownloads };
-          const served = new Set<string>();
-          const crashed = new Set<string>();
-          const untilTold = async <T>(tell: () => Promise<T>): Promise<T> => {
-            for (;;) {
-              try {
-                return await tell();
-              } catch {
-                // Told again, as the keeper does
+  it.each<[string, (store: LeaseStore) => LeaseStore]>([
+    ['never use a link too often, and lose no download for ever', (store) => store],
+    ['never use a link too often where their stores defer reports', (store) => new DeferringStore(store)],
+  ])(
+    '%s',
+    async (_, wrap) => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.scheduler(),
+          fc.array(fc.record({ node: fc.nat(2), client: fc.nat(3), fate: fc.constantFrom(...fates) }), {
+            minLength: 1,
+            maxLength: 12,
+          }),
+          fc.integer({ min: 1, max: 3 }),
+          fc.tuple(fc.integer({ min: -300_000, max: 300_000 }), fc.integer({ min: -300_000, max: 300_000 })),
+          fc.infiniteStream(fc.integer({ min: 0, max: 9 }).map((number) => number === 0)),
+          async (scheduler, requests, maxDownloads, [ahead, behind], faults) => {
+            const store = await opened();
+            const losses = faults[Symbol.iterator]();
+            const stores = [store, store, store].map(wrap);
+            const nodes = [0, ahead, behind].map((offset, i) => node(stores[i]!, scheduler, offset, losses));
+            const booking = { ...BOOKING, maxDownloads };
+            const served = new Set<string>();
+            const crashed = new Set<string>();
+            const untilTold = async <T>(tell: () => Promise<T>): Promise<T> => {
+              for (;;) {
+                try {
+                  return await tell();
+                } catch {
+                  // Told again, as the keeper does
+                }
               }
+            };
+            const lives = requests.map(async ({ node: at, client, fate }) => {
+              const book = nodes[at]!;
+              const request = entering({ client: `client-${client}`, budget: 40, bytes: 40, planned: 60 });
+              const { lease, request: name } = request;
+              const about = { request: name, sent: 0, covered: [] };
+              const entered = await book.enter(booking, request).catch(() => undefined);
+              if (fate === 'crashes') {
+                crashed.add(name);
+              } else if (!entered) {
+                // What may have been done unheard is undone
+                await untilTold(() => book.report(booking, recordsOf(request, lease), about));
+              } else if ('lease' in entered.entry) {
+                const { id, client: record } = leaseOf(entered);
+                const tell = (report: Partial<Report>) =>
+                  untilTold(() => book.report(booking, [record], { ...about, ...report }));
+                let sent = 0;
+                if (fate !== 'sends nothing') {
+                  served.add(id);
+                  sent = entered.entry.granted;
+                }
+                if (fate === 'goes on') {
+                  const wish = { taken: sent, total: 60, lease: `${lease}-next` };
+                  const answer = await tell({ sent, covered: [0, sent], wish });
+                  served.add(answer!.lease.id);
+                  sent = answer!.granted;
+                }
+                await tell({ sent, covered: [0, sent] });
+              }
+            });
+            await scheduler.waitFor(Promise.all(lives));
+            const deferring = stores.filter((one) => one instanceof DeferringStore);
+            await Promise.all(deferring.map((one) => one.flush()));
+            const { used, leases } = await bookOn(store).list(BOOKING.linkId);
+            expect(served.size).toBeLessThanOrEqual(maxDownloads);
+            expect(used).toBe(leases.length);
+            expect(used).toBeLessThanOrEqual(maxDownloads);
+            expect(used).toBeGreaterThanOrEqual(served.size);
+            if (deferring.length > 0) {
+              return;
             }
-          };
-          const lives = requests.map(async ({ node: at, client, fate }) => {
-            const book = nodes[at]!;
-            const request = entering({ client: `client-${client}`, budget: 40, bytes: 40, planned: 60 });
-            const { lease, request: name } = request;
-            const about = { request: name, sent: 0, covered: [] };
-            const entered = await book.enter(booking, request).catch(() => undefined);
-            if (fate === 'crashes') {
-              crashed.add(name);
-            } else if (!entered) {
-              // What may have been done unheard is undone
-              await untilTold(() => book.report(booking, recordsOf(request, lease), about));
-            } else if ('lease' in entered.entry) {
-              const { id, client: record } = leaseOf(entered);
-              const tell = (report: Partial<Report>) =>
-                untilTold(() => book.report(booking, [record], { ...about, ...report }));
-              let sent = 0;
-              if (fate !== 'sends nothing') {
-                served.add(id);
-                sent = entered.entry.granted;
-              }
-              if (fate === 'goes on') {
-                const wish = { taken: sent, total: 60, lease: `${lease}-next` };
-                const answer = await tell({ sent, covered: [0, sent], wish });
-                served.add(answer!.lease.id);
-                sent = answer!.granted;
-              }
-              await tell({ sent, covered: [0, sent] });
-            }
-          });
-          await scheduler.waitFor(Promise.all(lives));
-          const { used, leases } = await bookOn(store).list(BOOKING.linkId);
-          expect(served.size).toBeLessThanOrEqual(maxDownloads);
-          expect(used).toBe(leases.length);
-          expect(used).toBeLessThanOrEqual(maxDownloads);
-          expect(used).toBeGreaterThanOrEqual(served.size);
-          const running = leases.flatMap((lease) => lease.running ?? []);
-          expect(running.every(({ request }) => crashed.has(request))).toBe(true);
-          expect(leases.every((lease) => lease.used || lease.running)).toBe(true);
-          expect(leases.every(({ charged }) => charged <= 40)).toBe(true);
-        },
-      ),
-      { numRuns: 100 },
-    );
-  }, 60_000);
+            const running = leases.flatMap((lease) => lease.running ?? []);
+            expect(running.every(({ request }) => crashed.has(request))).toBe(true);
+            expect(leases.every((lease) => lease.used || lease.running)).toBe(true);
+            expect(leases.every(({ charged }) => charged <= 40)).toBe(true);
+          },
+        ),
+        { numRuns: 100 },
+      );
+    },
+    60_000,
+  );
 });
