@@ -18,6 +18,8 @@ export default defineConfig(
         'error',
         { fixStyle: 'separate-type-imports', disallowTypeAnnotations: false },
       ],
+      // what is loaded when it is needed only
+      '@typescript-eslint/no-require-imports': ['error', { allow: ['^(ioredis|iovalkey|pg)$'] }],
       '@typescript-eslint/no-unused-vars': [
         'error',
         { argsIgnorePattern: '^_', varsIgnorePattern: '^_|_TYPE$' },

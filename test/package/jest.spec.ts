@@ -27,12 +27,14 @@ const TSCONFIG = {
 const INSTALLED = [
   ...['common', 'core', 'passport', 'platform-express', 'testing'].map((name) => `@nestjs/${name}@11`),
   ...['passport@0.7', 'reflect-metadata@0.2', 'rxjs@7', 'jest@30', 'ts-jest@29', 'typescript@5.9'],
-  ...['@types/jest@30', '@types/node@24'],
+  ...['@types/jest@30', '@types/node@24', 'ioredis@5', 'pg@8'],
 ];
 const SPEC = `
 import { Controller, Get, Module, Param } from '@nestjs/common';
 import type { INestApplication } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
+import { PostgresLeaseStore } from 'nestjs-download-auth/postgres';
+import { RedisLeaseStore } from 'nestjs-download-auth/redis';
 import { Download, DownloadAuthModule, DownloadLinks, StreamDownload } from 'nestjs-download-auth';
 
 @Controller('files')
@@ -61,6 +63,16 @@ it('downloads', async () => {
   expect((await fetch((await app.getUrl()) + '/files/42')).status).toBe(401);
   await app.close();
 });
+
+it.each([
+  ['PostgreSQL', new PostgresLeaseStore({ url: 'postgres://127.0.0.1:1/none' }), /ECONNREFUSED/],
+  ['Redis', new RedisLeaseStore({ url: 'redis://127.0.0.1:1' }), /writeable/],
+])('loads the client of %s', async (_name, store, unreachable) => {
+  await store.open(Date.now());
+  const read = store.read({ now: Date.now(), linkId: 'x', records: 'all', revocations: [] });
+  await expect(read).rejects.toThrow(unreachable);
+  await store.close();
+});
 `;
 
 const folder = mkdtempSync(join(tmpdir(), 'jest-consumer-'));
@@ -78,6 +90,6 @@ it('runs under Jest and ts-jest as nest new of Nest 11 configures them', async (
   const jest = ['node_modules/jest/bin/jest.js', '-c', 'jest.json', '--no-cache', '--json', '--forceExit'];
   expect(await run(folder, process.execPath, jest)).toEqual({
     code: 0,
-    output: expect.stringContaining('"numPassedTests":1'),
+    output: expect.stringContaining('"numPassedTests":3'),
   });
 });

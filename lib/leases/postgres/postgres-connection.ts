@@ -58,16 +58,13 @@ export function clientOf({ Client, options }: Pool): Client {
   return new Client({ ...options, password, connectionTimeoutMillis: CONNECT_TIMEOUT });
 }
 
+interface Pg {
+  readonly Pool: new (options: object) => Pool;
+}
+
 /** @throws Error if the package `pg` is not installed */
-export async function connect(url: string, report: Report): Promise<Pool> {
-  interface Pg {
-    default: { Pool: new (options: object) => Pool };
-  }
-  // Not a literal, so that the types of the package are not needed
-  const name: string = 'pg';
-  const { default: pg } = (await import(name).catch((error: unknown) => {
-    throw new Error('The PostgreSQL lease store needs the package pg: npm install pg.', { cause: error });
-  })) as Pg;
+export function connect(url: string, report: Report): Pool {
+  const pg = pgModule();
   const pool = new pg.Pool({
     connectionString: url,
     connectionTimeoutMillis: CONNECT_TIMEOUT,
@@ -76,6 +73,15 @@ export async function connect(url: string, report: Report): Promise<Pool> {
     application_name: 'download-auth',
   });
   return poolOf(pool, report);
+}
+
+function pgModule(): Pg {
+  try {
+    // Not by `import()`, which Jest needs a flag for
+    return require('pg') as Pg;
+  } catch (error) {
+    throw new Error('The PostgreSQL lease store needs the package pg: npm install pg.', { cause: error });
+  }
 }
 
 /** Other transactions were in the way: what was read has changed, or may have. */

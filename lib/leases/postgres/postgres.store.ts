@@ -110,7 +110,7 @@ export class PostgresLeaseStore implements LeaseStore {
   async open(now: number, { timeout }: StoreTimeout = { timeout: PATIENCE }): Promise<void> {
     this.latest = now;
     this.patience = timeout;
-    this.pool ??= await connect(this.options.url!, this.report);
+    this.pool ??= connect(this.options.url!, this.report);
     try {
       await this.listen();
     } catch (error) {

@@ -77,21 +77,36 @@ const OPTIONS = {
 /** A client that the store makes itself. */
 export type OwnClient = IoredisClient & { disconnect(): void };
 
+interface Package {
+  readonly Redis: new (url: string, options: object) => OwnClient;
+}
+
 /** Makes a client of the first of the packages that is installed. @throws Error if neither is */
-export async function connect(url: string): Promise<OwnClient> {
-  type Package = { Redis: new (url: string, options: object) => OwnClient };
-  for (const name of ['ioredis', 'iovalkey']) {
-    try {
-      const { Redis } = (await import(name)) as Package;
-      return new Redis(url, OPTIONS);
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND') {
-        throw error;
-      }
-    }
+export function connect(url: string): OwnClient {
+  const { Redis } = installedPackage();
+  return new Redis(url, OPTIONS);
+}
+
+// Not by `import()`: Jest needs a flag for it. What is required in a `try` block, bundlers take for optional
+function installedPackage(): Package {
+  try {
+    return require('ioredis') as Package;
+  } catch (error) {
+    assertMissing(error);
+  }
+  try {
+    return require('iovalkey') as Package;
+  } catch (error) {
+    assertMissing(error);
   }
   throw new Error(
     'The Redis lease store was given a url, for which it needs the package ioredis or iovalkey: npm install ioredis. ' +
       'Or give it a client of the package redis.',
   );
+}
+
+function assertMissing(error: unknown): void {
+  if ((error as { code?: string }).code !== 'MODULE_NOT_FOUND') {
+    throw error;
+  }
 }

@@ -80,7 +80,7 @@ export class RedisLeaseStore implements LeaseStore {
   async open(now: number): Promise<void> {
     this.latest = now;
     if (!this.commands) {
-      this.own = await connect(this.options.url!);
+      this.own = connect(this.options.url!);
       this.commands = commandsOf(this.own, this.report);
     }
     await this.polling.first(OPEN_TIMEOUT);
