@@ -4,6 +4,9 @@ import { isTokenName, REDACTED, redactUrl, removeToken } from './redact-url.js';
 /** Header fields that are meant to carry credentials; the application may need them later. */
 const CREDENTIALS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie']);
 
+/** What is shorter cannot be a JWT, and may be part of any header field. */
+const SHORTEST_TOKEN = 20;
+
 /**
  * Removes the token from everything that repeats the URL of a request: the URL itself, its parsed query, and
  * header fields (`Referer`, `X-Original-URL`, `X-Forwarded-Uri`, `X-Rewrite-URL`, and any other URL).
@@ -26,9 +29,12 @@ export function scrubUrls(exchange: HttpExchange, tokenName: string, token: stri
     }
     dropFields(request.query, tokenName);
   }
+  const sought = token !== undefined && token.length >= SHORTEST_TOKEN ? token : undefined;
   scrubFields(exchange, (value) => {
     const redacted = mayCarryToken(value, lowerName) ? redactUrl(value, tokenName) : value;
-    return token !== undefined && redacted.includes(token) ? redacted.replaceAll(token, REDACTED) : redacted;
+    return sought !== undefined && redacted.includes(sought)
+      ? redacted.replaceAll(sought, REDACTED)
+      : redacted;
   });
 }
 

@@ -52,6 +52,12 @@ it.each(ADAPTERS)('on %s, the token is taken out of every field that repeats the
   }
 }); // prettier-ignore
 
+it.each(ADAPTERS)('on %s, a value that is too short for a token changes no field', async (adapter) => {
+  app = await startApp({ adapter, controllers: [FilesController] });
+  const answer = await app.request('/files/42?ss-tok=t', { headers: { accept: 'text/html' } });
+  expect(answer.headers['content-type']).toMatch(/^text\/html/);
+});
+
 it.each(ADAPTERS)('on %s, the token of another request is taken out of the fields, too', async (adapter) => {
   app = await startApp({ adapter, controllers: [FilesController] });
   const { url, token } = app.get(DownloadLinks).create(FilesController, 'get', { params: { id: '42' } });

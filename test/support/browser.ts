@@ -31,12 +31,13 @@ export interface TestBrowser {
  * A Chromium with a profile of its own.
  * @param userAgent what it says it is, where two on one computer have to be told apart
  */
-export async function openBrowser(userAgent?: string): Promise<TestBrowser> {
+export async function openBrowser(userAgent?: string, javaScriptEnabled = true): Promise<TestBrowser> {
   const profile = mkdtempSync(join(tmpdir(), 'download-browser-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: CHROMIUM,
     headless: true,
     userAgent,
+    javaScriptEnabled,
     acceptDownloads: true,
     downloadsPath: join(profile, 'downloads'),
     permissions: ['clipboard-read', 'clipboard-write'],

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import type { INestApplication, Type } from '@nestjs/common';
+import type { INestApplication, NestApplicationOptions, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -41,6 +41,8 @@ export interface TestAppOptions {
   http?: Record<string, unknown>;
   /** Serves HTTPS with this certificate. */
   https?: { key: string; cert: string };
+  /** Options of the Nest application, such as bodyParser. */
+  nest?: NestApplicationOptions;
   /** Options of Fastify itself, such as trustProxy, caseSensitive or http2. */
   fastify?: Record<string, unknown>;
 }
@@ -90,6 +92,7 @@ export async function startApp(setup: TestAppOptions): Promise<TestApp> {
       abortOnError: false,
       forceCloseConnections: true,
       httpsOptions: setup.https,
+      ...setup.nest,
     },
   );
   await setup.configure?.(app);
