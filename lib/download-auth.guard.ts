@@ -5,6 +5,7 @@ import { ApplicationGuards, authName } from './application-guard.js';
 import { judgedIn } from './beside-links.js';
 import { watchNote } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
+import type { Claimant } from './events/claimant.js';
 import { exchangeOf, isSecure, requestPath } from './http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from './http/http-exchange.js';
 import { PerRoute } from './http/notes.js';
@@ -24,7 +25,7 @@ import { typeOf } from './tokens/compact-jws.js';
 import type { TokenClaims } from './tokens/compact-jws.js';
 import { grantNote } from './tokens/grant.js';
 import type { AccessGrant, DownloadGrant, LinkGrant } from './tokens/grant.js';
-import { companionToken, decidingToken, explicitToken } from './tokens/deciding-token.js';
+import { decidingToken, explicitToken, hasExplicitToken, tokenBeside } from './tokens/deciding-token.js';
 import type { PresentedToken } from './tokens/deciding-token.js';
 import { findTokens, scrubTokens } from './tokens/transports.js';
 import type { FoundTokens } from './tokens/transports.js';
@@ -118,23 +119,73 @@ export class DownloadAuthGuard implements CanActivate {
       }
     };
     try {
+      if (policy.requireSecureConnection && !isSecure(exchange)) {
+        throw new DownloadRefusal('INSECURE_CONNECTION');
+      }
       return await this.decide({ exchange, context, policy, found, scrub });
     } finally {
       scrub();
     }
   }
 
+  /**
+   * A companion cookie comes before what else a browser sends unasked. One that does not open the request is
+   * as if it were not there, unless nothing else lets the request in: then it says why.
+   */
   private async decide(visit: Visit): Promise<DownloadGrant | undefined> {
-    const { exchange, context, policy, found } = visit;
-    if (policy.requireSecureConnection && !isSecure(exchange)) {
-      throw new DownloadRefusal('INSECURE_CONNECTION');
+    const { policy, found } = visit;
+    const isExplicit =
+      policy.auth === 'token' ? hasExplicitToken(found) : explicitToken(found, isLink) !== undefined;
+    const companion = isExplicit ? undefined : await this.openCompanion(visit);
+    if (!(companion instanceof DownloadRefusal)) {
+      return companion ?? this.decideWithoutCompanion(visit);
     }
+    const grant = await orNo(() => this.decideWithoutCompanion(visit));
+    if (!grant) {
+      transportNote.set(visit.exchange.request, 'companion');
+      throw companion;
+    }
+    return grant;
+  }
+
+  /**
+   * Tries the links in companion cookies.
+   * @returns why those that were made for this request do not open it; undefined where there is none
+   */
+  private async openCompanion(visit: Visit): Promise<LinkGrant | DownloadRefusal | undefined> {
+    const { found, exchange } = visit;
+    if (typeof found.companion !== 'object') {
+      return undefined;
+    }
+    const { request } = exchange;
+    const { token: first, others = [] } = found.companion;
+    let failed: { refusal: DownloadRefusal; claimant?: Claimant } | undefined;
+    transportNote.set(request, 'companion');
+    for (const token of [first, ...others]) {
+      try {
+        return await this.openLink({ token, transport: 'companion' }, visit);
+      } catch (refusal) {
+        if (!(refusal instanceof DownloadRefusal)) {
+          throw refusal;
+        }
+        const isForAnother = ['LINK_INVALID', 'LINK_SCOPE'].includes(refusal.code);
+        failed ??= isForAnother ? undefined : { refusal, claimant: claimantNote.get(request) };
+      }
+    }
+    transportNote.set(request, failed && 'companion');
+    claimantNote.set(request, failed?.claimant);
+    return failed?.refusal;
+  }
+
+  private async decideWithoutCompanion(visit: Visit): Promise<DownloadGrant | undefined> {
+    const { exchange, context, policy, found } = visit;
     const presented =
       policy.auth === 'token'
         ? await decidingToken(found, (token) => this.links.isGenuine(token))
         : explicitToken(found, isLink);
     transportNote.set(exchange.request, presented?.transport);
     if (presented && isLink(presented.token)) {
+      visit.scrub();
       return this.openLink(presented, visit);
     }
     if (policy.auth === 'links') {
@@ -176,10 +227,9 @@ export class DownloadAuthGuard implements CanActivate {
 
   /** Checks that a link opens what is asked for, for who asks, and may be used now. */
   private async openLink(presented: PresentedToken, visit: Visit): Promise<LinkGrant> {
-    const { exchange, context } = visit;
+    const { exchange, context, policy } = visit;
     const { request } = exchange;
-    visit.scrub();
-    const claims = await this.links.verify(presented.token);
+    const claims = await this.links.verify(presented);
     const { sub: subject, res: resource, jti: linkId } = claims;
     claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
     const signedIn = claims.bnd?.sub ? await this.signedIn(presented, visit) : undefined;
@@ -199,6 +249,9 @@ export class DownloadAuthGuard implements CanActivate {
       await this.prompts.pass({ exchange, grant, asks: claims.ask, challenge, cookie });
     }
     this.report.decided(exchange, 'granted=link');
+    if (policy.transports.companion && transport !== 'companion') {
+      this.links.exchange(claims, presented, exchange);
+    }
     return grant;
   }
 
@@ -216,11 +269,11 @@ export class DownloadAuthGuard implements CanActivate {
       const isIn = await orNo(() => this.guards.admit(policy.auth, context));
       return isIn ? { subject: await subjectOf(request, policy) } : undefined;
     }
-    const companion = companionToken(found, link);
-    if (companion === undefined) {
+    const token = tokenBeside(link, found);
+    if (token === undefined) {
       return undefined;
     }
-    const claims = await orNo(() => this.accessTokens.authenticate(companion, request));
+    const claims = await orNo(() => this.accessTokens.authenticate(token, request));
     return claims && { subject: claims.sub, claims };
   }
 

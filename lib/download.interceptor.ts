@@ -14,6 +14,7 @@ import { watchNote } from './delivery/watch.js';
 import { answersItself, declaredFields } from './http/handler-metadata.js';
 import { exchangeOf } from './http/http-exchange.js';
 import type { HttpExchange } from './http/http-exchange.js';
+import { isUnasked } from './links/link-state.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { PerRoute } from './http/notes.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
@@ -21,7 +22,7 @@ import type { ResolvedOptions } from './resolve-options.js';
 import { RequestReport } from './request-report.js';
 import { routeOptions } from './route-options.js';
 import { grantOf } from './tokens/grant.js';
-import type { DownloadGrant } from './tokens/grant.js';
+import type { DownloadGrant, GrantedLink } from './tokens/grant.js';
 
 interface DownloadRoute {
   /** Class and method, for the log. */
@@ -53,13 +54,18 @@ export class DownloadInterceptor implements NestInterceptor {
     const exchange = exchangeOf(context);
     const { request, response } = exchange;
     const grant = grantOf(request);
-    const isLimited = grant?.link?.maxDownloads !== undefined;
+    const link = grant?.link;
+    const isLimited = link?.maxDownloads !== undefined;
     if (isLimited && route.headers.answersItself) {
       throw uncountable(route.name);
     }
     const port = new ResponsePort(this.adapterHost.httpAdapter, response);
     const headers = new PreparedHeaders(port, this.headersOf(route, grant));
-    const release = isLimited ? this.holdBack(port, route.name) : undefined;
+    if (grant?.transport === 'cookie' || grant?.transport === 'companion') {
+      headers.varyBy('Cookie');
+    }
+    const release =
+      link && (isLimited || isUnasked(link)) ? this.holdBack(port, link, route.name) : undefined;
     let hasAnswer = false;
     return next.handle().pipe(
       mergeMap((result) => {
@@ -98,6 +104,9 @@ export class DownloadInterceptor implements NestInterceptor {
     }
     const { request } = exchange;
     const link = grantOf(request)?.link;
+    if (link && isUnasked(link)) {
+      throw unasked(route.name);
+    }
     if (!(result instanceof StreamableFile)) {
       if (holdsFile(result)) {
         throw wrappedFile();
@@ -121,10 +130,11 @@ export class DownloadInterceptor implements NestInterceptor {
   /**
    * Breaks an answer off that a handler sends behind Nest's back, where the route's metadata does not tell.
    */
-  private holdBack(port: ResponsePort, name: string): () => void {
+  private holdBack(port: ResponsePort, link: GrantedLink, name: string): () => void {
     return beforeHead(port.raw, (status) => {
-      if (status < 400) {
-        this.logger.error(uncountable(name).message);
+      const isLimited = link.maxDownloads !== undefined;
+      if (status < 400 && (isLimited || isUnasked(link))) {
+        this.logger.error((isLimited ? uncountable(name) : unasked(name)).message);
         port.destroy();
       }
     });
@@ -144,11 +154,12 @@ export class DownloadInterceptor implements NestInterceptor {
 
   /**
    * What a link opens that is the same for a while may be cached as long, by the browser alone. A cache finds
-   * it by its URL, so that must hold the token.
+   * it by its URL, so that must hold the token, or by `Vary`.
    */
   private headersOf(route: DownloadRoute, { link, transport }: Partial<DownloadGrant> = {}): RouteHeaders {
     const { options, declared, answersItself } = route.headers;
-    const mayBeCached = transport === 'query' && !route.hasCacheControl && !answersItself;
+    const isFoundByToken = transport === 'query' || transport === 'companion';
+    const mayBeCached = isFoundByToken && !route.hasCacheControl && !answersItself;
     if (link?.reuseWithin === undefined || !mayBeCached) {
       return route.headers;
     }
@@ -193,6 +204,13 @@ function kindOf(result: unknown): string {
     return 'bytes';
   }
   return typeof result === 'object' ? 'an object' : `a ${typeof result}`;
+}
+
+function unasked(route: string): DownloadAuthConfigurationError {
+  return new DownloadAuthConfigurationError(
+    `${route} does not look at the state that a link was made with. Write links.requireState(grant, share.updatedAt) in it, ` +
+      'with what the link was made with, before it returns.',
+  );
 }
 
 function uncountable(route: string): DownloadAuthConfigurationError {

@@ -10,7 +10,8 @@ export type { DownloadAuth } from './application-guard.js';
 export { besideLinks } from './beside-links.js';
 export { DownloadAuthGuard } from './download-auth.guard.js';
 export { type AccessGrant, type LinkGrant, type OtherGrant } from './tokens/grant.js';
-export { type DownloadGrant, Grant, type GrantedLink, grantOf } from './tokens/grant.js';
+export { type DownloadGrant, Grant, type GrantedCollection, type GrantedLink } from './tokens/grant.js';
+export { grantOf } from './tokens/grant.js';
 
 // Access tokens, and where they are read
 export { type CookieOptions, DownloadCookie } from './tokens/download-cookie.js';

@@ -81,6 +81,11 @@ export class PreparedHeaders {
     }
   }
 
+  /** What the answer depends on beside the URL, for caches (RFC 9110 §12.5.5). */
+  varyBy(field: string): void {
+    this.port.set('Vary', mergedList(this.port.get('Vary'), field));
+  }
+
   /** The handler returned something that is not a file. */
   restore(): void {
     if (!this.port.raw.headersSent) {

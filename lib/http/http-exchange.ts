@@ -9,7 +9,7 @@ import { ThrottledLogger } from '../shared/throttled-logger.js';
 export type AnyRequest = any;
 
 /** Where a request can carry a token. */
-export type Transport = 'header' | 'query' | 'form' | 'cookie';
+export type Transport = 'header' | 'query' | 'form' | 'companion' | 'cookie';
 
 /** What this package reads of the requests of Express and Fastify. */
 export interface FrameworkRequest {

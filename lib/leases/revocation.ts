@@ -18,6 +18,8 @@ export interface Revocable {
   readonly id: string;
   /** In a spelling that is always the same. */
   readonly resource: string;
+  /** What a link to a collection opens now, which may be revoked alone. */
+  readonly part?: string;
   readonly subject?: string;
   /** Milliseconds since the epoch. */
   readonly issuedAt: number;
@@ -34,9 +36,14 @@ const ofResource = (resource: string) => `resource:${fingerprint('resource', res
 export const ofSubject = (subject: string) => `subject:${fingerprint('subject', subject)}`;
 
 /** The names under which a link may have been revoked. */
-export function revocationNames({ id, resource, subject }: Revocable): string[] {
-  const names = [ALL, ofLink(id), ofResource(resource)];
-  return subject === undefined ? names : [...names, ofSubject(subject)];
+export function revocationNames({ id, resource, part, subject }: Revocable): string[] {
+  return [
+    ALL,
+    ofLink(id),
+    ofResource(resource),
+    ...(part === undefined ? [] : [ofResource(part)]),
+    ...(subject === undefined ? [] : [ofSubject(subject)]),
+  ];
 }
 
 /**

@@ -3,32 +3,31 @@ import type { Type } from '@nestjs/common';
 import { DownloadEvents } from '../events/download-events.js';
 import { LeaseKeeper } from '../leases/keeper.js';
 import type { LinkUsage, UsagePage } from '../leases/keeper.js';
+import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { checkOptions, date, text } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_TOKEN_LENGTH } from '../tokens/compact-jws.js';
+import type { DownloadGrant } from '../tokens/grant.js';
+import { checkCompanion, opensCollection } from './companion-cookie.js';
+import { checkTogether, CREATE_RULES, TARGET_RULES } from './create-options.js';
 import type {
   CreateLinkOptions,
   DownloadLink,
   HandlerName,
+  LinkedState,
   LinkInspection,
   LinkRevocation,
   LinkTarget,
   OptionsOfRoute,
   RouteName,
 } from './link.js';
-import {
-  CREATE_RULES,
-  endOf,
-  grantedLink,
-  leasedLink,
-  linkClaims,
-  milliseconds,
-  TARGET_RULES,
-} from './link-claims.js';
+import { endOf, grantedLink, leasedLink, linkClaims, milliseconds } from './link-claims.js';
 import { checkAsk } from './link-ask.js';
 import type { LinkSettings } from './link-options.js';
+import { noteAsked, stateRule } from './link-state.js';
 import { TargetLocator } from './link-target.js';
+import type { NamedRoutes } from './link-target.js';
 import { LinkTokens } from './link-tokens.js';
 import { queryString } from './route-template.js';
 
@@ -40,14 +39,15 @@ const REVOKE_RULES: OptionRules<LinkRevocation> = {
   issuedBefore: date('new Date()'),
 };
 
-/** A handler by its class and method, or by the name of its route. */
-type RouteCall<Options> = [Type, string, Options?] | [string, Options?];
+/** Handlers by their class and methods, or by the names of their routes. */
+type RouteCall<Options> = [Type, Names, Options?] | [Names, Options?];
+type Names = string | readonly string[];
 
-function partsOf<Options>(
-  call: RouteCall<Options>,
-): [named: Type | string, method: string, options: Options] {
-  const [named, method, options] = typeof call[0] === 'string' ? [call[0], '', call[1]] : call;
-  return [named, method as string, (options ?? {}) as Options];
+function partsOf<Options>(call: RouteCall<Options>): [routes: NamedRoutes, options: Options] {
+  const [first, second, third] = call;
+  const isByName = typeof first === 'string' || Array.isArray(first);
+  const routes = isByName ? { names: first } : { controller: first, names: second };
+  return [routes as NamedRoutes, ((isByName ? second : third) ?? {}) as Options];
 }
 
 /** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
@@ -66,7 +66,8 @@ export class DownloadLinks {
    * that the person who asks may.
    *
    * The handler is given by its controller and the name of the method, which the compiler checks, or by the
-   * name of its route: `@StreamDownload({ name })`, or `links.routes` where another process serves it.
+   * name of its route: `@StreamDownload({ name })`, or `links.routes` where another process serves it. With
+   * `free`, or a list of handlers, the link opens a collection; its URL is that of the first handler.
    *
    * @throws DownloadAuthConfigurationError for an unknown handler, option or parameter, a missing parameter,
    *   values that router or query parser would not hand over as they are given, a life of more than 7 days or
@@ -75,22 +76,30 @@ export class DownloadLinks {
    * ```ts
    * links.create(FilesController, 'download', { params: { id }, expiresIn: '5m', subject: user.sub }).url;
    * links.create('file', { params: { id } }).url;
+   * links.create(VideosController, 'file', { params: { id, file: 'index.m3u8' }, free: ['file'] }).url;
    * ```
    */
   create<Controller>(
     controller: Type<Controller>,
-    handler: HandlerName<Controller>,
+    handler: HandlerName<Controller> | readonly HandlerName<Controller>[],
     options?: CreateLinkOptions,
   ): DownloadLink;
   create<Name extends RouteName>(
     route: Name,
     ...options: OptionsOfRoute<Name, CreateLinkOptions>
   ): DownloadLink;
+  create(routes: readonly RouteName[], options?: CreateLinkOptions): DownloadLink;
   create(...call: RouteCall<CreateLinkOptions>): DownloadLink {
-    const [named, method, options] = partsOf(call);
+    const [routes, options] = partsOf(call);
     checkOptions(options, CREATE_RULES, 'links.create', '');
     const now = this.options.clock() / 1000;
-    const { route, path, query, resource } = this.targets.locate(named, method, options);
+    const { route, path, query, resource, collection, unset } = this.targets.locate(routes, options);
+    checkTogether(options, collection !== undefined);
+    if (unset?.length) {
+      throw new DownloadAuthConfigurationError(
+        `params: say where the URL starts. Give a value for ${unset.join(', ')}, such as 'index.m3u8'.`,
+      );
+    }
     if (options.maxDownloads !== undefined && route.answersItself) {
       throw new DownloadAuthConfigurationError(
         `${route.label} sends its answer itself, where no download can be counted, so no link to it can have ` +
@@ -98,13 +107,17 @@ export class DownloadLinks {
       );
     }
     checkAsk(options, route, this.options.challenge);
-    const terms = linkClaims(options, resource, now, this.options.links);
+    const [state] = options.state === undefined ? [] : this.tokens.stateDigests(options.state, resource);
+    const terms = linkClaims(options, { resource, collection, state }, now, this.options.links);
     const { claims, token } = this.tokens.sign(terms);
     this.keeper.checkLife((claims.exp - now) * 1000, leasedLink(claims).resumeWithin);
     if (token.length > MAX_TOKEN_LENGTH) {
       throw new DownloadAuthConfigurationError(
         `The link's token is too long: ${token.length} characters, ${MAX_TOKEN_LENGTH} are read at most. Put less into claims.`,
       );
+    }
+    if (opensCollection(claims)) {
+      checkCompanion(claims, token);
     }
     const expiresAt = new Date(milliseconds(claims.exp));
     this.events.emit({
@@ -132,14 +145,41 @@ export class DownloadLinks {
    */
   resource<Controller>(
     controller: Type<Controller>,
-    handler: HandlerName<Controller>,
+    handler: HandlerName<Controller> | readonly HandlerName<Controller>[],
     target?: LinkTarget,
   ): string;
   resource<Name extends RouteName>(route: Name, ...target: OptionsOfRoute<Name, LinkTarget>): string;
+  resource(routes: readonly RouteName[], target?: LinkTarget): string;
   resource(...call: RouteCall<LinkTarget>): string {
-    const [named, method, target] = partsOf(call);
+    const [routes, target] = partsOf(call);
     checkOptions(target, TARGET_RULES, 'links.resource', '');
-    return this.targets.locate(named, method, target).resource;
+    return this.targets.locate(routes, target).resource;
+  }
+
+  /**
+   * Refuses a link that was made while something was different: `share.updatedAt`, which is what it was made
+   * with as {@link CreateLinkOptions.state}. A request without a link passes. A handler that serves links
+   * with a state must call this, or they are not answered.
+   *
+   * @param state what it is now; `undefined` where there is nothing any more
+   * @throws DownloadRefusal `LINK_REVOKED`, for links without a state too
+   * @example
+   * ```ts
+   * this.links.requireState(grant, share?.updatedAt);
+   * ```
+   */
+  requireState({ link }: DownloadGrant, state: LinkedState | undefined): void {
+    if (!link) {
+      return;
+    }
+    noteAsked(link);
+    checkOptions({ state }, { state: stateRule }, 'links.requireState', 'links.requireState: ');
+    const digests = state === undefined ? [] : this.tokens.stateDigests(state, link.resource);
+    if (link.state === undefined || !digests.includes(link.state)) {
+      throw new DownloadRefusal('LINK_REVOKED', {
+        reason: link.state === undefined ? 'the link was made without a state' : 'the state is another one',
+      });
+    }
   }
 
   /**

@@ -1,24 +1,13 @@
 import type { LeasedLink } from '../leases/counted-delivery.js';
-import { resumeWithin } from '../leases/options.js';
 import type { LinkAsk } from '../prompts/options.js';
-import {
-  boolean,
-  checkOptions,
-  date,
-  duration,
-  oneOf,
-  rule,
-  text,
-  wholeNumber,
-} from '../shared/check-options.js';
-import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { durationInSeconds } from '../shared/duration.js';
 import type { Duration } from '../shared/duration.js';
 import { normalizeBlock } from '../shared/ip-address.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { GrantedLink } from '../tokens/grant.js';
-import type { CreateLinkOptions, LinkBindingOptions, LinkTarget } from './link.js';
+import type { Collection } from './collection.js';
+import type { CreateLinkOptions } from './link.js';
 import { askOf } from './link-ask.js';
 import { MAX_LINK_LIFETIME } from './link-options.js';
 import type { ResolvedLinkOptions } from './link-options.js';
@@ -53,73 +42,36 @@ export interface LinkClaims extends TokenClaims {
   };
   /** What it asks for before it opens. */
   ask?: LinkAsk;
+  /** What it opens, where that is more than one resource; `leads`: to the URL without the token. */
+  col?: Collection & { readonly leads?: true };
+  /** Keyed digest of what it depends on. */
+  st?: string;
   /** Whom it is bound to. */
   bnd?: { readonly sub?: true; readonly net?: readonly string[] };
 }
 
-const members = rule(
-  (value) => typeof value === 'object' && value !== null,
-  "give an object, such as { id: '42' }.",
-);
-const moment = date('new Date(Date.now() + 60_000)');
-
-/** The options of a target; they become the digest in `res`. */
-export const TARGET_RULES: OptionRules<LinkTarget> = {
-  params: members,
-  query: members,
-  hosts: members,
-  path: text("such as '/files/:id'"),
-};
-
-const BINDING_RULES: OptionRules<LinkBindingOptions> = { signedIn: boolean, addresses: blocksAdvice };
-
-export const CREATE_RULES: OptionRules<CreateLinkOptions> = {
-  ...TARGET_RULES,
-  expiresIn: duration({
-    above: 0,
-    advice: 'the link would have expired already. Give an expiry in the future.',
-  }),
-  expiresAt: moment,
-  notBefore: moment,
-  reuseWithin: duration({
-    above: 0,
-    advice: "give the time for which a link stays the same, such as '10m'.",
-  }),
-  subject: text('such as String(user.id)'),
-  filename: text("such as 'report.pdf'"),
-  disposition: oneOf('attachment', 'inline'),
-  bindTo: (value) => void checkOptions(value as object, BINDING_RULES, 'bindTo'),
-  claims: members,
-  maxDownloads: wholeNumber(1, undefined, ', or leave it out for no limit'),
-  strict: boolean,
-  resumeWithin,
-  byteBudget: wholeNumber(1),
-  revocable: boolean,
-  confirm: oneOf('browsers', true, false),
-  challenge: boolean,
-};
-
-/** Claims that the caller of `create` cannot set: this package or RFC 7519 §4.1 gives them a meaning. */
-const RESERVED_CLAIMS = 'iss sub aud exp nbf iat jti res fn dsp win lim ask bnd'.split(' ');
-
-/** Options that count or tell clients apart: such links cannot be the same for everybody who asks. */
-const NOT_REUSABLE = ['maxDownloads', 'strict', 'resumeWithin', 'byteBudget'] as const;
+/** What options become before they are claims. */
+interface LinkSubstance {
+  readonly resource: string;
+  readonly collection?: Collection;
+  /** The keyed digest of the state. */
+  readonly state?: string;
+}
 
 /**
- * The claims of a link but its id, from options that were found to follow {@link CREATE_RULES}.
- * {@link grantedLink} and {@link leasedLink} read them back.
+ * The claims of a link but its id, from options that were checked. {@link grantedLink} and
+ * {@link leasedLink} read them back.
  *
  * @param now seconds since 1970
  * @param settings the module's options of links
- * @throws DownloadAuthConfigurationError for options that contradict one another, or a link that never opens
+ * @throws DownloadAuthConfigurationError for a link that never opens
  */
 export function linkClaims(
   options: CreateLinkOptions,
-  resource: string,
+  { resource, collection, state }: LinkSubstance,
   now: number,
   settings: Pick<ResolvedLinkOptions, 'expiresIn' | 'maxAge'>,
 ): Omit<LinkClaims, 'jti'> {
-  checkTogether(options);
   const { notBefore, bindTo: { signedIn, addresses = [] } = {}, resumeWithin: resume } = options;
   const win = seconds(options.reuseWithin, 'reuseWithin');
   if (win !== undefined && settings.maxAge !== undefined && win >= settings.maxAge) {
@@ -142,12 +94,14 @@ export function linkClaims(
     lim: unlessEmpty({
       max: options.maxDownloads,
       strict: options.strict,
-      // a link that many have is not counted, not even for resumes after its end
-      resume: win === undefined ? seconds(resume, 'resumeWithin') : 0,
+      // a link that many have, or to many files, is not counted, not even for resumes after its end
+      resume: win === undefined && !collection ? seconds(resume, 'resumeWithin') : 0,
       bytes: options.byteBudget,
       rev: options.revocable === true || undefined,
     }),
     ask: askOf(options),
+    col: collection && { ...collection, leads: options.exchange === 'redirect' || undefined },
+    st: state,
     bnd: unlessEmpty({
       sub: signedIn === true || undefined,
       net: addresses.length > 0 ? [addresses].flat().map(normalizeBlock) : undefined,
@@ -157,37 +111,6 @@ export function linkClaims(
     throw new DownloadAuthConfigurationError('notBefore: the link would end before it begins.');
   }
   return claims;
-}
-
-/** @throws DownloadAuthConfigurationError for options that contradict one another */
-function checkTogether(options: CreateLinkOptions): void {
-  if ('subject' in options && options.subject === undefined) {
-    throw new DownloadAuthConfigurationError(
-      'subject: undefined would make a link for anybody. Give the member of the user that holds the id, such as ' +
-        'user.sub, or leave subject out for a link without one.',
-    );
-  }
-  if (options.bindTo?.signedIn && options.subject === undefined) {
-    throw new DownloadAuthConfigurationError('bindTo.signedIn: say whom the link is for: subject: user.sub.');
-  }
-  if (options.expiresIn !== undefined && options.expiresAt !== undefined) {
-    throw new DownloadAuthConfigurationError('Give expiresIn or expiresAt, not both.');
-  }
-  if (options.reuseWithin !== undefined) {
-    const counted = NOT_REUSABLE.find((name) => options[name] !== undefined);
-    const bound = options.bindTo?.addresses?.length ? 'bindTo.addresses' : undefined;
-    if (counted ?? bound) {
-      throw new DownloadAuthConfigurationError(
-        `reuseWithin: many people have the same link, so it has no ${counted ?? bound}. Leave one of the two out.`,
-      );
-    }
-  }
-  const reserved = Object.keys(options.claims ?? {}).find((name) => RESERVED_CLAIMS.includes(name));
-  if (reserved !== undefined) {
-    throw new DownloadAuthConfigurationError(
-      `claims.${reserved}: this name is reserved. Use the option for it, or another name.`,
-    );
-  }
 }
 
 function unlessEmpty<Members extends object>(members: Members): Members | undefined {
@@ -254,16 +177,26 @@ export function grantedLink(claims: LinkClaims, maxAge?: number): GrantedLink {
     reuseWithin: claims.win,
     filename: claims.fn,
     disposition: claims.dsp,
+    collection: claims.col && {
+      free: claims.col.free,
+      path: claims.col.path,
+      exchange: claims.col.leads ? 'redirect' : 'cookie',
+    },
+    state: claims.st,
   };
 }
 
-/** What the keeper of leases needs to know of a link. */
-export function leasedLink(claims: LinkClaims, maxAge?: number): LeasedLink {
+/**
+ * What the keeper of leases needs to know of a link.
+ * @param part the digest of what a request asks for, of a collection
+ */
+export function leasedLink(claims: LinkClaims, maxAge?: number, part?: string): LeasedLink {
   const { max, strict, resume, bytes, rev } = claims.lim ?? {};
   return {
     id: claims.jti,
     subject: claims.sub,
     resource: claims.res,
+    part,
     issuedAt: milliseconds(claims.iat),
     expiresAt: milliseconds(endOf(claims, maxAge)),
     maxDownloads: max,
@@ -277,13 +210,4 @@ export function leasedLink(claims: LinkClaims, maxAge?: number): LeasedLink {
 /** Milliseconds, without the fraction that a token's seconds may add. */
 export function milliseconds(seconds: number): number {
   return Math.round(seconds * 1000);
-}
-
-function blocksAdvice(blocks: unknown): string | undefined {
-  try {
-    [blocks].flat().forEach((block) => normalizeBlock(block as string));
-    return undefined;
-  } catch (error) {
-    return (error as Error).message;
-  }
 }

@@ -6,6 +6,7 @@ import { DownloadAuthConfigurationError } from '../shared/configuration-error.js
 import { durationInSeconds } from '../shared/duration.js';
 import type { Duration } from '../shared/duration.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
+import type { CookieOptions } from '../tokens/download-cookie.js';
 import type { TokenNames } from '../tokens/transports.js';
 import { standIn } from './adapter-router.js';
 import type { UrlReader } from './adapter-router.js';
@@ -83,6 +84,7 @@ export interface LinkSettings {
   readonly challenge: unknown;
   readonly links: ResolvedLinkOptions;
   readonly tokenNames: TokenNames;
+  readonly cookie: CookieOptions;
   readonly leases: LeaseOptions | undefined;
   readonly clock: () => number;
 }

@@ -14,11 +14,18 @@ export interface LinkResource {
   readonly params: Readonly<Record<string, unknown>>;
   readonly query: QueryParams;
   readonly hosts: Readonly<Record<string, unknown>>;
+  /** Names of parameters that may have any value, and are not in `params`. */
+  readonly free?: readonly string[];
 }
 
 /** SHA-256 over the canonical form of a resource, base64url: what a link token carries in its place. */
-export function resourceDigest({ route, pattern, params, query, hosts }: LinkResource): string {
-  return hash('sha256', canonical([route.id, route.method, pattern, params, query, hosts]), 'base64url');
+export function resourceDigest({ route, pattern, params, query, hosts, free = [] }: LinkResource): string {
+  const named = [route.id, route.method, pattern, params, query, hosts];
+  return digestOf(free.length > 0 ? [...named, free] : named);
+}
+
+export function digestOf(value: unknown): string {
+  return hash('sha256', canonical(value), 'base64url');
 }
 
 /** JSON with the members of objects in one order, so that two spellings of one thing are one text. */

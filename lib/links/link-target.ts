@@ -4,12 +4,16 @@ import { declaredOption } from '../http/handler-metadata.js';
 import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { AdapterRouter, RouteMatch, UrlReader } from './adapter-router.js';
+import { collectionDigest, collectionOf } from './collection.js';
+import type { Collection } from './collection.js';
 import type { LinkTarget, QueryParams } from './link.js';
+import { hostOf } from './link-host.js';
 import type { LinkSettings, ToldRoute } from './link-options.js';
 import { canonical, resourceDigest } from './link-resource.js';
 import { routerMethod } from './route-registry.js';
 import type { Route, RouteRegistry } from './route-registry.js';
-import { filledHost, hostParams, normalizedQuery, queryString, RouteTemplate } from './route-template.js';
+import { normalizedQuery, queryString, RouteTemplate } from './route-template.js';
+import type { RouteInCollection } from './route-template.js';
 
 /** Where a link leads. */
 export interface LocatedTarget {
@@ -19,11 +23,31 @@ export interface LocatedTarget {
   readonly query: QueryParams;
   /** The digest of the resource. */
   readonly resource: string;
+  /** Where the link opens more than one resource. */
+  readonly collection?: Collection;
+  /** The names of free parameters without a value, which a URL would need. */
+  readonly unset?: readonly string[];
+}
+
+/** One route or several: methods of a controller, or the names of routes. */
+export interface NamedRoutes {
+  readonly controller?: Type;
+  readonly names: string | readonly string[];
+}
+
+interface CollectionTarget extends LinkTarget {
+  readonly free: readonly string[];
+}
+
+interface LocatedRoute extends LocatedTarget {
+  readonly pattern: string;
+  readonly inCollection?: RouteInCollection;
 }
 
 /** Finds out whether a URL will reach its handler, and what the handler will receive. */
 export class TargetLocator {
   private readonly publicHost: string | undefined;
+  private readonly publicPath: string;
   private readonly templates = new Map<string, RouteTemplate>();
 
   constructor(
@@ -32,21 +56,63 @@ export class TargetLocator {
   ) {
     const { publicUrl } = options.links;
     this.publicHost = publicUrl ? new URL(publicUrl).hostname : undefined;
+    this.publicPath = publicUrl && new URL(publicUrl).pathname.replace(/\/$/, '');
   }
 
   /**
-   * @param named a controller, or the name of a route
    * @throws DownloadAuthConfigurationError for values that the router or the query parser would not hand over
    *   as they are given
    */
-  locate(named: Type | string, method: string, target: LinkTarget): LocatedTarget {
-    return typeof named === 'string'
-      ? this.byName(named, target)
-      : this.served(this.registry.byHandler(named, method), target);
+  locate({ controller, names }: NamedRoutes, target: LinkTarget): LocatedTarget {
+    return typeof names === 'string' && target.free === undefined
+      ? this.route(controller, names, target)
+      : this.collection(controller, [names].flat(), { free: [], ...target });
+  }
+
+  private collection(controller: Type | undefined, names: string[], target: CollectionTarget): LocatedTarget {
+    const [start, ...others] = names.map((name, index) =>
+      this.route(controller, name, index === 0 ? target : { ...target, path: undefined }),
+    );
+    if (!start) {
+      throw new DownloadAuthConfigurationError('Name at least one handler; the URL starts at the first.');
+    }
+    const members = [start, ...others];
+    const posted = members.find(({ route }) => route.method !== 'GET');
+    if (posted) {
+      throw new DownloadAuthConfigurationError(
+        `${posted.route.label} is not a @Get() route. A collection is opened by GET and HEAD only.`,
+      );
+    }
+    this.checkNames(target, members);
+    const parts = members.map(({ resource, inCollection }) => ({
+      resource,
+      ...(inCollection as RouteInCollection),
+    }));
+    const collection = collectionOf(parts, this.publicPath);
+    const { unset } = parts[0] as RouteInCollection;
+    return { ...start, resource: collectionDigest(collection), collection, unset };
+  }
+
+  /** Each route of a collection ignores parameters that others have. */
+  private checkNames({ params = {}, free }: CollectionTarget, members: readonly LocatedRoute[]): void {
+    const patterns = members.map(({ pattern }) => pattern);
+    for (const name of [...Object.keys(params), ...free]) {
+      if (!patterns.some((pattern) => this.template(pattern).has(name))) {
+        throw new DownloadAuthConfigurationError(
+          `${free.includes(name) ? 'free' : 'params'}: ${patterns.join(', ')} has no parameter ${name}.`,
+        );
+      }
+    }
+  }
+
+  private route(controller: Type | undefined, name: string, target: LinkTarget): LocatedRoute {
+    return controller
+      ? this.served(this.registry.byHandler(controller, name), target)
+      : this.byName(name, target);
   }
 
   /** A route that is not of this application is one of `links.routes`. */
-  private byName(name: string, target: LinkTarget): LocatedTarget {
+  private byName(name: string, target: LinkTarget): LocatedRoute {
     const { registry } = this;
     const { routes } = this.options.links;
     const route = registry.byName(name);
@@ -65,7 +131,7 @@ export class TargetLocator {
     );
   }
 
-  private served(route: Route, target: LinkTarget): LocatedTarget {
+  private served(route: Route, target: LinkTarget): LocatedRoute {
     const { router } = this.registry;
     if (!router) {
       throw withoutHttp();
@@ -78,7 +144,7 @@ export class TargetLocator {
     }
     const pattern = patternOf(route, target.path, router);
     this.registry.requireRegistered(route, pattern);
-    const host = this.hostOf(route, target.hosts ?? {});
+    const host = hostOf(route, target.hosts ?? {}, this.publicHost);
     return this.resolve(route, pattern, host, target, (url) => {
       this.checkVersion(route, url);
       return this.firstAsked(route, pattern, router, url);
@@ -86,10 +152,10 @@ export class TargetLocator {
   }
 
   /** The readers of both adapters must agree; the answer is that of the first. */
-  private told({ route, readers }: ToldRoute, target: LinkTarget): LocatedTarget {
+  private told({ route, readers }: ToldRoute, target: LinkTarget): LocatedRoute {
     const [pattern] = route.patterns as readonly [string];
     const [located] = readers.map((reader) => this.resolve(route, pattern, undefined, target, reader));
-    return located as LocatedTarget;
+    return located as LocatedRoute;
   }
 
   /** Fills the pattern in, and compares what the handler would receive with what was given. */
@@ -99,8 +165,10 @@ export class TargetLocator {
     host: string | undefined,
     target: LinkTarget,
     read: UrlReader,
-  ): LocatedTarget {
-    const { path, expected } = this.template(pattern).fill(target.params ?? {});
+  ): LocatedRoute {
+    const template = this.template(pattern);
+    const inCollection = target.free && template.inCollection(target);
+    const { path, expected } = template.fill(inCollection?.params ?? target.params ?? {});
     const query = normalizedQuery(target.query ?? {});
     const { query: tokenName } = this.options.tokenNames;
     if (Object.keys(query).some((name) => isTokenName(name, tokenName))) {
@@ -128,9 +196,11 @@ export class TargetLocator {
           'Give names without brackets, short lists and no deeper objects than it reads.',
       );
     }
-    const { params } = match;
-    const resource = resourceDigest({ route, pattern, params, query: received, hosts: target.hosts ?? {} });
-    return { route, path, query, resource };
+    const { free = [] } = inCollection ?? {};
+    const params = Object.fromEntries(Object.entries(match.params).filter(([name]) => !free.includes(name)));
+    const { hosts = {} } = target;
+    const resource = resourceDigest({ route, pattern, params, query: received, hosts, free });
+    return { route, pattern, path, query, resource, inCollection };
   }
 
   private template(pattern: string): RouteTemplate {
@@ -186,32 +256,6 @@ export class TargetLocator {
           ? 'the extractor does not find in a URL without headers. '
           : 'a browser that follows a link does not ask for: it is in a header. ') +
         'Make it VERSION_NEUTRAL, or put versions into the URL (VersioningType.URI).',
-    );
-  }
-
-  /** The host that a link leads to, where it is known: the groups of an expression cannot be filled in. */
-  private hostOf({ label, hosts: bound }: Route, hosts: Record<string, string>): string | undefined {
-    const { publicHost } = this;
-    if (bound.length === 0) {
-      return publicHost;
-    }
-    const filled = bound.map((one) => (one instanceof RegExp ? undefined : filledHost(one, hosts)));
-    const host = publicHost ?? filled.find(Boolean);
-    const given = canonical(hosts);
-    if (host !== undefined && bound.some((one) => canonical(hostParams(one, host)) === given)) {
-      return host;
-    }
-    const mayFit = (one: string | RegExp) =>
-      one instanceof RegExp && one.source.includes('(?<') === (given !== '{}');
-    if (host === undefined && bound.some(mayFit)) {
-      return undefined;
-    }
-    throw new DownloadAuthConfigurationError(
-      publicHost
-        ? `${label} is bound to ${bound.join(', ')}, and links.publicUrl leads to ${publicHost}, where it does ` +
-            `not receive hosts: ${given}. Leave publicUrl out, and put the origin before the link's url.`
-        : `hosts: ${given} does not fit ${bound.join(', ')}. Give each of its parameters, such as hosts: { tenant: 'acme' }, ` +
-            'in lower case as browsers send host names.',
     );
   }
 }

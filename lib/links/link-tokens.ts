@@ -9,6 +9,7 @@ import type { KeyOptions, KeyRingEntry } from '../tokens/keys.js';
 import type { VerifiedTokens } from '../tokens/signatures.js';
 import { claimsToBeLink, isLinkClaims, LINK_TYPE } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
+import type { LinkedState } from './link.js';
 import type { LinkOptions } from './link-options.js';
 import { canonical } from './link-resource.js';
 
@@ -48,7 +49,7 @@ export class LinkTokens {
       );
     }
     const { kid, key } = current;
-    const mac = (text: string) => createHmac('sha256', key).update(text).digest('base64url');
+    const mac = (text: string) => macOf(key, text);
     const isReusable = terms.win !== undefined;
     const jti = isReusable
       ? mac(canonical(terms)).slice(0, ID_LENGTH)
@@ -58,6 +59,12 @@ export class LinkTokens {
     const header = JSON.stringify({ alg: ALGORITHM, typ: LINK_TYPE, kid });
     const input = [header, payload].map((part) => Buffer.from(part).toString('base64url')).join('.');
     return { claims, token: `${input}.${mac(input)}` };
+  }
+
+  /** Digests of a state with each key, the current one first: readers of a link cannot guess what it was. */
+  stateDigests(state: LinkedState, resource: string): string[] {
+    const keys = this.keys.filter((key) => this.isInUse(key));
+    return keys.map(({ key }) => macOf(key, `state:${canonical([resource, state])}`).slice(0, ID_LENGTH));
   }
 
   /** The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked. */
@@ -116,6 +123,10 @@ export function createLinkKeys(options: KeyOptions & { readonly links?: LinkOpti
       ? []
       : derivedKey(asPrivate(privateKey).export({ format: 'der', type: 'pkcs8' }), retiredAt);
   });
+}
+
+function macOf(key: KeyObject, text: string): string {
+  return createHmac('sha256', key).update(text).digest('base64url');
 }
 
 function derivedKey(secret: Buffer, retiredAt?: Date): LinkKey {

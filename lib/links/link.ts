@@ -38,21 +38,31 @@ export interface DownloadRoutes {}
 export type RouteName = keyof DownloadRoutes extends never ? string : keyof DownloadRoutes & string;
 
 type ParamsOf<Name> = Name extends keyof DownloadRoutes
-  ? object extends DownloadRoutes[Name]
-    ? { params?: DownloadRoutes[Name] }
-    : { params: DownloadRoutes[Name] }
-  : { params?: RouteParams };
+  ? FreeOf<DownloadRoutes[Name]> &
+      (object extends DownloadRoutes[Name]
+        ? { params?: DownloadRoutes[Name] }
+        : { params: DownloadRoutes[Name] })
+  : FreeOf<RouteParams> & { params?: RouteParams };
+
+interface FreeOf<Params> {
+  free?: readonly (keyof Params & string)[];
+}
 
 /** The last argument of a call that names a route; optional where the route has no parameters. */
 export type OptionsOfRoute<Name, Options extends LinkTarget> =
   object extends ParamsOf<Name>
-    ? [options?: Omit<Options, 'params'> & ParamsOf<Name>]
-    : [options: Omit<Options, 'params'> & ParamsOf<Name>];
+    ? [options?: Omit<Options, 'params' | 'free'> & ParamsOf<Name>]
+    : [options: Omit<Options, 'params' | 'free'> & ParamsOf<Name>];
 
 /** What a link opens, beside the handler. */
 export interface LinkTarget {
   /** The parameters of the route, decoded. Default: none. */
   params?: RouteParams;
+  /**
+   * The names of parameters that may have any value: the link opens a collection, such as every file of a
+   * folder. The URL starts at what `params` say. Default: none.
+   */
+  free?: readonly string[];
   /** The query parameters, decoded, in the shape in which the handler receives them. Default: none. */
   query?: QueryParams;
   /** The host parameters, for a controller bound to a host such as `:tenant.example.com`. Default: none. */
@@ -60,6 +70,9 @@ export interface LinkTarget {
   /** Which of the handler's paths, where it has several: the whole path or its end. Default: the first. */
   path?: string;
 }
+
+/** What a link may depend on: what JSON can hold, and dates. */
+export type LinkedState = string | number | boolean | Date | null | readonly LinkedState[];
 
 /** How often and how a link may be used. */
 export interface LinkLimitOptions {
@@ -127,6 +140,17 @@ export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions, LinkPro
    * plus this. Not for links that are counted or bound to a network. Default: a new link each time.
    */
   reuseWithin?: Duration;
+  /**
+   * How a collection goes on at URLs without the token. Its first answer sets a cookie for them (`'cookie'`);
+   * with `'redirect'`, a person who opens the link in a browser is also led to its URL without the token.
+   * Default `'cookie'`.
+   */
+  exchange?: 'cookie' | 'redirect';
+  /**
+   * What the link depends on, such as `share.updatedAt`: once it is something else, the link is revoked. The
+   * handler says what it is now: {@link DownloadLinks.requireState}. Default: nothing.
+   */
+  state?: LinkedState;
   /** Whom the link is for: the `sub` claim, `grant.subject`. Default: none. */
   subject?: string;
   /** The name under which the file is saved, whatever the handler says. */

@@ -4,14 +4,20 @@ import { cookieOf, isSecure, requestPath, routePattern } from '../http/http-exch
 import type { ClientAddresses, FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
 import { leaseCookieName, serializeLeaseCookie } from '../leases/client.js';
 import type { LeaseClient } from '../leases/client.js';
+import type { LeasedLink } from '../leases/counted-delivery.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
+import { PromptReply } from '../prompts/link-prompts.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { addressWithin } from '../shared/ip-address.js';
+import type { PresentedToken } from '../tokens/deciding-token.js';
 import { isPrefetch, isSelfNamedBot } from './automatic-requests.js';
+import { isInCollection } from './collection.js';
+import { cleanUrl, companionCookies, opensCollection } from './companion-cookie.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkSettings } from './link-options.js';
 import { resourceDigest } from './link-resource.js';
+import type { LinkResource } from './link-resource.js';
 import type { LinkTokens } from './link-tokens.js';
 import type { RouteRegistry } from './route-registry.js';
 
@@ -38,8 +44,12 @@ export class LinkOpener {
   }
 
   /** The claims of a genuine link. @throws DownloadRefusal `LINK_INVALID` */
-  verify(token: string): Promise<LinkClaims> {
-    return this.tokens.verify(token);
+  async verify({ token, transport }: PresentedToken): Promise<LinkClaims> {
+    const claims = await this.tokens.verify(token);
+    if (transport === 'companion' && !opensCollection(claims)) {
+      throw new DownloadRefusal('LINK_INVALID');
+    }
+    return claims;
   }
 
   /**
@@ -56,7 +66,12 @@ export class LinkOpener {
     context: ExecutionContext,
     signedIn: string | undefined,
   ): Promise<DeliveryWatch> {
-    if (!this.isScopeOf(claims, exchange.request, context)) {
+    const resource = this.resourceOf(exchange, context);
+    const digest = resource && resourceDigest(resource);
+    const isScope = claims.col
+      ? resource && isInCollection(claims.col, resource, requestPath(exchange))
+      : claims.res === digest;
+    if (!isScope) {
       throw new DownloadRefusal('LINK_SCOPE');
     }
     const now = this.options.clock() / 1000;
@@ -70,13 +85,13 @@ export class LinkOpener {
     if (sub && (signedIn === undefined || signedIn !== claims.sub)) {
       throw new DownloadRefusal('LINK_SUBJECT');
     }
-    return this.admit(claims, exchange);
+    return this.admit(leasedLink(claims, this.options.links.maxAge, claims.col && digest), exchange);
   }
 
   /** Where a browser is to keep a cookie of a link, and until when, in milliseconds since 1970. */
   cookieScope(claims: LinkClaims, exchange: HttpExchange): { path: string; endsAt: number } {
     const endsAt = this.keeper.endOf(leasedLink(claims, this.options.links.maxAge));
-    return { path: this.pathOf(exchange), endsAt };
+    return { path: claims.col?.path ?? this.pathOf(exchange), endsAt };
   }
 
   /** The path as the client knows it. */
@@ -84,25 +99,41 @@ export class LinkOpener {
     return this.publicPath + requestPath(exchange);
   }
 
-  /** Whether it opens what the request asks for; the token has been taken out of its query before. */
-  private isScopeOf(claims: LinkClaims, request: FrameworkRequest, context: ExecutionContext): boolean {
+  /**
+   * Exchanges a link to a collection for its companion cookie, for URLs that do not hold the token.
+   * @throws PromptReply where the link leads a person who opened it in a browser to the URL without its token
+   */
+  exchange(claims: LinkClaims, { token, transport }: PresentedToken, exchange: HttpExchange): void {
+    if (!opensCollection(claims)) {
+      return;
+    }
+    for (const cookie of companionCookies(claims, token, exchange, this.options)) {
+      this.appendHeader(exchange.response, 'Set-Cookie', cookie);
+    }
+    const location = transport === 'query' ? cleanUrl(claims, exchange) : undefined;
+    if (location !== undefined) {
+      throw new PromptReply(303, '', { Location: location, 'Cache-Control': 'no-store' });
+    }
+  }
+
+  /** What a request asks for; undefined for a method that links do not open. */
+  private resourceOf(exchange: HttpExchange, context: ExecutionContext): LinkResource | undefined {
+    const { request } = exchange;
     const route = this.routes.ofRequest(context.getClass(), context.getHandler());
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     if (method !== route?.method) {
-      return false;
+      return undefined;
     }
     const { params = {}, query = {}, hosts = {} } = request;
     const { ignoreQuery } = this.options.links;
     const bound = Object.fromEntries(Object.entries(query).filter(([name]) => !ignoreQuery.has(name)));
-    const pattern = routePattern(request);
-    return claims.res === resourceDigest({ route, pattern, params, query: bound, hosts });
+    return { route, pattern: routePattern(request), params, query: bound, hosts };
   }
 
   /** Expiry is judged here too: a download that had begun may go on for a while. */
-  private async admit(claims: LinkClaims, exchange: HttpExchange): Promise<DeliveryWatch> {
+  private async admit(link: LeasedLink, exchange: HttpExchange): Promise<DeliveryWatch> {
     const { request } = exchange;
-    const link = leasedLink(claims, this.options.links.maxAge);
-    const watch = await this.keeper.admit(link, this.client(claims, exchange));
+    const watch = await this.keeper.admit(link, this.client(link.id, exchange));
     if (link.maxDownloads !== undefined) {
       this.refuseAutomatic(request);
     }
@@ -120,14 +151,14 @@ export class LinkOpener {
     }
   }
 
-  private client(claims: LinkClaims, exchange: HttpExchange): LeaseClient {
+  private client(linkId: string, exchange: HttpExchange): LeaseClient {
     const { request, response } = exchange;
     const { headers } = request;
     const secure = isSecure(exchange);
     return {
       address: this.addresses.of(exchange),
       userAgent: headers['user-agent'],
-      leaseCookie: cookieOf(exchange, leaseCookieName(claims.jti)),
+      leaseCookie: cookieOf(exchange, leaseCookieName(linkId)),
       path: this.pathOf(exchange),
       setCookie: (cookie) => this.appendHeader(response, 'Set-Cookie', serializeLeaseCookie(cookie, secure)),
     };

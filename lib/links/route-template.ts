@@ -1,12 +1,28 @@
-import { compile, match as matcherOf } from 'path-to-regexp';
+import { compile } from 'path-to-regexp';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import type { QueryParams, RouteParams } from './link.js';
+import type { LinkTarget, QueryParams, RouteParams } from './link.js';
 
 /** A path that was filled in, and the parameters that its handler is to receive. */
 interface FilledRoute {
   readonly path: string;
   readonly expected: Readonly<Record<string, string | readonly string[]>>;
 }
+
+/** What a route is in a collection. */
+export interface RouteInCollection {
+  /** Those of the parameters that the route has; free ones without a value have any. */
+  readonly params: RouteParams;
+  /** Those of its parameters that are free, as its handler receives them. */
+  readonly free: readonly string[];
+  /** The names of those that have no value. */
+  readonly unset: readonly string[];
+  /** The path up to the first free parameter, by whole segments. */
+  readonly fixedPath: string;
+}
+
+/** Stands for any value of a free parameter; percent-encoded, since browsers would drop it from a URL. */
+const ANY = '\u0001';
+const ANY_IN_PATH = encodeURIComponent(ANY);
 
 /** The pattern of a route, ready to be filled in. */
 export class RouteTemplate {
@@ -39,8 +55,7 @@ export class RouteTemplate {
       const segments = typeof value === 'object' ? [...value] : String(value).split('/');
       const carried = segments.map((segment) => carriable(pattern, name, segment));
       values[name] = carried;
-      // Express names its wildcards and gives segments, Fastify has `*` and gives one string
-      expected[pattern.endsWith('*') ? '*' : name] = pattern.endsWith('*') ? carried.join('/') : carried;
+      expected[this.receivedName(name)] = pattern.endsWith('*') ? carried.join('/') : carried;
     }
     try {
       this.toPath ??= compile(this.template);
@@ -52,10 +67,42 @@ export class RouteTemplate {
     }
   }
 
+  has(given: string): boolean {
+    return this.names.includes(this.ownName(given));
+  }
+
+  /** @throws DownloadAuthConfigurationError for a parameter that no URL can carry */
+  inCollection({ params = {}, free: names = [] }: LinkTarget): RouteInCollection {
+    const own = Object.fromEntries(
+      Object.entries(params)
+        .filter(([name]) => this.has(name))
+        .map(([name, value]) => [this.ownName(name), value]),
+    );
+    const free = names.filter((name) => this.has(name)).map((name) => this.ownName(name));
+    const anywhere = Object.fromEntries(free.map((name) => [name, ANY]));
+    const { path } = this.fill({ ...own, ...anywhere });
+    return {
+      params: { ...anywhere, ...own },
+      free: free.map((name) => this.receivedName(name)).sort(),
+      unset: free.filter((name) => !(name in own)),
+      fixedPath: (path.split(ANY_IN_PATH)[0] as string).replace(free.length > 0 ? /[^/]*$/ : '', ''),
+    };
+  }
+
   /** The wildcard may be given as `*`, whatever the adapter calls it. */
+  private ownName(given: string): string {
+    const { wildcards } = this;
+    return given === '*' && wildcards.length === 1 ? (wildcards[0] as string) : given;
+  }
+
+  /** Express names its wildcards and gives segments, Fastify has `*` and gives one string. */
+  private receivedName(name: string): string {
+    return this.wildcards.includes(name) && this.pattern.endsWith('*') ? '*' : name;
+  }
+
   private nameOf(given: string): string {
-    const { names, wildcards } = this;
-    const name = given === '*' && wildcards.length === 1 ? (wildcards[0] as string) : given;
+    const { names } = this;
+    const name = this.ownName(given);
     if (names.includes(name)) {
       return name;
     }
@@ -130,24 +177,4 @@ function pairsOf(name: string, value: unknown): [string, string][] {
   return typeof value === 'object'
     ? Object.entries(value as object).flatMap(([key, one]) => pairsOf(`${name}[${key}]`, one))
     : [[name, value as string]];
-}
-
-/** The name of a host with its parameters filled in, where a browser can ask for it under that name. */
-export function filledHost(host: string, hosts: Readonly<Record<string, string>>): string | undefined {
-  try {
-    const name = compile(host, { encode: false })(hosts);
-    return new URL(`http://${name}`).hostname === name ? name : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The parameters of a host, as Nest's host filter finds them; `undefined` for another host. */
-export function hostParams(host: string | RegExp, name: string): object | undefined {
-  if (host instanceof RegExp) {
-    const match = host.exec(name);
-    return match ? { ...match.groups } : undefined;
-  }
-  const match = matcherOf(host, { decode: false })(name);
-  return match ? match.params : undefined;
 }

@@ -11,7 +11,6 @@ export interface PresentedToken {
 }
 
 const EXPLICIT = TRANSPORT_NAMES.filter((name) => name !== 'header' && TRANSPORTS[name].isExplicit);
-const AMBIENT = TRANSPORT_NAMES.filter((name) => !TRANSPORTS[name].isExplicit);
 
 /**
  * The token that decides over a request: that of the first transport that holds one. Only this one is
@@ -38,11 +37,16 @@ export async function decidingToken(
       message: 'The Authorization header and the URL or form of the request carry different tokens.',
     });
   }
-  const deciding = header ? (['header', header] as const) : (beside ?? first(found, [...AMBIENT, 'header']));
+  const deciding = header ? (['header', header] as const) : (beside ?? first(found, ['cookie', 'header']));
   if (!deciding) {
     throw new DownloadRefusal('TOKEN_MISSING');
   }
   return presented(...deciding);
+}
+
+/** Whether a token was put into this very request: not into a cookie. */
+export function hasExplicitToken(found: FoundTokens): boolean {
+  return (credibleHeader(found) ?? first(found, EXPLICIT)) !== undefined;
 }
 
 /**
@@ -66,10 +70,10 @@ export function explicitToken(
  * The access token that accompanies a link, in header or cookie.
  * @throws DownloadRefusal `TOKEN_AMBIGUOUS` for several cookies
  */
-export function companionToken(found: FoundTokens, link: PresentedToken): string | undefined {
+export function tokenBeside(link: PresentedToken, found: FoundTokens): string | undefined {
   const others = { ...found, header: credibleHeader(found), [link.transport]: undefined };
-  const companion = first(others, ['header', ...AMBIENT]);
-  return companion && presented(...companion).token;
+  const beside = first(others, ['header', 'cookie']);
+  return beside && presented(...beside).token;
 }
 
 function presented(transport: Transport, finding: Finding): PresentedToken {

@@ -33,7 +33,7 @@ export interface CookieOptions {
 }
 
 /** Limit of name, value and attributes (RFC 6265 §6.1), in bytes: browsers drop what is larger. */
-const MAX_COOKIE_BYTES = 4096;
+export const MAX_COOKIE_BYTES = 4096;
 
 /** Cap on the domains that are cleared: each takes several `Set-Cookie` lines. */
 const MAX_DOMAINS = 4;

@@ -21,6 +21,19 @@ export interface GrantedLink {
   readonly filename?: string;
   /** Disposition fixed by the link. */
   readonly disposition?: 'attachment' | 'inline';
+  /** For a link that opens a collection. */
+  readonly collection?: GrantedCollection;
+  /** Keyed digest of what the link depends on. */
+  readonly state?: string;
+}
+
+/** What a link to a collection leaves open. */
+export interface GrantedCollection {
+  /** The names of the route parameters that may have any value, as the handler receives them. */
+  readonly free: readonly string[];
+  /** The path, as browsers see it, under which the companion cookie is sent. */
+  readonly path: string;
+  readonly exchange: 'cookie' | 'redirect';
 }
 
 /** Of a request with an access token. */

@@ -22,6 +22,11 @@ export interface TransportOptions {
    * Default `true`.
    */
   cookie?: boolean | 'same-site';
+  /**
+   * The companion cookies into which links to collections are exchanged, for GET and HEAD requests;
+   * `'same-site'` as with `cookie`. With `false` none are set either. Default `true`.
+   */
+  companion?: boolean | 'same-site';
 }
 
 /** What the token is called in each transport. Default: `'ss-tok'` in all of them. */
@@ -39,7 +44,7 @@ export type TokenNames = Readonly<Required<TokenNameOptions>>;
 export type Transports = Readonly<Required<TransportOptions>>;
 
 /** What one transport of a request holds: a token, or more than one where only one is allowed. */
-export type Finding = { readonly token: string } | 'several';
+export type Finding = { readonly token: string; readonly others?: readonly string[] } | 'several';
 
 /** What each transport of a request holds; those without a token are left out. */
 export type FoundTokens = Partial<Record<Transport, Finding>>;
@@ -59,8 +64,8 @@ interface TransportRow {
   readonly read: (exchange: HttpExchange, names: TokenNames) => Finding | undefined;
   /** Hides the token from loggers that run at the end of the response, whether it was read or not. */
   readonly scrub?: (exchange: HttpExchange, names: TokenNames, finding: Finding | undefined) => void;
-  /** The message for a request with several tokens in this transport. */
-  readonly ambiguous: string;
+  /** The message for a request with several tokens in this transport; absent where there may be several. */
+  readonly ambiguous?: string;
 }
 
 /**
@@ -95,15 +100,19 @@ export const TRANSPORTS: Readonly<Record<Transport, TransportRow>> = {
     scrub: ({ request }, { form }) => dropFields(formFields(request), form),
     ambiguous: 'The form carries more than one token.',
   },
+  companion: {
+    isOn: true,
+    setting: oneOf('same-site', true, false),
+    isExplicit: false,
+    counts: mayHaveCookies,
+    read: fromCompanions,
+  },
   cookie: {
     isOn: true,
     setting: oneOf('same-site', true, false),
     tokenName: DEFAULT_TOKEN_NAME,
     isExplicit: false,
-    // a client that sends no Sec-Fetch-Site is not a browser, or an old one
-    counts: ({ request }, setting) =>
-      isRetrieval(request.method) &&
-      !(setting === 'same-site' && request.headers['sec-fetch-site'] === 'cross-site'),
+    counts: mayHaveCookies,
     read: fromCookie,
     ambiguous:
       'The browser sent several cookies of the same name. Delete the cookies of this site, and sign in again.',
@@ -179,6 +188,12 @@ export function scrubTokens(exchange: HttpExchange, names: TokenNames, found: Fo
   }
 }
 
+/** A client that sends no Sec-Fetch-Site is not a browser, or an old one. */
+function mayHaveCookies({ request }: HttpExchange, setting: unknown): boolean {
+  const isForeign = setting === 'same-site' && request.headers['sec-fetch-site'] === 'cross-site';
+  return isRetrieval(request.method) && !isForeign;
+}
+
 /** What follows `Bearer` when a script had no token, or a template was not filled in. */
 const NO_TOKEN =
   /^(?:null|undefined|nan|none|nil|true|false|\[object [a-z]+\]|\{\{[^{}]*\}\}|\$\{[^{}]*\}|<[\w -]*>)$/i;
@@ -230,15 +245,7 @@ function fromForm({ request }: HttpExchange, { form }: TokenNames): Finding | un
  * §8.6). A host that parsed the cookies with its own decoder is respected.
  */
 function fromCookie(exchange: HttpExchange, { cookie: name }: TokenNames): Finding | undefined {
-  const values = new Set<string>();
-  for (const pair of exchange.rawRequest.headers.cookie?.split(';') ?? []) {
-    const equals = pair.indexOf('=');
-    if (equals !== -1 && pair.slice(0, equals).trim() === name) {
-      const value = pair.slice(equals + 1).trim();
-      values.add(value.replace(/^"(.*)"$/, '$1'));
-    }
-  }
-  values.delete('');
+  const values = cookieValues(exchange, (one) => one === name);
   const [value] = values;
   if (value === undefined) {
     return undefined;
@@ -246,6 +253,29 @@ function fromCookie(exchange: HttpExchange, { cookie: name }: TokenNames): Findi
   // parsers take the first cookie of a name, even an empty one
   const parsed = parsedCookie(exchange, name) || parse(`${name}=${value}`)[name];
   return values.size > 1 || typeof parsed !== 'string' ? 'several' : findingOf(parsed);
+}
+
+/** What the names of companion cookies begin with. */
+export const COMPANION_PREFIX = 'ss-open-';
+
+/** Links to this path, or to what contains it: which of them opens it is tried out. */
+function fromCompanions(exchange: HttpExchange): Finding | undefined {
+  const [token, ...others] = cookieValues(exchange, (name) => name.startsWith(COMPANION_PREFIX));
+  return token === undefined ? undefined : { token, others };
+}
+
+/** The values of cookies, each once, but for empty ones. */
+function cookieValues({ rawRequest }: HttpExchange, isWanted: (name: string) => boolean): Set<string> {
+  const values = new Set<string>();
+  for (const pair of rawRequest.headers.cookie?.split(';') ?? []) {
+    const equals = pair.indexOf('=');
+    if (equals !== -1 && isWanted(pair.slice(0, equals).trim())) {
+      const value = pair.slice(equals + 1).trim();
+      values.add(value.replace(/^"(.*)"$/, '$1'));
+    }
+  }
+  values.delete('');
+  return values;
 }
 
 /** `ss-tok[]` and `ss-tok[a]`: a list or an object to some parsers, a different name to others. */

@@ -46,11 +46,13 @@ const NAMES: Readonly<Record<string, string>> = {
   ShareGuard: 'declare class ShareGuard { canActivate(): boolean; }',
   Shares:
     'declare class Shares { open(id: string): { folder: string; expiresAt: Date }; count(id: string): Promise<void>; ownerOf(id: string): Promise<string>; }',
+  ShareTable: 'declare class ShareTable { find(id: string): Promise<{ folder: string; updatedAt: Date }>; }',
   SignedInGuard: 'declare class SignedInGuard { canActivate(): boolean; }',
   Tenants: 'declare class Tenants { keyOf(token: string): string; secretOf(tenant: string): string; }',
   TenantsModule: 'declare class TenantsModule {}',
   token: 'declare const token: string;',
   user: 'declare const user: { sub: string };',
+  VideosController: 'declare class VideosController { file(id: string, file: string): unknown; }',
   VisitorGuard: 'declare class VisitorGuard { canActivate(): boolean; }',
 };
 

@@ -1,0 +1,65 @@
+import { digestOf, resourceDigest } from './link-resource.js';
+import type { LinkResource } from './link-resource.js';
+
+/** What a link to a collection says of it. */
+export interface Collection {
+  /** The names of its free parameters, as handlers receive them. */
+  readonly free: readonly string[];
+  /** The digest of each route, with the parameters that are not free. */
+  readonly of: readonly string[];
+  /** What the paths of its URLs begin with, as browsers see them: where the companion cookie is sent. */
+  readonly path: string;
+}
+
+/** A route of a collection. */
+export interface CollectionMember {
+  /** The digest of the route with the parameters that are not free. */
+  readonly resource: string;
+  readonly free: readonly string[];
+  readonly fixedPath: string;
+}
+
+/** @param publicPath what a proxy strips from the paths of requests */
+export function collectionOf(members: readonly CollectionMember[], publicPath: string): Collection {
+  const [first = [], ...others] = members.map(({ fixedPath }) => fixedPath.split('/'));
+  const differs = first.findIndex((segment, index) => others.some((other) => other[index] !== segment));
+  const path = publicPath + first.slice(0, differs === -1 ? undefined : differs).join('/');
+  return {
+    free: [...new Set(members.flatMap(({ free }) => free))].sort(),
+    of: members.map(({ resource }) => resource).sort(),
+    path: path.replace(/\/$/, '') || '/',
+  };
+}
+
+/** The digest that stands for a collection. */
+export function collectionDigest({ of }: Pick<Collection, 'of'>): string {
+  return of.length === 1 ? (of[0] as string) : digestOf(of);
+}
+
+/**
+ * Whether a request is for something in a collection.
+ * @param path of the request, as it is spelled
+ */
+export function isInCollection(collection: Collection, resource: LinkResource, path: string): boolean {
+  const params = Object.entries(resource.params);
+  const free = params.filter(([name]) => collection.free.includes(name));
+  const bound = params.filter(([name]) => !collection.free.includes(name));
+  const names = free.map(([name]) => name).sort();
+  const digest = resourceDigest({ ...resource, params: Object.fromEntries(bound), free: names });
+  return collection.of.includes(digest) && free.every(([name, value]) => isPlain(name, value, path));
+}
+
+/** Whether a free parameter is as links have them: it climbs to no other folder, and hides no separator. */
+function isPlain(name: string, value: unknown, path: string): boolean {
+  if (name !== '*') {
+    return [value].flat().every(isSegment);
+  }
+  const segments = String(value).split('/');
+  // Fastify hands encoded slashes of a wildcard over like those between its segments
+  const spelled = path.split('/').slice(-segments.length);
+  return segments.every(isSegment) && !spelled.some((segment) => /%2f/i.test(segment));
+}
+
+function isSegment(segment: unknown): boolean {
+  return typeof segment === 'string' && /^(?!\.{1,2}$)[^/\\\0]+$/.test(segment);
+}

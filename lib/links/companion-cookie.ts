@@ -1,0 +1,83 @@
+import { serialize } from 'cookie';
+import { isSecure } from '../http/http-exchange.js';
+import type { HttpExchange } from '../http/http-exchange.js';
+import { isNavigation } from '../refusals/page.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { MAX_COOKIE_BYTES } from '../tokens/download-cookie.js';
+import { COMPANION_PREFIX } from '../tokens/transports.js';
+import type { Collection } from './collection.js';
+import { endOf } from './link-claims.js';
+import type { LinkClaims } from './link-claims.js';
+import type { LinkSettings } from './link-options.js';
+
+/** Browsers ignore a longer attribute (RFC 6265bis §5.6). */
+const MAX_PATH_BYTES = 1024;
+
+/** How many collections of one path a browser keeps open; all headers of a request share 16 KiB. */
+const MAX_COMPANIONS = 8;
+
+/** The claims of a link to a collection. */
+export type CollectionClaims = LinkClaims & { readonly col: Collection };
+
+export function opensCollection(claims: LinkClaims): claims is CollectionClaims {
+  return claims.col !== undefined;
+}
+
+/** The URL of a request without its token, relative to it, where the link leads a person there. */
+export function cleanUrl(
+  { col }: CollectionClaims,
+  { request, rawRequest }: HttpExchange,
+): string | undefined {
+  if (!col.leads || request.method !== 'GET' || !isNavigation(request.headers)) {
+    return undefined;
+  }
+  const [, path = '', query = ''] = /^([^?#]*)([^#]*)/.exec(rawRequest.url ?? '') ?? [];
+  return `./${path.slice(path.lastIndexOf('/') + 1)}${query}`;
+}
+
+/** @throws DownloadAuthConfigurationError for a link that no browser would keep as a cookie */
+export function checkCompanion(claims: CollectionClaims, token: string): void {
+  const bytes = companionName(claims).length + 1 + token.length;
+  if (bytes > MAX_COOKIE_BYTES || claims.col.path.length > MAX_PATH_BYTES) {
+    throw new DownloadAuthConfigurationError(
+      `The collection's cookie would have ${bytes} bytes, and its path ${claims.col.path.length}; browsers keep at most ` +
+        `${MAX_COOKIE_BYTES} and ${MAX_PATH_BYTES}. Put less into claims, query and params.`,
+    );
+  }
+}
+
+/** The values of `Set-Cookie` that exchange a link for a cookie; none where the browser has it. */
+export function companionCookies(
+  claims: CollectionClaims,
+  token: string,
+  exchange: HttpExchange,
+  { cookie, clock, links }: Pick<LinkSettings, 'cookie' | 'clock' | 'links'>,
+): string[] {
+  const name = companionName(claims);
+  const header = exchange.rawRequest.headers.cookie ?? '';
+  const maxAge = Math.floor(endOf(claims, links.maxAge) - clock() / 1000);
+  if (header.includes(`${name}=${token}`) || maxAge < 1) {
+    return [];
+  }
+  const attributes = {
+    path: claims.col.path,
+    httpOnly: true,
+    sameSite: cookie.sameSite,
+    secure: cookie.secure ?? isSecure(exchange),
+    partitioned: cookie.partitioned,
+  };
+  const others = [...header.matchAll(/(?:^|;\s*)(ss-open-[\w-]+)=/g)]
+    .map(([, other]) => other as string)
+    .filter((other) => other !== name);
+  // browsers send the oldest first
+  const surplus = others.slice(0, Math.max(0, others.length + 1 - MAX_COMPANIONS));
+  return [
+    serialize(name, token, { ...attributes, maxAge }),
+    ...surplus.map((other) => serialize(other, '', { ...attributes, maxAge: 0 })),
+  ];
+}
+
+/** One for each collection: a newer link to it takes the place of an older one. */
+function companionName({ res }: LinkClaims): string {
+  return COMPANION_PREFIX + res.slice(0, 12);
+}
