@@ -25,7 +25,7 @@ interface Loaded {
 
 const IDLE = fileURLToPath(new URL('./support/idle-process.mjs', import.meta.url));
 
-const { cleanUps, sqlite, worker, stores, servers } = sharedStores('race:');
+const { cleanUps, sqlite, worker, stores, servers, lockable } = sharedStores('race:');
 
 // Real processes have real clocks; so a link is made once its store is open, or it is refused.
 let links = 0;
@@ -174,7 +174,7 @@ it.each(stores.filter(({ available }) => available))(
   },
 );
 
-it.each(servers.filter(({ available }) => available))(
+it.each([...servers, lockable].filter(({ available }) => available))(
   '$store refuses while it is away, returns by itself, and grants none too many',
   async ({ start }) => {
     const { server, description } = await start();

@@ -4,7 +4,8 @@ import { startWorker } from './processes.js';
 import { hasPostgres, PostgresServer } from './postgres-server.js';
 import type { StoreDescription, Worker } from './processes.js';
 import { hasRedis, RedisServer } from './redis-server.js';
-import { hasSqlite, temporaryFile } from './sqlite.js';
+import { hasSqlite, openDatabase, temporaryFile } from './sqlite.js';
+import type { Database } from './sqlite.js';
 
 type Step = () => unknown;
 
@@ -34,7 +35,7 @@ export function sharedStores(prefix: string) {
   afterEach(() => undo(cleanUps));
   afterAll(() => postgres?.remove());
 
-  function sqlite(): StoreDescription {
+  function sqlite() {
     const { file, remove } = temporaryFile();
     cleanUps.push(remove);
     return { sqlite: { file } };
@@ -92,5 +93,27 @@ export function sharedStores(prefix: string) {
       },
     },
   ];
-  return { cleanUps, sqlite, redisServer, worker, stores, servers };
+  /** An SQLite file has no server; what takes it away is another process that keeps the lock. */
+  const lockable: (typeof servers)[number] = {
+    store: 'SQLite',
+    available: hasSqlite,
+    start: () => {
+      const description = sqlite();
+      const { file } = description.sqlite;
+      let other: Database | undefined;
+      const run = () => {
+        other?.close();
+        other = undefined;
+        return Promise.resolve();
+      };
+      const stop = () => {
+        other = openDatabase(file);
+        other.exec('BEGIN EXCLUSIVE');
+        return Promise.resolve();
+      };
+      cleanUps.push(run);
+      return Promise.resolve({ server: { run, stop }, description });
+    },
+  };
+  return { cleanUps, sqlite, redisServer, worker, stores, servers, lockable };
 }
