@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger, StreamableFile } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { finalize, mergeMap, tap } from 'rxjs';
+import { mergeMap, tap } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { DeliveredFile, deliver } from './delivery/deliver.js';
 import { wrappedFile } from './delivery/download.js';
@@ -68,26 +68,24 @@ export class DownloadInterceptor implements NestInterceptor {
       link && (isLimited || isUnasked(link)) ? this.holdBack(port, link, route.name) : undefined;
     let hasAnswer = false;
     return next.handle().pipe(
-      mergeMap((result) => {
+      mergeMap(async (result) => {
         release?.();
-        return this.answer(result, exchange, headers, route);
+        const answer = await this.answer(result, exchange, headers, route);
+        hasAnswer = true;
+        return answer;
       }),
       tap({
-        next: () => {
-          hasAnswer = true;
-        },
         error: (error: unknown) => {
           this.report.failed(exchange, error);
-          release?.();
           headers.fail();
         },
-      }),
-      // An interceptor outside of this one that waits no longer answers with an error of its own
-      finalize(() => {
-        release?.();
-        if (!hasAnswer) {
-          headers.fail();
-        }
+        // An interceptor outside of this one that waits no longer answers with an error of its own
+        finalize: () => {
+          release?.();
+          if (!hasAnswer) {
+            headers.fail();
+          }
+        },
       }),
     );
   }

@@ -22,10 +22,12 @@ export function scrubUrls(exchange: HttpExchange, tokenName: string, token: stri
     if (scrubbed !== url) {
       rawRequest.url = scrubbed;
       forgetParsedUrls(rawRequest);
-      replaceCopies(request, url, scrubbed);
+      if (request !== rawRequest) {
+        replaceCopies(request, url, scrubbed);
+      }
     }
     if (originalUrl !== undefined) {
-      rawRequest.originalUrl = removeToken(originalUrl, tokenName);
+      rawRequest.originalUrl = originalUrl === url ? scrubbed : removeToken(originalUrl, tokenName);
     }
     dropFields(request.query, tokenName);
   }

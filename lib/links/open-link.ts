@@ -158,7 +158,7 @@ export class LinkOpener {
     return {
       address: this.addresses.of(exchange),
       userAgent: headers['user-agent'],
-      leaseCookie: cookieOf(exchange, leaseCookieName(linkId)),
+      leaseCookie: headers.cookie && cookieOf(exchange, leaseCookieName(linkId)),
       path: this.pathOf(exchange),
       setCookie: (cookie) => this.appendHeader(response, 'Set-Cookie', serializeLeaseCookie(cookie, secure)),
     };
