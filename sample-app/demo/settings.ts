@@ -35,14 +35,14 @@ export class SettingsError extends Error {
 }
 
 /**
- * Reads PORT, HOST, PUBLIC_URL, FILES_DIR, JWT_SECRET, HTTP_ADAPTER, and REDIS_URL or SQLITE_FILE.
- * A blank value is unset.
+ * Reads PORT, HOST, PUBLIC_URL, FILES_DIR, JWT_SECRET, HTTP_ADAPTER, and one of DATABASE_URL, REDIS_URL and
+ * SQLITE_FILE. A blank value is unset.
  * @throws SettingsError for a value that cannot work
  */
 export function readSettings(environment: NodeJS.ProcessEnv): EnvironmentSettings {
   const read = (name: string): string | undefined => environment[name]?.trim() || undefined;
   const warnings: string[] = [];
-  const storage = storageOf(read('REDIS_URL'), read('SQLITE_FILE'));
+  const storage = storageOf(read('DATABASE_URL'), read('REDIS_URL'), read('SQLITE_FILE'));
   if (!read('JWT_SECRET')) {
     warnings.push('JWT_SECRET is not set. A random one is used, so a restart ends all sessions and links.');
     if (storage.kind !== 'memory') {
@@ -88,21 +88,30 @@ function adapterOf(name: string): HttpAdapterName {
   return adapter;
 }
 
-function storageOf(url: string | undefined, file: string | undefined): Storage {
-  if (url && file) {
+function storageOf(
+  database: string | undefined,
+  redis: string | undefined,
+  file: string | undefined,
+): Storage {
+  if ([database, redis, file].filter(Boolean).length > 1) {
     throw new SettingsError(
-      'REDIS_URL and SQLITE_FILE: links are stored in one place. Write one of the two.',
+      'DATABASE_URL, REDIS_URL and SQLITE_FILE: links are stored in one place. Write one of the three.',
     );
   }
-  if (file) {
-    return { kind: 'sqlite', file };
+  if (database) {
+    requireUrl('DATABASE_URL', database, /^postgres(ql)?:\/\/./, 'postgres://127.0.0.1/files');
+    return { kind: 'postgres', url: database };
   }
-  if (!url) {
-    return { kind: 'memory' };
+  if (redis) {
+    requireUrl('REDIS_URL', redis, /^rediss?:\/\/./, 'redis://127.0.0.1:6379');
+    return { kind: 'redis', url: redis };
   }
-  if (!/^rediss?:\/\/./.test(url) || !URL.canParse(url)) {
-    // The message does not repeat the value, which may contain a password.
-    throw new SettingsError('REDIS_URL: not a URL. Write one such as redis://127.0.0.1:6379.');
+  return file ? { kind: 'sqlite', file } : { kind: 'memory' };
+}
+
+/** The message does not repeat the value, which may contain a password. */
+function requireUrl(name: string, url: string, pattern: RegExp, example: string): void {
+  if (!pattern.test(url) || !URL.canParse(url)) {
+    throw new SettingsError(`${name}: not a URL of this kind. Write one such as ${example}.`);
   }
-  return { kind: 'redis', url };
 }

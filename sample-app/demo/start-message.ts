@@ -66,9 +66,11 @@ function field(name: string): string {
 function whereLinksAre(storage: Storage): string {
   switch (storage.kind) {
     case 'memory':
-      return 'in memory; set REDIS_URL or SQLITE_FILE to keep and share them';
+      return 'in memory; set DATABASE_URL, REDIS_URL or SQLITE_FILE to keep and share them';
     case 'redis':
       return `in Redis at ${new URL(storage.url).host}, shared by instances with the same REDIS_URL and JWT_SECRET`;
+    case 'postgres':
+      return `in PostgreSQL at ${new URL(storage.url).host}, shared by instances with the same DATABASE_URL and JWT_SECRET`;
     case 'sqlite':
       return `in ${storage.file}, shared by processes with the same SQLITE_FILE and JWT_SECRET`;
   }

@@ -6,6 +6,7 @@ import type { LinkStore } from './links/link-store.js';
 export type Storage =
   | { readonly kind: 'memory' }
   | { readonly kind: 'redis'; readonly url: string }
+  | { readonly kind: 'postgres'; readonly url: string }
   | { readonly kind: 'sqlite'; readonly file: string };
 
 /** The store in which the download package counts. The others are not loaded. */
@@ -14,6 +15,10 @@ export async function leaseStoreFor(storage: Storage): Promise<LeaseStore> {
     case 'redis': {
       const { RedisLeaseStore } = await import('nestjs-download-auth/redis');
       return new RedisLeaseStore({ url: storage.url });
+    }
+    case 'postgres': {
+      const { PostgresLeaseStore } = await import('nestjs-download-auth/postgres');
+      return new PostgresLeaseStore({ url: storage.url });
     }
     case 'sqlite': {
       const { SqliteLeaseStore } = await import('nestjs-download-auth/sqlite');
@@ -33,6 +38,10 @@ export async function linkStoreFor(storage: Storage): Promise<LinkStore> {
     case 'redis': {
       const { RedisLinkStore } = await import('./links/redis.link-store.js');
       return new RedisLinkStore(storage.url);
+    }
+    case 'postgres': {
+      const { PostgresLinkStore } = await import('./links/postgres.link-store.js');
+      return new PostgresLinkStore(storage.url);
     }
     case 'sqlite': {
       const { SqliteLinkStore } = await import('./links/sqlite.link-store.js');

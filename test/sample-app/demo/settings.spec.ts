@@ -58,6 +58,9 @@ it.each([
   { REDIS_URL: 'localhost' },
   { REDIS_URL: 'http://127.0.0.1:6379' },
   { REDIS_URL: 'redis://' },
+  { DATABASE_URL: 'localhost' },
+  { DATABASE_URL: 'mysql://localhost/files' },
+  { DATABASE_URL: 'postgres://localhost/files', REDIS_URL: 'redis://127.0.0.1:6379' },
   { REDIS_URL: 'redis://127.0.0.1:6379', SQLITE_FILE: 'links.db' },
 ])('refuses %j and says what to write', (environment) => {
   expect(() => readSettings(environment)).toThrow(SettingsError);
@@ -66,6 +69,7 @@ it.each([
 
 it.each([
   [{ REDIS_URL: 'rediss://redis.example' }, { kind: 'redis', url: 'rediss://redis.example' }],
+  [{ DATABASE_URL: 'postgres://db/files' }, { kind: 'postgres', url: 'postgres://db/files' }],
   [{ SQLITE_FILE: 'links.db' }, { kind: 'sqlite', file: 'links.db' }],
 ])(
   'keeps links in the place that %j names, and asks for a secret that instances can share',

@@ -37,11 +37,15 @@ it('prints the address and the demo users', () => {
 });
 
 it('prints what instances that share links need in common, but no password', () => {
-  const storage = { kind: 'redis', url: 'redis://user:hunter2@redis.example:6379/1' } as const;
-  const message = startMessage('http://127.0.0.1:3000', '/srv/files', storage, []);
-  expect(message).toContain('in Redis at redis.example:6379');
-  expect(message).toContain('the same REDIS_URL and JWT_SECRET');
-  expect(message).not.toContain('hunter2');
+  for (const [kind, url, name, variable] of [
+    ['redis', 'redis://user:hunter2@db.example:6379/1', 'Redis', 'REDIS_URL'],
+    ['postgres', 'postgres://user:hunter2@db.example:6379/files', 'PostgreSQL', 'DATABASE_URL'],
+  ] as const) {
+    const message = startMessage('http://127.0.0.1:3000', '/srv/files', { kind, url }, []);
+    expect(message).toContain(`in ${name} at db.example:6379`);
+    expect(message).toContain(`the same ${variable} and JWT_SECRET`);
+    expect(message).not.toContain('hunter2');
+  }
   const file = { kind: 'sqlite', file: '/var/lib/links.db' } as const;
   expect(startMessage('http://127.0.0.1:3000', '/srv/files', file, [])).toContain('/var/lib/links.db');
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HTTP_ADAPTERS } from '../../../../sample-app/demo/settings.js';
 import type { Storage } from '../../../../sample-app/demo/storage.js';
+import { hasPostgres, PostgresServer } from '../../../leases/support/postgres-server.js';
 import { hasRedis, RedisServer } from '../../../leases/support/redis-server.js';
 import { bearer } from '../../../support/test-app.js';
 import { REPORT, RunningSample, temporaryFolder } from '../../support/sample.js';
@@ -21,6 +22,7 @@ interface SharedPlace {
 
 const PLACES: { name: string; can: boolean; open: () => Promise<SharedPlace> }[] = [
   { name: 'a Redis', can: hasRedis, open: redisPlace },
+  { name: 'a PostgreSQL', can: hasPostgres, open: postgresPlace },
   { name: 'an SQLite file', can: hasSqlite, open: sqlitePlace },
 ];
 const CASES = PLACES.filter(({ can }) => can).flatMap((place) =>
@@ -111,21 +113,44 @@ it.skipIf(!hasSqlite)('says what to do if the file in SQLITE_FILE cannot be open
   );
 });
 
-it.skipIf(!hasRedis)('answers 503 for links while Redis is down, and serves other downloads', async () => {
-  const server = await RedisServer.start({ persistent: false });
-  const sample = await RunningSample.start('express', folder, { kind: 'redis', url: server.url });
-  try {
-    const { url } = await sample.mint({ maxDownloads: 1 });
-    await server.stop();
-    const headers = bearer(sample.ada);
-    expect((await sample.request('/links', { headers })).status).toBe(503);
-    expect((await sample.request(url)).json).toMatchObject({ statusCode: 503, code: 'STORE_UNAVAILABLE' });
-    expect((await sample.request('/files/report.pdf', { headers })).body.equals(REPORT)).toBe(true);
-  } finally {
-    await sample.close();
-    await server.remove();
-  }
-});
+const SERVERS = [
+  {
+    name: 'Redis',
+    can: hasRedis,
+    start: async () => {
+      const server = await RedisServer.start({ persistent: false });
+      return { server, storage: { kind: 'redis', url: server.url } as const };
+    },
+  },
+  {
+    name: 'PostgreSQL',
+    can: hasPostgres,
+    start: async () => {
+      const server = await PostgresServer.start();
+      return { server, storage: { kind: 'postgres', url: server.url() } as const };
+    },
+  },
+];
+const startable = SERVERS.filter(({ can }) => can);
+
+it.each(startable)(
+  'answers 503 for links while $name is down, and serves other downloads',
+  async ({ start }) => {
+    const { server, storage } = await start();
+    const sample = await RunningSample.start('express', folder, storage);
+    try {
+      const { url } = await sample.mint({ maxDownloads: 1 });
+      await server.stop();
+      const headers = bearer(sample.ada);
+      expect((await sample.request('/links', { headers })).status).toBe(503);
+      expect((await sample.request(url)).json).toMatchObject({ statusCode: 503, code: 'STORE_UNAVAILABLE' });
+      expect((await sample.request('/files/report.pdf', { headers })).body.equals(REPORT)).toBe(true);
+    } finally {
+      await sample.close();
+      await server.remove();
+    }
+  },
+);
 
 async function redisPlace(): Promise<SharedPlace> {
   const server = await RedisServer.start({ persistent: false });
@@ -138,6 +163,19 @@ async function redisPlace(): Promise<SharedPlace> {
       const entries = await redis.mget((await redis.keys('sample:link:*')) as [string]);
       redis.disconnect();
       return [...dumps, ...entries].join('\n');
+    },
+    close: () => server.remove(),
+  };
+}
+
+async function postgresPlace(): Promise<SharedPlace> {
+  const server = await PostgresServer.start();
+  const tables = ['sample_links', 'sample_happenings', 'download_auth_records'];
+  return {
+    storage: { kind: 'postgres', url: server.url() },
+    read: async () => {
+      const rows = await Promise.all(tables.map((table) => server.query(`SELECT * FROM ${table}`)));
+      return JSON.stringify(rows);
     },
     close: () => server.remove(),
   };
