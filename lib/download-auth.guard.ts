@@ -57,7 +57,7 @@ export class DownloadAuthGuard implements CanActivate {
   private readonly guards: ApplicationGuards;
 
   constructor(
-    @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(RESOLVED_OPTIONS) readonly options: ResolvedOptions,
     @Inject(AccessTokens) private readonly accessTokens: AccessTokens,
     @Inject(LinkOpener) private readonly links: LinkOpener,
     @Inject(LeaseKeeper) private readonly keeper: LeaseKeeper,
@@ -67,11 +67,6 @@ export class DownloadAuthGuard implements CanActivate {
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
     this.guards = new ApplicationGuards(moduleRef, modules);
-  }
-
-  /** Whether this guard works with these options, of one module instance among several. */
-  isFor(options: ResolvedOptions): boolean {
-    return this.options === options;
   }
 
   /**

@@ -36,7 +36,7 @@ export class RouteCheck implements OnModuleInit {
     this.checkToldRoutes();
     for (const { controllers, injectables } of this.modules.values()) {
       const guard: unknown = injectables.get(DownloadAuthGuard)?.instance;
-      if (!(guard instanceof DownloadAuthGuard) || !guard.isFor(this.options)) {
+      if (!(guard instanceof DownloadAuthGuard) || guard.options !== this.options) {
         continue;
       }
       for (const { metatype } of controllers.values()) {

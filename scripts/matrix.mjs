@@ -32,6 +32,7 @@ const ONCE = [
   'test/limits/store-outage.spec.ts',
   'test/recipes/**',
   'test/sample-app/**',
+  'test/swagger/clients.spec.ts',
 ];
 /** What a short cell runs: streams, sockets, HTTP, crypto and SQLite, and one route of each kind. */
 const SHORT = [

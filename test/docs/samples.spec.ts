@@ -10,9 +10,9 @@ const MODULES = {
   Vue: ['vue'],
   server: [
     'nestjs-download-auth', 'nestjs-download-auth/postgres', 'nestjs-download-auth/redis',
-    'nestjs-download-auth/sqlite', 'nestjs-download-auth/testing', '@nestjs/common',
+    'nestjs-download-auth/sqlite', 'nestjs-download-auth/swagger', 'nestjs-download-auth/testing', '@nestjs/common',
     '@nestjs/core', '@nestjs/config', '@nestjs/jwt', '@nestjs/platform-express', '@nestjs/platform-fastify',
-    '@nestjs/testing', 'rxjs', '@aws-sdk/client-s3', 'prom-client', 'pino-http', 'rate-limiter-flexible',
+    '@nestjs/swagger', '@nestjs/testing', 'rxjs', '@aws-sdk/client-s3', 'prom-client', 'pino-http', 'rate-limiter-flexible',
     '@nestjs/passport', 'passport-jwt', 'node:fs', 'node:stream',
   ],
 } as const; // prettier-ignore

@@ -1,0 +1,92 @@
+import { RequestMethod } from '@nestjs/common';
+import type { INestApplicationContext, Type } from '@nestjs/common';
+import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
+import type { OpenAPIObject } from '@nestjs/swagger';
+import { DownloadAuthGuard } from '../download-auth.guard.js';
+import { STREAM_DOWNLOAD } from '../http/handler-metadata.js';
+import { RouteRegistry } from '../links/route-registry.js';
+import type { Route } from '../links/route-registry.js';
+import type { ResolvedOptions } from '../resolve-options.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { describeOperation, headOperation } from './operation.js';
+
+const METHODS = ['get', 'head', 'post', 'put', 'patch', 'delete', 'options'] as const;
+
+/**
+ * Completes what `SwaggerModule.createDocument()` says of routes with `@StreamDownload()`: the file and its
+ * headers, ranges, refusals with their codes, and where a token may stand. What other decorators say stays as
+ * it is.
+ *
+ * @returns the document that was given
+ * @throws DownloadAuthConfigurationError where the application does not import `DownloadAuthModule`
+ * @example
+ * ```ts
+ * const document = describeDownloads(app, SwaggerModule.createDocument(app, config));
+ * SwaggerModule.setup('docs', app, document);
+ * ```
+ */
+export function describeDownloads<Document extends OpenAPIObject>(
+  app: INestApplicationContext,
+  document: Document,
+): Document {
+  const prefix = app.get(ApplicationConfig).getGlobalPrefix();
+  const routes = downloadRoutes(app);
+  const findRoute = (path: string, method: string) =>
+    routes.find((route) => isServed(route, method, path)) ??
+    // createDocument() leaves the prefix out where it is told to
+    routes.find((route) => isServed(route, method, `${prefix}/${path}`));
+
+  for (const [path, item] of Object.entries(document.paths)) {
+    for (const method of METHODS) {
+      const operation = item[method];
+      const route = operation && findRoute(path, method);
+      if (route) {
+        describeOperation(document, operation, route, optionsOf(app, route.controller));
+      }
+    }
+    if (item.get && findRoute(path, 'get')) {
+      item.head ??= headOperation(item.get);
+    }
+  }
+  return document;
+}
+
+/** @throws DownloadAuthConfigurationError where the application does not import `DownloadAuthModule` */
+function downloadRoutes(app: INestApplicationContext): Route[] {
+  let registry: RouteRegistry;
+  try {
+    registry = app.get(RouteRegistry);
+  } catch {
+    throw new DownloadAuthConfigurationError(
+      'describeDownloads: the application does not import DownloadAuthModule. Give the application that has the downloads.',
+    );
+  }
+  return registry.list.filter(({ controller, handler }) =>
+    [controller, handler].some((target) => Reflect.hasMetadata(STREAM_DOWNLOAD, target)),
+  );
+}
+
+function isServed({ requestMethod, patterns }: Route, method: string, path: string): boolean {
+  const isMethod =
+    requestMethod === RequestMethod.ALL || RequestMethod[requestMethod] === method.toUpperCase();
+  return isMethod && patterns.some((pattern) => shapeOf(pattern) === shapeOf(path));
+}
+
+/** A path with `{}` for its parameters: `:id`, `*path` and `{/:id}` to routers, `{id}` to OpenAPI. */
+function shapeOf(path: string): string {
+  return path
+    .replace(/\{(\w+)\}/g, ':$1')
+    .replace(/[{}]/g, '')
+    .replace(/:\w+(?:\([^/]*\))?\??|\*\w*/g, '{}')
+    .split('/')
+    .filter(Boolean)
+    .join('/');
+}
+
+/** The options that hold for a controller: those of the module that its guard comes from. */
+function optionsOf(app: INestApplicationContext, controller: Type): ResolvedOptions {
+  const modules = [...app.get(ModulesContainer).values()];
+  const module = modules.find(({ controllers }) => controllers.has(controller));
+  const guard = module?.injectables.get(DownloadAuthGuard)?.instance as DownloadAuthGuard;
+  return guard.options;
+}
