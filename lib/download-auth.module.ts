@@ -8,8 +8,6 @@ import type {
   Provider,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import type { AbstractHttpAdapter } from '@nestjs/core';
-import type { Server } from 'node:http';
 import { RunningDeliveries } from './delivery/run.js';
 import { DownloadEvents } from './events/download-events.js';
 import { ClientAddresses } from './http/http-exchange.js';
@@ -23,7 +21,6 @@ import type { DownloadAuthOptions } from './download-auth-options.js';
 import { requireOptions, RESOLVED_OPTIONS, resolveOptions } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { LinkPrompts } from './prompts/link-prompts.js';
-import { takePostedForms } from './prompts/posted-form.js';
 import { PromptSeals } from './prompts/prompt-cookie.js';
 import { RequestReport } from './request-report.js';
 import { RouteCheck } from './route-check.js';
@@ -99,8 +96,12 @@ const internals: Provider[] = [
   },
   {
     provide: LinkPrompts,
-    useFactory: (options: ResolvedOptions, keeper: LeaseKeeper, host: HttpAdapterHost) =>
-      new LinkPrompts(options, new PromptSeals(options.linkKeys, options.clock), keeper, host),
+    useFactory: (options: ResolvedOptions, keeper: LeaseKeeper, host: HttpAdapterHost) => {
+      const isAsking = (query: string) =>
+        asksSomething(new URLSearchParams(query).get(options.tokenNames.query));
+      const seals = new PromptSeals(options.linkKeys, options.clock);
+      return new LinkPrompts(options, isAsking, seals, keeper, host);
+    },
     inject: [RESOLVED_OPTIONS, LeaseKeeper, HttpAdapterHost],
   },
   made(AccessTokens, RESOLVED_OPTIONS, VerifiedTokens),
@@ -149,7 +150,6 @@ export class DownloadAuthModule
     private readonly signatures: SignatureVerifier,
     private readonly keeper: LeaseKeeper,
     private readonly events: DownloadEvents,
-    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
   ) {
     super();
     events.followBy((linkId) => keeper.follow(linkId));
@@ -183,12 +183,6 @@ export class DownloadAuthModule
 
   async onModuleInit(): Promise<void> {
     await this.keeper.start();
-    const { query: tokenName } = this.options.tokenNames;
-    const server = (this.adapterHost.httpAdapter as AbstractHttpAdapter | null)?.getHttpServer() as
-      Server | undefined;
-    if (server) {
-      takePostedForms(server, (query) => asksSomething(new URLSearchParams(query).get(tokenName)));
-    }
   }
 
   /** The server closes next and waits for every connection; this limits how long. */

@@ -1,5 +1,5 @@
 import { HttpException } from '@nestjs/common';
-import type { HttpAdapterHost } from '@nestjs/core';
+import type { AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 import { cookieOf, isSecure } from '../http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
 import { randomText, serializeLeaseCookie } from '../leases/client.js';
@@ -13,7 +13,7 @@ import { ThrottledLogger } from '../shared/throttled-logger.js';
 import type { LinkGrant } from '../tokens/grant.js';
 import type { Challenge, LinkAsk, LinkPrompt, ResolvedPromptOptions } from './options.js';
 import { ANSWER_FIELD, PROMPT_PAGE_HEADERS, promptPage } from './page.js';
-import { postedNote, takeFields } from './posted-form.js';
+import { postedNote, takeFields, takePostedForms } from './posted-form.js';
 import { promptCookieName, promptCookieParts } from './prompt-cookie.js';
 import type { PromptSeals } from './prompt-cookie.js';
 import { judged } from './wrong-answers.js';
@@ -48,12 +48,21 @@ export class PromptReply extends HttpException {
 export class LinkPrompts {
   private readonly logger = new ThrottledLogger('DownloadAuth');
 
+  /** @param isAsking whether a query holds the token of a link that asks something */
   constructor(
     private readonly options: { readonly prompts: ResolvedPromptOptions; readonly clock: () => number },
+    isAsking: (query: string) => boolean,
     private readonly seals: PromptSeals,
     private readonly keeper: Pick<LeaseKeeper, 'changeRecord'>,
     private readonly adapterHost: HttpAdapterHost,
-  ) {}
+  ) {
+    adapterHost.init$.subscribe(() => {
+      const adapter = adapterHost.httpAdapter as AbstractHttpAdapter | null;
+      if (adapter) {
+        takePostedForms(adapter, isAsking);
+      }
+    });
+  }
 
   /**
    * Returns for a request that may go on to the handler.

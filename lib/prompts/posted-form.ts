@@ -1,5 +1,6 @@
 import { PayloadTooLargeException } from '@nestjs/common';
-import type { IncomingMessage, Server } from 'node:http';
+import type { AbstractHttpAdapter } from '@nestjs/core';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HttpExchange } from '../http/http-exchange.js';
 import { RequestNote } from '../http/notes.js';
 
@@ -9,22 +10,70 @@ const LONGEST_FORM = 16 * 1024;
 /** The query of a form that was posted to the URL of a link, with its question mark, as it came in. */
 export const postedNote = new RequestNote<string>('posted form');
 
+type IsOurs = (query: string) => boolean;
+
 /**
  * Serves forms that are posted to the URLs of links by the route of the link. That is a GET, in whichever way
- * the application registers it; so the request becomes one before any router sees it. Handlers of POST are
- * not affected.
+ * the application registers it; so the request becomes one before any router of the application sees it.
+ * Handlers of POST are not affected. Must be called before the adapter registers its routes.
  *
  * @param isOurs whether a query belongs to a link that asks something
  */
-export function takePostedForms(server: Server, isOurs: (query: string) => boolean): void {
-  server.prependListener('request', (request: IncomingMessage) => {
-    const { method, url = '', headers } = request;
-    const start = url.indexOf('?');
-    if (method === 'POST' && start !== -1 && isForm(headers['content-type']) && isOurs(url.slice(start))) {
-      request.method = 'GET';
-      postedNote.set(request, url.slice(start));
+export function takePostedForms(adapter: AbstractHttpAdapter, isOurs: IsOurs): void {
+  if (adapter.getType() === 'fastify') {
+    takeInFastify(adapter.getInstance(), isOurs);
+  } else {
+    takeInExpress(adapter.getInstance(), isOurs);
+  }
+}
+
+interface ExpressApplication {
+  handle(request: IncomingMessage, response: ServerResponse, next?: () => void): void;
+}
+
+/** What every server of the application calls, not only the one that Nest makes. */
+function takeInExpress(app: ExpressApplication, isOurs: IsOurs): void {
+  const handle = app.handle.bind(app);
+  app.handle = (request, ...rest) => {
+    becomesGet(request, isOurs);
+    handle(request, ...rest);
+  };
+}
+
+interface FastifyApplication {
+  addHook(
+    name: 'onRequest',
+    hook: (request: Raw, reply: Raw & { hijack(): void }, done: () => void) => void,
+  ): void;
+  routing(request: unknown, response: unknown): void;
+}
+
+interface Raw {
+  readonly raw: IncomingMessage;
+}
+
+/** Hooks run behind Fastify's router, so the request goes through it once more. */
+function takeInFastify(app: FastifyApplication, isOurs: IsOurs): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    if (becomesGet(request.raw, isOurs)) {
+      reply.hijack();
+      app.routing(request.raw, reply.raw);
+    } else {
+      done();
     }
   });
+}
+
+function becomesGet(request: IncomingMessage, isOurs: IsOurs): boolean {
+  const { method, url = '', headers } = request;
+  const start = url.indexOf('?');
+  const isPosted = method === 'POST' && start !== -1 && isForm(headers['content-type']);
+  if (!isPosted || !isOurs(url.slice(start))) {
+    return false;
+  }
+  request.method = 'GET';
+  postedNote.set(request, url.slice(start));
+  return true;
 }
 
 function isForm(contentType = ''): boolean {

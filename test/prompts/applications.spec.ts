@@ -96,6 +96,22 @@ describe.each(ADAPTERS)('on %s, a link that asks first works in an application',
     expect((await app.request(url, post({ answer: 'route' }))).status).toBe(303);
   });
 
+  it('by another server than its own', async () => {
+    await start(adapter);
+    const { url } = mint({ challenge: true });
+    const { method, headers, body } = post({ answer: 'route' });
+    const instance = app.app.getHttpAdapter().getInstance();
+    if (adapter === 'fastify') {
+      expect((await instance.inject({ method, url, headers, payload: body })).statusCode).toBe(303);
+      return;
+    }
+    const other = createServer(instance);
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
+    expect((await send(`http://127.0.0.1:${port}${url}`, { method, headers, body })).status).toBe(303);
+    other.close();
+  });
+
   it('behind a proxy that strips a prefix, below a global prefix', async () => {
     let port = 0;
     const proxy = createServer((incoming, outgoing) => {
