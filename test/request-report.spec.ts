@@ -57,6 +57,7 @@ it.each(ADAPTERS)('NODE_DEBUG=download-auth prints one line a request on %s, wit
   withServer(adapter, { NODE_DEBUG: 'download-auth' }, async ({ port, stderr, mint }) => {
     const token = accessToken({}, {}, THEIR_SECRET);
     const link = await mint({ maxDownloads: 1 });
+    const asking = await mint({ confirm: true });
     const requests: [path: string, headers: Record<string, string>, line: RegExp][] = [
       ['/files/a', {}, /^GET FilesController\.file transport=none refused=TOKEN_MISSING status=401 bytes=0 /],
       [`/files/a?ss-tok=${token}x`, {}, /transport=query refused=TOKEN_INVALID status=401 bytes=0 /],
@@ -77,6 +78,8 @@ it.each(ADAPTERS)('NODE_DEBUG=download-auth prints one line a request on %s, wit
       ],
       [link.url, {}, /transport=query granted=link status=200 bytes=20000 /],
       [link.url, { 'user-agent': 'another' }, /transport=query refused=LINK_USED_UP status=410 bytes=0 /],
+      [asking.url, { accept: 'text/html' }, /transport=query prompted status=200 bytes=0 /],
+      [asking.url, {}, /transport=query refused=LINK_UNCONFIRMED status=403 bytes=0 /],
       [
         '/guarded/a',
         { 'x-user': 'ada' },
@@ -91,7 +94,7 @@ it.each(ADAPTERS)('NODE_DEBUG=download-auth prints one line a request on %s, wit
       expect(printed).toHaveLength(index + 1);
       expect(printed.at(-1)!.replace(/^DOWNLOAD-AUTH \d+: /, '')).toMatch(line);
     }
-    for (const secret of [token, link.token, 'ss-tok', '?']) {
+    for (const secret of [token, link.token, asking.token, 'ss-tok', '?']) {
       expect(stderr()).not.toContain(secret);
     }
   }),

@@ -1,4 +1,4 @@
-import { PayloadTooLargeException } from '@nestjs/common';
+import { BadRequestException, PayloadTooLargeException } from '@nestjs/common';
 import type { AbstractHttpAdapter } from '@nestjs/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HttpExchange } from '../http/http-exchange.js';
@@ -84,7 +84,7 @@ function isForm(contentType = ''): boolean {
  * Reads the fields of a posted form, and takes them out of the request. A body parser of the application may
  * have read them before.
  *
- * @throws PayloadTooLargeException
+ * @throws PayloadTooLargeException; BadRequestException for a client that went away
  */
 export async function takeFields({ request, rawRequest }: HttpExchange): Promise<URLSearchParams> {
   const { body } = request;
@@ -102,13 +102,20 @@ export async function takeFields({ request, rawRequest }: HttpExchange): Promise
 async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
-  // Destroying the request would close the connection before the answer is sent
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > LONGEST_FORM) {
-      throw new PayloadTooLargeException();
+  try {
+    // Destroying the request would close the connection before the answer is sent
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > LONGEST_FORM) {
+        break;
+      }
+      chunks.push(chunk);
     }
-    chunks.push(chunk);
+  } catch {
+    throw new BadRequestException('The form broke off.');
+  }
+  if (length > LONGEST_FORM) {
+    throw new PayloadTooLargeException();
   }
   return Buffer.concat(chunks).toString();
 }

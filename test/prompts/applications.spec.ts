@@ -30,6 +30,12 @@ class FilesController {
     return Download.buffer(Buffer.from(`plain ${id}`));
   }
 
+  @Get('folders/:folder/:name')
+  @StreamDownload({ challenge: (answer) => answer === 'folder' })
+  inFolder(@Param('name') name: string) {
+    return Download.buffer(Buffer.from(`in the folder: ${name}`));
+  }
+
   @Post(':id')
   own(@Param('id') id: string, @Body() body: unknown) {
     return { own: id, body };
@@ -135,6 +141,25 @@ describe.each(ADAPTERS)('on %s, a link that asks first works in an application',
     expect((await send(next, { headers: { ...CHROME, cookie: cookiesOf(pressed) } })).text).toBe('file 42');
     proxy.closeAllConnections();
     proxy.close();
+  });
+
+  it.each(['confirm', 'challenge'] as const)('for a whole collection, once, with %s', async (asks) => {
+    await start(adapter);
+    const options = { free: ['name'], exchange: 'redirect', [asks]: true } as const;
+    const params = { folder: '7', name: 'a' };
+    const link = app.get(DownloadLinks).create(FilesController, 'inFolder', { params, ...options });
+    const page = await app.request(link.url, { headers: CHROME });
+    const answered = { ...CHROME, 'sec-fetch-user': '?1', cookie: cookiesOf(page) };
+    const pressed = await app.request(link.url, post({ ...fieldsOf(page), answer: 'folder' }, answered));
+    expect(pressed.headers['set-cookie']?.[0]).toContain('; Path=/files/folders/7;');
+    const passed = cookiesOf(pressed);
+    const opened = await app.request(link.url, { headers: { ...CHROME, cookie: passed } });
+    expect([opened.status, opened.headers.location]).toEqual([303, './a']);
+    const companion = cookiesOf(opened);
+    const other = (cookie: string) => app.request('/files/folders/7/b', { headers: { cookie } });
+    expect((await other(`${companion}; ${passed}`)).text).toBe('in the folder: b');
+    const code = asks === 'confirm' ? 'LINK_UNCONFIRMED' : 'CHALLENGE_UNANSWERED';
+    expectRefusal(await other(companion), 403, code);
   });
 
   it('that answers refusals itself: pages stay ours, programs hear from the application', async () => {

@@ -6,6 +6,7 @@ import type { Answer } from '../support/http-client.js';
 import { startLimitedApp } from '../support/limited-app.js';
 import type { LimitedApp } from '../support/limited-app.js';
 import { MemoryLogger } from '../support/memory-logger.js';
+import { connect } from '../support/raw-connection.js';
 import { expectRefusal } from '../support/refusal.js';
 import { ADAPTERS } from '../support/test-app.js';
 import { CHROME, cookiesOf, fieldsOf, post } from './support/browser-requests.js';
@@ -191,6 +192,17 @@ describe.each(ADAPTERS)('a link with a challenge, on %s,', (adapter) => {
     const { url } = link();
     expect((await answer(url, 'x'.repeat(200_000))).status).toBe(413);
     expect(asked).toEqual([]);
+  });
+
+  it('hears of a client that goes away in the middle of its form, and says nothing in the log', async () => {
+    const { url } = link();
+    logger.lines.length = 0;
+    const head = `POST ${url.replace(app.url, '')} HTTP/1.1\r\nhost: a\r\n`;
+    const type = 'content-type: application/x-www-form-urlencoded\r\ncontent-length: 100\r\n\r\n';
+    const socket = await connect(app.port, `${head}${type}answer=`);
+    socket.resetAndDestroy();
+    expect((await answer(url, RIGHT)).status).toBe(303);
+    expect(logger.lines).toEqual([]);
   });
 
   it('is revoked like any other', async () => {
