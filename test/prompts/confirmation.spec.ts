@@ -148,13 +148,16 @@ describe.each(ADAPTERS)('a link that asks to be confirmed, on %s,', (adapter) =>
     ['curl', { 'user-agent': 'curl/8.5.0', accept: '*/*' }],
     ['wget', { 'user-agent': 'Wget/1.21.4', accept: '*/*' }],
     ['fetch() of a page', { ...CHROME, accept: '*/*', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' }],
-    ['a download that a page names', { ...CHROME, 'sec-fetch-dest': 'empty' }],
-    ['a frame', { ...CHROME, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' }],
   ])('refuses %s', async (_client, headers) => {
     const one = link();
-    const answer = await app.fetch(one.url, { headers: { ...headers, accept: '*/*' } });
-    expectRefusal(answer, 403, 'LINK_UNCONFIRMED', one.token);
+    expectRefusal(await app.fetch(one.url, { headers }), 403, 'LINK_UNCONFIRMED', one.token);
     expect(await app.used(one)).toBe(0);
+  });
+
+  it.each(['empty', 'iframe', 'embed'])('shows no page where the browser shows none: %s', async (dest) => {
+    const answer = await app.fetch(link().url, { headers: { ...CHROME, 'sec-fetch-dest': dest } });
+    expect([answer.status, answer.text.includes('LINK_UNCONFIRMED')]).toEqual([403, true]);
+    expect(answer.text).not.toContain('<button>');
   });
 
   it("lets programs pass with confirm: 'browsers'", async () => {
