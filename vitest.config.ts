@@ -18,6 +18,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.spec.ts'],
     exclude: [...configDefaults.exclude, 'test/package/**'],
+    globalSetup: ['./test/support/compile-client.ts'],
     setupFiles: ['./test/support/setup.ts'],
     reporters: reporters('tests'),
     pool: 'forks',

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
-import { DownloadAuthModule } from 'nestjs-download-auth';
-import { AppConfig } from './app.providers.js';
+import { DownloadAuthModule, verifyPassword } from 'nestjs-download-auth';
+import { AppConfig, LinkPasswords } from './app.providers.js';
 import { AuthController } from './auth.controller.js';
 import { FilesController } from './files.controller.js';
 import { FilesService } from './files.service.js';
@@ -10,8 +10,15 @@ import { LinksController } from './links.controller.js';
 @Module({
   imports: [
     DownloadAuthModule.forRootAsync({
-      inject: [AppConfig],
-      useFactory: ({ jwtSecret, leases }: AppConfig) => ({ secret: jwtSecret, leases }),
+      inject: [AppConfig, LinkPasswords],
+      useFactory: ({ jwtSecret, leases }: AppConfig, passwords: LinkPasswords) => ({
+        secret: jwtSecret,
+        leases,
+        challenge: async (answer, { link }) => {
+          const hash = link && (await passwords.hashOf(link.id));
+          return hash !== undefined && verifyPassword(answer, hash);
+        },
+      }),
     }),
   ],
   controllers: [AuthController, FilesController, LinksController],

@@ -5,18 +5,26 @@ import { DownloadAuthConfigurationError } from 'nestjs-download-auth';
 import type { CreateLinkOptions } from 'nestjs-download-auth';
 
 /** What a caller may choose about a link. */
-export type LinkLimits = Pick<CreateLinkOptions, 'expiresIn' | 'maxDownloads'>;
+export interface LinkLimits extends Pick<CreateLinkOptions, 'expiresIn' | 'maxDownloads' | 'confirm'> {
+  /** What the link asks for before it opens. */
+  readonly password?: string;
+}
 
 /** Takes only these fields from the body: a caller must not choose the subject or claims of a link. */
 @Injectable()
 export class LinkLimitsPipe implements PipeTransform<unknown, LinkLimits> {
   transform(body: unknown): LinkLimits {
     const fields = body ?? {};
-    const { expiresIn, maxDownloads, ...unknown } = fields as LinkLimits;
+    const { expiresIn, maxDownloads, confirm, password, ...unknown } = fields as LinkLimits;
     if (typeof fields !== 'object' || Array.isArray(fields) || Object.keys(unknown).length > 0) {
-      throw new BadRequestException('Send a JSON object with expiresIn and maxDownloads, or neither.');
+      throw new BadRequestException(
+        'Send a JSON object with expiresIn, maxDownloads, and confirm or password, or an empty one.',
+      );
     }
-    return { expiresIn, maxDownloads };
+    if (password !== undefined && (typeof password !== 'string' || password === '')) {
+      throw new BadRequestException('password: send a string that is not empty, or leave it out.');
+    }
+    return { expiresIn, maxDownloads, confirm, password };
   }
 }
 

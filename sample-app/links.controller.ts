@@ -8,11 +8,13 @@ import {
   NotFoundException,
   Param,
   Post,
+  Sse,
   UseFilters,
   UseGuards,
 } from '@nestjs/common';
-import { DownloadLinks } from 'nestjs-download-auth';
-import type { DownloadLink } from 'nestjs-download-auth';
+import { DownloadEvents, DownloadLinks, hashPassword } from 'nestjs-download-auth';
+import type { DownloadLink, LinkMessage } from 'nestjs-download-auth';
+import type { Observable } from 'rxjs';
 import { LinkLedger } from './app.providers.js';
 import { AuthGuard, User } from './auth.guard.js';
 import type { UserClaims } from './auth.guard.js';
@@ -27,6 +29,7 @@ export class LinksController {
   constructor(
     private readonly files: FilesService,
     private readonly links: DownloadLinks,
+    private readonly events: DownloadEvents,
     private readonly ledger: LinkLedger,
   ) {}
 
@@ -36,7 +39,7 @@ export class LinksController {
   @UseFilters(BadLimitsFilter)
   async create(
     @Param('id') id: string,
-    @Body(LinkLimitsPipe) limits: LinkLimits,
+    @Body(LinkLimitsPipe) { password, ...limits }: LinkLimits,
     @User() user: UserClaims,
   ): Promise<DownloadLink> {
     await this.files.find(id);
@@ -44,8 +47,10 @@ export class LinksController {
       ...limits,
       params: { id },
       subject: user.sub,
+      challenge: password !== undefined,
     });
-    await this.ledger.add(user.sub, id, link, limits.maxDownloads);
+    const passwordHash = password && (await hashPassword(password));
+    await this.ledger.add(user.sub, id, link, { ...limits, passwordHash });
     return link;
   }
 
@@ -59,10 +64,21 @@ export class LinksController {
   @Delete('links/:id')
   @HttpCode(204)
   async revoke(@Param('id') id: string, @User() user: UserClaims): Promise<void> {
+    await this.requireOwn(id, user);
+    await this.links.revoke({ link: id });
+    await this.ledger.markRevoked(id);
+  }
+
+  /** How far a download is that the page has started. */
+  @Sse('links/:id/events')
+  async follow(@Param('id') id: string, @User() user: UserClaims): Promise<Observable<LinkMessage>> {
+    await this.requireOwn(id, user);
+    return this.events.of(id);
+  }
+
+  private async requireOwn(id: string, user: UserClaims): Promise<void> {
     if ((await this.ledger.ownerOf(id)) !== user.sub) {
       throw new NotFoundException('You have no such link.');
     }
-    await this.links.revoke({ link: id });
-    await this.ledger.markRevoked(id);
   }
 }

@@ -2,7 +2,7 @@ import { Module } from '@nestjs/common';
 import type { DynamicModule } from '@nestjs/common';
 import { APP_INTERCEPTOR } from '@nestjs/core';
 import { AppModule } from '../app.module.js';
-import { AppConfig, LinkLedger, Users } from '../app.providers.js';
+import { AppConfig, LinkLedger, LinkPasswords, Users } from '../app.providers.js';
 import { SignInBrake } from './hardening/sign-in-brake.js';
 import { DemoLedger } from './links/demo-ledger.js';
 import { HappeningsRecorder } from './links/happenings.recorder.js';
@@ -34,12 +34,19 @@ export class DemoModule {
         { provide: AppConfig, useFactory: config },
         { provide: Users, useValue: users },
         { provide: LinkStore, useFactory: () => linkStoreFor(storage) },
+        {
+          provide: LinkPasswords,
+          inject: [LinkStore],
+          useFactory: (store: LinkStore): LinkPasswords => ({
+            hashOf: async (id) => (await store.find(id))?.passwordHash,
+          }),
+        },
         DemoLedger,
         { provide: LinkLedger, useExisting: DemoLedger },
         HappeningsRecorder,
         { provide: APP_INTERCEPTOR, useClass: SignInBrake },
       ],
-      exports: [AppConfig, Users, LinkLedger],
+      exports: [AppConfig, Users, LinkLedger, LinkPasswords],
     };
   }
 }

@@ -2,9 +2,13 @@ import { Controller, Get, Header, NotFoundException, Param, StreamableFile } fro
 import mime from 'mime-types';
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 
 const FOLDER = new URL('./public/', import.meta.url);
 const PAGE = 'index.html';
+
+/** The name under which the page loads the browser module of the package. */
+const CLIENT = 'client.js';
 
 /** The only names that are served: a name from a URL never becomes a path. */
 const ASSETS = new Set(readdirSync(FOLDER).filter((name) => name !== PAGE));
@@ -36,6 +40,9 @@ export class PageController {
   @Header('Cache-Control', 'no-cache')
   @Header('X-Content-Type-Options', 'nosniff')
   asset(@Param('name') name: string): Promise<StreamableFile> {
+    if (name === CLIENT) {
+      return read(name, createRequire(import.meta.url).resolve('nestjs-download-auth/client'));
+    }
     if (!ASSETS.has(name)) {
       throw new NotFoundException();
     }
@@ -43,7 +50,7 @@ export class PageController {
   }
 }
 
-async function read(name: string): Promise<StreamableFile> {
-  const bytes = await readFile(new URL(name, FOLDER));
+async function read(name: string, path: string | URL = new URL(name, FOLDER)): Promise<StreamableFile> {
+  const bytes = await readFile(path);
   return new StreamableFile(bytes, { type: mime.contentType(name) || undefined, length: bytes.length });
 }

@@ -12,7 +12,7 @@ import {
   UseFilters,
   UseGuards,
 } from '@nestjs/common';
-import { Download, DownloadLinks, Grant, StreamDownload } from 'nestjs-download-auth';
+import { Download, DownloadLinks, Grant, hashPassword, StreamDownload } from 'nestjs-download-auth';
 import type { DownloadLink, LinkGrant } from 'nestjs-download-auth';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -69,7 +69,7 @@ export class SlowMotionController {
   async create(
     @Param('id') id: string,
     @Query('bytesPerSecond', new DefaultValuePipe(SPEED), ParseIntPipe) bytesPerSecond: number,
-    @Body(LinkLimitsPipe) limits: LinkLimits,
+    @Body(LinkLimitsPipe) { password, ...limits }: LinkLimits,
     @User() user: UserClaims,
   ): Promise<DownloadLink> {
     if (bytesPerSecond < 1) {
@@ -81,8 +81,10 @@ export class SlowMotionController {
       params: { id },
       subject: user.sub,
       claims: { bytesPerSecond },
+      challenge: password !== undefined,
     });
-    await this.ledger.add(user.sub, id, link, limits.maxDownloads);
+    const passwordHash = password && (await hashPassword(password));
+    await this.ledger.add(user.sub, id, link, { ...limits, passwordHash });
     return link;
   }
 }

@@ -40,6 +40,10 @@ describeSample(folder, (sample) => {
     [{ maxDownloads: 1.5 }],
     [{ maxDownloads: '3' }],
     [{ maxDownloads: null }],
+    [{ confirm: 'always' }],
+    [{ password: '' }],
+    [{ password: 4711 }],
+    [{ password: 'open sesame', confirm: true }],
     [{ expires: '5m' }],
     [{ subject: 'grace' }],
     [[]],
@@ -143,5 +147,32 @@ describeSample(folder, (sample) => {
     expect(answer.status).toBe(410);
     expect(answer.headers['content-type']).toContain('text/html');
     expect(answer.text).not.toContain(link.token);
+  });
+
+  it('opens a link with a password for whoever answers with it', async () => {
+    const { url, id } = await sample.mint({ password: 'open sesame' });
+    expect(await sample.link(id)).toMatchObject({ asksFor: 'password', used: 0 });
+    const answer = (text: string) =>
+      sample.request(url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ answer: text }).toString(),
+      });
+    expect((await answer('open barley')).code).toBe('CHALLENGE_FAILED');
+    const { status, headers } = await answer('open sesame');
+    expect(status).toBe(303);
+    const [cookie] = headers['set-cookie']!.map((field) => field.split(';', 1)[0]);
+    expect((await sample.request(url, { headers: { cookie } })).body).toEqual(REPORT);
+    expect(JSON.stringify(await sample.links())).not.toMatch(/sesame|scrypt|passwordHash/);
+  });
+
+  it('tells only its owner how far the download of a link is', async () => {
+    const { id } = await sample.mint();
+    const follow = (token: string) =>
+      fetch(`${sample.url}/links/${id}/events`, { headers: { authorization: `Bearer ${token}` } });
+    expect((await follow(sample.grace)).status).toBe(404);
+    const events = await follow(sample.ada);
+    expect(events.headers.get('content-type')).toBe('text/event-stream');
+    await events.body!.cancel();
   });
 });

@@ -3,6 +3,7 @@ import { DownloadLinks } from 'nestjs-download-auth';
 import type { DownloadLink, LinkUsage } from 'nestjs-download-auth';
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { AppConfig, LinkLedger } from '../../app.providers.js';
+import type { LinkTerms } from '../../app.providers.js';
 import { LinkStore } from './link-store.js';
 import type { Happening, LinkRecord } from './link-store.js';
 
@@ -16,6 +17,8 @@ export interface LinkSummary {
   readonly state: 'active' | 'expired' | 'revoked';
   /** Absent: any number. */
   readonly maxDownloads?: number;
+  /** What it asks for before it opens. */
+  readonly asksFor?: 'confirmation' | 'password';
   /** Downloads that have begun. */
   readonly used: number;
   /** Of the download that is running, or else of the latest; absent before the first. */
@@ -47,13 +50,15 @@ export class DemoLedger extends LinkLedger {
     this.seal = new LinkSeal(jwtSecret);
   }
 
-  add(owner: string, file: string, link: DownloadLink, maxDownloads?: number): Promise<void> {
+  add(owner: string, file: string, link: DownloadLink, terms: LinkTerms): Promise<void> {
     return this.store.put({
       id: link.id,
       owner,
       file,
       sealedUrl: this.seal.close(link.url),
-      maxDownloads,
+      maxDownloads: terms.maxDownloads,
+      confirm: terms.confirm,
+      passwordHash: terms.passwordHash,
       createdAt: Date.now(),
       expiresAt: link.expiresAt.getTime(),
     });
@@ -89,6 +94,7 @@ export class DemoLedger extends LinkLedger {
 
 function summaryOf(record: LinkRecord, url: string, usage: LinkUsage): LinkSummary {
   const { id, file, createdAt, expiresAt, revokedAt, maxDownloads, happenings } = record;
+  const { confirm, passwordHash } = record;
   return {
     id,
     file,
@@ -97,6 +103,7 @@ function summaryOf(record: LinkRecord, url: string, usage: LinkUsage): LinkSumma
     expiresAt: new Date(expiresAt),
     state: revokedAt !== undefined ? 'revoked' : Date.now() >= expiresAt ? 'expired' : 'active',
     maxDownloads,
+    asksFor: passwordHash ? 'password' : confirm ? 'confirmation' : undefined,
     used: usage.used,
     progress: progressOf(usage),
     happenings,

@@ -1,15 +1,15 @@
 import type { DownloadEvent } from 'nestjs-download-auth';
 import type { Observable } from 'rxjs';
+import type { LinkTerms } from '../../app.providers.js';
 
 /** A link that somebody made. Times are milliseconds since 1970. */
-export interface LinkEntry {
+export interface LinkEntry extends LinkTerms {
   readonly id: string;
   readonly owner: string;
   /** The `id` of the file. */
   readonly file: string;
   /** Its URL, encrypted: see `LinkSeal`. */
   readonly sealedUrl: string;
-  readonly maxDownloads?: number;
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly revokedAt?: number;

@@ -60,12 +60,17 @@ export async function fetchFile(fileId, signal) {
  * in the URL.
  */
 export async function openLiveLinks(signal) {
-  const response = await fetch('/links/events', { headers: authorization(), signal, cache: 'no-store' });
+  const response = await fetchEvents('/links/events', signal);
   if (!response.ok) {
     throw await errorOf(response);
   }
   return response.body;
 }
+
+/** The events of one link, for the browser module of the package. */
+export const linkEvents = (id) => (signal) => fetchEvents(`/links/${encodeURIComponent(id)}/events`, signal);
+
+const fetchEvents = (path, signal) => fetch(path, { headers: authorization(), signal, cache: 'no-store' });
 
 /**
  * Requests the first byte of a link without cookies, as a stranger would.

@@ -175,18 +175,28 @@ function showLinkPath() {
 
 find('#link-form').elements.slow.addEventListener('change', showLinkPath);
 
+find('#link-form').elements.asks.addEventListener('change', ({ currentTarget }) => {
+  const { password } = find('#link-form').elements;
+  password.required = currentTarget.value === 'password';
+  password.closest('label').hidden = !password.required;
+});
+
 find('#link-form').addEventListener('submit', (event) => {
   event.preventDefault();
   const form = event.currentTarget;
-  const { amount, unit, maxDownloads, slow } = Object.fromEntries(new FormData(form));
+  const { amount, unit, maxDownloads, asks, password, slow } = Object.fromEntries(new FormData(form));
   return attempt('#way-link', form.querySelector('.primary'), async (status) => {
     const file = selected;
     const limits = {
       expiresIn: `${amount}${unit}`,
       ...(maxDownloads && { maxDownloads: Number(maxDownloads) }),
     };
-    const link = await (slow ? api.createSlowLink : api.createLink)(file.id, limits);
-    tickets.show({ ...link, ...limits, file: file.id, used: 0 }).scrollIntoView({ block: 'nearest' });
+    const question = { confirm: { confirm: true }, password: { password } }[asks];
+    const asksFor = { confirm: 'confirmation', password: 'password' }[asks];
+    const link = await (slow ? api.createSlowLink : api.createLink)(file.id, { ...limits, ...question });
+    tickets
+      .show({ ...link, ...limits, asksFor, file: file.id, used: 0 })
+      .scrollIntoView({ block: 'nearest' });
     notice('#links-notice');
     status.textContent = 'Your link is below. Watch there what happens to it.';
   });

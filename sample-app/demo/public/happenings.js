@@ -23,11 +23,20 @@ export function wordsFor({ type, status, code, length, from = 0, bytes = 0 }) {
   }
 }
 
+/** Why a download that the page started has failed. */
+export function wordsForRefusal({ code, message }) {
+  return `Your browser does not have all of it: ${REFUSALS[code] ?? message}.`;
+}
+
 const REFUSALS = {
   LINK_EXPIRED: 'expired',
   LINK_REVOKED: 'revoked',
   LINK_USED_UP: 'used up',
   LINK_SCOPE: 'made for another file',
+  LINK_UNCONFIRMED: 'not confirmed yet',
+  CHALLENGE_UNANSWERED: 'asked for the password',
+  CHALLENGE_FAILED: 'wrong password',
+  CHALLENGE_BLOCKED: 'too many wrong passwords',
   PREFETCH_REFUSED: 'prefetch',
 };
 

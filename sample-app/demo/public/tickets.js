@@ -1,15 +1,12 @@
-import { revokeLink, serverNow, tryLink } from './api.js';
-import { download } from './downloads.js';
+import { linkEvents, revokeLink, serverNow, tryLink } from './api.js';
+import { download, DownloadFailed } from './client.js';
 import { formatRemaining, formatTime } from './format.js';
-import { wordsFor, wordsForProgress } from './happenings.js';
+import { wordsFor, wordsForProgress, wordsForRefusal } from './happenings.js';
 
 const TICK = 200;
 
 /** The words under the time on the stub, by state. */
 const LABELS = { active: 'left', expired: 'expired', revoked: 'revoked' };
-
-/** Shown until the server reports the download. */
-const DOWNLOADING = 'Your browser is downloading it.';
 
 /** How many happenings a ticket shows. */
 const LOG_LINES = 4;
@@ -25,6 +22,7 @@ export class Tickets {
   #template = document.querySelector('#ticket-template');
   #tickets = new Map();
   #timer;
+  #leaving = new AbortController();
 
   constructor({ list, announce }) {
     this.#list = list;
@@ -42,22 +40,26 @@ export class Tickets {
     ticket.expiresAt = Date.parse(link.expiresAt);
     this.#showState(ticket, link.state ?? 'active');
     this.#showUses(ticket, link);
-    this.#showProgress(ticket, link);
+    if (!ticket.isFollowed) {
+      this.#showProgress(ticket, link);
+    }
     this.#showLog(ticket, link.happenings ?? []);
     this.#timer ??= setInterval(() => this.#tick(), TICK);
     return ticket.element;
   }
 
   clear() {
+    this.#leaving.abort();
+    this.#leaving = new AbortController();
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.#tickets.clear();
     this.#list.replaceChildren();
   }
 
-  #add({ id, file, url }) {
+  #add({ id, file, url, asksFor }) {
     const element = this.#template.content.cloneNode(true).firstElementChild;
-    const ticket = { id, file, url: new URL(url, location.origin).href, element };
+    const ticket = { id, file, asksFor, url: new URL(url, location.origin).href, element };
     element.querySelector('h3').textContent = file;
     const input = element.querySelector('.url');
     input.value = ticket.url;
@@ -145,10 +147,6 @@ export class Tickets {
     if (latest && ticket.latest !== undefined && latest !== ticket.latest) {
       this.#announce(`${ticket.file}: ${latest}`);
     }
-    const status = this.#part(ticket, 'status');
-    if (latest !== ticket.latest && status.textContent === DOWNLOADING) {
-      status.textContent = '';
-    }
     ticket.latest = latest ?? '';
     this.#part(ticket, 'log').replaceChildren(
       ...lines.map((happening) => {
@@ -189,9 +187,29 @@ export class Tickets {
       }
     },
 
-    download: ({ url }) => {
-      download(url);
-      return DOWNLOADING;
+    download: async (ticket) => {
+      if (ticket.asksFor) {
+        window.open(ticket.url, '_blank', 'noreferrer');
+        return `Opened in a new tab, which asks for the ${ticket.asksFor} first.`;
+      }
+      this.#part(ticket, 'status').textContent = 'Your browser is downloading it.';
+      ticket.isFollowed = true;
+      let latest;
+      const show = () => this.#showProgress(ticket, { progress: latest });
+      try {
+        const { signal } = this.#leaving;
+        for await (const progress of download(ticket, { events: linkEvents(ticket.id), signal }).progress) {
+          latest = { ...progress, complete: progress.percent === 100 };
+          show();
+        }
+        return 'Complete: your browser has all of it.';
+      } catch (error) {
+        latest &&= { ...latest, running: false };
+        show();
+        return error instanceof DownloadFailed ? wordsForRefusal(error) : '';
+      } finally {
+        ticket.isFollowed = false;
+      }
     },
 
     try: async ({ url, element }) => {

@@ -51,7 +51,7 @@ describeSample(folder, (sample) => {
 
   const signIn = async (username = 'ada') => {
     await page.getByLabel('Name', { exact: true }).fill(username);
-    await page.getByLabel('Password').fill('demo');
+    await page.getByLabel('Password', { exact: true }).fill('demo');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('heading', { name: LARGE_SAMPLE, level: 1 }).waitFor();
   };
@@ -82,7 +82,7 @@ describeSample(folder, (sample) => {
 
   it('reports a wrong name or password', async () => {
     await page.getByLabel('Name', { exact: true }).fill('ada');
-    await page.getByLabel('Password').fill('wrong');
+    await page.getByLabel('Password', { exact: true }).fill('wrong');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('alert').getByText('Wrong name or password').waitFor();
   });
@@ -223,6 +223,7 @@ describeSample(folder, (sample) => {
       await ticket.getByText(/^Stopped at \d+ %/).waitFor();
       await ticket.getByText('Revoked by you.').waitFor();
       await ticket.getByText(/Stopped by the server after/).waitFor();
+      await ticket.getByText('Your browser does not have all of it: revoked.').waitFor();
       expect(await file.failure()).not.toBeNull();
       expect(await share()).toBeLessThan(1);
     },
@@ -238,6 +239,41 @@ describeSample(folder, (sample) => {
     await sample.request(link.url);
     await ticket.getByText('Download started.').waitFor();
     await ticket.getByText('used 1×').waitFor();
+  });
+
+  it('says that a download which it has started is complete', async () => {
+    await signIn();
+    await page.getByRole('button', { name: /Three chords/ }).click();
+    const ticket = await makeLink('5', 'minutes');
+    await (await downloadBy(ticket.getByRole('button', { name: 'Download' }))).delete();
+    await ticket.getByText('Complete: your browser has all of it.').waitFor();
+    await ticket.getByText('All 265 kB sent', { exact: true }).waitFor();
+  });
+
+  it.each([
+    ['password', 'with a password'],
+    ['confirmation', 'after a button is pressed'],
+  ])('makes a link that asks for a %s, and opens it in a tab of its own', async (asksFor, choice) => {
+    await signIn();
+    await page.getByRole('button', { name: /Three chords/ }).click();
+    await page.getByLabel('Opens').selectOption(choice);
+    if (asksFor === 'password') {
+      await page.getByLabel('Password of the link').fill('open sesame');
+    }
+    const ticket = await makeLink('5', 'minutes');
+    const [tab] = await Promise.all([
+      browser.context.waitForEvent('page'),
+      ticket.getByRole('button', { name: 'Download' }).click(),
+    ]);
+    await ticket.getByText(`Opened in a new tab, which asks for the ${asksFor} first.`).waitFor();
+    if (asksFor === 'password') {
+      await tab.getByLabel('Password or code').fill('open sesame');
+    }
+    const saving = tab.waitForEvent('download');
+    await tab.getByRole('button').click();
+    expect((await saving).suggestedFilename()).toBe('Three chords.wav');
+    await ticket.getByText('used 1×').waitFor();
+    await tab.close();
   });
 
   it('reports a lifetime that is too long', async () => {

@@ -20,6 +20,7 @@ export const HARD_NAME = 'Grüße & mehr, 100% 🏔.txt';
 interface LinkWish {
   readonly expiresIn?: unknown;
   readonly maxDownloads?: unknown;
+  readonly password?: string;
   readonly bytesPerSecond?: number;
 }
 
