@@ -1,17 +1,18 @@
-import { HttpException, Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
 import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { ApplicationGuards, authName } from './application-guard.js';
 import { judgedIn } from './beside-links.js';
 import { watchNote } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
-import type { Claimant } from './events/claimant.js';
 import { exchangeOf, isSecure, requestPath } from './http/http-exchange.js';
-import type { FrameworkRequest, HttpExchange } from './http/http-exchange.js';
+import type { HttpExchange } from './http/http-exchange.js';
 import { PerRoute } from './http/notes.js';
 import { LeaseKeeper } from './leases/keeper.js';
-import { claimsToBeLink, grantedLink } from './links/link-claims.js';
+import { claimsToBeLink } from './links/link-claims.js';
 import { LinkOpener } from './links/open-link.js';
+import { LinkGrants, orNo, subjectOf, validated } from './link-grants.js';
+import type { Visit } from './link-grants.js';
 import { LinkPrompts } from './prompts/link-prompts.js';
 import { RequestReport } from './request-report.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
@@ -19,33 +20,13 @@ import type { ResolvedOptions } from './resolve-options.js';
 import { routeOptions, routePolicy } from './route-options.js';
 import type { RoutePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
-import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { AccessTokens, invalidToken } from './tokens/access-tokens.js';
 import { typeOf } from './tokens/compact-jws.js';
-import type { TokenClaims } from './tokens/compact-jws.js';
 import { grantNote } from './tokens/grant.js';
-import type { AccessGrant, DownloadGrant, LinkGrant } from './tokens/grant.js';
-import { decidingToken, explicitToken, hasExplicitToken, tokenBeside } from './tokens/deciding-token.js';
+import type { AccessGrant, DownloadGrant } from './tokens/grant.js';
+import { decidingToken, explicitToken, hasExplicitToken } from './tokens/deciding-token.js';
 import type { PresentedToken } from './tokens/deciding-token.js';
 import { findTokens, scrubTokens } from './tokens/transports.js';
-import type { FoundTokens } from './tokens/transports.js';
-
-/** One request, on its way to one handler. */
-interface Visit {
-  readonly exchange: HttpExchange;
-  readonly context: ExecutionContext;
-  readonly policy: RoutePolicy;
-  readonly found: FoundTokens;
-  /** Removes the tokens from the request, so that loggers that run later do not see them. */
-  readonly scrub: () => void;
-}
-
-/** Who is signed in beside a link. */
-interface SignedIn {
-  readonly subject: string | undefined;
-  /** Of the access token; without one, a guard of the application has filled `request.user`. */
-  readonly claims?: TokenClaims;
-}
 
 /**
  * Lets a request through to its handler if it carries a link made for this very resource, or else as the
@@ -55,18 +36,20 @@ interface SignedIn {
 export class DownloadAuthGuard implements CanActivate {
   private readonly policies = new PerRoute<RoutePolicy>();
   private readonly guards: ApplicationGuards;
+  private readonly linkGrants: LinkGrants;
 
   constructor(
     @Inject(RESOLVED_OPTIONS) readonly options: ResolvedOptions,
     @Inject(AccessTokens) private readonly accessTokens: AccessTokens,
     @Inject(LinkOpener) private readonly links: LinkOpener,
     @Inject(LeaseKeeper) private readonly keeper: LeaseKeeper,
-    @Inject(LinkPrompts) private readonly prompts: LinkPrompts,
+    @Inject(LinkPrompts) prompts: LinkPrompts,
     @Inject(RequestReport) private readonly report: RequestReport,
     @Inject(ModuleRef) moduleRef: ModuleRef,
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
     this.guards = new ApplicationGuards(moduleRef, modules);
+    this.linkGrants = new LinkGrants(options, links, prompts, accessTokens, this.guards, report);
   }
 
   /**
@@ -131,7 +114,7 @@ export class DownloadAuthGuard implements CanActivate {
     const { policy, found } = visit;
     const isExplicit =
       policy.auth === 'token' ? hasExplicitToken(found) : explicitToken(found, isLink) !== undefined;
-    const companion = isExplicit ? undefined : await this.openCompanion(visit);
+    const companion = isExplicit ? undefined : await this.linkGrants.byCompanion(visit);
     if (!(companion instanceof DownloadRefusal)) {
       return companion ?? this.decideWithoutCompanion(visit);
     }
@@ -143,35 +126,6 @@ export class DownloadAuthGuard implements CanActivate {
     return grant;
   }
 
-  /**
-   * Tries the links in companion cookies.
-   * @returns why those that were made for this request do not open it; undefined where there is none
-   */
-  private async openCompanion(visit: Visit): Promise<LinkGrant | DownloadRefusal | undefined> {
-    const { found, exchange } = visit;
-    if (typeof found.companion !== 'object') {
-      return undefined;
-    }
-    const { request } = exchange;
-    const { token: first, others = [] } = found.companion;
-    let failed: { refusal: DownloadRefusal; claimant?: Claimant } | undefined;
-    transportNote.set(request, 'companion');
-    for (const token of [first, ...others]) {
-      try {
-        return await this.openLink({ token, transport: 'companion' }, visit);
-      } catch (refusal) {
-        if (!(refusal instanceof DownloadRefusal)) {
-          throw refusal;
-        }
-        const isForAnother = ['LINK_INVALID', 'LINK_SCOPE'].includes(refusal.code);
-        failed ??= isForAnother ? undefined : { refusal, claimant: claimantNote.get(request) };
-      }
-    }
-    transportNote.set(request, failed && 'companion');
-    claimantNote.set(request, failed?.claimant);
-    return failed?.refusal;
-  }
-
   private async decideWithoutCompanion(visit: Visit): Promise<DownloadGrant | undefined> {
     const { exchange, context, policy, found } = visit;
     const presented =
@@ -181,7 +135,7 @@ export class DownloadAuthGuard implements CanActivate {
     transportNote.set(exchange.request, presented?.transport);
     if (presented && isLink(presented.token)) {
       visit.scrub();
-      return this.openLink(presented, visit);
+      return this.linkGrants.open(presented, visit);
     }
     if (policy.auth === 'links') {
       throw new DownloadRefusal('LINK_MISSING');
@@ -220,58 +174,6 @@ export class DownloadAuthGuard implements CanActivate {
     return { kind: 'access', subject: claims.sub, claims, transport };
   }
 
-  /** Checks that a link opens what is asked for, for who asks, and may be used now. */
-  private async openLink(presented: PresentedToken, visit: Visit): Promise<LinkGrant> {
-    const { exchange, context, policy } = visit;
-    const { request } = exchange;
-    const claims = await this.links.verify(presented);
-    const { sub: subject, res: resource, jti: linkId } = claims;
-    claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
-    const signedIn = claims.bnd?.sub ? await this.signedIn(presented, visit) : undefined;
-    watchNote.set(request, await this.links.open(claims, exchange, context, signedIn?.subject));
-    const user = await validated(this.options.links.validate, claims, request);
-    if (!signedIn) {
-      request.user = user;
-    } else if (signedIn.claims) {
-      request.user = await validated(this.options.validate, signedIn.claims, request);
-    }
-    const { transport } = presented;
-    const link = grantedLink(claims, this.options.links.maxAge);
-    const grant: LinkGrant = { kind: 'link', subject, claims, transport, link };
-    if (claims.ask) {
-      const { challenge } = visit.policy;
-      const cookie = this.links.cookieScope(claims, exchange);
-      await this.prompts.pass({ exchange, grant, asks: claims.ask, challenge, cookie });
-    }
-    this.report.decided(exchange, 'granted=link');
-    if (policy.transports.companion && transport !== 'companion') {
-      this.links.exchange(claims, presented, exchange);
-    }
-    return grant;
-  }
-
-  /** Who is signed in beside a link: by an access token, or as the application says. */
-  private async signedIn(link: PresentedToken, visit: Visit): Promise<SignedIn | undefined> {
-    const { context, policy, found } = visit;
-    const { request } = visit.exchange;
-    if (policy.auth !== 'token') {
-      if (!policy.subject) {
-        throw new DownloadAuthConfigurationError(
-          'bindTo.signedIn: nothing says who is signed in. Write subject: (request) => request.user?.id in forRoot() ' +
-            'or @StreamDownload().',
-        );
-      }
-      const isIn = await orNo(() => this.guards.admit(policy.auth, context));
-      return isIn ? { subject: await subjectOf(request, policy) } : undefined;
-    }
-    const token = tokenBeside(link, found);
-    if (token === undefined) {
-      return undefined;
-    }
-    const claims = await orNo(() => this.accessTokens.authenticate(token, request));
-    return claims && { subject: claims.sub, claims };
-  }
-
   /** Notes whose download it is, for its events and its revocation. */
   private watch(exchange: HttpExchange, subject: string | undefined): void {
     const claimant = { subject, path: requestPath(exchange) };
@@ -288,41 +190,4 @@ export class DownloadAuthGuard implements CanActivate {
 
 function isLink(token: string): boolean {
   return claimsToBeLink(typeOf(token));
-}
-
-async function validated<Claims>(
-  validate: ((claims: Claims, request: unknown) => unknown) | undefined,
-  claims: Claims,
-  request: unknown,
-): Promise<unknown> {
-  if (!validate) {
-    return claims;
-  }
-  const user = await validate(claims, request);
-  if (!user) {
-    throw new DownloadRefusal('ACCESS_DENIED');
-  }
-  return user;
-}
-
-async function subjectOf(request: FrameworkRequest, { subject }: RoutePolicy): Promise<string | undefined> {
-  const answer: unknown = await subject?.(request);
-  if (answer === undefined || answer === null || typeof answer === 'string') {
-    return answer ?? undefined;
-  }
-  throw new DownloadAuthConfigurationError(
-    'subject: return a string, such as String(request.user.id), or undefined.',
-  );
-}
-
-/** `undefined` instead of a 401 or 403, which beside a link only means: not signed in. */
-async function orNo<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof HttpException && [401, 403].includes(error.getStatus())) {
-      return undefined;
-    }
-    throw error;
-  }
 }

@@ -23,7 +23,11 @@ export interface Variant {
     | 'guard alone'
     | 'by cookie'
     | 'by query'
-    | 'by link';
+    | 'by link'
+    /** A link to a collection in the query, from a client that keeps no cookies. */
+    | 'collection'
+    /** The companion cookie of that link. */
+    | 'companion';
   /** The request target. */
   readonly path: string;
   /** The header fields of one request; of several, each in its turn. */

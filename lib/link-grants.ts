@@ -1,0 +1,174 @@
+import { HttpException } from '@nestjs/common';
+import type { ExecutionContext } from '@nestjs/common';
+import type { ApplicationGuards } from './application-guard.js';
+import { watchNote } from './delivery/watch.js';
+import { claimantNote, transportNote } from './events/claimant.js';
+import type { Claimant } from './events/claimant.js';
+import { requestPath } from './http/http-exchange.js';
+import type { FrameworkRequest, HttpExchange } from './http/http-exchange.js';
+import { grantedLink } from './links/link-claims.js';
+import type { LinkOpener } from './links/open-link.js';
+import type { LinkPrompts } from './prompts/link-prompts.js';
+import type { RequestReport } from './request-report.js';
+import type { ResolvedOptions } from './resolve-options.js';
+import type { RoutePolicy } from './route-options.js';
+import { DownloadRefusal } from './refusals/download-refusal.js';
+import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
+import type { AccessTokens } from './tokens/access-tokens.js';
+import type { TokenClaims } from './tokens/compact-jws.js';
+import { tokenBeside } from './tokens/deciding-token.js';
+import type { PresentedToken } from './tokens/deciding-token.js';
+import type { LinkGrant } from './tokens/grant.js';
+import type { FoundTokens } from './tokens/transports.js';
+
+/** One request, on its way to one handler. */
+export interface Visit {
+  readonly exchange: HttpExchange;
+  readonly context: ExecutionContext;
+  readonly policy: RoutePolicy;
+  readonly found: FoundTokens;
+  /** Removes the tokens from the request, so that loggers that run later do not see them. */
+  readonly scrub: () => void;
+}
+
+/** Who is signed in beside a link. */
+interface SignedIn {
+  readonly subject: string | undefined;
+  /** Of the access token; without one, a guard of the application has filled `request.user`. */
+  readonly claims?: TokenClaims;
+}
+
+/** Grants what links open, to whoever they are for. */
+export class LinkGrants {
+  constructor(
+    private readonly options: ResolvedOptions,
+    private readonly links: LinkOpener,
+    private readonly prompts: LinkPrompts,
+    private readonly accessTokens: AccessTokens,
+    private readonly guards: ApplicationGuards,
+    private readonly report: RequestReport,
+  ) {}
+
+  /**
+   * Tries the links in companion cookies.
+   * @returns why those that were made for this request do not open it; undefined where there is none
+   */
+  async byCompanion(visit: Visit): Promise<LinkGrant | DownloadRefusal | undefined> {
+    const { found, exchange } = visit;
+    if (typeof found.companion !== 'object') {
+      return undefined;
+    }
+    const { request } = exchange;
+    const { user } = request;
+    const { token: first, others = [] } = found.companion;
+    let failed: { refusal: DownloadRefusal; claimant?: Claimant } | undefined;
+    transportNote.set(request, 'companion');
+    for (const token of [first, ...others]) {
+      try {
+        return await this.open({ token, transport: 'companion' }, visit);
+      } catch (refusal) {
+        if (!(refusal instanceof DownloadRefusal)) {
+          throw refusal;
+        }
+        const isForAnother = ['LINK_INVALID', 'LINK_SCOPE'].includes(refusal.code);
+        failed ??= isForAnother ? undefined : { refusal, claimant: claimantNote.get(request) };
+      }
+    }
+    request.user = user;
+    transportNote.set(request, failed && 'companion');
+    claimantNote.set(request, failed?.claimant);
+    return failed?.refusal;
+  }
+
+  /** Checks that a link opens what is asked for, for who asks, and may be used now. */
+  async open(presented: PresentedToken, visit: Visit): Promise<LinkGrant> {
+    const { exchange, context, policy } = visit;
+    const { request } = exchange;
+    const claims = await this.links.verify(presented);
+    const { sub: subject, res: resource, jti: linkId } = claims;
+    claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
+    const signedIn = claims.bnd?.sub ? await this.signedIn(presented, visit) : undefined;
+    watchNote.set(request, await this.links.open(claims, exchange, context, signedIn?.subject));
+    const user = await validated(this.options.links.validate, claims, request);
+    if (!signedIn) {
+      request.user = user;
+    } else if (signedIn.claims) {
+      request.user = await validated(this.options.validate, signedIn.claims, request);
+    }
+    const { transport } = presented;
+    const link = grantedLink(claims, this.options.links.maxAge);
+    const grant: LinkGrant = { kind: 'link', subject, claims, transport, link };
+    if (claims.ask) {
+      const { challenge } = visit.policy;
+      const cookie = this.links.cookieScope(claims, exchange);
+      await this.prompts.pass({ exchange, grant, asks: claims.ask, challenge, cookie });
+    }
+    this.report.decided(exchange, 'granted=link');
+    if (policy.transports.companion && transport !== 'companion') {
+      this.links.exchange(claims, presented, exchange);
+    }
+    return grant;
+  }
+
+  /** Who is signed in beside a link: by an access token, or as the application says. */
+  private async signedIn(link: PresentedToken, visit: Visit): Promise<SignedIn | undefined> {
+    const { context, policy, found } = visit;
+    const { request } = visit.exchange;
+    if (policy.auth !== 'token') {
+      if (!policy.subject) {
+        throw new DownloadAuthConfigurationError(
+          'bindTo.signedIn: nothing says who is signed in. Write subject: (request) => request.user?.id in forRoot() ' +
+            'or @StreamDownload().',
+        );
+      }
+      const isIn = await orNo(() => this.guards.admit(policy.auth, context));
+      return isIn ? { subject: await subjectOf(request, policy) } : undefined;
+    }
+    const token = tokenBeside(link, found);
+    if (token === undefined) {
+      return undefined;
+    }
+    const claims = await orNo(() => this.accessTokens.authenticate(token, request));
+    return claims && { subject: claims.sub, claims };
+  }
+}
+
+export async function validated<Claims>(
+  validate: ((claims: Claims, request: unknown) => unknown) | undefined,
+  claims: Claims,
+  request: unknown,
+): Promise<unknown> {
+  if (!validate) {
+    return claims;
+  }
+  const user = await validate(claims, request);
+  if (!user) {
+    throw new DownloadRefusal('ACCESS_DENIED');
+  }
+  return user;
+}
+
+export async function subjectOf(
+  request: FrameworkRequest,
+  { subject }: RoutePolicy,
+): Promise<string | undefined> {
+  const answer: unknown = await subject?.(request);
+  if (answer === undefined || answer === null || typeof answer === 'string') {
+    return answer ?? undefined;
+  }
+  throw new DownloadAuthConfigurationError(
+    'subject: return a string, such as String(request.user.id), or undefined.',
+  );
+}
+
+/** `undefined` instead of a 401 or 403, which beside a link only means: not signed in. */
+export async function orNo<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof HttpException && [401, 403].includes(error.getStatus())) {
+      return undefined;
+    }
+    throw error;
+  }
+}
