@@ -21,11 +21,11 @@ const { values: args } = parseArgs({
 const NODES = args.node.split(',');
 const PAGE = fileURLToPath(new URL('../docs/costs.md', import.meta.url));
 
-const requests = (scenario, ...more) => ['delivery/requests.mjs', '--scenario', scenario, ...more];
+const requests = (scenario) => ['delivery/requests.mjs', '--scenario', scenario, '--requests', '3000'];
 const guard = (adapter, algorithm) => ['dist/guard/main.js', '--adapter', adapter, '--algorithm', algorithm];
 const wholeFile = (...more) => ['delivery/full-file.mjs', ...more];
 
-/** Of one bench: what ours is compared to, candidate by candidate. */
+/** What ours is compared to, candidate by candidate. Groups of the same bench are measured in one run. */
 const GROUPS = [
   {
     what: 'a file of 1 KiB, guarded',
@@ -95,6 +95,14 @@ const GROUPS = [
     ],
   })),
   {
+    what: 'p99 latency of a small route beside 4 downloads of 1 GiB',
+    bench: ['delivery/bystander.mjs', '--files', 'warm', '--parallel', '4', '--seconds', '2'],
+    rows: [
+      ['ours-express', 'stock-express', 'beside Nest on Express'],
+      ['ours-fastify', 'stock-fastify', 'beside Nest on Fastify'],
+    ],
+  },
+  {
     what: 'a file of 1 GiB',
     bench: wholeFile(),
     rows: [
@@ -118,8 +126,9 @@ const folder = mkdtempSync(join(tmpdir(), 'download-figures-'));
 const groups = args.only ? GROUPS.filter(({ what }) => what.includes(args.only)) : GROUPS;
 const measured = new Map();
 for (const node of NODES) {
-  for (const group of groups) {
-    measured.set(`${node} ${group.what}`, run(node, group));
+  for (const key of new Set(groups.map(keyOf))) {
+    const same = groups.filter((group) => keyOf(group) === key);
+    measured.set(`${node} ${key}`, run(node, same));
   }
 }
 rmSync(folder, { recursive: true });
@@ -127,10 +136,10 @@ rmSync(folder, { recursive: true });
 const table = [
   `| | compared with | ${NODES.map((node) => `Node ${node}`).join(' | ')} |`,
   `| --- | --- | ${NODES.map(() => '---').join(' | ')} |`,
-  ...groups.flatMap(({ what, rows }) =>
-    rows.map(([ours, other, label]) => {
-      const cells = NODES.map((node) => cell(measured.get(`${node} ${what}`), ours, other));
-      return `| ${what} | ${label} | ${cells.join(' | ')} |`;
+  ...groups.flatMap((group) =>
+    group.rows.map(([ours, other, label]) => {
+      const cells = NODES.map((node) => cell(measured.get(`${node} ${keyOf(group)}`), ours, other));
+      return `| ${group.what} | ${label} | ${cells.join(' | ')} |`;
     }),
   ),
 ].join('\n');
@@ -146,20 +155,27 @@ if (args.write) {
   );
 }
 
-/** Runs a bench on one Node, and reads what each candidate cost in each round. */
-function run(node, { what, bench, rows }) {
-  const json = join(folder, `${node}-${groups.length}-${Math.random()}.jsonl`);
-  const [script, ...options] = bench;
-  const isGuard = script.includes('guard');
-  const candidates = [...new Set(rows.flatMap(([ours, other]) => [ours, other]))].join(',');
+function keyOf({ bench }) {
+  return bench.join(' ');
+}
+
+/** Runs the bench of some groups on one Node, and reads what each candidate cost in each round. */
+function run(node, [first, ...others]) {
+  const json = join(folder, `${node}-${measured.size}.jsonl`);
+  const [script, ...options] = first.bench;
+  const rows = [first, ...others].flatMap((group) => group.rows);
+  const candidates = [...new Set(rows.flatMap(([ours, other]) => [ours, other]))];
+  const chosen = script.includes('guard')
+    ? ['--variants', candidates.map((name) => name.replace(/^.*?: /, '')).join(';')]
+    : ['--candidates', candidates.join(',')];
   const command = [
     fileURLToPath(new URL(script, import.meta.url)),
     ...options,
-    ...(isGuard ? [] : ['--candidates', candidates]),
+    ...chosen,
     ...['--rounds', args.rounds, '--json', json],
   ];
   const onThisNode = process.versions.node.startsWith(`${node}.`);
-  console.log(`\n# ${what}, Node ${node}`);
+  console.log(`\n# ${first.what}, Node ${node}`);
   const { status } = onThisNode
     ? spawnSync(process.execPath, command, { stdio: 'inherit' })
     : spawnSync('npx', ['-y', '-p', `node@${node}`, '--', 'node', ...command], { stdio: 'inherit' });

@@ -20,6 +20,7 @@ import {
   GIB,
   makeFile,
   median,
+  record,
   report,
   rounds,
   selected,
@@ -150,6 +151,7 @@ for (const kind of kinds) {
       Object.fromEntries(names.map((name) => [name, results[name].map((result) => result[key])]));
     const title = `beside ${parallel} of ${kind === 'evicted' ? 'an evicted' : `a ${kind}`} file`;
     report(`p99 ${title}`, 'ms', column('p99'), 2);
+    record('ms', column('p99'));
     for (const name of names) {
       const of = (key) => median(column(key)[name]).toFixed(2);
       console.log(`  ${name.padEnd(22)} p50 ${of('p50')} ms, max ${of('max')} ms, ${of('rate')} GiB/s`);

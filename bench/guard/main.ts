@@ -21,6 +21,7 @@ const { values: chosen } = parseArgs({
     requests: { type: 'string', default: '1500' },
     connections: { type: 'string', default: '16' },
     json: { type: 'string' },
+    variants: { type: 'string' },
   },
 });
 const ROUNDS = Number(chosen.rounds);
@@ -45,7 +46,9 @@ for (const adapter of chosen.adapter.split(',')) {
 async function measure(adapter: string, algorithm: string): Promise<Measured> {
   const server = fork(fileURLToPath(new URL('server.js', import.meta.url)), [adapter, algorithm]);
   try {
-    const [{ port, variants }] = (await once(server, 'message')) as [ServerReady];
+    const [{ port, variants: all }] = (await once(server, 'message')) as [ServerReady];
+    const wanted = chosen.variants && ['unguarded', 'recipe', ...chosen.variants.split(';')];
+    const variants = wanted ? all.filter(({ name }) => wanted.includes(name)) : all;
     const load = await Load.open(port, Number(chosen.connections));
     const measured: Measured = new Map(variants.map(({ name }) => [name, []]));
     for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round++) {

@@ -33,7 +33,7 @@ const BUSY = 20;
 /** How long the thread lives on without a file, ms. */
 const IDLE = 30_000;
 /** How long an answer may take before the thread pool is asked, ms. */
-const PATIENCE = 10;
+const PATIENCE = 25;
 /** The most bytes that are read with opening a file. */
 const READ_AHEAD = 64 * 1024;
 
