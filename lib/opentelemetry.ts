@@ -76,24 +76,30 @@ export class TokenRedactor {
     // keeps nothing
   }
 
-  private redactMembers(members: object = {}): void {
-    for (const [name, value] of Object.entries(members)) {
-      (members as Record<string, unknown>)[name] = this.redact(value);
-    }
-  }
-
-  /** Attributes of SDK 3 may hold lists and objects. */
-  private redact(value: unknown): unknown {
+  /**
+   * A text, or a copy of a list or a plain object, without tokens; anything else as it is. For what error
+   * trackers send.
+   */
+  redact<Value>(value: Value): Value;
+  redact(value: unknown): unknown {
     if (typeof value === 'string') {
       return this.redactText(value);
     }
     if (Array.isArray(value)) {
-      return value.map((member) => this.redact(member));
+      return value.map((member) => this.redact<unknown>(member));
     }
     if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
-      return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, this.redact(member)]));
+      return Object.fromEntries(
+        Object.entries(value).map(([name, member]) => [name, this.redact<unknown>(member)]),
+      );
     }
     return value;
+  }
+
+  private redactMembers(members: object = {}): void {
+    for (const [name, value] of Object.entries(members)) {
+      (members as Record<string, unknown>)[name] = this.redact(value);
+    }
   }
 
   /**

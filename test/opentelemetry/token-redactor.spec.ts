@@ -50,6 +50,14 @@ it('objects within attributes, as the next SDK allows them', () => {
   expect(span.attributes).toEqual({ a: { b: ['?ss-tok=REDACTED'], c: null } });
 }); // prettier-ignore
 
+it('an event of an error tracker, without changing it', () => {
+  const date = new Date();
+  const event = { request: { url: `/f?ss-tok=${T}`, date, tags: [`ss-tok=${T}`] } };
+  const redacted = { request: { url: '/f?ss-tok=REDACTED', date, tags: ['ss-tok=REDACTED'] } };
+  expect(new TokenRedactor().redact(event)).toEqual(redacted);
+  expect(event.request.url).toContain(T);
+});
+
 it('name, status, events, exceptions and links', () => {
   const span = exported('', undefined, (span) => {
     span.updateName(`GET /f?ss-tok=${T}`);
