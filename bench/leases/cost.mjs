@@ -1,39 +1,75 @@
-// What leases add to a request, one request after another: the guard's look, the acquisition before
-// the first byte, and the report at the end (which no client waits for). Then 1,000 requests at once for one link of
-// 500. Medians over alternating rounds. Usage: node bench/leases/cost.mjs [requests per round] [rounds]
+/**
+ * Prints the figures of docs/leases.md, as Markdown: what leases add to a request, one request after another, and how
+ * long 1,000 requests at once for one link of 500 take: `npm run bench:leases`. With `--write` they take their place in
+ * the page. `--rounds 7`, `--scale 1` (how many requests a round has), `--only memory` (one store).
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { cleanUp, compile, median, postgres, redis, temporaryFolder } from './support.mjs';
 
-const REQUESTS = Number(process.argv[2] ?? 2000);
-const ROUNDS = Number(process.argv[3] ?? 7);
+const { values: args } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    rounds: { type: 'string', default: '7' },
+    scale: { type: 'string', default: '1' },
+    write: { type: 'boolean', default: false },
+  },
+});
+const ROUNDS = Number(args.rounds);
+const PAGE = fileURLToPath(new URL('../../docs/leases.md', import.meta.url));
 const HOUR = 3_600_000;
+const LENGTH = 100_000;
+/** A round of memory is as long as one of the others. */
+const REQUESTS = { memory: 10_000, SQLite: 1000, PostgreSQL: 300, Redis: 1000 };
+
+const redisUrl = await redis();
+const postgresUrl = await postgres();
 
 const load = compile();
 const { LeaseKeeper } = await load('leases/keeper.js');
-const { MemoryLeaseStore } = await load('leases/memory/memory.store.js');
 
-const stores = { memory: new MemoryLeaseStore() };
-if (process.getBuiltinModule('node:sqlite')) {
-  const { SqliteLeaseStore } = await load('leases/sqlite/index.js');
-  stores.SQLite = new SqliteLeaseStore({ file: join(temporaryFolder(), 'leases.db') });
-} else {
+const STORES = {
+  memory: async () => {
+    const { MemoryLeaseStore } = await load('leases/memory/memory.store.js');
+    return new MemoryLeaseStore();
+  },
+  SQLite: async () => {
+    const { SqliteLeaseStore } = await load('leases/sqlite/index.js');
+    return new SqliteLeaseStore({ file: join(temporaryFolder(), 'leases.db') });
+  },
+  PostgreSQL: async () => {
+    const { PostgresLeaseStore } = await load('leases/postgres/index.js');
+    return new PostgresLeaseStore({ url: postgresUrl });
+  },
+  Redis: async () => {
+    const { RedisLeaseStore } = await load('leases/redis/index.js');
+    return new RedisLeaseStore({ url: redisUrl });
+  },
+};
+if (!process.getBuiltinModule('node:sqlite')) {
   console.log(`SQLite: not measured, Node ${process.versions.node} has no node:sqlite`);
+  delete STORES.SQLite;
 }
-const url = await redis();
-if (url) {
-  const { RedisLeaseStore } = await load('leases/redis/index.js');
-  stores.Redis = new RedisLeaseStore({ url });
+if (!redisUrl) {
+  delete STORES.Redis;
 }
-const database = await postgres();
-if (database) {
-  const { PostgresLeaseStore } = await load('leases/postgres/index.js');
-  stores.PostgreSQL = new PostgresLeaseStore({ url: database });
+if (!postgresUrl) {
+  delete STORES.PostgreSQL;
 }
 
-const LENGTH = 100_000;
+for (const store of Object.keys(STORES)) {
+  if (args.only && args.only !== store) {
+    delete STORES[store];
+  }
+}
+
 const plan = {
   method: 'GET',
   status: 200,
+  reason: 'no Range',
   length: LENGTH,
   intervals: [{ start: 0, end: LENGTH }],
   etag: '"v1"',
@@ -43,18 +79,18 @@ const plan = {
 const client = { address: '192.0.2.1', userAgent: 'bench' };
 
 let links = 0;
-const link = (maxDownloads, revocable) => ({
+const link = (maxDownloads) => ({
   id: `link-${links++}`,
   subject: 'ada',
   resource: '/files/42',
   issuedAt: Date.now() + 1000,
   expiresAt: Date.now() + HOUR,
   maxDownloads,
-  revocable,
+  revocable: true,
 });
 
-const kinds = {
-  'unlimited, revocable': () => link(undefined, true),
+const KINDS = {
+  unlimited: () => link(undefined),
   'limited, first request': () => link(1),
   'limited, joining': (() => {
     let one;
@@ -62,16 +98,21 @@ const kinds = {
   })(),
 };
 
-async function round(keeper, kind) {
+/** Microseconds for each request: what it waits for in its parts, and CPU of this process with all its threads. */
+async function round(keeper, kind, requests) {
   const spent = { guard: 0, acquire: 0, end: 0 };
-  for (let i = 0; i < REQUESTS; i++) {
-    const to = kinds[kind](i);
+  const cpu = process.cpuUsage();
+  for (let i = 0; i < requests; i++) {
+    if (i % 100 === 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const to = KINDS[kind](i);
     const start = performance.now();
     const admission = await keeper.admit(to, client);
     const admitted = performance.now();
     await admission.planned(plan);
     const planned = performance.now();
-    // Half of it, so that the lease is joined again and not complete.
+    // Half of it, so that the lease is joined again and not complete
     admission.sent(0, LENGTH / 2);
     admission.ended({ status: 200, completed: false, bytes: LENGTH / 2 });
     await keeper.settled();
@@ -79,14 +120,11 @@ async function round(keeper, kind) {
     spent.acquire += planned - admitted;
     spent.end += performance.now() - planned;
   }
-  return Object.fromEntries(Object.entries(spent).map(([part, ms]) => [part, (1000 * ms) / REQUESTS]));
+  const { user, system } = process.cpuUsage(cpu);
+  const parts = Object.entries(spent).map(([part, ms]) => [part, (1000 * ms) / requests]);
+  return { ...Object.fromEntries(parts), cpu: (user + system) / requests };
 }
 
-const keepers = {};
-for (const [name, store] of Object.entries(stores)) {
-  keepers[name] = new LeaseKeeper({ store });
-  await keepers[name].start();
-}
 /** Milliseconds until 1,000 simultaneous requests of as many clients for one link of 500 are all decided. */
 async function burst(keeper) {
   const to = link(500);
@@ -111,36 +149,63 @@ async function burst(keeper) {
   return time;
 }
 
-const results = {};
-const bursts = {};
+/** Each store with a keeper, and what was measured. */
+const subjects = [];
+for (const [store, make] of Object.entries(STORES)) {
+  // A busy machine is measured, too
+  const keeper = new LeaseKeeper({ store: await make(), storeTimeout: '30s' });
+  await keeper.start();
+  subjects.push({ store, keeper, kinds: {}, bursts: [] });
+}
+
 for (let i = 0; i <= ROUNDS; i++) {
-  for (const [name, keeper] of Object.entries(keepers)) {
-    for (const kind of Object.keys(kinds)) {
-      const measured = await round(keeper, kind);
+  for (const { store, keeper, kinds, bursts } of subjects) {
+    for (const kind of Object.keys(KINDS)) {
+      const measured = await round(keeper, kind, Math.round(REQUESTS[store] * Number(args.scale)));
       if (i > 0) {
-        ((results[name] ??= {})[kind] ??= []).push(measured);
+        (kinds[kind] ??= []).push(measured);
       }
     }
     const time = await burst(keeper);
     if (i > 0) {
-      (bursts[name] ??= []).push(time);
+      bursts.push(time);
     }
   }
 }
-const table = Object.entries(results).flatMap(([store, byKind]) =>
-  Object.entries(byKind).map(([kind, rounds]) => {
-    const of = (part) => Math.round(10 * median(rounds.map((measured) => measured[part]))) / 10;
-    return { store, link: kind, 'guard µs': of('guard'), 'acquire µs': of('acquire'), 'end µs': of('end') };
-  }),
-);
-console.log(`Node ${process.versions.node}, ${REQUESTS} requests a round, median of ${ROUNDS} rounds`);
-console.table(table);
-const rows = Object.entries(bursts).map(([store, times]) => ({
-  store,
-  '1,000 requests at once, link of 500, ms': Math.round(10 * median(times)) / 10,
-}));
-console.table(rows);
-for (const keeper of Object.values(keepers)) {
+for (const { keeper } of subjects) {
   await keeper.close();
+}
+
+const rounded = (number) => (number < 10 ? number.toFixed(1) : String(Math.round(number)));
+const rowsOf = ({ store, kinds }) =>
+  Object.entries(kinds).map(([kind, rounds]) => {
+    const parts = ['guard', 'acquire', 'end', 'cpu'];
+    const cells = parts.map((part) => rounded(median(rounds.map((measured) => measured[part]))));
+    return `| ${[store, kind, ...cells].join(' | ')} |`;
+  });
+const memory = fileURLToPath(new URL('memory.mjs', import.meta.url));
+const kept = execFileSync(process.execPath, ['--expose-gc', memory, '200000'], { encoding: 'utf8' });
+const figures = [
+  '| store | link | guard | before the first byte | end | CPU |',
+  '| --- | --- | --- | --- | --- | --- |',
+  ...subjects.flatMap(rowsOf),
+  '',
+  `Time until 1,000 simultaneous requests for one link of 500 are decided, exactly 500 of them granted: ${subjects
+    .map(({ store, bursts }) => `${store} ${rounded(median(bursts))} ms`)
+    .join(', ')}.`,
+  '',
+  `A link in the memory store, with one complete lease, takes ${/(\d+) bytes each/.exec(kept)[1]} bytes.`,
+  '',
+  `Node ${process.versions.node}, medians of ${ROUNDS} rounds.`,
+].join('\n');
+console.log(`\n${figures}`);
+
+if (args.write) {
+  const page = readFileSync(PAGE, 'utf8');
+  const block = /(<!-- figures: begin[^>]*-->)[^]*(<!-- figures: end -->)/;
+  writeFileSync(
+    PAGE,
+    page.replace(block, (_, begin, end) => `${begin}\n\n${figures}\n\n${end}`),
+  );
 }
 await cleanUp();

@@ -1,17 +1,30 @@
-// What a limited link adds to a request over an unlimited one, over HTTP: the time until the whole answer is there, and
-// the CPU of the server process. One request after another on one connection, each for 10 of 100 kB, each with a link
-// of its own unless it joins. Medians over alternating rounds.
-// Usage: node bench/leases/http.mjs [requests per round] [rounds] [express|fastify]
+/**
+ * What a limited link adds to a request, over HTTP: the time until the whole answer is there, and the CPU of the server
+ * process. One request after another on one connection, each for 10 of 100 kB, each with a link of its own unless it
+ * joins. Medians over alternating rounds. With `--before COMMIT` the same is measured of that commit, in turns with this
+ * one, and what a request costs is compared.
+ * Usage: node bench/leases/http.mjs [--requests 500] [--rounds 9] [--adapter express] [--only Redis] [--before COMMIT]
+ */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { cleanUp, compile, median, postgres, redis, temporaryFolder } from './support.mjs';
 
-const REQUESTS = Number(process.argv[2] ?? 1000);
-const ROUNDS = Number(process.argv[3] ?? 9);
-const ADAPTER = process.argv[4] ?? 'express';
+const { values: args } = parseArgs({
+  options: {
+    requests: { type: 'string', default: '500' },
+    rounds: { type: 'string', default: '9' },
+    adapter: { type: 'string', default: 'express' },
+    only: { type: 'string' },
+    before: { type: 'string' },
+  },
+});
+const REQUESTS = Number(args.requests);
+const ROUNDS = Number(args.rounds);
+const ADAPTER = args.adapter;
 const WARM_UP_ROUNDS = 2;
 
 const KINDS = {
@@ -20,20 +33,21 @@ const KINDS = {
   'limited, joining': { links: 1, options: { maxDownloads: 1, byteBudget: 1e12 } },
 };
 
-const { folder } = compile();
-const stores = { memory: {} };
+const folders = { now: compile().folder, ...(args.before && { before: compile(args.before).folder }) };
+/** What a process of a version is to open its store with. */
+const stores = { memory: () => ({}) };
 if (process.getBuiltinModule('node:sqlite')) {
-  stores.SQLite = { sqlite: { file: join(temporaryFolder(), 'leases.db') } };
+  stores.SQLite = () => ({ sqlite: { file: join(temporaryFolder(), 'leases.db') } });
 } else {
   console.log(`SQLite: not measured, Node ${process.versions.node} has no node:sqlite`);
 }
 const url = await redis();
 if (url) {
-  stores.Redis = { redis: { url } };
+  stores.Redis = (version) => ({ redis: { url, prefix: `${version}:` } });
 }
 const database = await postgres();
 if (database) {
-  stores.PostgreSQL = { postgres: { url: database } };
+  stores.PostgreSQL = () => ({ postgres: { url: database } });
 }
 
 /** Asks for one path after another. */
@@ -66,10 +80,11 @@ function wholeAnswer(socket) {
   });
 }
 
-async function measure(store) {
+/** A server process of one version. */
+async function start(version, store) {
   const server = fork(
     fileURLToPath(new URL('server.mjs', import.meta.url)),
-    [folder, JSON.stringify({ adapter: ADAPTER, ...store })],
+    [folders[version], JSON.stringify({ adapter: ADAPTER, plain: true, ...store })],
     { execArgv: [] },
   );
   const ask = async (message) => {
@@ -77,29 +92,62 @@ async function measure(store) {
     return (await once(server, 'message'))[0];
   };
   const [port] = await once(server, 'message');
+  const end = async () => {
+    server.disconnect();
+    await once(server, 'exit');
+  };
+  return { ask, port, end };
+}
+
+/** Microseconds for each request of one kind. */
+async function measure({ ask, port }, { links, options }) {
+  const minted = await ask({ do: 'mint', count: links, options });
+  const paths = Array.from({ length: REQUESTS }, (_, i) => minted[i % links]);
+  const cpuBefore = await ask({ do: 'cpu' });
+  const start = performance.now();
+  await askAll(port, paths);
+  const time = (1000 * (performance.now() - start)) / REQUESTS;
+  return { time, cpu: ((await ask({ do: 'cpu' })) - cpuBefore) / REQUESTS };
+}
+
+/** By version and kind, what each round measured. */
+async function measureAll(store, description) {
+  const versions = Object.keys(folders).filter((version) => version === 'now' || store !== 'PostgreSQL');
+  const servers = {};
   const rounds = {};
+  for (const version of versions) {
+    servers[version] = await start(version, description(version));
+    rounds[version] = {};
+  }
   for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round++) {
-    for (const [kind, { links, options }] of Object.entries(KINDS)) {
-      const minted = await ask({ do: 'mint', count: links, options });
-      const paths = Array.from({ length: REQUESTS }, (_, i) => minted[i % links]);
-      const cpuBefore = await ask({ do: 'cpu' });
-      const start = performance.now();
-      await askAll(port, paths);
-      const time = (1000 * (performance.now() - start)) / REQUESTS;
-      const cpu = ((await ask({ do: 'cpu' })) - cpuBefore) / REQUESTS;
-      if (round >= 0) {
-        (rounds[kind] ??= []).push({ time, cpu });
+    for (const [kind, load] of Object.entries(KINDS)) {
+      // So that what else the machine does weighs on both
+      for (const version of round % 2 === 0 ? versions : versions.toReversed()) {
+        const measured = await measure(servers[version], load);
+        if (round >= 0) {
+          (rounds[version][kind] ??= []).push(measured);
+        }
       }
     }
   }
-  server.disconnect();
-  await once(server, 'exit');
+  for (const server of Object.values(servers)) {
+    await server.end();
+  }
   return rounds;
 }
 
 const table = [];
+const ratios = [];
 for (const [store, description] of Object.entries(stores)) {
-  const { unlimited, ...limited } = await measure(description);
+  if (args.only && args.only !== store) {
+    continue;
+  }
+  const { now, before = {} } = await measureAll(store, description);
+  const { unlimited, ...limited } = now;
+  for (const [kind, rounds] of Object.entries(before)) {
+    const ratio = (part) => median(rounds.map((one, i) => now[kind][i][part] / one[part])).toFixed(2);
+    ratios.push({ store, link: kind, 'CPU of before': ratio('cpu'), 'time of before': ratio('time') });
+  }
   const middle = (values) => Math.round(median(values));
   const of = (rounds, part) => middle(rounds.map((measured) => measured[part]));
   // of the same round, so that what else the machine does weighs on both
@@ -120,4 +168,8 @@ console.log(
   `Node ${process.versions.node}, ${ADAPTER}, ${REQUESTS} requests a round, median of ${ROUNDS} rounds`,
 );
 console.table(table);
+if (args.before) {
+  console.log(`a request, divided by what it costs at ${args.before}:`);
+  console.table(ratios);
+}
 await cleanUp();

@@ -15,17 +15,35 @@ export async function cleanUp() {
   }
 }
 
-/** Compiles `lib/` and answers a function that imports from it; `folder` is where it is. */
-export function compile() {
+/**
+ * Compiles `lib/`, of an earlier commit if one is given, and answers a function that imports from it; `folder` is where
+ * it is.
+ */
+export function compile(commit) {
   const cache = join(ROOT, 'node_modules/.cache');
   mkdirSync(cache, { recursive: true });
   const folder = mkdtempSync(join(cache, 'bench-'));
   cleanUps.push(() => rmSync(folder, { recursive: true, force: true }));
+  const source = commit ? join(folder, 'source') : ROOT;
+  if (commit) {
+    mkdirSync(source);
+    const archive = execFileSync('git', ['archive', commit, 'lib', ...readable(commit)], {
+      cwd: ROOT,
+      maxBuffer: 1e8,
+    });
+    execFileSync('tar', ['-x', '-C', source], { input: archive });
+  }
+  const out = join(folder, 'dist');
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-  const options = ['-p', 'tsconfig.build.json', '--outDir', folder, '--declaration', 'false', '--noCheck'];
-  execFileSync(process.execPath, [tsc, ...options], { cwd: ROOT });
-  const load = (path) => import(pathToFileURL(join(folder, path)).href);
-  return Object.assign(load, { folder });
+  const options = ['-p', 'tsconfig.build.json', '--outDir', out, '--declaration', 'false', '--noCheck'];
+  execFileSync(process.execPath, [tsc, ...options], { cwd: source });
+  const load = (path) => import(pathToFileURL(join(out, path)).href);
+  return Object.assign(load, { folder: out });
+}
+
+function readable(commit) {
+  const listed = execFileSync('git', ['ls-tree', '--name-only', commit], { cwd: ROOT, encoding: 'utf8' });
+  return listed.split('\n').filter((name) => /^(tsconfig.*|package)\.json$/.test(name));
 }
 
 export function temporaryFolder() {

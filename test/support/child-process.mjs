@@ -1,12 +1,21 @@
 // What the processes of tests and benches begin with. Their arguments: the folder of the compiled library,
 // and as JSON the store (`sqlite`, `redis` or `postgres` with its options, or none), and of an application the HTTP
 // `adapter` and how long to wait for the store (`storeTimeout`) and for downloads at its end
-// (`shutdownTimeout`), and `nest`, options of Nest.
+// (`shutdownTimeout`), `nest`, options of Nest, and `plain`, to do without the guarded route.
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [folder, json] = process.argv.slice(2);
-const { sqlite, redis, postgres, adapter, storeTimeout, shutdownTimeout, nest = {} } = JSON.parse(json);
+const {
+  sqlite,
+  redis,
+  postgres,
+  adapter,
+  storeTimeout,
+  shutdownTimeout,
+  nest = {},
+  plain,
+} = JSON.parse(json);
 
 /** Imports a file of the compiled library. */
 export const load = (path) => import(pathToFileURL(join(folder, path)).href);
@@ -43,10 +52,11 @@ export async function serve(answer) {
       return answer(name);
     }
   }
-  for (const [method, path, options] of [
+  const routes = [
     ['file', 'files/:name', {}],
     ['guarded', 'guarded/:name', { auth: HeaderGuard }],
-  ]) {
+  ];
+  for (const [method, path, options] of plain ? routes.slice(0, 1) : routes) {
     const descriptor = Object.getOwnPropertyDescriptor(FilesController.prototype, method);
     Get(path)(FilesController.prototype, method, descriptor);
     StreamDownload(options)(FilesController.prototype, method, descriptor);

@@ -71,7 +71,7 @@ const OPTIONS = {
   maxRetriesPerRequest: 0,
   retryStrategy: (attempts: number) => Math.min(attempts * 50, 1000),
   // A connection that a firewall dropped without a word would stay for a quarter of an hour
-  socketTimeout: 2000,
+  socketTimeout: 3000,
 };
 
 /** A client that the store makes itself. */
