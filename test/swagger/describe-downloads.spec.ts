@@ -28,7 +28,7 @@ const TOKEN_CODES = [
 const VERSIONS = ['3.0.0', '3.1.0'];
 const TOKEN_WAYS = [{ bearer: [] }, { 'ss-tok-query': [] }, { 'ss-tok-cookie': [] }];
 
-function documentOf({ app }: TestApp, version = '3.0.0', options = {}): OpenAPIObject {
+function documentOf({ app }: Pick<TestApp, 'app'>, version = '3.0.0', options = {}): OpenAPIObject {
   const config = new DocumentBuilder().setOpenAPIVersion(version).build();
   return describeDownloads(app, SwaggerModule.createDocument(app, config, options));
 }
@@ -41,6 +41,7 @@ function codesOf(operation: any, status: number): string[] {
 describe.each(ADAPTERS)('the document of an application on %s', (adapter) => {
   let app: TestApp;
   let document: OpenAPIObject;
+  let early: OpenAPIObject;
   const operation = (path: string, method = 'get'): any =>
     (document.paths[`/api/files/${path}`] as any)[method];
   beforeAll(async () => {
@@ -48,7 +49,10 @@ describe.each(ADAPTERS)('the document of an application on %s', (adapter) => {
       adapter,
       controllers: [FilesController],
       options: { secret: SECRET, links: { maxAge: '7d' } },
-      configure: (app) => void app.setGlobalPrefix('api'),
+      configure: (app) => {
+        app.setGlobalPrefix('api');
+        early = documentOf({ app });
+      },
     });
     document = documentOf(app);
   });
@@ -175,6 +179,8 @@ describe.each(ADAPTERS)('the document of an application on %s', (adapter) => {
     }
     expect(answers).toHaveLength(2 * requests.length - 2);
   });
+
+  it('is the same before the application listens', () => expect(early).toEqual(document));
 
   it('finds the routes without the global prefix, too', () => {
     const paths = documentOf(app, '3.0.0', { ignoreGlobalPrefix: true }).paths;
