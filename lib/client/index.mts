@@ -127,7 +127,10 @@ async function run(
     return share(url, signal, tell);
   }
   const messages = follow(events, signal);
-  const before = (await messages.next()).value as Message;
+  let before: Message;
+  do {
+    before = (await messages.next()).value as Message;
+  } while (before.type === 'refused');
   const answer = await probe(url, signal);
   navigate(url);
   if (answer.type === 'opaqueredirect' || answer.headers.get('Content-Length') === '0') {

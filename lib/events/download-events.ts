@@ -111,7 +111,7 @@ export class DownloadEvents extends ShieldedObservable<DownloadEvent> implements
    * times a second. Who may listen is decided by your route. It does not end before the application or the
    * listener does, since a link may be downloaded again.
    *
-   * @throws DownloadAuthConfigurationError for what is not a link's id
+   * @throws DownloadAuthConfigurationError for an empty id
    * @example
    * ```ts
    * @Sse('links/:id/events')

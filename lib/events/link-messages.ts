@@ -25,7 +25,7 @@ const LOOK_EVERY = 250;
 /** While none runs, one look in so many. */
 const IDLE_LOOKS = 4;
 
-/** How often the last message is repeated, so that no proxy closes the connection, ms. */
+/** How often the last message is repeated, ms: proxies close connections that are silent for long. */
 const REPEAT_EVERY = 20_000;
 
 /** How far a download of a link is. */
