@@ -41,18 +41,24 @@ export function collectionDigest({ of }: Pick<Collection, 'of'>): string {
  * @param path of the request, as it is spelled
  */
 export function isInCollection(collection: Collection, resource: LinkResource, path: string): boolean {
-  const params = Object.entries(resource.params);
-  const free = params.filter(([name]) => collection.free.includes(name));
-  const bound = params.filter(([name]) => !collection.free.includes(name));
-  const names = free.map(([name]) => name).sort();
-  const digest = resourceDigest({ ...resource, params: Object.fromEntries(bound), free: names });
-  return collection.of.includes(digest) && free.every(([name, value]) => isPlain(name, value, path));
+  const params: Record<string, unknown> = {};
+  const free: string[] = [];
+  for (const [name, value] of Object.entries(resource.params)) {
+    if (!collection.free.includes(name)) {
+      params[name] = value;
+    } else if (isPlain(name, value, path)) {
+      free.push(name);
+    } else {
+      return false;
+    }
+  }
+  return collection.of.includes(resourceDigest({ ...resource, params, free: free.sort() }));
 }
 
 /** Whether a free parameter is as links have them: it climbs to no other folder, and hides no separator. */
 function isPlain(name: string, value: unknown, path: string): boolean {
   if (name !== '*') {
-    return [value].flat().every(isSegment);
+    return Array.isArray(value) ? value.every(isSegment) : isSegment(value);
   }
   const segments = String(value).split('/');
   // Fastify hands encoded slashes of a wildcard over like those between its segments
