@@ -133,7 +133,8 @@ function variants(): Variant[] {
   const collection = app
     .get(DownloadLinks)
     .create(BenchController, 'ours', { params: { id: 42 }, free: ['id'], expiresIn: '1h' });
-  const companion = `ss-open-collection=${collection.token}`;
+  const digest = app.get(DownloadLinks).resource(BenchController, 'ours', { free: ['id'] });
+  const companion = { cookie: `ss-open-${digest.slice(0, 12)}=${collection.token}` };
   return [
     { name: 'unguarded', path: '/unguarded/42', headers: bearer },
     { name: 'empty guard', path: '/empty/42', headers: bearer },
@@ -145,8 +146,9 @@ function variants(): Variant[] {
     { name: 'by cookie', path: '/ours/42', headers: [{ cookie: `ss-tok=${token(0)}` }] },
     { name: 'by query', path: `/ours/42?ss-tok=${token(0)}`, headers: [{}] },
     { name: 'by link', path: link.url, headers: [{}] },
-    { name: 'collection', path: collection.url, headers: [{}] },
-    { name: 'companion', path: '/ours/42', headers: [{ cookie: companion }] },
+    { name: 'collection', path: collection.url, headers: [companion] },
+    { name: 'uncookied', path: collection.url, headers: [{}] },
+    { name: 'companion', path: '/ours/42', headers: [companion] },
   ];
 }
 

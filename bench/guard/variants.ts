@@ -24,8 +24,10 @@ export interface Variant {
     | 'by cookie'
     | 'by query'
     | 'by link'
-    /** A link to a collection in the query, from a client that keeps no cookies. */
+    /** A link to a collection in the query, from a browser that has its companion cookie. */
     | 'collection'
+    /** The same from a client that keeps no cookies, so that each answer sets it. */
+    | 'uncookied'
     /** The companion cookie of that link. */
     | 'companion';
   /** The request target. */
