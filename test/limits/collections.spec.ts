@@ -36,7 +36,9 @@ describe.each(ADAPTERS)('revoking a collection that is being downloaded on two n
     const contents = { held: () => held.download(), other: () => held.download() };
     nodes = [];
     for (let node = 0; node < 2; node++) {
-      nodes.push(await startLimitedApp(adapter, { options: { leases: { store, resumeWithin: '1h' } }, contents }));
+      nodes.push(
+        await startLimitedApp(adapter, { options: { leases: { store, resumeWithin: '1h' } }, contents }),
+      );
     }
   });
   afterEach(async () => {
@@ -54,11 +56,11 @@ describe.each(ADAPTERS)('revoking a collection that is being downloaded on two n
   ])('by %s cuts it, by token and by cookie, and refuses the next request on both', async (_name, of) => {
     const link = mint();
     const [byToken] = await Promise.all([nodes[0]!.start(link)]);
-    const headers = companion(byToken!);
+    const headers = companion(byToken);
     const byCookie = await nodes[1]!.start('/files/held', { headers });
-    await Promise.all([byToken!.until(held.half), byCookie.until(held.half)]);
+    await Promise.all([byToken.until(held.half), byCookie.until(held.half)]);
     await nodes[0]!.links.revoke(of(link.id));
-    for (const running of [byToken!, byCookie]) {
+    for (const running of [byToken, byCookie]) {
       await running.ended;
       expect([running.broken, running.received]).toEqual([true, held.half]);
     }
