@@ -5,6 +5,7 @@ import { AuthController } from './auth.controller.js';
 import { FilesController } from './files.controller.js';
 import { FilesService } from './files.service.js';
 import { LinksController } from './links.controller.js';
+import { MediaController } from './media.controller.js';
 
 /** The application. What it needs from outside is in `app.providers.ts`; here `demo/` provides it. */
 @Module({
@@ -21,7 +22,7 @@ import { LinksController } from './links.controller.js';
       }),
     }),
   ],
-  controllers: [AuthController, FilesController, LinksController],
+  controllers: [AuthController, FilesController, LinksController, MediaController],
   providers: [FilesService],
   exports: [FilesService],
 })

@@ -6,6 +6,8 @@ export abstract class AppConfig {
   abstract readonly jwtSecret: string;
   /** The folder of the files. */
   abstract readonly filesDir: string;
+  /** The folder of what pages show themselves. */
+  abstract readonly mediaDir: string;
   /** Where downloads of limited links are counted. Default: in memory. */
   abstract readonly leases?: LeaseOptions;
 }

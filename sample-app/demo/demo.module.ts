@@ -17,10 +17,11 @@ import { leaseStoreFor, linkStoreFor } from './storage.js';
 /** Puts around the application what a demonstration needs, and provides what `app.providers.ts` asks for. */
 @Module({})
 export class DemoModule {
-  static with({ jwtSecret, filesDir, storage }: DemoSettings): DynamicModule {
+  static with({ jwtSecret, filesDir, mediaDir, storage }: DemoSettings): DynamicModule {
     const config = async (): Promise<AppConfig> => ({
       jwtSecret,
       filesDir,
+      mediaDir,
       // With resumeWithin, links without a limit are counted too, so the page can show their progress.
       leases: { store: await leaseStoreFor(storage), resumeWithin: '10m' },
     });

@@ -5,18 +5,21 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FilesService } from '../files.service.js';
 import { createSampleApp } from './create-sample-app.js';
-import { makeSampleFiles } from './samples/sample-files.js';
+import { makeSampleFiles, makeSampleMedia } from './samples/sample-files.js';
 import { readSettings, SettingsError } from './settings.js';
 import { shellExamples, startMessage } from './start-message.js';
 
-/** The folder of the samples, seen from the compiled file: a cache that `npm ci` clears. */
-const SAMPLES = fileURLToPath(new URL('../../../node_modules/.cache/sample-files', import.meta.url));
+/** The folder of a kind of samples, seen from the compiled file: a cache that `npm ci` clears. */
+const cached = (kind: string) =>
+  fileURLToPath(new URL(`../../../node_modules/.cache/sample-${kind}`, import.meta.url));
 
 async function start(): Promise<void> {
   const environment = readSettings(process.env);
   const filesDir = await filesFolder(environment.filesDir);
+  const mediaDir = cached('media');
+  await makeSampleMedia(mediaDir);
   // Until it listens, explain() reports errors in one sentence; Nest would print a stack trace.
-  const app = await createSampleApp({ ...environment, filesDir }, ['fatal']);
+  const app = await createSampleApp({ ...environment, filesDir, mediaDir }, ['fatal']);
   await app.listen(environment.port, environment.host);
   app.useLogger(['warn']);
 
@@ -33,8 +36,9 @@ async function start(): Promise<void> {
 
 async function filesFolder(chosen: string | undefined): Promise<string> {
   if (chosen === undefined) {
-    await makeSampleFiles(SAMPLES);
-    return SAMPLES;
+    const samples = cached('files');
+    await makeSampleFiles(samples);
+    return samples;
   }
   const folder = resolve(chosen);
   if (!(await stat(folder).catch(() => undefined))?.isDirectory()) {

@@ -13,6 +13,8 @@ export const DEMO_USERS: ReadonlyMap<string, string> = new Map([
 export interface DemoSettings {
   readonly adapter: HttpAdapterName;
   readonly filesDir: string;
+  /** Pictures, a film and a document for the page. */
+  readonly mediaDir: string;
   /** Signs and verifies access tokens; at least 32 bytes. */
   readonly jwtSecret: string;
   readonly storage: Storage;
@@ -21,7 +23,7 @@ export interface DemoSettings {
 }
 
 /** The settings in the environment; without `filesDir` the samples are served. */
-export interface EnvironmentSettings extends Omit<DemoSettings, 'filesDir'> {
+export interface EnvironmentSettings extends Omit<DemoSettings, 'filesDir' | 'mediaDir'> {
   readonly filesDir: string | undefined;
   readonly host: string;
   readonly port: number;

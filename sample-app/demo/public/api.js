@@ -31,6 +31,8 @@ export async function logout() {
 
 export const setCookie = () => call('POST', '/auth/cookie');
 export const listFiles = () => call('GET', '/files');
+/** Links for what the page shows itself. */
+export const listMedia = () => call('GET', '/media');
 export const listLinks = () => call('GET', '/links');
 export const createLink = (fileId, limits) => call('POST', `${filePath(fileId)}/links`, limits);
 /** A link that is served at 4 MB a second. */

@@ -2,6 +2,7 @@ import * as api from './api.js';
 import { download, downloadThroughMemory } from './downloads.js';
 import { formatBytes, kindOf } from './format.js';
 import { followLinks } from './live.js';
+import { clearMedia, showMedia } from './media.js';
 import { Tickets } from './tickets.js';
 
 /** From this size on, the page warns how much memory a download by header needs; bytes. */
@@ -51,7 +52,7 @@ async function enter(username, expiresAt) {
   find('#files-title').focus({ preventScroll: true });
   clearTimeout(sessionEnd);
   sessionEnd = setTimeout(() => leave('Your session has ended. Sign in again.'), expiresAt - api.serverNow());
-  await Promise.all([showFiles(), showLinks()]);
+  await Promise.all([showFiles(), showLinks(), showMedia().catch(endedBy)]);
 }
 
 function leave(reason) {
@@ -59,6 +60,7 @@ function leave(reason) {
   fetching?.abort();
   stopFollowing?.();
   tickets.clear();
+  clearMedia();
   selected = undefined;
   find('#file-list').replaceChildren();
   find('#file').hidden = true;
@@ -70,7 +72,7 @@ function leave(reason) {
 
 function showSession(isSignedIn) {
   find('#welcome').hidden = isSignedIn;
-  find('#workspace').hidden = find('#session').hidden = !isSignedIn;
+  find('#workspace').hidden = find('#media').hidden = find('#session').hidden = !isSignedIn;
   window.scrollTo({ top: 0, behavior: 'instant' });
 }
 

@@ -1,14 +1,15 @@
 import { crc32, deflateSync } from 'node:zlib';
 
 /**
- * A PDF with one A4 page of text.
+ * A PDF with one A4 page of text, below a headline in white on green.
  * @param lines Latin-1; the first is the headline
  */
 export function pdfDocument([headline = '', ...lines]: readonly string[]): Buffer {
   const content = [
+    '0.043 0.384 0.286 rg 0 722 595 120 re f',
     'BT',
-    `/F2 24 Tf 72 740 Td (${escaped(headline)}) Tj`,
-    '/F1 12 Tf 18 TL 0 -20 Td',
+    `1 g /F2 26 Tf 72 766 Td (${escaped(headline)}) Tj`,
+    '0 g /F1 12 Tf 18 TL 0 -70 Td',
     ...lines.map((line) => `T* (${escaped(line)}) Tj`),
     'ET',
   ].join('\n');

@@ -1,7 +1,8 @@
-import { mkdir, open, rename, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, open, rename, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { pdfDocument, pngImage, wavSound } from './formats.js';
-import type { Colour } from './formats.js';
+import { landscape } from './landscape.js';
 import { writeZipArchive, zipArchiveLength } from './zip-archive.js';
 
 const LARGE_MEMBER = 'measurements.bin';
@@ -10,27 +11,51 @@ const LARGE_MEMBER_LENGTH = 128 * 1024 * 1024;
 /** The sample of more than 100 MB. */
 export const LARGE_SAMPLE = 'Measurements 2025.zip';
 
-const SMALL_SAMPLES: Readonly<Record<string, () => Buffer>> = {
+type Samples = Readonly<Record<string, () => Buffer>>;
+
+const SMALL_SAMPLES: Samples = {
   'Handbook.pdf': () => pdfDocument(HANDBOOK),
-  'Evening light.png': () => pngImage(960, 540, eveningLight),
+  'Evening light.png': () => pngImage(960, 540, landscape(18.8)),
   'Three chords.wav': () => wavSound(6, threeChords),
   'readings.csv': () => Buffer.from(readings()),
   'Grüße aus Zürich 🏔.txt': () => Buffer.from('Schöne Grüße aus den Bergen!\n'),
 };
+
+/** What pages show themselves. The film beside this file was made by `scripts/make-sample-film.mjs`. */
+const MEDIA: Samples = {
+  'pictures/05 Dawn.png': () => picture(5.5),
+  'pictures/07 Morning.png': () => picture(7),
+  'pictures/10 Forenoon.png': () => picture(10),
+  'pictures/14 Afternoon.png': () => picture(14),
+  'pictures/19 Evening.png': () => picture(18.8),
+  'pictures/22 Night.png': () => picture(22),
+  'Handbook.pdf': () => pdfDocument(HANDBOOK),
+};
+const FILM = fileURLToPath(new URL('film', import.meta.url));
 
 /**
  * Fills a folder with files to download, the same bytes every time. Files that exist are kept. The large one
  * has 128 MiB and takes less than a second on an ordinary disk.
  */
 export async function makeSampleFiles(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  for (const [name, make] of Object.entries(SMALL_SAMPLES)) {
+  await makeSamples(folder, SMALL_SAMPLES);
+  await makeLargeSample(join(folder, LARGE_SAMPLE));
+}
+
+/** Fills a folder with pictures, a film and a document. Files that exist are kept. */
+export async function makeSampleMedia(folder: string): Promise<void> {
+  await makeSamples(folder, MEDIA);
+  await cp(FILM, join(folder, 'film'), { recursive: true });
+}
+
+async function makeSamples(folder: string, samples: Samples): Promise<void> {
+  for (const [name, make] of Object.entries(samples)) {
     const path = join(folder, name);
     if ((await sizeOf(path)) === undefined) {
+      await mkdir(dirname(path), { recursive: true });
       await writeFile(path, make());
     }
   }
-  await makeLargeSample(join(folder, LARGE_SAMPLE));
 }
 
 async function makeLargeSample(path: string): Promise<void> {
@@ -52,6 +77,11 @@ async function sizeOf(path: string): Promise<number | undefined> {
   return (await stat(path).catch(() => undefined))?.size;
 }
 
+function picture(hour: number): Buffer {
+  const colourAt = landscape(hour);
+  return pngImage(480, 270, (x, y) => colourAt(2 * x, 2 * y));
+}
+
 const HANDBOOK = [
   'Private downloads',
   'This handbook has one page. You received it because you are allowed to read it.',
@@ -60,27 +90,6 @@ const HANDBOOK = [
   'A token in a cookie is for browsers whose user is signed in.',
   'An expiring link is for everyone else: it opens this one file, for a limited time.',
 ];
-
-function eveningLight(x: number, y: number): Colour {
-  const ridge = (base: number, height: number, pace: number) =>
-    base + height * Math.sin(x / pace) + (height / 2) * Math.sin(x / (pace / 2.7) + 1);
-  if (y > ridge(440, 26, 130)) {
-    return [22, 34, 48];
-  }
-  if (y > ridge(370, 34, 170)) {
-    return [52, 62, 84];
-  }
-  if (y > ridge(305, 30, 210)) {
-    return [104, 96, 122];
-  }
-  const height = y / 300;
-  const sun = Math.max(0, 1 - Math.hypot(x - 650, y - 230) / 210) ** 2;
-  return [
-    Math.min(255, Math.round(70 + 170 * height + 90 * sun)),
-    Math.min(255, Math.round(92 + 78 * height + 90 * sun)),
-    Math.min(255, Math.round(148 - 16 * height + 20 * sun)),
-  ];
-}
 
 const CHORDS = [
   [261.63, 329.63, 392.0],

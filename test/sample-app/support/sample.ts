@@ -41,7 +41,8 @@ export class RunningSample {
     storage: Storage = { kind: 'memory' },
   ): Promise<RunningSample> {
     const jwtSecret = 'a secret for the tests of the sample application';
-    const settings = { adapter, filesDir, jwtSecret, storage, hostNames: ['files.example'] };
+    const mediaDir = join(filesDir, 'media');
+    const settings = { adapter, filesDir, mediaDir, jwtSecret, storage, hostNames: ['files.example'] };
     const app = await createSampleApp(settings, false);
     await app.listen(0, '127.0.0.1');
     const sample = new RunningSample(app, (app.getHttpServer() as { address(): AddressInfo }).address().port);
