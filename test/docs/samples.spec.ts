@@ -12,7 +12,7 @@ const MODULES = {
     'nestjs-download-auth', 'nestjs-download-auth/postgres', 'nestjs-download-auth/redis',
     'nestjs-download-auth/sqlite', 'nestjs-download-auth/swagger', 'nestjs-download-auth/testing', '@nestjs/common',
     '@nestjs/core', '@nestjs/config', '@nestjs/jwt', '@nestjs/platform-express', '@nestjs/platform-fastify',
-    '@nestjs/swagger', '@nestjs/testing', 'rxjs', '@aws-sdk/client-s3', 'prom-client', 'pino-http', 'rate-limiter-flexible',
+    '@nestjs/swagger', '@nestjs/testing', 'rxjs', '@aws-sdk/client-s3', '@flystorage/file-storage', 'pg', 'prom-client', 'pino-http', 'rate-limiter-flexible',
     '@nestjs/passport', 'passport-jwt', 'node:fs', 'node:stream',
   ],
 } as const; // prettier-ignore

@@ -56,7 +56,7 @@ const { warnings } = require('esbuild').buildSync({
   ...{ entryPoints: ['src/main.ts'], outfile: 'dist/main.js', bundle: true, platform: 'node', format },
   external: ${JSON.stringify(OPTIONAL)}.flatMap((name) => [name, name + '/*']),
   banner: format === 'cjs' ? {} : {
-    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    js: "import { createRequire as toRequire } from 'node:module'; const require = toRequire(import.meta.url);",
   },
 });
 process.exitCode = warnings.length;
@@ -169,7 +169,7 @@ describe.each(['11', '12'])('with Nest %s', (nest) => {
 
 /** A project as `nest new` makes it, with an application and a test. */
 function makeProject(folder: string, type: string, files: Consumer['files'] = {}): string {
-  const compilerOptions = { ...TSCONFIG, rootDir: './src', outDir: './dist' };
+  const compilerOptions = { ...TSCONFIG, outDir: './dist' };
   const all = {
     'package.json': JSON.stringify({ private: true, type }),
     'tsconfig.json': JSON.stringify({ compilerOptions, include: ['src'] }),
