@@ -80,7 +80,13 @@ const APPLICATION = ['dist/main.js'];
 const CONSUMERS: readonly Consumer[] = [
   ...(['module', 'commonjs'] as const).flatMap((type): Consumer[] => [
     { name: 'tsc', type, commands: [nestBuild(), APPLICATION] },
-    { name: 'SWC', type, commands: [nestBuild('--builder', 'swc'), APPLICATION] },
+    {
+      name: 'SWC',
+      type,
+      commands: [nestBuild('--builder', 'swc'), APPLICATION],
+      // Nest 11 has SWC write CommonJS
+      needs: (nest) => nest === '12' || type === 'commonjs',
+    },
     {
       name: 'an esbuild bundle',
       type,
