@@ -4,7 +4,7 @@ import { isTurnFull, nextTurn } from './turns.js';
 
 /** Where the bytes of a body come from. Reads do not overlap. */
 export interface ByteSource {
-  /** Every read goes through the thread pool, so that the event loop polls in between. */
+  /** The next read goes through the thread pool, so that the event loop polls in between. */
   readonly inPool?: boolean;
   /**
    * The next bytes at `position`: at least one, never past `end`; none where the content ends early.

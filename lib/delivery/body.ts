@@ -19,6 +19,8 @@ const ORDINARY_CHUNK = 64 * 1024;
  */
 export class DeliveryBody extends Readable {
   readonly reader: BodyReader;
+  /** Called when the body is first read, with whether its bytes go to the socket as they are. */
+  beforeReading?: (isDirect: boolean) => void;
   #isRead = false;
 
   constructor(
@@ -46,11 +48,12 @@ export class DeliveryBody extends Readable {
   override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
     // What was read before may still be held by its reader: its memory must not be reused
     const mayReuse = !this.#isRead;
-    this.#isRead = true;
     if (mayReuse && options?.end !== false && isPlainResponse(destination)) {
+      this.#begin(true);
       void this.#pump(destination);
       return destination;
     }
+    this.#begin(false);
     const { headersSent, flushHeaders } = destination as NodeJS.WritableStream as Partial<ServerResponse>;
     // Of an empty body, Node says the length when it ends
     if (headersSent === false && !this.reader.isEmpty) {
@@ -66,7 +69,7 @@ export class DeliveryBody extends Readable {
   }
 
   override _read(): void {
-    this.#isRead = true;
+    this.#begin(false);
     void this.#pushNext().catch((error: unknown) => this.#fail(error));
   }
 
@@ -76,6 +79,13 @@ export class DeliveryBody extends Readable {
       .close()
       .catch(logFailure)
       .then(() => callback(error));
+  }
+
+  #begin(isDirect: boolean): void {
+    if (!this.#isRead) {
+      this.#isRead = true;
+      this.beforeReading?.(isDirect);
+    }
   }
 
   async #pushNext(): Promise<void> {

@@ -127,7 +127,7 @@ async function carryOut(
         restoreFileFields();
         writeFields(headers, { plan, representation, layout, offload, type, overrides });
         if (body) {
-          keepFromEncoding(request, port);
+          body.beforeReading = keepFromEncoding(request, port);
         }
       } catch (error) {
         run.cancel(error);

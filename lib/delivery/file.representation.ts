@@ -145,7 +145,6 @@ function sinceChange({ ctimeNs, mtimeNs }: FileStats): number {
 
 /** Bytes of an open file from an offset to a limit, if it goes that far. Owns the descriptor. */
 class FileSource implements ByteSource {
-  readonly inPool = true;
   /** Read into again and again; the body's reader has written its bytes before it asks for more. */
   #buffer: Buffer | undefined;
 
@@ -154,6 +153,10 @@ class FileSource implements ByteSource {
     private readonly offset: number,
     private readonly limit: number,
   ) {}
+
+  get inPool(): boolean {
+    return !this.file.isAhead;
+  }
 
   read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array> {
     const wanted = Math.min(size, Math.min(end, this.limit - this.offset) - position);

@@ -44,6 +44,11 @@ export class OpenFile {
     private ahead?: Pick<FoundFile, 'start' | 'bytes'>,
   ) {}
 
+  /** The next read may be answered with bytes that were read ahead. */
+  get isAhead(): boolean {
+    return this.ahead !== undefined;
+  }
+
   /** Asks the descriptor again. */
   async refresh(): Promise<void> {
     if (this.fd !== undefined) {

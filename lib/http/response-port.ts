@@ -100,11 +100,6 @@ export class ResponsePort {
     }
   }
 
-  /** Nothing between here and the socket can change the head: Express, and `writeHead` is Node's own. */
-  get hasPlainHead(): boolean {
-    return this.isNodes && Reflect.get(this.raw, 'writeHead') === originalWriteHead;
-  }
-
   remove(name: string): void {
     if (!this.isNodes) {
       this.#response.removeHeader(name);
@@ -130,6 +125,11 @@ export class ResponsePort {
       raw.stream?.destroy?.();
     }
   }
+}
+
+/** Whether `writeHead` is Node's own, so that no middleware changes headers when they go out. */
+export function hasPlainHead(response: ServerResponse): boolean {
+  return Reflect.get(response, 'writeHead') === originalWriteHead;
 }
 
 /**

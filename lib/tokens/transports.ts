@@ -153,7 +153,8 @@ export function resolveTokenNames(tokenName: string | TokenNameOptions = {}): To
 export function resolveTransports(transports: TransportOptions = {}, defaults = DEFAULTS): Transports {
   checkOptions(transports, SETTINGS, 'transports');
   const resolved = ofEach(TRANSPORT_NAMES, (name) => transports[name] ?? defaults[name]) as Transports;
-  if (!Object.values(resolved).some(Boolean)) {
+  // A companion cookie only follows a link that came another way
+  if (!Object.values({ ...resolved, companion: false }).some(Boolean)) {
     throw new DownloadAuthConfigurationError(
       'transports: all are switched off, so no request could ever carry a token. Leave one on.',
     );

@@ -326,7 +326,7 @@ it.each(ADAPTERS)('on %s, enableCors and the delivery expose their headers toget
   });
   const { headers } = await get('/plain');
   expect(headers['access-control-expose-headers']).toBe(
-    'X-Total, ETag, Content-Disposition, Content-Range, Accept-Ranges',
+    'X-Total, ETag, Content-Disposition, Content-Range, Accept-Ranges, Repr-Digest',
   );
   expect(headers['access-control-allow-origin']).toBe('https://app.example');
 });
