@@ -52,7 +52,7 @@ export class FileThread {
   #jobs: object[] = [];
   #lastId = 0;
   readonly #waiting = new Map<number, Waiting>();
-  /** Jobs without an answer, those included for which nobody waits any more. */
+  /** Jobs without an answer, including those that the thread pool has taken over. */
   #unanswered = 0;
   /** Too slow: gets no jobs until it has answered those it has. */
   #isBehind = false;

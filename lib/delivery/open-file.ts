@@ -111,7 +111,7 @@ export class OpenFile {
  * times in one request is not kept out.
  *
  * @param wanted bytes that will probably be read
- * @throws HttpException 404 outside the root, and for what is not a file; what the system throws otherwise
+ * @throws HttpException 404 outside the root, and for anything but a file; else the system's own error
  */
 export async function openFile(path: string, root?: string, wanted = WHOLE): Promise<OpenFile> {
   const inside = root === undefined ? path : pathInside(root, path);
@@ -243,7 +243,7 @@ function openingOf(stream: OpeningStream, wanted: ByteInterval): Promise<number 
   });
 }
 
-/** Whether the stream is Node's own, and nobody looks at how it opens its file. */
+/** Whether the stream is Node's own, without listeners for the opening of its file. */
 function mayOpenFor(stream: OpeningStream): boolean {
   return (
     Object.getPrototypeOf(stream) === ReadStream.prototype &&

@@ -127,7 +127,7 @@ export class ResponsePort {
   }
 }
 
-/** Whether `writeHead` is Node's own, so that no middleware changes headers when they go out. */
+/** Whether `writeHead` is Node's own: headers go out as they are. */
 export function hasPlainHead(response: ServerResponse): boolean {
   return Reflect.get(response, 'writeHead') === originalWriteHead;
 }
