@@ -22,11 +22,12 @@ export class DeliveryBody extends Readable {
   /** Called when the body is first read, with whether its bytes go to the socket as they are. */
   beforeReading?: (isDirect: boolean) => void;
   #isRead = false;
+  #hasFailed = false;
 
   constructor(
     layout: BodyLayout,
     source: ByteSource,
-    private readonly run: Pick<DeliveryRun, 'grant' | 'writing' | 'wrote' | 'fail'>,
+    private readonly run: Pick<DeliveryRun, 'grant' | 'gone' | 'writing' | 'wrote' | 'fail'>,
   ) {
     super({ highWaterMark: ORDINARY_CHUNK });
     this.reader = new BodyReader(layout, source, run.grant);
@@ -178,9 +179,12 @@ export class DeliveryBody extends Readable {
 
   /** The body cannot go on; a client must not take what it has for the whole. */
   #fail(error: unknown): void {
-    if (!this.destroyed) {
-      this.run.fail(error);
-      this.destroy(toError(error));
+    if (this.destroyed || this.#hasFailed) {
+      return;
     }
+    this.#hasFailed = true;
+    this.run.fail(error);
+    // While the connection is open, Fastify answers for a body that failed
+    void this.run.gone.then(() => this.destroy(toError(error)));
   }
 }

@@ -21,6 +21,7 @@ describe('a body whose source cannot be closed', () => {
     const fail = vi.fn();
     const body = new DeliveryBody(layout, source, {
       grant: undefined,
+      gone: Promise.resolve(),
       writing: vi.fn(),
       wrote: vi.fn(),
       fail,
@@ -46,6 +47,7 @@ describe('a body whose source cannot be closed', () => {
     const fail = vi.fn();
     const body = new DeliveryBody(layout, source, {
       grant: undefined,
+      gone: Promise.resolve(),
       writing: vi.fn(),
       wrote: vi.fn(),
       fail,

@@ -202,7 +202,8 @@ describe.each(ADAPTERS)('a link with a challenge, on %s,', (adapter) => {
     const socket = await connect(app.port, `${head}${type}answer=`);
     socket.resetAndDestroy();
     expect((await answer(url, RIGHT)).status).toBe(303);
-    expect(logger.lines).toEqual([]);
+    // Nest 11 logs what Express' body parser says of any client that goes away
+    expect(logger.lines.filter((line) => !line.includes('request aborted'))).toEqual([]);
   });
 
   it('is revoked like any other', async () => {
