@@ -9,28 +9,14 @@ import { parseArgs } from 'node:util';
 import { DownloadAuthModule, DownloadLinks, StreamDownload } from '../dist/index.js';
 import { LeaseKeeper } from '../dist/leases/keeper.js';
 import { MemoryLeaseStore } from '../dist/leases/memory/memory.store.js';
+import { heap, linkNamed, useLink } from './leases/memory.mjs';
 
 const { values: args } = parseArgs({
   options: { sizes: { type: 'string', default: '1000,10000,100000,1000000' } },
 });
 const SIZES = args.sizes.split(',').map(Number);
-const HOUR = 3_600_000;
-const LENGTH = 100_000;
 const CHECKS = 20_000;
 const CLIENT = { address: '192.0.2.1', userAgent: 'bench' };
-const PLAN = {
-  method: 'GET',
-  status: 200,
-  length: LENGTH,
-  intervals: [{ start: 0, end: LENGTH }],
-  etag: '"v1"',
-  ranged: false,
-  ifRangeMatched: false,
-};
-
-if (!globalThis.gc) {
-  throw new Error('Run it with node --expose-gc.');
-}
 
 /** Microseconds of CPU for each of so many calls. */
 async function cpuOf(count, call) {
@@ -40,11 +26,6 @@ async function cpuOf(count, call) {
   }
   const { user, system } = process.cpuUsage(before);
   return (user + system) / count;
-}
-
-function heap() {
-  globalThis.gc();
-  return process.memoryUsage().heapUsed;
 }
 
 async function minting() {
@@ -74,13 +55,6 @@ async function minting() {
   return cells;
 }
 
-const linkOf = (i) => ({
-  id: `link-${i}`,
-  resource: `/files/${i}`,
-  issuedAt: Date.now() + 1000,
-  expiresAt: Date.now() + HOUR,
-});
-
 async function keeperFor(size) {
   const keeper = new LeaseKeeper({ store: new MemoryLeaseStore({ capacity: 2 * size }) });
   await keeper.start();
@@ -91,16 +65,7 @@ async function keeperFor(size) {
 async function limitedLinks(size) {
   const keeper = await keeperFor(size);
   const before = heap();
-  const download = async (i) => {
-    const use = await keeper.admit(
-      { ...linkOf(i), maxDownloads: 1 },
-      { ...CLIENT, userAgent: `client ${i}` },
-    );
-    await use.planned(PLAN);
-    use.sent(0, LENGTH);
-    use.ended({ status: 200, completed: true, bytes: LENGTH });
-  };
-  const cpu = await cpuOf(size, download);
+  const cpu = await cpuOf(size, (i) => useLink(keeper, i));
   const bytes = (heap() - before) / size;
   await keeper.close();
   return { cpu: `${cpu.toFixed(0)} µs`, bytes: bytes.toFixed(0) };
@@ -112,7 +77,7 @@ async function revocations(size) {
   const before = heap();
   const cpu = await cpuOf(size, (i) => keeper.revoke({ link: `revoked-${i}` }));
   const bytes = (heap() - before) / size;
-  const admit = (i) => keeper.admit(linkOf(i), CLIENT);
+  const admit = (i) => keeper.admit(linkNamed(`link-${i}`), CLIENT);
   await cpuOf(CHECKS / 10, admit);
   const check = await cpuOf(CHECKS, admit);
   await keeper.close();

@@ -1,20 +1,12 @@
-// What links take in the memory store, each with one lease under which something was sent.
+// What limited links take in the memory store, each used once.
 // Usage: node --expose-gc bench/leases/memory.mjs [links]
 import { randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import { cleanUp, compile } from './support.mjs';
 
-const LINKS = Number(process.argv[2] ?? 1_000_000);
 const HOUR = 3_600_000;
-
-const load = compile();
-const { LeaseKeeper } = await load('leases/keeper.js');
-const { MemoryLeaseStore } = await load('leases/memory/memory.store.js');
-
-const store = new MemoryLeaseStore({ capacity: 2 * LINKS });
-const keeper = new LeaseKeeper({ store });
-await keeper.start();
 const LENGTH = 100_000;
-const plan = {
+const PLAN = {
   method: 'GET',
   status: 200,
   length: LENGTH,
@@ -24,31 +16,45 @@ const plan = {
   ifRangeMatched: false,
 };
 
-const used = () => {
-  globalThis.gc?.();
+/** Bytes of the heap that are in use. */
+export function heap() {
+  if (!globalThis.gc) {
+    throw new Error('Run it with node --expose-gc.');
+  }
+  globalThis.gc();
   return process.memoryUsage().heapUsed;
-};
-const before = used();
-const start = performance.now();
-for (let i = 0; i < LINKS; i++) {
-  const link = {
-    id: randomUUID(),
-    resource: `/files/${i}`,
-    issuedAt: Date.now() + 1000,
-    expiresAt: Date.now() + HOUR,
-    maxDownloads: 1,
-  };
-  const admission = await keeper.admit(link, { address: '192.0.2.1', userAgent: `client ${i}` });
-  await admission.planned(plan);
-  admission.sent(0, LENGTH);
-  admission.ended({ status: 200, completed: true, bytes: LENGTH });
 }
-const seconds = (performance.now() - start) / 1000;
-const bytes = used() - before;
-console.log(`Node ${process.versions.node}${globalThis.gc ? '' : ' (without --expose-gc, so too much)'}`);
-console.log(
-  `${LINKS} links, ${store.size} records: ${Math.round(bytes / 1e6)} MB, ${Math.round(bytes / LINKS)} bytes each`,
-);
-console.log(`filled in ${seconds.toFixed(1)} s`);
-await keeper.close();
-await cleanUp();
+
+export function linkNamed(id) {
+  const now = Date.now();
+  return { id, resource: `/files/${id}`, issuedAt: now + 1000, expiresAt: now + HOUR };
+}
+
+/** Makes a limited link and downloads it, as client number `i`. */
+export async function useLink(keeper, i) {
+  const client = { address: '192.0.2.1', userAgent: `client ${i}` };
+  const use = await keeper.admit({ ...linkNamed(randomUUID()), maxDownloads: 1 }, client);
+  await use.planned(PLAN);
+  use.sent(0, LENGTH);
+  use.ended({ status: 200, completed: true, bytes: LENGTH });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const links = Number(process.argv[2] ?? 1_000_000);
+  const load = compile();
+  const { LeaseKeeper } = await load('leases/keeper.js');
+  const { MemoryLeaseStore } = await load('leases/memory/memory.store.js');
+  const store = new MemoryLeaseStore({ capacity: 2 * links });
+  const keeper = new LeaseKeeper({ store });
+  await keeper.start();
+  const before = heap();
+  for (let i = 0; i < links; i++) {
+    await useLink(keeper, i);
+  }
+  const bytes = heap() - before;
+  console.log(
+    `Node ${process.versions.node}, ${links} links, ${store.size} records: ${Math.round(bytes / links)} bytes each`,
+  );
+  await keeper.close();
+  await cleanUp();
+}
