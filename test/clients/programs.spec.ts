@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
@@ -18,13 +18,6 @@ const path = folder.file('video.bin', bytes);
 const sum = sha256(bytes);
 afterAll(() => folder.remove());
 
-let serial = 0;
-/** A fresh folder to download into. */
-function target(): string {
-  const directory = join(folder.path, `target-${serial++}`);
-  mkdirSync(directory);
-  return directory;
-}
 const out = (directory: string) => join(directory, 'out');
 const got = (directory: string) => sha256(readFileSync(out(directory)));
 
@@ -54,7 +47,7 @@ describe.each(ADAPTERS)('a link of one download, on %s, for', (adapter) => {
 
   it.skipIf(!isInstalled('aria2c'))('aria2c -x4, which opens four connections', async () => {
     const link = one();
-    const directory = target();
+    const directory = folder.inner();
     // Unlimited, the first connections may be done before aria2 has opened the last
     const limit = `--max-overall-download-limit=${bytes.length}`;
     const options = ['-q', '--no-conf', '-x4', '-s4', '-k1M', limit, '--file-allocation=none', '-o', 'out'];
@@ -67,7 +60,7 @@ describe.each(ADAPTERS)('a link of one download, on %s, for', (adapter) => {
   it.skipIf(!isInstalled('wget'))('wget -c, run again after a cut', async () => {
     const link = one();
     const url = await cut(link);
-    const directory = target();
+    const directory = folder.inner();
     const first = await run('wget', ['-q', '--tries=1', '-O', 'out', url], directory);
     expect([first.code === 0, proxy!.cuts]).toEqual([false, 1]);
     expect(statSync(out(directory)).size).toBeLessThan(bytes.length);
@@ -77,7 +70,7 @@ describe.each(ADAPTERS)('a link of one download, on %s, for', (adapter) => {
 
   it.skipIf(!isInstalled('wget'))('wget, which tries again by itself', async () => {
     const link = one();
-    const directory = target();
+    const directory = folder.inner();
     const { code } = await run('wget', ['-q', '-O', 'out', await cut(link)], directory);
     expect([code, proxy!.cuts]).toEqual([0, 1]);
     await expectOneDownload(link, directory);
@@ -86,7 +79,7 @@ describe.each(ADAPTERS)('a link of one download, on %s, for', (adapter) => {
   it.skipIf(!isInstalled('curl'))('curl -C -, by another process after a cut', async () => {
     const link = one();
     const url = await cut(link);
-    const directory = target();
+    const directory = folder.inner();
     const first = await run('curl', ['-sS', '-o', 'out', url], directory);
     // CURLE_PARTIAL_FILE or CURLE_RECV_ERROR
     expect([18, 56]).toContain(first.code);
@@ -98,7 +91,7 @@ describe.each(ADAPTERS)('a link of one download, on %s, for', (adapter) => {
     'curl, whose HEAD and broken off GET beforehand cost nothing more',
     async () => {
       const link = one();
-      const directory = target();
+      const directory = folder.inner();
       expect((await run('curl', ['-sSfI', link.url], directory)).code).toBe(0);
       expect(await app.used(link)).toBe(0);
       await run('curl', ['-sS', '-r', '0-0', '-o', '/dev/null', link.url], directory);
@@ -111,7 +104,7 @@ describe.each(ADAPTERS)('a link of one download, on %s, for', (adapter) => {
     'aria2c -x4 of a strict link: one connection for each download',
     async () => {
       const link = app.link('video', { maxDownloads: 1, strict: true });
-      const directory = target();
+      const directory = folder.inner();
       // its first connection downloads all of it, as those without the cookie are refused
       const options = ['-q', '--no-conf', '-x4', '-s4', '-k1M', '--file-allocation=none', '-o', 'out'];
       await run('aria2c', [...options, link.url], directory);

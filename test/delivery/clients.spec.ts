@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { PlannedDelivery } from '../../lib/delivery/watch.js';
@@ -22,7 +22,6 @@ afterAll(() => folder.remove());
 let sent = 0;
 let ended = 0;
 let plans: PlannedDelivery[] = [];
-let serial = 0;
 const watch = {
   planned: (plan: PlannedDelivery) => void plans.push(plan),
   sent: (start: number, end: number) => void (sent += end - start),
@@ -35,8 +34,7 @@ async function sentInAll(): Promise<number> {
 }
 /** A fresh folder to download into, with the first part of the file where a resume is wanted. */
 function target(part = 0): string {
-  const directory = join(folder.path, `target-${serial++}`);
-  mkdirSync(directory);
+  const directory = folder.inner();
   if (part > 0) {
     writeFileSync(join(directory, 'out'), bytes.subarray(0, part));
   }

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/index.js';
@@ -16,14 +16,6 @@ const folder = temporaryFolder();
 const bytes = pattern(12 * 1024 * 1024 + 321);
 const path = folder.file('video.bin', bytes);
 afterAll(() => folder.remove());
-
-let serial = 0;
-/** A fresh folder to download into. */
-function target(): string {
-  const directory = join(folder.path, `target-${serial++}`);
-  mkdirSync(directory);
-  return directory;
-}
 
 const DOWNLOADERS = [
   ['wget', ['-q', '--waitretry=0', '-O', 'out']],
@@ -48,7 +40,7 @@ describe.each(ADAPTERS)('on %s,', (adapter) => {
   afterAll(() => app.close());
 
   async function download(link: DownloadLink, program: string, options: readonly string[]): Promise<void> {
-    const directory = target();
+    const directory = folder.inner();
     await run(program, [...options, link.url], directory);
     expect(sha256(readFileSync(join(directory, 'out')))).toBe(sha256(bytes));
     expect(await app.used(link)).toBe(1);

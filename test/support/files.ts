@@ -6,6 +6,8 @@ import { join } from 'node:path';
 export function temporaryFolder(): {
   path: string;
   file(name: string, bytes: Uint8Array | string): string;
+  /** An empty folder in it. */
+  inner(): string;
   remove(): void;
 } {
   const path = mkdtempSync(join(tmpdir(), 'download-'));
@@ -17,6 +19,7 @@ export function temporaryFolder(): {
       utimesSync(file, new Date('2024-05-06T07:08:09.123Z'), new Date('2024-05-06T07:08:09.123Z'));
       return file;
     },
+    inner: () => mkdtempSync(join(path, 'inner-')),
     remove: () => rmSync(path, { recursive: true, force: true }),
   };
 }
