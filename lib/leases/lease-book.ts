@@ -10,12 +10,10 @@ import type { Look } from './link-knowledge.js';
 const BATCH = 200;
 
 /** How often a commit that came too late is decided again, before its operations fail. */
-export const ATTEMPTS = 50;
+const ATTEMPTS = 50;
 
 /** The longest random pause between attempts, ms; keeps two processes from colliding again and again. */
 const LONGEST_PAUSE = 50;
-
-export const CHANGED_TOO_OFTEN = 'The records of a link changed whenever they were to be written.';
 
 /** How long records are kept after they are last needed, ms: clocks may differ by less than that. */
 export const RECORD_MARGIN = 10 * 60 * 1000;
@@ -196,7 +194,7 @@ export class LeaseBook {
         known.forget();
         resolve();
       }, this.patience);
-      this.settle(known, batch, turn)
+      untilInTime(() => this.settle(known, batch, turn))
         .catch((error: unknown) => {
           known.forget();
           batch.forEach(({ reject }) => reject(error));
@@ -208,34 +206,33 @@ export class LeaseBook {
     });
   }
 
-  private async settle(known: LinkKnowledge, batch: Operation[], turn: { over: boolean }): Promise<void> {
+  /** Decides a batch and commits it; false where somebody else was faster. */
+  private async settle(known: LinkKnowledge, batch: Operation[], turn: { over: boolean }): Promise<boolean> {
+    if (turn.over) {
+      throw new Error('The store took too long.');
+    }
     const { linkId } = batch[0]!.booking;
     const { idle } = batch[0]!.booking.terms;
     const endsAt = Math.max(...batch.map(({ booking }) => booking.endsAt));
-    for (let attempt = 1; attempt <= ATTEMPTS && !turn.over; attempt++) {
-      const missing = known.missing(batch.flatMap(({ needs }) => needs));
-      if (missing.length > 0) {
-        known.learn(await this.look(linkId, [], missing));
-      }
-      const draft = new Draft(known, this.now());
-      const answers = batch.map(({ decide }) => decide(draft));
-      const changes = draft.changes();
-      const keepUntil = Math.max(endsAt, draft.now + idle) + RECORD_MARGIN;
-      const deferrable = batch.every(({ isReport }) => isReport) && changes.every(({ id }) => id !== LINK);
-      const commit = { now: draft.now, linkId, keepUntil, changes, deferrable };
-      if (changes.length === 0 || (await this.store.commit(commit))) {
-        if (!turn.over) {
-          known.apply(changes, ++this.turns);
-        }
-        batch.forEach(({ resolve }, i) => resolve(answers[i]));
-        return;
-      }
-      known.forget();
-      if (attempt > 1) {
-        await pauseAfter(attempt);
-      }
+    const missing = known.missing(batch.flatMap(({ needs }) => needs));
+    if (missing.length > 0) {
+      known.learn(await this.look(linkId, [], missing));
     }
-    throw new Error(CHANGED_TOO_OFTEN);
+    const draft = new Draft(known, this.now());
+    const answers = batch.map(({ decide }) => decide(draft));
+    const changes = draft.changes();
+    const keepUntil = Math.max(endsAt, draft.now + idle) + RECORD_MARGIN;
+    const deferrable = batch.every(({ isReport }) => isReport) && changes.every(({ id }) => id !== LINK);
+    const commit = { now: draft.now, linkId, keepUntil, changes, deferrable };
+    if (changes.length > 0 && !(await this.store.commit(commit))) {
+      known.forget();
+      return false;
+    }
+    if (!turn.over) {
+      known.apply(changes, ++this.turns);
+    }
+    batch.forEach(({ resolve }, i) => resolve(answers[i]));
+    return true;
   }
 
   /** Forgets clients of a link that has many: if their leases are over, or the link is unlimited. */
@@ -273,9 +270,18 @@ export class LeaseBook {
   }
 }
 
-export function pauseAfter(attempt: number): Promise<void> {
-  const pause = Math.min(LONGEST_PAUSE, 2 ** attempt) * Math.random();
-  return new Promise((resolve) => setTimeout(resolve, pause));
+/** Decides and commits until it answers true: false where somebody else was faster. */
+export async function untilInTime(decideAndCommit: () => Promise<boolean>): Promise<void> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    if (await decideAndCommit()) {
+      return;
+    }
+    if (attempt > 1) {
+      const pause = Math.min(LONGEST_PAUSE, 2 ** attempt) * Math.random();
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+  throw new Error('The records of a link changed whenever they were to be written.');
 }
 
 /** The records in which a lease that a request belongs to may be found, and the link's own. */

@@ -1,4 +1,4 @@
-import { ATTEMPTS, CHANGED_TOO_OFTEN, pauseAfter, RECORD_MARGIN } from './lease-book.js';
+import { RECORD_MARGIN, untilInTime } from './lease-book.js';
 import type { LeaseStore } from './lease-store.js';
 import { changeOf } from './link-knowledge.js';
 
@@ -21,15 +21,14 @@ export async function changeSideRecord<T>(
   decide: SideDecision<T>,
 ): Promise<T> {
   const keepUntil = endsAt + RECORD_MARGIN;
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+  let answer: T;
+  await untilInTime(async () => {
     const { now, records } = await store.read({ now: clock(), linkId, records: [id], revocations: [] });
     const { value, version } = records[0] ?? {};
     const decided = decide(now, value);
+    answer = decided.answer;
     const changes = decided.value === value ? [] : [changeOf(id, version, decided.value)];
-    if (changes.length === 0 || (await store.commit({ now, linkId, keepUntil, changes }))) {
-      return decided.answer;
-    }
-    await pauseAfter(attempt);
-  }
-  throw new Error(CHANGED_TOO_OFTEN);
+    return changes.length === 0 || (await store.commit({ now, linkId, keepUntil, changes }));
+  });
+  return answer!;
 }
