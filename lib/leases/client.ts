@@ -16,7 +16,7 @@ export interface LeaseClient extends ClientDescription {
   /** The path as the client knows it; the cookie is confined to it. Default `/`. */
   readonly path?: string;
   /** Adds a cookie to the answer; called before any header is written. */
-  readonly setCookie?: (cookie: LeaseCookie) => void;
+  readonly setCookie?: (cookie: LinkCookie) => void;
 }
 
 /**
@@ -43,13 +43,13 @@ export function clientKey(client: ClientDescription): string | undefined {
   return network === undefined ? undefined : fingerprint(network, client.userAgent ?? '');
 }
 
-/** The cookie that makes later requests part of a lease. The caller decides on `Secure`. */
-export interface LeaseCookie {
+/** A cookie that makes later requests part of a lease, or says that a browser was asked. */
+export interface LinkCookie {
   readonly name: string;
   readonly value: string;
   /** The path of the link. */
   readonly path: string;
-  /** Seconds for which the lease can still be used. */
+  /** Seconds for which the link can still be used in this way. */
   readonly maxAge: number;
 }
 
@@ -81,7 +81,7 @@ export function leaseOfCookie(linkId: string, value = ''): LeaseName | undefined
  * many, so that the leases of 200 links do not cost the user the session; other browsers ignore the
  * attribute.
  */
-export function serializeLeaseCookie(cookie: LeaseCookie, secure: boolean): string {
+export function serializeLinkCookie(cookie: LinkCookie, secure: boolean): string {
   // Only what RFC 6265 forbids in a path: the rest of a URL's path is ASCII already
   const path = cookie.path.replace(/[;\s\p{Cc}]/gu, (c) => encodeURIComponent(c));
   const attributes = [`Path=${path}`, `Max-Age=${cookie.maxAge}`, 'HttpOnly', 'SameSite=Lax', 'Priority=Low'];

@@ -16,6 +16,8 @@ const MAX_PATH_BYTES = 1024;
 /** How many collections of one path a browser keeps open; all headers of a request share 16 KiB. */
 const MAX_COMPANIONS = 8;
 
+const COMPANION_NAMES = new RegExp(`(?:^|;\\s*)(${COMPANION_PREFIX}[\\w-]+)=`, 'g');
+
 /** The claims of a link to a collection. */
 export type CollectionClaims = LinkClaims & { readonly col: Collection };
 
@@ -66,7 +68,7 @@ export function companionCookies(
     secure: cookie.secure ?? isSecure(exchange),
     partitioned: cookie.partitioned,
   };
-  const others = [...header.matchAll(/(?:^|;\s*)(ss-open-[\w-]+)=/g)]
+  const others = [...header.matchAll(COMPANION_NAMES)]
     .map(([, other]) => other as string)
     .filter((other) => other !== name);
   // browsers send the oldest first

@@ -2,7 +2,7 @@ import type { ExecutionContext } from '@nestjs/common';
 import type { DeliveryWatch } from '../delivery/watch.js';
 import { cookieOf, isSecure, requestPath, routePattern } from '../http/http-exchange.js';
 import type { ClientAddresses, FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
-import { leaseCookieName, serializeLeaseCookie } from '../leases/client.js';
+import { leaseCookieName, serializeLinkCookie } from '../leases/client.js';
 import type { LeaseClient } from '../leases/client.js';
 import type { LeasedLink } from '../leases/counted-delivery.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
@@ -160,7 +160,7 @@ export class LinkOpener {
       userAgent: headers['user-agent'],
       leaseCookie: headers.cookie && cookieOf(exchange, leaseCookieName(linkId)),
       path: this.pathOf(exchange),
-      setCookie: (cookie) => this.appendHeader(response, 'Set-Cookie', serializeLeaseCookie(cookie, secure)),
+      setCookie: (cookie) => this.appendHeader(response, 'Set-Cookie', serializeLinkCookie(cookie, secure)),
     };
   }
 }

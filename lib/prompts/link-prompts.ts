@@ -2,7 +2,7 @@ import { HttpException } from '@nestjs/common';
 import type { AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 import { cookieOf, isSecure } from '../http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
-import { randomText, serializeLeaseCookie } from '../leases/client.js';
+import { randomText, serializeLinkCookie } from '../leases/client.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
@@ -165,7 +165,7 @@ export class LinkPrompts {
     stage: 'shown' | 'passed',
   ): void {
     const { id } = grant.link;
-    const line = serializeLeaseCookie(
+    const line = serializeLinkCookie(
       {
         name: promptCookieName(id),
         value: stage === 'passed' ? `${nonce}.${this.seals.make(stage, id, nonce)}` : nonce,

@@ -6,7 +6,7 @@ import {
   leaseCookieValue,
   leaseId,
   leaseOfCookie,
-  serializeLeaseCookie,
+  serializeLinkCookie,
 } from '../../lib/leases/client.js';
 import { addressNetwork } from '../../lib/shared/ip-address.js';
 
@@ -61,10 +61,10 @@ describe('lease cookie', () => {
 
   it('is written so that no path breaks it', () => {
     const cookie = { name: 'n', value: 'v', maxAge: 60 };
-    expect(serializeLeaseCookie({ ...cookie, path: '/files/a%20b' }, true)).toBe(
+    expect(serializeLinkCookie({ ...cookie, path: '/files/a%20b' }, true)).toBe(
       'n=v; Path=/files/a%20b; Max-Age=60; HttpOnly; SameSite=Lax; Priority=Low; Secure',
     );
-    expect(serializeLeaseCookie({ ...cookie, path: '/a; Domain=evil\r\nX: y' }, false)).toBe(
+    expect(serializeLinkCookie({ ...cookie, path: '/a; Domain=evil\r\nX: y' }, false)).toBe(
       'n=v; Path=/a%3B%20Domain=evil%0D%0AX:%20y; Max-Age=60; HttpOnly; SameSite=Lax; Priority=Low',
     );
   });

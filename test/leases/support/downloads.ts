@@ -1,5 +1,5 @@
 import type { PlannedDelivery } from '../../../lib/delivery/watch.js';
-import type { LeaseClient, LeaseCookie } from '../../../lib/leases/client.js';
+import type { LeaseClient, LinkCookie } from '../../../lib/leases/client.js';
 import type { CountedDelivery, LeasedLink } from '../../../lib/leases/counted-delivery.js';
 import type { LeaseKeeper } from '../../../lib/leases/keeper.js';
 import { HOUR, START } from '../../../lib/leases/testing/fixtures.js';
@@ -49,7 +49,7 @@ export class Answer {
     private readonly keeper: LeaseKeeper,
     private readonly planned: PlannedDelivery,
     private position: number,
-    readonly cookie?: LeaseCookie,
+    readonly cookie?: LinkCookie,
   ) {}
 
   static async begin(
@@ -58,7 +58,7 @@ export class Answer {
     client: LeaseClient = ADA,
     planned: PlannedDelivery = plan(),
   ): Promise<Answer> {
-    let cookie: LeaseCookie | undefined;
+    let cookie: LinkCookie | undefined;
     const admission = await keeper.admit(to, { ...client, setCookie: (set) => (cookie = set) });
     await admission.planned(planned);
     return new Answer(admission, keeper, planned, planned.intervals[0]?.start ?? 0, cookie);
