@@ -1,5 +1,4 @@
 import { Controller, Get, Param, Res } from '@nestjs/common';
-import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -16,7 +15,23 @@ import type { AdapterName, TestApp } from '../support/test-app.js';
 import { hasFfmpeg, makeStreams, SEGMENTS } from './support/videos.js';
 
 const folder = temporaryFolder();
-const HLS_JS = readFileSync(createRequire(import.meta.url).resolve('hls.js/dist/hls.min.js'));
+
+/** Players of pages, and what starts them there; `credentials` is whether they send cookies elsewhere. */
+const PLAYERS: [name: string, file: string, script: string, start: (url: string, credentials: boolean) => string][] = [
+  ['hls.js', 'index.m3u8', 'hls.js/dist/hls.min.js', (url, credentials) => `
+    const xhrSetup = (xhr) => { xhr.withCredentials = ${credentials}; };
+    const hls = new Hls({ maxBufferLength: 100, maxMaxBufferLength: 100, xhrSetup });
+    hls.on(Hls.Events.ERROR, (_event, { fatal, details }) => fatal && resolve(details));
+    hls.loadSource('${url}');
+    hls.attachMedia(video);`],
+  ['dash.js', 'stream.mpd', 'dashjs', (url, credentials) => `
+    const player = dashjs.MediaPlayer().create();
+    player.updateSettings({ streaming: { buffer: { bufferTimeDefault: 100, bufferTimeAtTopQuality: 100 } } });
+    player.setXHRWithCredentialsForType('', ${credentials});
+    player.on('error', ({ error }) => resolve(error.message));
+    player.initialize(video, '${url}', false);`],
+]; // prettier-ignore
+const scriptPath = (name: string) => createRequire(import.meta.url).resolve(name);
 
 /** Every video is the same, but each is a collection of its own. */
 @Controller('videos')
@@ -52,11 +67,7 @@ async function startNode(adapter: AdapterName, url: string, pages: string | unde
         response.on('finish', () => response.statusCode < 300 && served.push(path!));
         if (path === '/player') {
           response.setHeader('content-type', 'text/html');
-          response.end(
-            '<!doctype html><title>player</title><video muted></video><script src="/hls.js"></script>',
-          );
-        } else if (path === '/hls.js') {
-          response.end(HLS_JS);
+          response.end('<!doctype html><title>player</title><video muted></video>');
         } else {
           next();
         }
@@ -108,19 +119,19 @@ describe.skipIf(!hasAll).each(ADAPTERS)('a stream, on %s', (adapter) => {
   const segmentsOf = ({ served }: Node) =>
     new Set(served.filter((path) => /\/(?:index\d+\.ts|chunk-.*\.m4s)$/.test(path))).size;
 
-  /** Loads the whole stream with hls.js, then plays its end; answers what came of it. */
-  const playWithHls = (url: string, options = '{}') =>
+  /** Loads the whole stream, then plays its end; answers what came of it. */
+  const play = (start: string) =>
     page.evaluate(`new Promise((resolve) => {
       const video = document.querySelector('video');
-      const hls = new Hls({ maxBufferLength: 100, maxMaxBufferLength: 100, ...${options} });
-      hls.on(Hls.Events.ERROR, (_event, { fatal, details }) => fatal && resolve(details));
-      hls.once(Hls.Events.BUFFER_EOS, () => {
-        video.currentTime = video.duration - 0.3;
-        video.play();
-      });
+      ${start}
+      const looking = setInterval(() => {
+        if (video.buffered.length > 0 && video.buffered.end(0) > video.duration - 0.2) {
+          clearInterval(looking);
+          video.currentTime = video.duration - 0.3;
+          video.play();
+        }
+      }, 50);
       video.onended = () => resolve('ended at ' + Math.round(video.duration));
-      hls.loadSource('${url}');
-      hls.attachMedia(video);
     })`);
 
   /** What the browser gets there: the status, and whose link opened it. */
@@ -129,16 +140,17 @@ describe.skipIf(!hasAll).each(ADAPTERS)('a stream, on %s', (adapter) => {
       ({ status, headers }) => status + ' ' + (headers.get('x-subject') ?? ''),
     )`);
 
-  it('plays in hls.js from one link to its playlist', async () => {
-    const { url } = nodes[0].link('1', 'index.m3u8', 'ada');
-    expect(await playWithHls(url)).toBe(`ended at ${SEGMENTS}`);
+  it.each(PLAYERS)('plays in %s from one link to %s', async (_name, file, script, start) => {
+    const { url } = nodes[0].link('1', file, 'ada');
+    await page.addScriptTag({ path: scriptPath(script) });
+    expect(await play(start(url, false))).toBe(`ended at ${SEGMENTS}`);
     expect(segmentsOf(nodes[0])).toBe(SEGMENTS);
   });
 
-  it('plays in hls.js in a page of another origin', async () => {
-    const { url } = nodes[1].link('1', 'index.m3u8', 'ada');
-    const options = '{ xhrSetup: (xhr) => { xhr.withCredentials = true; } }';
-    expect(await playWithHls(url, options)).toBe(`ended at ${SEGMENTS}`);
+  it.each(PLAYERS)('plays in %s in a page of another origin', async (_name, file, script, start) => {
+    const { url } = nodes[1].link('1', file, 'ada');
+    await page.addScriptTag({ path: scriptPath(script) });
+    expect(await play(start(url, true))).toBe(`ended at ${SEGMENTS}`);
     expect([segmentsOf(nodes[0]), segmentsOf(nodes[1])]).toEqual([0, SEGMENTS]);
   });
 
