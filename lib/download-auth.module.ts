@@ -55,7 +55,11 @@ function made<Dependencies extends unknown[]>(
 }
 
 const internals: Provider[] = [
-  { provide: RESOLVED_OPTIONS, useFactory: resolveOptions, inject: [MODULE_OPTIONS_TOKEN] },
+  {
+    provide: RESOLVED_OPTIONS,
+    useFactory: resolveOptions,
+    inject: [{ token: MODULE_OPTIONS_TOKEN, optional: true }],
+  },
   made(SignatureVerifier),
   {
     provide: VerifiedTokens,

@@ -144,8 +144,8 @@ export class DownloadInterceptor implements NestInterceptor {
     }
     route.hasWarned = true;
     this.logger.warn(
-      `${route.name} is marked @StreamDownload() and returned ${kindOf(result)}, which is sent without ranges, ` +
-        'validators and file name. Return a StreamableFile or a Download, such as Download.file(path) or ' +
+      `${route.name} is marked @StreamDownload() and returned ${kindOf(result)}, so the answer has no ranges, ` +
+        'validators or file name. Return a StreamableFile or a Download, such as Download.file(path) or ' +
         'Download.buffer(Buffer.from(text)).',
     );
   }

@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { HttpException, Inject, Injectable } from '@nestjs/common';
 import type { ExecutionContext } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { debuglog } from 'node:util';
@@ -81,7 +81,7 @@ export class RequestReport {
       return;
     }
     if (!(error instanceof DownloadRefusal)) {
-      line?.reasons.push(`threw ${error instanceof Error ? error.name : typeof error}`);
+      line?.reasons.push(`threw ${error instanceof Error ? error.name : typeof error}${causeOf(error)}`);
       return;
     }
     if (line) {
@@ -141,6 +141,12 @@ export class RequestReport {
       userAgent: request.headers['user-agent'],
     });
   }
+}
+
+/** What the system says of a file that is missing or unreadable; the answer does not name its path. */
+function causeOf(error: unknown): string {
+  const cause = error instanceof HttpException ? error.cause : undefined;
+  return cause instanceof Error && 'syscall' in cause ? `: ${cause.message}` : '';
 }
 
 function printLine({ request, rawResponse }: HttpExchange, startedAt: number): void {

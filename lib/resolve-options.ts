@@ -25,6 +25,7 @@ import { DownloadAuthConfigurationError } from './shared/configuration-error.js'
 import { durationInSeconds } from './shared/duration.js';
 import { resolveCookie } from './tokens/download-cookie.js';
 import type { CookieOptions } from './tokens/download-cookie.js';
+import { unsetSecret } from './tokens/key-material.js';
 import { createKeySource, KEY_RULES } from './tokens/keys.js';
 import type { KeySource } from './tokens/keys.js';
 import { ACCESS_TOKEN_RULES, resolveAccessPolicy } from './tokens/token-options.js';
@@ -32,8 +33,8 @@ import type { AccessPolicy } from './tokens/token-options.js';
 import { resolveTokenNames, resolveTransports } from './tokens/transports.js';
 import type { TokenNames, Transports } from './tokens/transports.js';
 
-/** Injection token of the checked options. */
-export const RESOLVED_OPTIONS = Symbol('nestjs-download-auth:options');
+/** Injection token of the checked options. Nest's error names it where the module is not imported. */
+export const RESOLVED_OPTIONS = Symbol('DownloadAuthModule.forRoot()');
 
 const DEFAULT_SHUTDOWN_TIMEOUT = '10s';
 /** Some 5,000 tokens of 2 KiB, or 20,000 small ones. */
@@ -99,7 +100,7 @@ export interface ResolvedOptions {
 export function requireOptions(options: unknown): void {
   if (options === undefined || options === null) {
     throw new DownloadAuthConfigurationError(
-      'forRoot: there are no options. Give at least { secret: process.env.JWT_SECRET }; a factory must return them.',
+      'There are no options. Write DownloadAuthModule.forRoot({ secret: process.env.JWT_SECRET }); a factory must return them.',
     );
   }
 }
@@ -122,7 +123,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
   const linkKeys = createLinkKeys(options);
   if (linkKeys.length === 0 && options.links && 'secret' in options.links) {
     throw new DownloadAuthConfigurationError(
-      'links.secret: it is undefined. See that the variable is set, or leave it out and make no links.',
+      `${unsetSecret('links.secret')}. To make no links, leave it out.`,
     );
   }
   const tokenNames = resolveTokenNames(options.tokenName);

@@ -76,6 +76,11 @@ it.each(ADAPTERS)('NODE_DEBUG=download-auth prints one line a request on %s, wit
         { ...bearer(token), range: 'bytes=5-14', 'if-range': '"another"' },
         /granted=access status=200 bytes=20000 duration=\d+ms reason="If-Range did not match"$/,
       ],
+      [
+        '/files/missing',
+        bearer(token),
+        /status=404 bytes=0 .*reason="threw NotFoundException: ENOENT: .*'\/nowhere\/a\.txt'"$/,
+      ],
       [link.url, {}, /transport=query granted=link status=200 bytes=20000 /],
       [link.url, { 'user-agent': 'another' }, /transport=query refused=LINK_USED_UP status=410 bytes=0 /],
       [asking.url, { accept: 'text/html' }, /transport=query prompted status=200 bytes=0 /],

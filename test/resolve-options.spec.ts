@@ -54,11 +54,11 @@ const BAD: readonly (readonly [name: string, options: unknown, ...says: RegExp[]
   ['auth a function that is no class', { auth: () => true, secret: SECRET }, /auth: .*canActivate\(\)/],
   ['links alone without a secret', { auth: 'links' }, /HelloController\.get: auth: 'links'.*links: \{ secret: process\.env\.LINK_SECRET/],
   ['links alone with a public key', { auth: 'links', publicKey: pem(rsa.publicKey) }, /auth: 'links'/],
-  ['a secret of links from a variable that is not set', { auth: 'public', links: { secret: undefined } }, /links\.secret: .*variable is set/],
+  ['a secret of links from a variable that is not set', { auth: 'public', links: { secret: undefined } }, /^links\.secret: it is undefined\. Set the variable.*nestjs-download-auth key\. To make no links/],
   ['algorithms without a key', { auth: 'public', algorithms: ['HS256'] }, /No key/],
   ['a hook for access tokens without a key', { auth: 'public', validate: () => true }, /No key/],
   ['subject a text', { secret: SECRET, subject: 'ada' }, /subject: give a function/],
-  ['a secret from a variable that is not set', { secret: undefined }, /see that the variable is set/],
+  ['a secret from a variable that is not set', { secret: undefined }, /^secret: it is undefined\. Set the variable.*nestjs-download-auth key/],
   ['a secret null', { secret: null }, /secret: give a string/],
   ['an empty secret', { secret: '' }, /secret/, /at least 32 bytes/, /npx nestjs-download-auth key/],
   ['a secret of 31 bytes', { secret: 'x'.repeat(31) }, /this has 31/, /npx nestjs-download-auth key/],
@@ -212,6 +212,13 @@ describe('an application with bad options refuses to start, and says what to wri
     expect(message).not.toContain(SECRET);
     expect(message).not.toMatch(/MII[A-Za-z0-9]/);
   });
+
+  it.each<[string, unknown[], RegExp]>([
+    ['the module is not imported', [], /argument Symbol\(DownloadAuthModule\.forRoot\(\)\) at index \[0\]/],
+    ['the module is imported without options', [DownloadAuthModule], /^There are no options\. Write DownloadAuthModule\.forRoot\(/],
+  ])('%s', async (_name, imports, says) => {
+    await expect(startApp({ adapter: 'express', controllers: [HelloController], imports })).rejects.toThrow(says);
+  }); // prettier-ignore
 
   it.each<[string, unknown, RegExp]>([
     ['an unknown option', { requireSecureConection: true }, /"requireSecureConection".*"requireSecureConnection"/],

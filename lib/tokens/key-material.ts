@@ -87,6 +87,11 @@ export function secretKey(
   return { key, algorithms };
 }
 
+/** The advice where the environment has no secret. */
+export function unsetSecret(option: string): string {
+  return `${option}: it is undefined. Set the variable that it is read from. Make a secret with: npx nestjs-download-auth key`;
+}
+
 /**
  * Prepares the key that verifies RS, PS or ES tokens, from the public key or from its private half.
  * @throws DownloadAuthConfigurationError for an unreadable or weak key, or algorithms that do not fit it

@@ -7,7 +7,15 @@ import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import type { UnverifiedToken } from './compact-jws.js';
-import { algorithmList, ALGORITHMS, isKeyObject, isPem, publicKey, secretKey } from './key-material.js';
+import {
+  algorithmList,
+  ALGORITHMS,
+  isKeyObject,
+  isPem,
+  publicKey,
+  secretKey,
+  unsetSecret,
+} from './key-material.js';
 import type { KeyMaterial, SignatureAlgorithm, VerificationKey } from './key-material.js';
 
 /**
@@ -98,11 +106,13 @@ export function createKeySource(options: KeyOptions, clock: () => number): KeySo
     secretOrKeyProvider,
   };
   const named = Object.entries(sources).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  if (named.length === 0 && 'secret' in options) {
+    throw new DownloadAuthConfigurationError(unsetSecret('secret'));
+  }
   if (named.length === 0) {
     throw new DownloadAuthConfigurationError(
-      'No key to verify access tokens with. Write secret: process.env.JWT_SECRET ' +
-        '(and see that the variable is set), or publicKey, keys or secretOrKeyProvider. Without access tokens, say who ' +
-        "may download: auth: YourGuard, 'links', 'public' or false.",
+      'No key to verify access tokens with. Write secret: process.env.JWT_SECRET, or publicKey, keys or ' +
+        "secretOrKeyProvider. Without access tokens, say who may download: auth: YourGuard, 'links', 'public' or false.",
     );
   }
   if (named.length > 1) {

@@ -14,6 +14,7 @@ async function* half({ start, end, signal }) {
 const contents = {
   held: () => Download.source({ length: BYTES.length, etag: 'held', open: half }),
   /** More than the sockets hold of a client that does not read. */
+  missing: () => Download.file('/nowhere/a.txt'),
   large: () => Download.buffer(Buffer.alloc(50_000_000)),
 };
 
