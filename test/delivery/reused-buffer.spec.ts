@@ -1,11 +1,8 @@
 import compression from 'compression';
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import http, { ServerResponse } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
-import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -17,6 +14,8 @@ import { connect } from '../support/raw-connection.js';
 import { until } from '../support/until.js';
 import { COUNTS_DESCRIPTORS, openDescriptors, pattern, temporaryFolder } from '../support/files.js';
 import { wrapWrite } from './support/wrap-write.js';
+import { certificate } from '../support/certificate.js';
+import { isInstalled } from '../support/programs.js';
 import { ADAPTERS } from '../support/test-app.js';
 
 const folder = temporaryFolder();
@@ -237,45 +236,9 @@ describe.each(ADAPTERS)('a middleware on %s', (adapter) => {
   });
 });
 
-function certificate() {
-  const [key, cert] = [join(folder.path, 'key.pem'), join(folder.path, 'cert.pem')];
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-days',
-      '1',
-      '-subj',
-      '/CN=localhost',
-      '-keyout',
-      key,
-      '-out',
-      cert,
-    ],
-    { stdio: 'ignore' },
-  );
-  return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
-}
-
-function hasOpenssl() {
-  try {
-    execFileSync('openssl', ['version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    console.warn('openssl is not installed: TLS and HTTP/2 are not tested');
-    return false;
-  }
-}
-
-describe.skipIf(!hasOpenssl())('a file body over', () => {
+describe.skipIf(!isInstalled('openssl', 'version'))('a file body over', () => {
   it.each(ADAPTERS)('TLS on %s is right, and so is a client that leaves', async (adapter) => {
-    const app = await startApplication(adapter, undefined, { https: certificate() });
+    const app = await startApplication(adapter, undefined, { https: certificate(folder) });
     try {
       app.serve(() => Download.file(path));
       const get = (leave: boolean) =>
@@ -307,7 +270,7 @@ describe.skipIf(!hasOpenssl())('a file body over', () => {
 
   it('HTTP/2 is an ordinary stream, and right', async () => {
     const app = await startApplication('fastify', undefined, {
-      https: certificate(),
+      https: certificate(folder),
       fastify: { http2: true },
     });
     const session = http2.connect(app.url, { rejectUnauthorized: false });

@@ -22,7 +22,7 @@ let ada: TestBrowser;
 let grace: TestBrowser;
 beforeAll(async () => {
   if (hasChromium) {
-    [ada, grace] = await Promise.all([openBrowser(undefined, false), openBrowser()]);
+    [ada, grace] = await Promise.all([openBrowser({ javaScriptEnabled: false }), openBrowser()]);
   }
 }, 60_000);
 afterAll(async () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -27,12 +27,21 @@ export interface TestBrowser {
   close(): Promise<void>;
 }
 
-/**
- * A Chromium with a profile of its own.
- * @param userAgent what it says it is, where two on one computer have to be told apart
- */
-export async function openBrowser(userAgent?: string, javaScriptEnabled = true): Promise<TestBrowser> {
+interface BrowserOptions {
+  /** What it says it is, where two on one computer have to be told apart. */
+  readonly userAgent?: string;
+  readonly javaScriptEnabled?: boolean;
+  readonly args?: readonly string[];
+  /** What a person has chosen in the settings, as the profile stores it. */
+  readonly preferences?: object;
+}
+
+/** A Chromium with a profile of its own. */
+export async function openBrowser(options: BrowserOptions = {}): Promise<TestBrowser> {
+  const { userAgent, javaScriptEnabled = true, args = [], preferences = {} } = options;
   const profile = mkdtempSync(join(tmpdir(), 'download-browser-'));
+  mkdirSync(join(profile, 'Default'));
+  writeFileSync(join(profile, 'Default/Preferences'), JSON.stringify(preferences));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: CHROMIUM,
     headless: true,
@@ -49,6 +58,7 @@ export async function openBrowser(userAgent?: string, javaScriptEnabled = true):
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...args,
     ],
   });
   return {

@@ -23,7 +23,7 @@ beforeAll(async () => {
   await makeSampleMedia(join(folder, 'media'));
   expected = await sha256(join(folder, LARGE_SAMPLE));
   if (hasChromium) {
-    [browser, stranger] = await Promise.all([openBrowser(), openBrowser('Somebody else')]);
+    [browser, stranger] = await Promise.all([openBrowser(), openBrowser({ userAgent: 'Somebody else' })]);
   }
 }, LIMIT);
 afterAll(async () => {
