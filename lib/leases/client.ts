@@ -1,4 +1,6 @@
 import { hash, randomBytes } from 'node:crypto';
+import { isSecure, surplusCookies } from '../http/http-exchange.js';
+import type { HttpExchange } from '../http/http-exchange.js';
 import { addressNetwork } from '../shared/ip-address.js';
 import type { LeaseName } from './lease-record.js';
 
@@ -53,6 +55,9 @@ export interface LinkCookie {
   readonly maxAge: number;
 }
 
+/** How many of a kind a browser keeps for one path: all header fields of a request share 16 KiB. */
+const MAX_COOKIES = 40;
+
 const COOKIE_VALUE = /^([\w-]{22})\.([\w-]{24})$/;
 
 /** One name for each link, so that the cookies of several links to one path live side by side. */
@@ -74,6 +79,15 @@ export function leaseCookieValue({ client }: LeaseName, secret: string): string 
 export function leaseOfCookie(linkId: string, value = ''): LeaseName | undefined {
   const [, client, secret] = COOKIE_VALUE.exec(value) ?? [];
   return client === undefined ? undefined : { client, id: leaseId(linkId, secret!) };
+}
+
+/** The values of `Set-Cookie` for a cookie, and to remove the oldest of its kind where there are too many. */
+export function linkCookieLines(cookie: LinkCookie, exchange: HttpExchange): string[] {
+  const { name, path } = cookie;
+  const [prefix = name] = /^ss-[a-z]+-/.exec(name) ?? [];
+  const surplus = surplusCookies(exchange, prefix, name, MAX_COOKIES);
+  const removed = surplus.map((other) => ({ name: other, value: '', path, maxAge: 0 }));
+  return [cookie, ...removed].map((one) => serializeLinkCookie(one, isSecure(exchange)));
 }
 
 /**

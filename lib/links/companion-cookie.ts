@@ -1,5 +1,5 @@
 import { serialize } from 'cookie';
-import { isSecure } from '../http/http-exchange.js';
+import { isSecure, surplusCookies } from '../http/http-exchange.js';
 import type { HttpExchange } from '../http/http-exchange.js';
 import { isNavigation } from '../refusals/page.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
@@ -15,8 +15,6 @@ const MAX_PATH_BYTES = 1024;
 
 /** How many collections of one path a browser keeps open; all headers of a request share 16 KiB. */
 const MAX_COMPANIONS = 8;
-
-const COMPANION_NAMES = new RegExp(`(?:^|;\\s*)(${COMPANION_PREFIX}[\\w-]+)=`, 'g');
 
 /** The claims of a link to a collection. */
 export type CollectionClaims = LinkClaims & { readonly col: Collection };
@@ -68,11 +66,7 @@ export function companionCookies(
     secure: cookie.secure ?? isSecure(exchange),
     partitioned: cookie.partitioned,
   };
-  const others = [...header.matchAll(COMPANION_NAMES)]
-    .map(([, other]) => other as string)
-    .filter((other) => other !== name);
-  // browsers send the oldest first
-  const surplus = others.slice(0, Math.max(0, others.length + 1 - MAX_COMPANIONS));
+  const surplus = surplusCookies(exchange, COMPANION_PREFIX, name, MAX_COMPANIONS);
   return [
     serialize(name, token, { ...attributes, maxAge }),
     ...surplus.map((other) => serialize(other, '', { ...attributes, maxAge: 0 })),

@@ -19,6 +19,10 @@ const members = rule(
   (value) => typeof value === 'object' && value !== null,
   "give an object, such as { id: '42' }.",
 );
+const nonEmpty = rule(
+  (value) => typeof value === 'string' && value !== '',
+  'give a text, such as String(user.id), or leave it out.',
+);
 const moment = date('new Date(Date.now() + 60_000)');
 
 /** The options of a target; they become the digest in `res`. */
@@ -49,11 +53,11 @@ export const CREATE_RULES: OptionRules<CreateLinkOptions> = {
   }),
   exchange: oneOf('cookie', 'redirect'),
   state: stateRule,
-  subject: text('such as String(user.id)'),
+  subject: nonEmpty,
   filename: text("such as 'report.pdf'"),
   disposition: oneOf('attachment', 'inline'),
   bindTo: (value) => void checkOptions(value as object, BINDING_RULES, 'bindTo'),
-  claims: members,
+  claims: rule(fitsToken, 'give an object of what JSON can hold, such as { share: 7 }; a BigInt as text.'),
   maxDownloads: wholeNumber(1, undefined, ', or leave it out for no limit'),
   strict: boolean,
   resumeWithin,
@@ -125,6 +129,15 @@ function checkCollection(options: CreateLinkOptions): void {
     throw new DownloadAuthConfigurationError(
       'filename: the files of a collection would all have the same name. Leave it out, and name them in the handler.',
     );
+  }
+}
+
+/** A token is JSON, which holds neither a BigInt nor a circle. */
+function fitsToken(claims: unknown): boolean {
+  try {
+    return JSON.stringify(claims).startsWith('{');
+  } catch {
+    return false;
   }
 }
 

@@ -1,8 +1,8 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { DeliveryWatch } from '../delivery/watch.js';
-import { cookieOf, isSecure, requestPath, routePattern } from '../http/http-exchange.js';
+import { cookieOf, requestPath, routePattern } from '../http/http-exchange.js';
 import type { ClientAddresses, FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
-import { leaseCookieName, serializeLinkCookie } from '../leases/client.js';
+import { leaseCookieName, linkCookieLines } from '../leases/client.js';
 import type { LeaseClient } from '../leases/client.js';
 import type { LeasedLink } from '../leases/counted-delivery.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
@@ -154,13 +154,16 @@ export class LinkOpener {
   private client(linkId: string, exchange: HttpExchange): LeaseClient {
     const { request, response } = exchange;
     const { headers } = request;
-    const secure = isSecure(exchange);
     return {
       address: this.addresses.of(exchange),
       userAgent: headers['user-agent'],
       leaseCookie: headers.cookie && cookieOf(exchange, leaseCookieName(linkId)),
       path: this.pathOf(exchange),
-      setCookie: (cookie) => this.appendHeader(response, 'Set-Cookie', serializeLinkCookie(cookie, secure)),
+      setCookie: (cookie) => {
+        for (const line of linkCookieLines(cookie, exchange)) {
+          this.appendHeader(response, 'Set-Cookie', line);
+        }
+      },
     };
   }
 }

@@ -1,8 +1,8 @@
 import { HttpException } from '@nestjs/common';
 import type { AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
-import { cookieOf, isSecure } from '../http/http-exchange.js';
+import { cookieOf } from '../http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
-import { randomText, serializeLinkCookie } from '../leases/client.js';
+import { linkCookieLines, randomText } from '../leases/client.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
@@ -165,16 +165,15 @@ export class LinkPrompts {
     stage: 'shown' | 'passed',
   ): void {
     const { id } = grant.link;
-    const line = serializeLinkCookie(
-      {
-        name: promptCookieName(id),
-        value: stage === 'passed' ? `${nonce}.${this.seals.make(stage, id, nonce)}` : nonce,
-        path: cookie.path,
-        maxAge: Math.max(1, Math.ceil((cookie.endsAt - this.options.clock()) / 1000)),
-      },
-      isSecure(exchange),
-    );
-    this.adapterHost.httpAdapter.appendHeader(exchange.response, 'Set-Cookie', line);
+    const set = {
+      name: promptCookieName(id),
+      value: stage === 'passed' ? `${nonce}.${this.seals.make(stage, id, nonce)}` : nonce,
+      path: cookie.path,
+      maxAge: Math.max(1, Math.ceil((cookie.endsAt - this.options.clock()) / 1000)),
+    };
+    for (const line of linkCookieLines(set, exchange)) {
+      this.adapterHost.httpAdapter.appendHeader(exchange.response, 'Set-Cookie', line);
+    }
   }
 
   private async pageOf(prompt: LinkPrompt): Promise<string> {

@@ -1,11 +1,17 @@
 import { BadRequestException, PayloadTooLargeException } from '@nestjs/common';
 import type { AbstractHttpAdapter } from '@nestjs/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { HttpExchange } from '../http/http-exchange.js';
+import type { HttpExchange, RawRequest } from '../http/http-exchange.js';
 import { RequestNote } from '../http/notes.js';
 
 /** The longest form that is read, in bytes. */
 const LONGEST_FORM = 16 * 1024;
+
+/** How long a form may take to arrive, ms: Fastify sets no limit, and `app.close()` would wait for it. */
+const SLOWEST_FORM = 30_000;
+
+/** The fields that say that a request has a body. */
+const BODY_FIELDS = ['content-type', 'content-length', 'transfer-encoding'];
 
 /** The query of a form that was posted to the URL of a link, with its question mark, as it came in. */
 export const postedNote = new RequestNote<string>('posted form');
@@ -14,8 +20,9 @@ type IsOurs = (query: string) => boolean;
 
 /**
  * Serves forms that are posted to the URLs of links by the route of the link. That is a GET, in whichever way
- * the application registers it; so the request becomes one before any router of the application sees it.
- * Handlers of POST are not affected. Must be called before the adapter registers its routes.
+ * the application registers it; so the request becomes one before any router of the application sees it: a
+ * GET without a body, as anybody could have sent, because the token in its query may be forged. Handlers of
+ * POST are not affected. Must be called before the adapter registers its routes.
  *
  * @param isOurs whether a query belongs to a link that asks something
  */
@@ -43,35 +50,40 @@ function takeInExpress(app: ExpressApplication, isOurs: IsOurs): void {
 interface FastifyApplication {
   addHook(
     name: 'onRequest',
-    hook: (request: Raw, reply: Raw & { hijack(): void }, done: () => void) => void,
+    hook: (request: Wrapped, reply: Wrapped & { hijack(): void }, done: () => void) => void,
   ): void;
   routing(request: unknown, response: unknown): void;
 }
 
-interface Raw {
-  readonly raw: IncomingMessage;
+interface Wrapped {
+  readonly raw: RawRequest;
 }
 
-/** Hooks run behind Fastify's router, so the request goes through it once more. */
+/** Hooks run behind Fastify's router, so the request goes through it once more, as it came in. */
 function takeInFastify(app: FastifyApplication, isOurs: IsOurs): void {
-  app.addHook('onRequest', (request, reply, done) => {
-    if (becomesGet(request.raw, isOurs)) {
+  app.addHook('onRequest', ({ raw }, reply, done) => {
+    if (becomesGet(raw, isOurs)) {
       reply.hijack();
-      app.routing(request.raw, reply.raw);
+      raw.url = raw.originalUrl ?? raw.url;
+      app.routing(raw, reply.raw);
     } else {
       done();
     }
   });
 }
 
-function becomesGet(request: IncomingMessage, isOurs: IsOurs): boolean {
-  const { method, url = '', headers } = request;
+function becomesGet(request: RawRequest, isOurs: IsOurs): boolean {
+  const { method, headers } = request;
+  const url = request.originalUrl ?? request.url ?? '';
   const start = url.indexOf('?');
   const isPosted = method === 'POST' && start !== -1 && isForm(headers['content-type']);
   if (!isPosted || !isOurs(url.slice(start))) {
     return false;
   }
   request.method = 'GET';
+  for (const name of BODY_FIELDS) {
+    Reflect.deleteProperty(headers, name);
+  }
   postedNote.set(request, url.slice(start));
   return true;
 }
@@ -81,27 +93,25 @@ function isForm(contentType = ''): boolean {
 }
 
 /**
- * Reads the fields of a posted form, and takes them out of the request. A body parser of the application may
- * have read them before.
+ * Reads the fields of a posted form, and takes them out of the request. What hands requests to the
+ * application, such as a cloud function, may have parsed them before.
  *
- * @throws PayloadTooLargeException; BadRequestException for a client that went away
+ * @throws PayloadTooLargeException; BadRequestException for a client that went away or is too slow
  */
 export async function takeFields({ request, rawRequest }: HttpExchange): Promise<URLSearchParams> {
   const { body } = request;
   request.body = undefined;
-  if (typeof body === 'string' || Buffer.isBuffer(body)) {
-    return new URLSearchParams(body.toString());
+  if (typeof body !== 'object' || body === null || Object.keys(body).length === 0) {
+    return new URLSearchParams(await bodyOf(rawRequest));
   }
-  if (typeof body === 'object' && body !== null && Object.keys(body).length > 0) {
-    const texts = Object.entries(body).filter(([, value]) => typeof value === 'string');
-    return new URLSearchParams(texts as [string, string][]);
-  }
-  return new URLSearchParams(await bodyOf(rawRequest));
+  const texts = Object.entries(body).filter(([, value]) => typeof value === 'string');
+  return new URLSearchParams(texts as [string, string][]);
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
+  const deadline = setTimeout(() => request.destroy(), SLOWEST_FORM);
   try {
     // Destroying the request would close the connection before the answer is sent
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
@@ -113,6 +123,8 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
     }
   } catch {
     throw new BadRequestException('The form broke off.');
+  } finally {
+    clearTimeout(deadline);
   }
   if (length > LONGEST_FORM) {
     throw new PayloadTooLargeException();

@@ -73,7 +73,7 @@ export function htmlPage({ lang, title, main }: PageParts): string {
   :focus-visible { outline: 3px solid var(--blue); outline-offset: 2px; }
   #problem { margin: 0 0 1rem; padding: .65rem .9rem; border-left: 4px solid var(--red); color: var(--red); }
 </style>
-<main>
+<main dir="auto">
   ${main}
 </main>
 </html>

@@ -307,6 +307,8 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
       ['a disposition that is none', get({ disposition: 'attachment; filename=x' }), /disposition/],
       ['a file name that is no text', get({ filename: 42 }), /filename/],
       ['a subject that is no text', get({ subject: 42 }), /subject/],
+      ['a subject that is empty', get({ subject: '' }), /subject: give a text, such as String\(user\.id\)/],
+      ['a claim that JSON cannot hold', get({ claims: { size: 1n } }), /claims: give an object of what JSON can hold/],
       ['a subject that is undefined', get({ subject: undefined }), /subject: undefined would make a link for anybody.*user\.sub/],
       ['the token in its own query', get({ query: { 'ss-tok': 'x' } }), /token's own parameter/],
       ['the token in capitals', get({ query: { 'SS-TOK[a]': 'x' } }), /token's own parameter/],

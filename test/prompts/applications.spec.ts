@@ -206,7 +206,7 @@ describe.each(ADAPTERS)('on %s, a link that asks first works in an application',
     const link = mint({ confirm: true, expiresAt: new Date(Date.now() + 60_000) });
     const german = (await app.request(link.url, { headers: { ...CHROME, 'accept-language': 'de' } })).text;
     expect(german).toMatch(
-      /<html lang="de">.*<title>Bereit &#60;1&#62;<\/title>.*Gilt bis \d+\. \p{L}+ \d{4}/su,
+      /<html lang="de">.*<title>Bereit &#60;1&#62;<\/title>.*<main dir="auto">.*Gilt bis \d+\. \p{L}+ \d{4}/su,
     );
     expect((await app.request(link.url, { headers: CHROME })).text).toMatch(/<html lang="en">/);
   });
