@@ -140,7 +140,7 @@ export function hasPlainHead(response: ServerResponse): boolean {
 export function beforeHead(response: ServerResponse, look: (status: number) => void): () => void {
   const writeHead = Reflect.get(response, 'writeHead') as (...args: unknown[]) => ServerResponse;
   let isWatching = true;
-  response.writeHead = (...args: unknown[]) => {
+  const watching = (...args: unknown[]) => {
     if (!isWatching || response.headersSent) {
       return writeHead.apply(response, args);
     }
@@ -162,8 +162,13 @@ export function beforeHead(response: ServerResponse, look: (status: number) => v
           () => look(status),
         );
   };
+  response.writeHead = watching;
   return () => {
     isWatching = false;
+    // Lets the body go out the fast way
+    if (response.writeHead === watching) {
+      response.writeHead = writeHead;
+    }
   };
 }
 
