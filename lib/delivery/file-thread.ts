@@ -16,14 +16,10 @@ export interface FoundFile {
   readonly bytes: Uint8Array;
 }
 
-interface Reply {
-  readonly id: number;
-  readonly found?: FoundFile;
-}
-
 interface Waiting {
   readonly since: number;
-  readonly settle: (found?: FoundFile) => void;
+  /** Undefined once the thread pool was asked instead. */
+  settle?: (found?: FoundFile) => void;
 }
 
 /** Milliseconds in which two changes may get the same time stamp: kernel clocks tick every 1 to 10. */
@@ -50,10 +46,11 @@ export class FileThread {
   #started: Promise<void> | undefined;
   #isReady = false;
   #jobs: object[] = [];
-  #lastId = 0;
-  readonly #waiting = new Map<number, Waiting>();
-  /** Jobs without an answer, including those that the thread pool has taken over. */
-  #unanswered = 0;
+  /**
+   * One for each job, in the order in which the thread answers. A Map that each request enters and leaves
+   * would keep dead ones in memory until a full collection.
+   */
+  #waiting: Waiting[] = [];
   /** Too slow: gets no jobs until it has answered those it has. */
   #isBehind = false;
   #patience: NodeJS.Timeout | undefined;
@@ -72,10 +69,9 @@ export class FileThread {
       return Promise.resolve(undefined);
     }
     return new Promise((settle) => {
-      const id = ++this.#lastId;
       const length = Math.min(READ_AHEAD, wanted.end - wanted.start);
-      this.#waiting.set(id, { since: performance.now(), settle });
-      if (this.#jobs.push({ id, path, root, start: wanted.start, length }) === 1) {
+      this.#waiting.push({ since: performance.now(), settle });
+      if (this.#jobs.push({ path, root, start: wanted.start, length }) === 1) {
         setImmediate(() => this.#post());
       }
     });
@@ -113,7 +109,8 @@ export class FileThread {
       return;
     }
     this.#worker = worker;
-    worker.on('message', (replies: Reply[]) => this.#answered(worker, replies));
+    const waiting = this.#waiting;
+    worker.on('message', (found: (FoundFile | undefined)[]) => this.#answered(found, waiting));
     worker.on('error', () => {});
     const ready = new Promise<void>((resolve) => {
       worker.once('online', resolve).once('exit', () => {
@@ -145,7 +142,6 @@ export class FileThread {
     this.#jobs = [];
     if (this.#worker) {
       this.#worker.postMessage(jobs);
-      this.#unanswered += jobs.length;
       this.#idle?.refresh();
       if (!this.#patience) {
         this.#watch();
@@ -153,20 +149,18 @@ export class FileThread {
     }
   }
 
-  #answered(worker: Worker, replies: readonly Reply[]): void {
-    if (worker === this.#worker) {
-      this.#unanswered -= replies.length;
-      this.#isBehind &&= this.#unanswered > 0;
-    }
-    for (const { id, found } of replies) {
-      const waiting = this.#waiting.get(id);
-      if (waiting) {
-        this.#waiting.delete(id);
-        waiting.settle(found);
-      } else if (found?.fd !== undefined) {
-        close(found.fd, () => {});
+  /** @param waiting those that wait for this thread, which may have been stopped since */
+  #answered(found: readonly (FoundFile | undefined)[], waiting: Waiting[]): void {
+    for (const [index, file] of found.entries()) {
+      const { settle } = waiting[index] as Waiting;
+      if (settle) {
+        settle(file);
+      } else if (file?.fd !== undefined) {
+        close(file.fd, () => {});
       }
     }
+    waiting.splice(0, found.length);
+    this.#isBehind &&= this.#waiting.length > 0;
   }
 
   #watch(): void {
@@ -176,16 +170,15 @@ export class FileThread {
 
   #judge(): void {
     const late = performance.now() - PATIENCE;
-    for (const [id, { since, settle }] of this.#waiting) {
-      if (since > late) {
+    for (const waiting of this.#waiting) {
+      if (waiting.since > late) {
         break;
       }
       this.#isBehind = true;
-      this.#waiting.delete(id);
-      settle();
+      giveUp(waiting);
     }
     this.#patience = undefined;
-    if (this.#waiting.size > 0) {
+    if (this.#waiting.at(-1)?.settle) {
       this.#watch();
     }
   }
@@ -194,12 +187,17 @@ export class FileThread {
     if (this.#worker === worker) {
       this.#worker = this.#started = undefined;
       this.#isReady = this.#isBehind = false;
-      this.#unanswered = 0;
       clearTimeout(this.#idle);
-      this.#waiting.forEach(({ settle }) => settle());
-      this.#waiting.clear();
+      this.#waiting.forEach(giveUp);
+      this.#waiting = [];
+      this.#jobs = [];
     }
   }
+}
+
+function giveUp(waiting: Waiting): void {
+  waiting.settle?.();
+  waiting.settle = undefined;
 }
 
 /** The one of this process. */
@@ -261,7 +259,7 @@ parentPort.on('message', (jobs) => {
   let read = [];
   let due = performance.now() + 1;
   const post = () => {
-    parentPort.postMessage(replies, replies.flatMap(({ found }) => found ? [found.bytes.buffer] : []));
+    parentPort.postMessage(replies, replies.flatMap((found) => found ? [found.bytes.buffer] : []));
     read.forEach(close);
     [replies, read, due] = [[], [], performance.now() + 1];
   };
@@ -274,7 +272,7 @@ parentPort.on('message', (jobs) => {
         found.fd = undefined;
       }
     } catch {}
-    replies.push({ id: job.id, found });
+    replies.push(found);
     if (performance.now() > due) {
       post();
     }

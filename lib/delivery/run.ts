@@ -153,7 +153,8 @@ function watchSocket(socket: Socket): Set<() => void> {
 
 /** The answers that are being delivered, so that an application that ends waits for them only so long. */
 export class RunningDeliveries {
-  private readonly running = new Set<ServerResponse>();
+  /** A Set that is entered and left by each request keeps dead ones in memory until a full collection. */
+  private readonly running: ServerResponse[] = [];
   private isOver = false;
 
   add(response: ServerResponse): void {
@@ -161,8 +162,8 @@ export class RunningDeliveries {
       cut(response);
       return;
     }
-    this.running.add(response);
-    onResponseClose(response, () => this.running.delete(response));
+    this.running.push(response);
+    onResponseClose(response, () => this.remove(response));
   }
 
   /** Breaks off what still runs after so many milliseconds, and what begins later. */
@@ -171,6 +172,15 @@ export class RunningDeliveries {
       this.isOver = true;
       this.running.forEach(cut);
     }, milliseconds).unref();
+  }
+
+  private remove(response: ServerResponse): void {
+    const place = this.running.indexOf(response);
+    const last = this.running.at(-1);
+    if (last && place !== -1) {
+      this.running[place] = last;
+      this.running.pop();
+    }
   }
 }
 
