@@ -36,6 +36,15 @@ const UPLOADS: Record<string, readonly [type: string, text: string]> = {
   text: ['text/plain', RUN],
   pdf: ['application/pdf', PDF],
 };
+
+/** What docs/collections.md says to write for pages that show files of their own folder. */
+const OF_FOLDERS =
+  "sandbox allow-same-origin allow-downloads; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'self' 'unsafe-inline'";
+const FOLDER: Record<string, readonly [type: string, text: string]> = {
+  'index.html': ['text/html', `${HTML}<link rel="stylesheet" href="style.css"><img src="picture.svg">`],
+  'style.css': ['text/css', 'img { width: 700px }'],
+  'picture.svg': UPLOADS.svg!,
+};
 const SPELLINGS = ['inline', 'INLINE', ' inline', 'filename="a.html"', '; filename=a.html', '"inline"'];
 
 const folder = temporaryFolder();
@@ -68,6 +77,14 @@ class UploadsController {
   @StreamDownload({ delivery: { disposition: 'inline' } })
   stream(@Param('name') name: string) {
     return new StreamableFile(createReadStream(`${folder.path}/${name}`));
+  }
+
+  /** Pages that belong together, with their pictures. */
+  @Get('folders/:folder/:name')
+  @StreamDownload({ delivery: { disposition: 'inline', contentSecurityPolicy: OF_FOLDERS } })
+  folder(@Param('name') name: string) {
+    const [type, text] = FOLDER[name]!;
+    return new StreamableFile(Buffer.from(text), { type });
   }
 
   /** A page of the application that shows an upload. */
@@ -158,6 +175,16 @@ describe.each(BROWSERS)('%s', (browserName, open) => {
       ['iframe', 'svg'],
       ['img', 'svg'],
     ])('shows it in an <%s> of a page: %s', (element, name) => showsPink(pageWith(element, upload(name))));
+
+    it('shows the pictures of a page in a folder, and runs no script of it', async () => {
+      const { url } = links.create(UploadsController, 'folder', {
+        params: { folder: 'holidays', name: 'index.html' },
+        free: ['name'],
+        exchange: 'redirect',
+      });
+      expect(await ran(url)).toBe(false);
+      await showsPink(url);
+    });
 
     it('shows a PDF in an <iframe> of another site', async () => {
       const otherSite = app.url.replace('127.0.0.1', 'localhost');
