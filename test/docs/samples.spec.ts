@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Compiler } from './support/compiler.js';
 import { ROOT, textOf, USER_PAGES } from './support/pages.js';
+import { quickStart } from './support/quick-start.js';
 
 /** Modules whose exports a sample may use without importing them, by the heading above it. The first wins. */
 const MODULES = {
@@ -71,11 +72,21 @@ interface Sample {
   readonly modules: readonly string[];
 }
 
+const compiler = new Compiler();
 const samples = USER_PAGES.flatMap(samplesOf);
 const problems = compile(samples);
 
 it.each(samples.map((sample) => [sample.place, sample] as const))('%s compiles', (_place, { file }) => {
   expect(problems.get(file)).toEqual([]);
+});
+
+it('the files of the quick start compile', () => {
+  const files = Object.entries(quickStart());
+  const texts = files.map(([name, text]): [string, string] => [
+    join(ROOT, 'test/docs/quick-start', name),
+    text,
+  ]);
+  expect([...compiler.check(new Map(texts)).values()]).toEqual(texts.map(() => []));
 });
 
 it('finds the samples of every page that has one', () => {
@@ -123,7 +134,6 @@ function completed(code: string): string {
 
 /** Compiles twice: to learn which names are missing, and again with what declares them. */
 function compile(all: readonly Sample[]): Map<string, string[]> {
-  const compiler = new Compiler();
   const known = compiler.exportsOf([...new Set(Object.values(MODULES).flat())]);
   const first = compiler.check(new Map(all.map(({ file, code }) => [file, `${code}\nexport {};\n`])));
   const texts = all.map(({ file, code, modules }): [string, string] => {
