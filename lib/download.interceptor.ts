@@ -14,7 +14,7 @@ import { watchNote } from './delivery/watch.js';
 import { answersItself, declaredFields } from './http/handler-metadata.js';
 import { exchangeOf } from './http/http-exchange.js';
 import type { HttpExchange } from './http/http-exchange.js';
-import { isUnasked } from './links/link-state.js';
+import { isUnasked } from './links/download-links.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { PerRoute } from './http/notes.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';

@@ -5,7 +5,7 @@ import { isNavigation } from '../refusals/page.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_COOKIE_BYTES } from '../tokens/download-cookie.js';
 import { COMPANION_PREFIX } from '../tokens/transports.js';
-import type { Collection } from './collection.js';
+import type { Collection } from './link-resource.js';
 import { endOf } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkSettings } from './link-options.js';

@@ -4,6 +4,7 @@ import {
   checkOptions,
   date,
   duration,
+  isValidDate,
   oneOf,
   rule,
   text,
@@ -11,9 +12,13 @@ import {
 } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { durationInSeconds } from '../shared/duration.js';
+import type { Duration } from '../shared/duration.js';
 import { normalizeBlock } from '../shared/ip-address.js';
 import type { CreateLinkOptions, LinkBindingOptions, LinkTarget } from './link.js';
-import { stateRule } from './link-state.js';
+import { RESERVED_CLAIMS } from './link-claims.js';
+import type { LinkSettings, ResolvedLinkOptions } from './link-options.js';
+import type { LocatedTarget } from './link-target.js';
 
 const members = rule(
   (value) => typeof value === 'object' && value !== null,
@@ -23,6 +28,12 @@ const nonEmpty = rule(
   (value) => typeof value === 'string' && value !== '',
   'give a text, such as String(user.id), or leave it out.',
 );
+/** The rule for what a link may depend on. */
+export const stateRule = rule(
+  isLinkedState,
+  'give a string, a number, a boolean, a valid Date, null or a list of them, such as share.updatedAt.',
+);
+
 const moment = date('new Date(Date.now() + 60_000)');
 
 /** The options of a target; they become the digest in `res`. */
@@ -67,69 +78,122 @@ export const CREATE_RULES: OptionRules<CreateLinkOptions> = {
   challenge: boolean,
 };
 
-/** Claims that the caller of `create` cannot set: this package or RFC 7519 §4.1 gives them a meaning. */
-const RESERVED_CLAIMS = 'iss sub aud exp nbf iat jti res fn dsp win lim ask col st bnd'.split(' ');
-
 /** Options that count downloads. */
 const COUNTING = ['maxDownloads', 'strict', 'resumeWithin', 'byteBudget'] as const;
 
-/** @throws DownloadAuthConfigurationError for options that contradict one another */
-export function checkTogether(options: CreateLinkOptions, isCollection: boolean): void {
-  if ('subject' in options && options.subject === undefined) {
-    throw new DownloadAuthConfigurationError(
-      'subject: undefined would make a link for anybody. Give the member of the user that holds the id, such as ' +
-        'user.sub, or leave subject out for a link without one.',
-    );
-  }
-  if ('state' in options && options.state === undefined) {
-    throw new DownloadAuthConfigurationError(
-      'state: undefined would make a link that depends on nothing. Give what it depends on, such as share.updatedAt, ' +
-        'or leave state out.',
-    );
-  }
-  if (options.bindTo?.signedIn && options.subject === undefined) {
-    throw new DownloadAuthConfigurationError('bindTo.signedIn: say whom the link is for: subject: user.sub.');
-  }
-  if (options.expiresIn !== undefined && options.expiresAt !== undefined) {
-    throw new DownloadAuthConfigurationError('Give expiresIn or expiresAt, not both.');
-  }
-  if (options.reuseWithin !== undefined) {
-    const counted = COUNTING.find((name) => options[name] !== undefined);
-    const bound = options.bindTo?.addresses?.length ? 'bindTo.addresses' : undefined;
-    if (counted ?? bound) {
-      throw new DownloadAuthConfigurationError(
-        `reuseWithin: many people have the same link, so it has no ${counted ?? bound}. Leave one of the two out.`,
-      );
-    }
-  }
-  if (isCollection) {
-    checkCollection(options);
-  } else if (options.exchange !== undefined) {
-    throw new DownloadAuthConfigurationError(
-      'exchange: only a collection goes on without its token. Leave it out, or give free.',
-    );
-  }
-  const reserved = Object.keys(options.claims ?? {}).find((name) => RESERVED_CLAIMS.includes(name));
-  if (reserved !== undefined) {
-    throw new DownloadAuthConfigurationError(
-      `claims.${reserved}: this name is reserved. Use the option for it, or another name.`,
-    );
+/** Options that ask something before the link opens. */
+const ASKING = ['confirm', 'challenge'] as const;
+
+/** What a link is to open, as far as options depend on it. */
+type Target = Pick<LocatedTarget, 'route' | 'collection' | 'unset'>;
+
+/** The options of the module on which those of a link depend. */
+type Settings = Pick<LinkSettings, 'challenge'> & { readonly links: Pick<ResolvedLinkOptions, 'maxAge'> };
+
+/**
+ * Checks options against one another, against what the link opens, and against those of the module.
+ * @throws DownloadAuthConfigurationError for those that do not fit
+ */
+export function checkTogether(options: CreateLinkOptions, target: Target, settings: Settings): void {
+  const advice =
+    adviceOnOptions(options) ??
+    (options.reuseWithin === undefined ? undefined : adviceOnReuse(options, settings)) ??
+    (target.collection ? adviceOnCollection(options, target) : adviceOnSingle(options)) ??
+    adviceOnRoute(options, target, settings);
+  if (advice !== undefined) {
+    throw new DownloadAuthConfigurationError(advice);
   }
 }
 
-function checkCollection(options: CreateLinkOptions): void {
+function adviceOnOptions(options: CreateLinkOptions): string | undefined {
+  if ('subject' in options && options.subject === undefined) {
+    return (
+      'subject: undefined would make a link for anybody. Give the member of the user that holds the id, such as ' +
+      'user.sub, or leave subject out for a link without one.'
+    );
+  }
+  if ('state' in options && options.state === undefined) {
+    return (
+      'state: undefined would make a link that depends on nothing. Give what it depends on, such as share.updatedAt, ' +
+      'or leave state out.'
+    );
+  }
+  if (options.bindTo?.signedIn && options.subject === undefined) {
+    return 'bindTo.signedIn: say whom the link is for: subject: user.sub.';
+  }
+  if (options.expiresIn !== undefined && options.expiresAt !== undefined) {
+    return 'Give expiresIn or expiresAt, not both.';
+  }
+  if (options.confirm && options.challenge) {
+    return 'confirm: a link with a challenge counts nothing before the right answer either. Leave confirm out.';
+  }
+  const reserved = Object.keys(options.claims ?? {}).find((name) => RESERVED_CLAIMS.includes(name));
+  return reserved && `claims.${reserved}: this name is reserved. Use the option for it, or another name.`;
+}
+
+function adviceOnReuse(options: CreateLinkOptions, { links: { maxAge } }: Settings): string | undefined {
+  const name =
+    COUNTING.find((one) => options[one] !== undefined) ??
+    ASKING.find((one) => options[one]) ??
+    (options.bindTo?.addresses?.length ? 'bindTo.addresses' : undefined);
+  if (name) {
+    return `reuseWithin: many people have the same link, so it has no ${name}. Leave one of the two out.`;
+  }
+  return maxAge !== undefined && durationInSeconds(options.reuseWithin as Duration, 'reuseWithin') >= maxAge
+    ? 'reuseWithin: links.maxAge would refuse the link while it is still given out. Write less than links.maxAge.'
+    : undefined;
+}
+
+function adviceOnCollection(options: CreateLinkOptions, { unset }: Target): string | undefined {
   const counting = COUNTING.find((name) => options[name] !== undefined);
   if (counting) {
-    throw new DownloadAuthConfigurationError(
+    return (
       `${counting}: a collection is many downloads, which nothing tells apart from one that is used often. ` +
-        'Leave it out, and give the link a shorter life; or mint a link for each file.',
+      'Leave it out, and give the link a shorter life; or mint a link for each file.'
     );
   }
   if (options.filename !== undefined) {
-    throw new DownloadAuthConfigurationError(
-      'filename: the files of a collection would all have the same name. Leave it out, and name them in the handler.',
+    return 'filename: the files of a collection would all have the same name. Leave it out, and name them in the handler.';
+  }
+  return unset.length > 0
+    ? `params: say where the URL starts. Give a value for ${unset.join(', ')}, such as 'index.m3u8'.`
+    : undefined;
+}
+
+function adviceOnSingle({ exchange }: CreateLinkOptions): string | undefined {
+  return exchange && 'exchange: only a collection goes on without its token. Leave it out, or give free.';
+}
+
+function adviceOnRoute(
+  options: CreateLinkOptions,
+  { route: { label, method, answersItself, hasChallenge } }: Target,
+  settings: Settings,
+): string | undefined {
+  if (options.maxDownloads !== undefined && answersItself) {
+    return (
+      `${label} sends its answer itself, where no download can be counted, so no link to it can have ` +
+      'maxDownloads. Write @Res({ passthrough: true }), and return a StreamableFile or a Download.'
     );
   }
+  const asking = ASKING.find((name) => options[name]);
+  if (asking && method !== 'GET') {
+    return `${asking}: ${label} is opened by a form of yours, which is where to ask. Leave ${asking} out.`;
+  }
+  if (options.challenge && hasChallenge === false && !settings.challenge) {
+    return (
+      'challenge: nothing says whether an answer is right. Write challenge: (answer, grant) => … in forRoot(), or in ' +
+      `@StreamDownload() of ${label}.`
+    );
+  }
+  return undefined;
+}
+
+function isLinkedState(state: unknown): boolean {
+  if (Array.isArray(state)) {
+    return state.every(isLinkedState);
+  }
+  const isPlain = typeof state === 'string' || typeof state === 'boolean' || Number.isFinite(state);
+  return state === null || isPlain || isValidDate(state);
 }
 
 /** A token is JSON, which holds neither a BigInt nor a circle. */

@@ -8,9 +8,9 @@ import { checkOptions, date, text } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_TOKEN_LENGTH } from '../tokens/compact-jws.js';
-import type { DownloadGrant } from '../tokens/grant.js';
+import type { DownloadGrant, GrantedLink } from '../tokens/grant.js';
 import { checkCompanion, opensCollection } from './companion-cookie.js';
-import { checkTogether, CREATE_RULES, TARGET_RULES } from './create-options.js';
+import { checkTogether, CREATE_RULES, stateRule, TARGET_RULES } from './create-options.js';
 import type {
   CreateLinkOptions,
   DownloadLink,
@@ -23,9 +23,8 @@ import type {
   RouteName,
 } from './link.js';
 import { endOf, grantedLink, leasedLink, linkClaims, milliseconds } from './link-claims.js';
-import { checkAsk } from './link-ask.js';
+import type { LinkClaims } from './link-claims.js';
 import type { LinkSettings } from './link-options.js';
-import { noteAsked, stateRule } from './link-state.js';
 import { TargetLocator } from './link-target.js';
 import type { NamedRoutes } from './link-target.js';
 import { LinkTokens } from './link-tokens.js';
@@ -92,33 +91,16 @@ export class DownloadLinks {
   create(...call: RouteCall<CreateLinkOptions>): DownloadLink {
     const [routes, options] = partsOf(call);
     checkOptions(options, CREATE_RULES, 'links.create', '');
+    const target = this.targets.locate(routes, options);
+    const { route, path, query, resource, collection } = target;
+    checkTogether(options, target, this.options);
     const now = this.options.clock() / 1000;
-    const { route, path, query, resource, collection, unset } = this.targets.locate(routes, options);
-    checkTogether(options, collection !== undefined);
-    if (unset?.length) {
-      throw new DownloadAuthConfigurationError(
-        `params: say where the URL starts. Give a value for ${unset.join(', ')}, such as 'index.m3u8'.`,
-      );
-    }
-    if (options.maxDownloads !== undefined && route.answersItself) {
-      throw new DownloadAuthConfigurationError(
-        `${route.label} sends its answer itself, where no download can be counted, so no link to it can have ` +
-          'maxDownloads. Write @Res({ passthrough: true }), and return a StreamableFile or a Download.',
-      );
-    }
-    checkAsk(options, route, this.options.challenge);
     const [state] = options.state === undefined ? [] : this.tokens.stateDigests(options.state, resource);
-    const terms = linkClaims(options, { resource, collection, state }, now, this.options.links);
+    const { expiresIn, publicUrl } = this.options.links;
+    const terms = linkClaims(options, { resource, collection, state }, now, expiresIn);
     const { claims, token } = this.tokens.sign(terms);
     this.keeper.checkLife((claims.exp - now) * 1000, leasedLink(claims).resumeWithin);
-    if (token.length > MAX_TOKEN_LENGTH) {
-      throw new DownloadAuthConfigurationError(
-        `The link's token is too long: ${token.length} characters, ${MAX_TOKEN_LENGTH} are read at most. Put less into claims.`,
-      );
-    }
-    if (opensCollection(claims)) {
-      checkCompanion(claims, token);
-    }
+    checkToken(claims, token);
     const expiresAt = new Date(milliseconds(claims.exp));
     this.events.emit({
       type: 'minted',
@@ -131,12 +113,7 @@ export class DownloadLinks {
       maxDownloads: options.maxDownloads,
     });
     const withToken = route.method === 'GET' ? { ...query, [this.options.tokenNames.query]: token } : query;
-    return {
-      url: this.options.links.publicUrl + path + queryString(withToken),
-      token,
-      id: claims.jti,
-      expiresAt,
-    };
+    return { url: publicUrl + path + queryString(withToken), token, id: claims.jti, expiresAt };
   }
 
   /**
@@ -172,7 +149,7 @@ export class DownloadLinks {
     if (!link) {
       return;
     }
-    noteAsked(link);
+    asked.add(link);
     checkOptions({ state }, { state: stateRule }, 'links.requireState', 'links.requireState: ');
     const digests = state === undefined ? [] : this.tokens.stateDigests(state, link.resource);
     if (link.state === undefined || !digests.includes(link.state)) {
@@ -236,5 +213,25 @@ export class DownloadLinks {
    */
   usage(id: string, page?: UsagePage): Promise<LinkUsage> {
     return this.keeper.usage(id, page);
+  }
+}
+
+/** Links whose handler said what they depend on, as requests have them. */
+const asked = new WeakSet<GrantedLink>();
+
+/** Whether the handler of a link with a state has forgotten {@link DownloadLinks.requireState}. */
+export function isUnasked(link: GrantedLink): boolean {
+  return link.state !== undefined && !asked.has(link);
+}
+
+/** @throws DownloadAuthConfigurationError for a token that would not be read, or not be kept as a cookie */
+function checkToken(claims: LinkClaims, token: string): void {
+  if (token.length > MAX_TOKEN_LENGTH) {
+    throw new DownloadAuthConfigurationError(
+      `The link's token is too long: ${token.length} characters, ${MAX_TOKEN_LENGTH} are read at most. Put less into claims.`,
+    );
+  }
+  if (opensCollection(claims)) {
+    checkCompanion(claims, token);
   }
 }

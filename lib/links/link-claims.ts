@@ -6,11 +6,9 @@ import type { Duration } from '../shared/duration.js';
 import { normalizeBlock } from '../shared/ip-address.js';
 import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { GrantedLink } from '../tokens/grant.js';
-import type { Collection } from './collection.js';
+import type { Collection } from './link-resource.js';
 import type { CreateLinkOptions } from './link.js';
-import { askOf } from './link-ask.js';
 import { MAX_LINK_LIFETIME } from './link-options.js';
-import type { ResolvedLinkOptions } from './link-options.js';
 
 /** The `typ` of link tokens (RFC 7515 §4.1.9), which tells them from access tokens (RFC 8725 §3.11). */
 export const LINK_TYPE = 'dl+jwt';
@@ -50,6 +48,10 @@ export interface LinkClaims extends TokenClaims {
   bnd?: { readonly sub?: true; readonly net?: readonly string[] };
 }
 
+/** Claims that the caller of `create` cannot set: this package or RFC 7519 §4.1 gives them a meaning. */
+export const RESERVED_CLAIMS: readonly string[] =
+  'iss sub aud exp nbf iat jti res fn dsp win lim ask col st bnd'.split(' ');
+
 /** What options become before they are claims. */
 interface LinkSubstance {
   readonly resource: string;
@@ -63,28 +65,23 @@ interface LinkSubstance {
  * {@link leasedLink} read them back.
  *
  * @param now seconds since 1970
- * @param settings the module's options of links
+ * @param lifetime seconds, where the options name none
  * @throws DownloadAuthConfigurationError for a link that never opens
  */
 export function linkClaims(
   options: CreateLinkOptions,
   { resource, collection, state }: LinkSubstance,
   now: number,
-  settings: Pick<ResolvedLinkOptions, 'expiresIn' | 'maxAge'>,
+  lifetime: number,
 ): Omit<LinkClaims, 'jti'> {
   const { notBefore, bindTo: { signedIn, addresses = [] } = {}, resumeWithin: resume } = options;
   const win = seconds(options.reuseWithin, 'reuseWithin');
-  if (win !== undefined && settings.maxAge !== undefined && win >= settings.maxAge) {
-    throw new DownloadAuthConfigurationError(
-      'reuseWithin: links.maxAge would refuse the link while it is still given out. Write less than links.maxAge.',
-    );
-  }
   const iat = win === undefined ? now : Math.floor(now / win) * win;
   const claims = {
     ...options.claims,
     aud: LINK_AUDIENCE,
     iat,
-    exp: expiry(options, now, iat, settings.expiresIn),
+    exp: expiry(options, now, iat, lifetime),
     nbf: notBefore && notBefore.getTime() / 1000,
     res: resource,
     sub: options.subject,
@@ -111,6 +108,13 @@ export function linkClaims(
     throw new DownloadAuthConfigurationError('notBefore: the link would end before it begins.');
   }
   return claims;
+}
+
+function askOf({ confirm, challenge }: CreateLinkOptions): LinkAsk | undefined {
+  if (challenge) {
+    return 'challenge';
+  }
+  return confirm === true ? 'confirm' : confirm || undefined;
 }
 
 function unlessEmpty<Members extends object>(members: Members): Members | undefined {

@@ -24,7 +24,7 @@ export function resourceDigest({ route, pattern, params, query, hosts, free = []
   return digestOf(free.length > 0 ? [...named, free] : named);
 }
 
-export function digestOf(value: unknown): string {
+function digestOf(value: unknown): string {
   return hash('sha256', canonical(value), 'base64url');
 }
 
@@ -36,4 +36,73 @@ export function canonical(value: unknown): string {
     }
     return Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)));
   });
+}
+
+/** What a link to a collection says of it. */
+export interface Collection {
+  /** The names of its free parameters, as handlers receive them. */
+  readonly free: readonly string[];
+  /** The digest of each route, with the parameters that are not free. */
+  readonly of: readonly string[];
+  /** What the paths of its URLs begin with, as browsers see them: where the companion cookie is sent. */
+  readonly path: string;
+}
+
+/** A route of a collection. */
+export interface CollectionMember {
+  /** The digest of the route with the parameters that are not free. */
+  readonly resource: string;
+  readonly free: readonly string[];
+  readonly fixedPath: string;
+}
+
+/** @param publicPath what a proxy strips from the paths of requests */
+export function collectionOf(members: readonly CollectionMember[], publicPath: string): Collection {
+  const [first = [], ...others] = members.map(({ fixedPath }) => fixedPath.split('/'));
+  const differs = first.findIndex((segment, index) => others.some((other) => other[index] !== segment));
+  const path = publicPath + first.slice(0, differs === -1 ? undefined : differs).join('/');
+  return {
+    free: [...new Set(members.flatMap(({ free }) => free))].sort(),
+    of: members.map(({ resource }) => resource).sort(),
+    path: path.replace(/\/$/, '') || '/',
+  };
+}
+
+/** The digest that stands for a collection. */
+export function collectionDigest({ of }: Pick<Collection, 'of'>): string {
+  return of.length === 1 ? (of[0] as string) : digestOf(of);
+}
+
+/**
+ * Whether a request is for something in a collection.
+ * @param path of the request, as it is spelled
+ */
+export function isInCollection(collection: Collection, resource: LinkResource, path: string): boolean {
+  const params: Record<string, unknown> = {};
+  const free: string[] = [];
+  for (const [name, value] of Object.entries(resource.params)) {
+    if (!collection.free.includes(name)) {
+      params[name] = value;
+    } else if (isPlain(name, value, path)) {
+      free.push(name);
+    } else {
+      return false;
+    }
+  }
+  return collection.of.includes(resourceDigest({ ...resource, params, free: free.sort() }));
+}
+
+/** Whether a free parameter is as links have them: it climbs to no other folder, and hides no separator. */
+function isPlain(name: string, value: unknown, path: string): boolean {
+  if (name !== '*') {
+    return Array.isArray(value) ? value.every(isSegment) : isSegment(value);
+  }
+  const segments = String(value).split('/');
+  // Fastify hands encoded slashes of a wildcard over like those between its segments
+  const spelled = path.split('/').slice(-segments.length);
+  return segments.every(isSegment) && !spelled.some((segment) => /%2f/i.test(segment));
+}
+
+function isSegment(segment: unknown): boolean {
+  return typeof segment === 'string' && /^(?!\.{1,2}$)[^/\\\0]+$/.test(segment);
 }

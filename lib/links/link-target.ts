@@ -4,12 +4,11 @@ import { declaredOption } from '../http/handler-metadata.js';
 import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { AdapterRouter, RouteMatch, UrlReader } from './adapter-router.js';
-import { collectionDigest, collectionOf } from './collection.js';
-import type { Collection } from './collection.js';
 import type { LinkTarget, QueryParams } from './link.js';
 import { hostOf } from './link-host.js';
 import type { LinkSettings, ToldRoute } from './link-options.js';
-import { canonical, resourceDigest } from './link-resource.js';
+import { canonical, collectionDigest, collectionOf, resourceDigest } from './link-resource.js';
+import type { Collection } from './link-resource.js';
 import { routerMethod } from './route-registry.js';
 import type { Route, RouteRegistry } from './route-registry.js';
 import { normalizedQuery, queryString, RouteTemplate } from './route-template.js';
@@ -26,7 +25,7 @@ export interface LocatedTarget {
   /** Where the link opens more than one resource. */
   readonly collection?: Collection;
   /** The names of free parameters without a value, which a URL would need. */
-  readonly unset?: readonly string[];
+  readonly unset: readonly string[];
 }
 
 /** One route or several: methods of a controller, or the names of routes. */
@@ -200,7 +199,7 @@ export class TargetLocator {
     const params = Object.fromEntries(Object.entries(match.params).filter(([name]) => !free.includes(name)));
     const { hosts = {} } = target;
     const resource = resourceDigest({ route, pattern, params, query: received, hosts, free });
-    return { route, pattern, path, query, resource, inCollection };
+    return { route, pattern, path, query, resource, inCollection, unset: [] };
   }
 
   private template(pattern: string): RouteTemplate {

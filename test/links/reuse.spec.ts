@@ -239,7 +239,7 @@ const TERMS = {
   reuseWithin: fc.constantFrom('10m', '20m', 2400.5),
   expiresIn: fc.constantFrom('10m', '20m'),
   notBefore: fc.constantFrom(new Date(START), new Date(START + 1)),
-  subject: fc.constantFrom('ada', 'grace', ''),
+  subject: fc.constantFrom('ada', 'grace', 'eve'),
   filename: TEXT,
   disposition: fc.constantFrom('inline', 'attachment'),
   revocable: fc.constant(true),
