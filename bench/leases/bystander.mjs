@@ -70,7 +70,11 @@ function inTheLoop(file, { durability, checkpointAfter }) {
 async function inAThread(file, { durability, checkpointAfter }) {
   const thread = new SqliteThread(file, durability === 'power' ? 'FULL' : 'NORMAL');
   if (checkpointAfter) {
-    await thread.read([{ sql: `PRAGMA wal_autocheckpoint = ${checkpointAfter}`, values: [] }], Date.now());
+    await thread.read(
+      { sql: `PRAGMA wal_autocheckpoint = ${checkpointAfter}`, values: [] },
+      Date.now(),
+      PATIENCE,
+    );
   }
   const insert = [{ sql: SQL, values: [TEXT] }];
   return {

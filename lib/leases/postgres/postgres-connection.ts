@@ -1,6 +1,5 @@
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
-
-export type Row = Record<string, unknown>;
+import type { SqlRow } from '../sql-rows.js';
 
 export interface Query {
   readonly text: string;
@@ -9,7 +8,7 @@ export interface Query {
 
 /** The part of a `Pool` of the package `pg` that is used. */
 export interface PostgresPool {
-  query(query: Query & { readonly query_timeout: number }): Promise<{ rows: Row[] }>;
+  query(query: Query & { readonly query_timeout: number }): Promise<{ rows: SqlRow[] }>;
   readonly options: object;
   end(): Promise<unknown>;
 }

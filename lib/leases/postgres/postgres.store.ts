@@ -13,8 +13,10 @@ import type {
 import { RevocationPolling } from '../revocation-polling.js';
 import type { RevocationNews } from '../revocation-polling.js';
 import type { Revocation } from '../revocation.js';
+import { newsOf, stateOf } from '../sql-rows.js';
+import type { SqlRow } from '../sql-rows.js';
 import { clientOf, codeOf, connect, isConflict, isPassing, poolOf } from './postgres-connection.js';
-import type { Client, Pool, PostgresPool, Query, Row } from './postgres-connection.js';
+import type { Client, Pool, PostgresPool, Query } from './postgres-connection.js';
 import { FORMAT, schema } from './schema.js';
 
 /** How long to wait for an answer if the caller does not say how long it waits, ms. */
@@ -45,7 +47,7 @@ const REVOKE = `WITH number AS (UPDATE download_auth_store SET revoked = revoked
 const SWEEP_REVOCATIONS = `DELETE FROM download_auth_revocations WHERE name IN (
   SELECT name FROM download_auth_revocations WHERE keep_until <= $1 LIMIT 16 FOR UPDATE SKIP LOCKED)`;
 // Answers nothing on a standby, such as a server that another one has taken over from
-const NEWS = `SELECT store.revoked, known.name, known.issued_before, known.keep_until,
+const NEWS = `SELECT store.revoked AS last, known.name, known.issued_before, known.keep_until,
     (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now
   FROM download_auth_store AS store LEFT JOIN download_auth_revocations AS known ON known.number > $1
   WHERE NOT pg_is_in_recovery() ORDER BY known.number`;
@@ -129,22 +131,7 @@ export class PostgresLeaseStore implements LeaseStore {
         : { text: READ_SOME, values: [revocations, linkId, records] },
       now,
     );
-    if (!rows[0]) {
-      throw new Error('the table download_auth_store is empty');
-    }
-    const { since, revoked } = rows[0];
-    return {
-      now: this.polling.moment(now),
-      since: since as number,
-      revokedBefore: (revoked as number | null) ?? 0,
-      records: rows
-        .filter(({ id }) => id !== null)
-        .map(({ id, version, value }) => ({
-          id: id as string,
-          version: version as number,
-          value: JSON.parse(value as string) as object,
-        })),
-    };
+    return stateOf(rows, this.polling.moment(now));
   }
 
   async commit({ linkId, now, keepUntil, changes }: LinkCommit): Promise<boolean> {
@@ -189,18 +176,8 @@ export class PostgresLeaseStore implements LeaseStore {
       if (!rows[0]) {
         throw new Error('the server is a standby');
       }
-      const { now, revoked } = rows[0];
-      return {
-        now: this.usesServerClock ? (now as number) : undefined,
-        last: revoked as number,
-        revocations: rows
-          .filter(({ name }) => name !== null)
-          .map((row) => ({
-            name: row.name as string,
-            issuedBefore: row.issued_before as number,
-            keepUntil: row.keep_until as number,
-          })),
-      };
+      const now = this.usesServerClock ? (rows[0].now as number) : undefined;
+      return { ...newsOf(rows), now };
     } catch (error) {
       this.stopListening();
       throw error;
@@ -272,13 +249,13 @@ export class PostgresLeaseStore implements LeaseStore {
     }
   }
 
-  private async query(query: Query, now: number): Promise<Row[]> {
+  private async query(query: Query, now: number): Promise<SqlRow[]> {
     this.latest = Math.max(this.latest, now);
     return this.ask(this.connected, query);
   }
 
   /** A connection that does not answer in time is replaced by the pool. */
-  private async ask(client: Pick<Client, 'query'>, query: Query): Promise<Row[]> {
+  private async ask(client: Pick<Client, 'query'>, query: Query): Promise<SqlRow[]> {
     return (await client.query({ ...query, query_timeout: this.patience })).rows;
   }
 

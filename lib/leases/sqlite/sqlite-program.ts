@@ -35,6 +35,8 @@ const { statSync } = require('node:fs');
 const { DatabaseSync } = require('node:sqlite');
 const { parentPort, workerData } = require('node:worker_threads');
 const { file, synchronous, busyTimeout, tables, format } = workerData;
+const [BEGIN, COMMIT, SAVE, UNDO, RELEASE] = ['BEGIN IMMEDIATE', 'COMMIT', 'SAVEPOINT one', 'ROLLBACK TO one', 'RELEASE one']
+  .map((sql) => ({ sql }));
 let db, identity;
 const prepared = new Map();
 
@@ -83,25 +85,26 @@ function close() {
   db = undefined;
 }
 
-function run({ sql, values }) {
+function run({ sql, values = [] }) {
   if (!prepared.has(sql)) prepared.set(sql, db.prepare(sql));
   return prepared.get(sql).all(...values);
 }
 
-/** The rows of each statement; undefined, with nothing changed, where a required one has none. */
-function transaction({ writes, statements }) {
-  db.exec(writes ? 'BEGIN IMMEDIATE' : 'BEGIN');
+/** Whether each required statement had a row; otherwise nothing is changed. */
+function change(statements) {
+  run(SAVE);
+  const done = statements.every((statement) => run(statement).length > 0 || !statement.required);
+  if (!done) run(UNDO);
+  run(RELEASE);
+  return done;
+}
+
+/** Changes are made on condition that the others are, too, where SQLite fails. */
+function transaction(changes) {
+  run(BEGIN);
   try {
-    const answers = [];
-    for (const statement of statements) {
-      const rows = run(statement);
-      if (statement.required && rows.length === 0) {
-        db.exec('ROLLBACK');
-        return undefined;
-      }
-      answers.push(rows);
-    }
-    db.exec('COMMIT');
+    const answers = changes.map(change);
+    run(COMMIT);
     return answers;
   } catch (error) {
     // SQLite itself has rolled back after some errors, such as a full disk
@@ -110,23 +113,21 @@ function transaction({ writes, statements }) {
   }
 }
 
-function answer(message) {
-  if (message.close) return close();
-  if (!db) open(message.now);
+function answer({ now, reads, writes }) {
+  if (!db) open(now);
   if (identify() !== identity) {
     close();
     throw new Error(file + ' was removed or replaced while it was in use. It is opened again, and links that it ' +
       'does not know of are refused');
   }
-  return transaction(message);
+  return reads ? reads.map(run) : transaction(writes);
 }
 
 parentPort.on('message', (message) => {
-  const { id } = message;
   try {
-    parentPort.postMessage({ id, answer: answer(message) });
+    parentPort.postMessage({ answers: answer(message) });
   } catch ({ message, errcode }) {
-    parentPort.postMessage({ id, error: { message, errcode } });
+    parentPort.postMessage({ error: { message, errcode } });
   }
 });
 `;

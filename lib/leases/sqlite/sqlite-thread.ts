@@ -1,24 +1,29 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import type { SqlRow } from '../sql-rows.js';
 import { FORMAT, PROGRAM, TABLES } from './sqlite-program.js';
-
-export type Row = Record<string, string | number | null>;
 
 export interface Statement {
   readonly sql: string;
   readonly values: readonly (string | number)[];
-  /** The transaction is only completed if the statement has a row. */
+  /** Without a row of it, nothing is written. */
   readonly required?: boolean;
 }
 
-interface Waiting {
-  readonly resolve: (answer: unknown) => void;
-  readonly reject: (error: Error) => void;
+interface Waiting<T> {
+  readonly resolve: (answer: T) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Call extends Waiting<unknown> {
+  readonly job: unknown;
+  readonly now: number;
+  /** By `performance.now()`. */
+  readonly giveUp: number;
 }
 
 interface Reply {
-  readonly id: number;
-  readonly answer?: unknown;
+  readonly answers?: unknown[];
   readonly error?: { readonly message: string; readonly errcode?: number };
 }
 
@@ -28,18 +33,23 @@ const BUSY_TIMEOUT = 2;
 /** How long closing waits for the disk, ms. */
 const CLOSE_TIMEOUT = 2000;
 
+/** The most calls that are handed over together: reads wait for no more writes than these. */
+const BATCH = 100;
+
 const SQLITE_BUSY = 5;
 
 /**
  * An SQLite file, open in a thread of its own, because every call of `node:sqlite` may wait for a lock or for
- * the disk. Reads are answered at once; writes wait in a queue, and only the first of them tries to get a
- * lock that another process holds.
+ * the disk. Calls that come while others are under way are handed over together, and the writes among them
+ * are one transaction.
  */
 export class SqliteThread {
   private worker?: Worker;
-  private readonly waiting = new Map<number, Waiting>();
-  private calls = 0;
-  private lastWrite: Promise<unknown> = Promise.resolve();
+  private closed = false;
+  /** Messages without an answer; the thread answers them in order. */
+  private readonly asked: Waiting<unknown[]>[] = [];
+  private readonly reads = new Queue((jobs, now) => this.ask({ reads: jobs, now }));
+  private readonly writes = new Queue((jobs, now) => this.ask({ writes: jobs, now }));
 
   /** @param synchronous what SQLite calls so: `NORMAL` or `FULL` */
   constructor(
@@ -48,45 +58,43 @@ export class SqliteThread {
   ) {}
 
   /**
-   * The rows of each statement, all from one snapshot. Makes the file, created `now`, if it is missing. Where
-   * another process is making it, SQLite does not always wait.
+   * The rows of a statement. Makes the file, created `now`, if it is missing.
+   *
+   * @param patience how long to try again while another process has the lock, ms
    */
-  read(statements: readonly Statement[], now: number, patience: number): Promise<Row[][]> {
-    return unlocked(() => this.call({ now, statements }), performance.now() + patience);
+  read(statement: Statement, now: number, patience: number): Promise<SqlRow[]> {
+    return this.reads.add<SqlRow[]>(statement, now, patience);
   }
 
   /**
-   * Runs statements in one transaction. Answers whether each that is required had a row; otherwise nothing
-   * was changed.
+   * Runs statements, all or none. Answers whether each that is required had a row; otherwise nothing was
+   * changed.
    *
-   * @param patience milliseconds; a transaction that has not begun by then rejects without an effect
+   * @param patience milliseconds; a write that has not begun by then rejects without an effect
    */
   write(statements: readonly Statement[], now: number, patience: number): Promise<boolean> {
-    const giveUp = performance.now() + patience;
-    const write = () => unlocked(() => this.call({ now, statements, writes: true }), giveUp);
-    const written = this.lastWrite.then(write).then((answer) => answer !== undefined);
-    this.lastWrite = written.catch(() => {});
-    return written;
+    return this.writes.add<boolean>(statements, now, patience);
   }
 
   async close(): Promise<void> {
+    this.closed = true;
     const { worker } = this;
     if (worker) {
-      const late = sleep(CLOSE_TIMEOUT, undefined, { ref: false });
-      await Promise.race([this.call({ close: true }).catch(() => {}), late]);
-      this.ended(worker, new Error('The SQLite lease store is closed.'));
-      await Promise.race([worker.terminate(), late]);
+      this.ended(worker, closed());
+      await Promise.race([worker.terminate(), sleep(CLOSE_TIMEOUT, undefined, { ref: false })]);
     }
   }
 
-  private call<T>(message: object): Promise<T> {
+  private ask(message: object): Promise<unknown[]> {
+    if (this.closed) {
+      return Promise.reject(closed());
+    }
     const worker = (this.worker ??= this.start());
-    return new Promise<T>((resolve, reject) => {
-      const id = ++this.calls;
-      this.waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
+    return new Promise((resolve, reject) => {
+      this.asked.push({ resolve, reject });
       // Keeps the process alive for an answer, but not for an idle thread
       worker.ref();
-      worker.postMessage({ id, ...message });
+      worker.postMessage(message);
     });
   }
 
@@ -105,16 +113,18 @@ export class SqliteThread {
     return worker;
   }
 
-  private answered(worker: Worker, { id, answer, error }: Reply): void {
-    const waiting = this.waiting.get(id);
-    this.waiting.delete(id);
-    if (this.waiting.size === 0) {
+  private answered(worker: Worker, { answers, error }: Reply): void {
+    if (this.worker !== worker) {
+      return;
+    }
+    const { resolve, reject } = this.asked.shift()!;
+    if (this.asked.length === 0) {
       worker.unref();
     }
     if (error) {
-      waiting?.reject(Object.assign(new Error(error.message), error));
+      reject(Object.assign(new Error(error.message), error));
     } else {
-      waiting?.resolve(answer);
+      resolve(answers!);
     }
   }
 
@@ -122,27 +132,60 @@ export class SqliteThread {
   private ended(worker: Worker, why: Error): void {
     if (this.worker === worker) {
       this.worker = undefined;
-      this.waiting.forEach(({ reject }) => reject(why));
-      this.waiting.clear();
+      this.asked.splice(0).forEach(({ reject }) => reject(why));
       worker.unref();
     }
   }
 }
 
-/** Repeats a call, until `giveUp`, while another process holds the lock. */
-async function unlocked<T>(call: () => Promise<T>, giveUp: number): Promise<T> {
-  while (performance.now() < giveUp) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!isBusy(error)) {
-        throw error;
+/** Hands calls over together: those that come before the last ones are answered wait. */
+class Queue {
+  private waiting: Call[] = [];
+  private working = false;
+
+  constructor(private readonly handOver: (jobs: unknown[], now: number) => Promise<unknown[]>) {}
+
+  add<T>(job: unknown, now: number, patience: number): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const giveUp = performance.now() + patience;
+      this.waiting.push({ job, now, giveUp, resolve: resolve as Call['resolve'], reject });
+      if (!this.working) {
+        void this.work();
       }
-      await sleep(1 + Math.random() * 10);
+    });
+  }
+
+  private async work(): Promise<void> {
+    this.working = true;
+    while (this.waiting.length > 0) {
+      const calls = this.waiting.splice(0, BATCH);
+      const late = calls.filter(({ giveUp }) => performance.now() >= giveUp);
+      late.forEach(({ reject }) => reject(new Error('The SQLite file was locked, or its disk too slow.')));
+      await this.settle(calls.filter((call) => !late.includes(call)));
+    }
+    this.working = false;
+  }
+
+  private async settle(calls: Call[]): Promise<void> {
+    if (calls.length === 0) {
+      return;
+    }
+    const jobs = calls.map(({ job }) => job);
+    try {
+      const answers = await this.handOver(jobs, calls.at(-1)!.now);
+      calls.forEach(({ resolve }, i) => resolve(answers[i]));
+    } catch (error) {
+      if (isBusy(error)) {
+        this.waiting.unshift(...calls);
+        await sleep(1 + Math.random() * 10);
+      } else {
+        calls.forEach(({ reject }) => reject(error));
+      }
     }
   }
-  throw new Error('Another process holds the lock of the SQLite file.');
 }
+
+const closed = () => new Error('The SQLite lease store is closed.');
 
 /** The low byte: extended codes such as SQLITE_BUSY_SNAPSHOT carry more above it. */
 function isBusy(error: unknown): boolean {

@@ -13,6 +13,7 @@ import type {
 import { RevocationPolling } from '../revocation-polling.js';
 import type { RevocationNews } from '../revocation-polling.js';
 import type { Revocation } from '../revocation.js';
+import { newsOf, stateOf } from '../sql-rows.js';
 import { SqliteThread } from './sqlite-thread.js';
 import type { Statement } from './sqlite-thread.js';
 
@@ -22,11 +23,11 @@ const PATIENCE = 5000;
 /** How often to look for what other processes revoked, ms. */
 const LOOK_EVERY = 200;
 
-const STATE = `SELECT since, (
-    SELECT max(issued_before) FROM revocations WHERE name IN (SELECT value FROM json_each(?))
-  ) AS revoked FROM store`;
-const RECORDS = 'SELECT id, version, value FROM records WHERE link = ?';
-const SOME_RECORDS = `${RECORDS} AND id IN (SELECT value FROM json_each(?))`;
+// One statement, so one snapshot
+const READ = `SELECT since, id, version, value, (
+    SELECT max(issued_before) FROM revocations WHERE name IN (SELECT value FROM json_each(?1))
+  ) AS revoked FROM store LEFT JOIN records ON link = ?2`;
+const READ_SOME = `${READ} AND id IN (SELECT value FROM json_each(?3))`;
 
 const ADD = `INSERT INTO records (link, id, version, value, keep_until) VALUES (?, ?, ?, ?, ?)
   ON CONFLICT DO NOTHING RETURNING 1`;
@@ -42,8 +43,9 @@ const REVOKE = `REPLACE INTO revocations (name, issued_before, keep_until)
   SELECT ?1, max(?2, ifnull(max(issued_before), 0)), max(?3, ifnull(max(keep_until), 0))
   FROM revocations WHERE name = ?1`;
 const SWEEP_REVOCATIONS = 'DELETE FROM revocations WHERE keep_until <= ?';
-const LAST = "SELECT ifnull(max(seq), 0) AS last FROM sqlite_sequence WHERE name = 'revocations'";
-const NEW = 'SELECT * FROM revocations WHERE number > ? ORDER BY number';
+const NEWS = `SELECT last, name, issued_before, keep_until FROM (
+    SELECT ifnull(max(seq), 0) AS last FROM sqlite_sequence WHERE name = 'revocations'
+  ) LEFT JOIN revocations ON number > ? ORDER BY number`;
 
 /** Where a {@link SqliteLeaseStore} keeps its file, and what the file survives. */
 export interface SqliteLeaseStoreOptions {
@@ -87,7 +89,7 @@ export class SqliteLeaseStore implements LeaseStore {
     this.patience = timeout;
     this.thread ??= new SqliteThread(file, durability === 'power' ? 'FULL' : 'NORMAL');
     try {
-      await this.thread.read([], now, timeout);
+      await this.thread.read({ sql: 'SELECT 1', values: [] }, now, timeout);
     } catch (error) {
       await this.close();
       throw error;
@@ -95,23 +97,12 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   async read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
-    const statements: Statement[] = [{ sql: STATE, values: [JSON.stringify(revocations)] }];
-    if (records === 'all') {
-      statements.push({ sql: RECORDS, values: [linkId] });
-    } else if (records.length > 0) {
-      statements.push({ sql: SOME_RECORDS, values: [linkId, JSON.stringify(records)] });
-    }
-    const [[state] = [], found = []] = await this.opened.read(statements, now, this.patience);
-    return {
-      now,
-      since: Number(state!.since),
-      revokedBefore: Number(state!.revoked),
-      records: found.map(({ id, version, value }) => ({
-        id: String(id),
-        version: Number(version),
-        value: JSON.parse(String(value)) as object,
-      })),
-    };
+    const names = JSON.stringify(revocations);
+    const statement =
+      records === 'all'
+        ? { sql: READ, values: [names, linkId] }
+        : { sql: READ_SOME, values: [names, linkId, JSON.stringify(records)] };
+    return stateOf(await this.opened.read(statement, now, this.patience), now);
   }
 
   // `async`, so that what it throws is a rejection
@@ -142,19 +133,8 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   private async news(after?: number): Promise<RevocationNews> {
-    const statements = [
-      { sql: LAST, values: [] },
-      { sql: NEW, values: [after ?? Number.MAX_SAFE_INTEGER] },
-    ];
-    const [last, rows] = await this.opened.read(statements, Date.now(), this.patience);
-    return {
-      last: Number(last![0]!.last),
-      revocations: rows!.map((row) => ({
-        name: String(row.name),
-        issuedBefore: Number(row.issued_before),
-        keepUntil: Number(row.keep_until),
-      })),
-    };
+    const statement = { sql: NEWS, values: [after ?? Number.MAX_SAFE_INTEGER] };
+    return newsOf(await this.opened.read(statement, Date.now(), this.patience));
   }
 
   private get opened(): SqliteThread {
