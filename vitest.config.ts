@@ -22,6 +22,7 @@ export default defineConfig({
     setupFiles: ['./test/support/setup.ts'],
     reporters: reporters('tests'),
     pool: 'forks',
+    execArgv: ['--pending-deprecation'],
     // importing Nest anew for every file would take two thirds of the time
     isolate: false,
     restoreMocks: true,
