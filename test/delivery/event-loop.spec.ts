@@ -26,8 +26,8 @@ async function* pieces(start = 0, end = bytes.length) {
 /** A client in this process that takes every write at once. */
 class InstantClient extends Duplex {
   readonly received: Buffer[] = [];
-  /** The turn of the event loop in which each large write came. */
-  readonly turns: number[] = [];
+  /** The turn of the event loop in which each large write came: times it polled and ran immediates. */
+  readonly turns: string[] = [];
   /** Whether a timer that was set at the first large write had fired at the last one. */
   timerFired = false;
   #turn = 0;
@@ -58,7 +58,7 @@ class InstantClient extends Duplex {
       while (performance.now() < end) {
         // a client that keeps the thread busy
       }
-      this.turns.push(this.#turn);
+      this.turns.push(`${performance.nodeTiming.uvMetricsInfo.loopCount} ${this.#turn}`);
       this.timerFired = this.#fired;
     }
     done();

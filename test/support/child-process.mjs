@@ -6,16 +6,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [folder, json] = process.argv.slice(2);
-const {
-  sqlite,
-  redis,
-  postgres,
-  adapter,
-  storeTimeout,
-  shutdownTimeout,
-  nest = {},
-  plain,
-} = JSON.parse(json);
+const { sqlite, redis, postgres, adapter, shutdownTimeout, nest = {}, plain, ...more } = JSON.parse(json);
+
+export const { storeTimeout } = more;
 
 /** Imports a file of the compiled library. */
 export const load = (path) => import(pathToFileURL(join(folder, path)).href);

@@ -1,9 +1,9 @@
 // A process with a lease keeper of its own (arguments: ../../support/child-process.mjs).
 // Messages to it: { do: 'race' | 'load' | 'hold', … }.
-import { load, store } from '../../support/child-process.mjs';
+import { load, store, storeTimeout } from '../../support/child-process.mjs';
 
 const { LeaseKeeper } = await load('leases/keeper.js');
-const keeper = new LeaseKeeper({ store });
+const keeper = new LeaseKeeper({ store, ...(storeTimeout && { storeTimeout }) });
 await keeper.start();
 
 const plan = {
