@@ -242,7 +242,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
   private entering(plan: PlannedDelivery, lease: string): Entering {
     const { clock, options } = this.services;
     const { link, belonging } = this.admitted;
-    const { length, etag, intervals } = plan;
+    const { status, length, etag, intervals } = plan;
     const total = bytesOf(plan);
     const mayOpen = clock() < link.expiresAt;
     return {
@@ -251,6 +251,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
       request: randomText(9),
       mayOpen,
       sameVersion: !mayOpen && !plan.ifRangeMatched,
+      isPart: status === 206,
       version: etag === undefined ? undefined : fingerprint(etag),
       length,
       from: intervals[0]?.start,

@@ -240,8 +240,8 @@ export class LeaseKeeper {
         linkId: link.id,
         maxDownloads,
         endsAt: this.endOf(link),
-        // A video that was paused for hours plays on
-        terms: resumeWithin > 0 ? { ...terms, idle: terms.life } : terms,
+        // A film that stood still for hours, or was seen to its end, plays on
+        terms: resumeWithin > 0 ? { ...terms, idle: terms.life, playsOn: true } : terms,
       },
       belonging: {
         presented: leaseOfCookie(link.id, client.leaseCookie),

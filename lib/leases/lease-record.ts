@@ -52,6 +52,8 @@ export interface LeaseTerms {
   readonly life: number;
   /** Milliseconds after its last byte was sent for which a complete lease may still be joined. */
   readonly grace: number;
+  /** After that, parts of the same version may still be asked for: a film is played on. */
+  readonly playsOn?: boolean;
   /** How many requests one lease serves where the length of the representation is not known. */
   readonly attempts: number;
   /** How many requests may run under one lease at a time. */
@@ -66,15 +68,20 @@ export function isOpen(lease: Lease, now: number, terms: LeaseTerms): boolean {
   return (
     now < lease.openedAt + terms.life &&
     now < lease.seenAt + terms.idle &&
-    (lease.completedAt === undefined || now < lease.completedAt + terms.grace) &&
+    (terms.playsOn || !isDelivered(lease, now, terms)) &&
     (lease.budget === undefined || lease.charged < lease.budget) &&
     (lease.length !== undefined || lease.served < terms.attempts)
   );
 }
 
-/** Whether nothing can happen to the lease any more: it is kept for display only. */
+/** Whether every byte was sent, so long ago that the client has them. */
+export function isDelivered({ completedAt }: Lease, now: number, { grace }: LeaseTerms): boolean {
+  return completedAt !== undefined && now >= completedAt + grace;
+}
+
+/** Whether the lease may be forgotten where there are too many. */
 export function isOver(lease: Lease, now: number, terms: LeaseTerms): boolean {
-  return !lease.running && !isOpen(lease, now, terms);
+  return !lease.running && (isDelivered(lease, now, terms) || !isOpen(lease, now, terms));
 }
 
 /** Whether the link has the lease back: nothing was sent under it, and nothing will be. */

@@ -5,7 +5,17 @@
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { coversAll, NO_INTERVALS, partBefore, union } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
-import { canCarry, charge, isOpen, isOver, newLease, release, runningOf, spare } from './lease-record.js';
+import {
+  canCarry,
+  charge,
+  isDelivered,
+  isOpen,
+  isOver,
+  newLease,
+  release,
+  runningOf,
+  spare,
+} from './lease-record.js';
 import type { Lease, LeaseName, LeaseTerms, RunningRequest } from './lease-record.js';
 
 /** How many leases of one client are found by its address and User-Agent. */
@@ -45,6 +55,8 @@ export interface Entering extends Belonging {
   readonly mayOpen: boolean;
   /** The lease may be joined only if it was opened for this {@link version}. */
   readonly sameVersion?: boolean;
+  /** It asks for a part: only that goes on where every byte was sent before. */
+  readonly isPart?: boolean;
   /** What is being downloaded, for instance its entity tag. */
   readonly version?: string;
   /** Length of the representation in bytes, where it is known. */
@@ -104,9 +116,7 @@ export function enter(known: KnownLink, link: LinkTerms, request: Entering): Ent
     const { granted } = runningOf(before, request.request)!;
     return { kind, reason: REASONS.before, lease: before, granted };
   }
-  const open = leases.filter(
-    (lease) => isOpen(lease, now, terms) && (!request.sameVersion || lease.version === request.version),
-  );
+  const open = leases.filter((lease) => isOpen(lease, now, terms) && goesOn(lease, known, link, request));
   const hasRoom = (lease: Lease) => (lease.running?.length ?? 0) < terms.connections;
   const own = open.filter((lease) => isPresented(lease, request.presented));
   if (own.length > 0) {
@@ -129,6 +139,15 @@ export function enter(known: KnownLink, link: LinkTerms, request: Entering): Ent
     return denied('LINK_BUSY', 'busy');
   }
   return request.mayOpen ? denied('LINK_USED_UP', 'usedUp') : denied('LINK_EXPIRED', 'closed');
+}
+
+/** Whether a request goes on with what was begun, and does not begin again. */
+function goesOn(lease: Lease, { now }: KnownLink, { terms }: LinkTerms, request: Entering): boolean {
+  const isSameVersion = lease.version === request.version;
+  if (isDelivered(lease, now, terms)) {
+    return isSameVersion && request.isPart === true;
+  }
+  return isSameVersion || !request.sameVersion;
 }
 
 /** Whether there is a lease that the request may join, before anything is known of what it will send. */

@@ -41,7 +41,7 @@ describe.each(ADAPTERS)('a link and its end, on %s', (adapter) => {
     expect(first.status).toBe(206);
     await app.used(link);
     const resume = (headers = {}) => app.fetch(link, { headers: { range: 'bytes=100000-', ...headers } });
-    return { link, resume };
+    return { link, resume, cookie: first.cookie };
   }
 
   it.each([
@@ -123,13 +123,51 @@ describe.each(ADAPTERS)('a link and its end, on %s', (adapter) => {
       }
     });
 
-    it('is not a way to hold on to the link: it completes once', async () => {
-      const { resume, link } = await halfOf();
-      clock.advance(2 * MINUTE);
-      await resume();
-      await app.used(link);
-      clock.advance(10 * SECOND);
-      expect((await resume()).code).toBe('LINK_EXPIRED');
+    it.each<[string, number, object]>([
+      ['before the link expires', 0, {}],
+      ['after', 2, {}],
+      ['and by its cookie alone', 2, { strict: true }],
+      ['and without a limit', 2, { maxDownloads: undefined }],
+    ])(
+      'goes back to a part of what was sent, %s, until the budget is spent',
+      async (_when, minutes, options) => {
+        const { link, cookie } = await halfOf({ expiresIn: '2m', ...options });
+        const part = (range: string, headers = {}) =>
+          app.fetch(link, { headers: { range, cookie, ...headers } });
+        await part('bytes=100000-');
+        await app.used(link);
+        clock.advance(minutes * MINUTE + 11 * SECOND);
+        for (let time = 0; time < 2; time++) {
+          expect((await part('bytes=0-99999')).status).toBe(206);
+          await app.used(link);
+        }
+        const again = await part('bytes=0-99999');
+        if (minutes > 0) {
+          expect(again.code).toBe('LINK_EXPIRED');
+        } else {
+          expect(again.code).toBe('LINK_USED_UP');
+        }
+        expect(await app.used(link)).toBe(1);
+      },
+    );
+
+    it.each<[string, Record<string, string>]>([
+      ['all of it', {}],
+      ['a part of another version', { range: 'bytes=0-9' }],
+      ['a part, from another client', { range: 'bytes=0-9', 'user-agent': 'other' }],
+    ])('does not give what was sent a second time: %s', async (what, headers) => {
+      for (const minutes of [0, 2]) {
+        etag = '"v1"';
+        const { link, resume } = await halfOf({ expiresIn: '2m' });
+        await resume();
+        await app.used(link);
+        clock.advance(minutes * MINUTE + 11 * SECOND);
+        etag = what.includes('version') ? '"v2"' : '"v1"';
+        expect((await app.fetch(link, { headers })).code).toBe(
+          minutes === 0 ? 'LINK_USED_UP' : 'LINK_EXPIRED',
+        );
+        expect(await app.used(link)).toBe(1);
+      }
     });
   });
 

@@ -92,6 +92,27 @@ describe.skipIf(!hasChromium || !hasFfmpeg)('a <video> in Chromium', () => {
       expect((await app.fetch(link, { headers: { range: 'bytes=0-' } })).code).toBe('LINK_EXPIRED');
     });
 
+    it('goes back to another part after every byte was sent and the link has expired', async () => {
+      const options = { expiresIn: '5m', resumeWithin: '6h', maxDownloads: 1, byteBudget: 10 ** 9 } as const;
+      const link = app.link('film', options);
+      await playAndPause(link);
+      expect(await playTheEnd()).toBe('ended');
+      // What the player has skipped
+      const cookies = await browser.context.cookies(link.url);
+      const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
+      await app.fetch(link, { headers: { cookie } });
+      app.app.getHttpServer().closeAllConnections();
+      await app.used(link);
+      expect((await app.usage(link)).leases[0]?.completedAt).toBe(clock());
+
+      clock.advance(3 * HOUR);
+      const before = answers.length;
+      await page.evaluate('Object.assign(document.querySelector("video"), { currentTime: 110 }).play()');
+      await page.waitForFunction('Math.abs(document.querySelector("video").currentTime - 112) < 1.8');
+      expect(new Set(answers.slice(before))).toEqual(new Set([206]));
+      expect((await app.usage(link)).used).toBe(1);
+    });
+
     it('stops when the link is revoked, before it expires and after', async () => {
       for (const hours of [0, 3]) {
         const link = app.link('film', { expiresIn: '5m', resumeWithin: '6h' });
