@@ -8,6 +8,7 @@ export async function showMedia() {
   const { pictures, film, document: paper } = await listMedia();
   find('#pictures').replaceChildren(...pictures.map(({ url }) => imageOf(url)));
   find('#document').src = paper.url;
+  video.poster = pictures[0].url;
   showLink('#pictures-link', pictures[0]);
   showLink('#film-link', film);
   showLink('#document-link', paper);
@@ -24,6 +25,7 @@ export async function showMedia() {
 export function clearMedia() {
   find('#pictures').replaceChildren();
   video.removeAttribute('src');
+  video.removeAttribute('poster');
   video.load();
   find('#document').removeAttribute('src');
 }

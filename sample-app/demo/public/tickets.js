@@ -61,6 +61,9 @@ export class Tickets {
     const element = this.#template.content.cloneNode(true).firstElementChild;
     const ticket = { id, file, asksFor, url: new URL(url, location.origin).href, element };
     element.querySelector('h3').textContent = file;
+    const asks = this.#part(ticket, 'asks-first');
+    asks.hidden = !asksFor;
+    asks.textContent = `Asks for the ${asksFor} first.`;
     const input = element.querySelector('.url');
     input.value = ticket.url;
     input.addEventListener('focus', () => input.select());
@@ -190,7 +193,7 @@ export class Tickets {
     download: async (ticket) => {
       if (ticket.asksFor) {
         window.open(ticket.url, '_blank', 'noreferrer');
-        return `Opened in a new tab, which asks for the ${ticket.asksFor} first.`;
+        return 'Opened in a new tab.';
       }
       this.#part(ticket, 'status').textContent = 'Your browser is downloading it.';
       ticket.isFollowed = true;
