@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { JwtModule } from '@nestjs/jwt';
 import { DownloadAuthModule, verifyPassword } from 'nestjs-download-auth';
 import { AppConfig, LinkPasswords } from './app.providers.js';
 import { AuthController } from './auth.controller.js';
@@ -10,6 +11,11 @@ import { MediaController } from './media.controller.js';
 /** The application. What it needs from outside is in `app.providers.ts`; here `demo/` provides it. */
 @Module({
   imports: [
+    JwtModule.registerAsync({
+      global: true,
+      inject: [AppConfig],
+      useFactory: ({ jwtSecret }: AppConfig) => ({ secret: jwtSecret, signOptions: { expiresIn: '1h' } }),
+    }),
     DownloadAuthModule.forRootAsync({
       inject: [AppConfig, LinkPasswords],
       useFactory: ({ jwtSecret, leases }: AppConfig, passwords: LinkPasswords) => ({

@@ -2,7 +2,7 @@ import type { DownloadLink, LeaseOptions } from 'nestjs-download-auth';
 
 /** In your application: `ConfigService`. */
 export abstract class AppConfig {
-  /** Signs the access tokens; at least 32 bytes. The download package verifies them with the same secret. */
+  /** Signs the access tokens; at least 32 bytes. This package verifies them with the same secret. */
   abstract readonly jwtSecret: string;
   /** The folder of the files. */
   abstract readonly filesDir: string;

@@ -10,19 +10,17 @@ import {
   UnauthorizedException,
   UseGuards,
 } from '@nestjs/common';
-import jwt from 'jsonwebtoken';
+import { JwtService } from '@nestjs/jwt';
 import { DownloadCookie } from 'nestjs-download-auth';
-import { AppConfig, Users } from './app.providers.js';
+import { Users } from './app.providers.js';
 import { AuthGuard, bearerToken } from './auth.guard.js';
-
-/** Seconds. */
-const SESSION = 60 * 60;
+import type { UserClaims } from './auth.guard.js';
 
 @Controller('auth')
 export class AuthController {
   constructor(
-    private readonly config: AppConfig,
     private readonly users: Users,
+    private readonly jwt: JwtService,
     private readonly cookie: DownloadCookie,
   ) {}
 
@@ -37,8 +35,8 @@ export class AuthController {
     if (!(await this.users.hasPassword(username, password))) {
       throw new UnauthorizedException('Wrong name or password.');
     }
-    const exp = Math.floor(Date.now() / 1000) + SESSION;
-    const accessToken = jwt.sign({ sub: username, exp }, this.config.jwtSecret, { algorithm: 'HS256' });
+    const accessToken = await this.jwt.signAsync({ sub: username });
+    const { exp } = this.jwt.decode<UserClaims>(accessToken);
     return { accessToken, expiresAt: new Date(exp * 1000) };
   }
 

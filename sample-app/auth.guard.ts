@@ -1,7 +1,6 @@
 import { createParamDecorator, Injectable, UnauthorizedException } from '@nestjs/common';
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
-import jwt from 'jsonwebtoken';
-import { AppConfig } from './app.providers.js';
+import { JwtService } from '@nestjs/jwt';
 
 /** The claims of an access token. */
 export interface UserClaims {
@@ -21,30 +20,22 @@ interface RequestWithUser {
  */
 @Injectable()
 export class AuthGuard implements CanActivate {
-  constructor(private readonly config: AppConfig) {}
+  constructor(private readonly jwt: JwtService) {}
 
-  canActivate(context: ExecutionContext): boolean {
+  async canActivate(context: ExecutionContext): Promise<boolean> {
     const http = context.switchToHttp();
     const request = http.getRequest<RequestWithUser>();
     const token = bearerToken(request.headers.authorization);
-    request.user = token === undefined ? undefined : this.verify(token);
-    if (!request.user) {
+    try {
+      request.user = await this.jwt.verifyAsync<UserClaims>(token ?? '');
+      return true;
+    } catch {
       http
         .getResponse<{ header(name: string, value: string): unknown }>()
         .header('WWW-Authenticate', token === undefined ? 'Bearer' : 'Bearer error="invalid_token"');
       throw new UnauthorizedException(
         'Sign in first, and send the access token in the Authorization header.',
       );
-    }
-    return true;
-  }
-
-  private verify(token: string): UserClaims | undefined {
-    try {
-      const claims = jwt.verify(token, this.config.jwtSecret, { algorithms: ['HS256'] }) as jwt.JwtPayload;
-      return claims.sub && claims.exp ? { sub: claims.sub, exp: claims.exp } : undefined;
-    } catch {
-      return undefined;
     }
   }
 }
