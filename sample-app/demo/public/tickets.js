@@ -63,7 +63,7 @@ export class Tickets {
     element.querySelector('h3').textContent = file;
     const asks = this.#part(ticket, 'asks-first');
     asks.hidden = !asksFor;
-    asks.textContent = `Asks for the ${asksFor} first.`;
+    asks.textContent = `Asks for a ${asksFor} first.`;
     const input = element.querySelector('.url');
     input.value = ticket.url;
     input.addEventListener('focus', () => input.select());

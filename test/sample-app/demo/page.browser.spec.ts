@@ -296,7 +296,7 @@ describeSample(folder, (sample) => {
       browser.context.waitForEvent('page'),
       ticket.getByRole('button', { name: 'Download' }).click(),
     ]);
-    await ticket.getByText(`Asks for the ${asksFor} first.`).waitFor();
+    await ticket.getByText(`Asks for a ${asksFor} first.`).waitFor();
     await ticket.getByText('Opened in a new tab.').waitFor();
     if (asksFor === 'password') {
       await tab.getByLabel('Password or code').fill('open sesame');
