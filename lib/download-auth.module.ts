@@ -14,7 +14,6 @@ import { ClientAddresses } from './http/http-exchange.js';
 import { LeaseKeeper } from './leases/keeper.js';
 import { DownloadLinks } from './links/download-links.js';
 import { LinkOpener } from './links/open-link.js';
-import { TargetLocator } from './links/link-target.js';
 import { asksSomething, LinkTokens } from './links/link-tokens.js';
 import { RouteRegistry } from './links/route-registry.js';
 import type { DownloadAuthOptions } from './download-auth-options.js';
@@ -109,8 +108,7 @@ const internals: Provider[] = [
     inject: [RESOLVED_OPTIONS, LeaseKeeper, HttpAdapterHost],
   },
   made(AccessTokens, RESOLVED_OPTIONS, VerifiedTokens),
-  made(TargetLocator, RESOLVED_OPTIONS, RouteRegistry),
-  made(DownloadLinks, RESOLVED_OPTIONS, LinkTokens, TargetLocator, LeaseKeeper, DownloadEvents),
+  made(DownloadLinks, RESOLVED_OPTIONS, LinkTokens, RouteRegistry, LeaseKeeper, DownloadEvents),
   made(DownloadCookie, RESOLVED_OPTIONS, HttpAdapterHost),
   RouteRegistry,
   RouteCheck,

@@ -109,9 +109,8 @@ export class RouteCheck implements OnModuleInit {
     if (!this.routes.router) {
       return;
     }
-    for (const [name, { route: told }] of this.options.links.routes) {
+    for (const [name, { route: told, pattern: path }] of this.options.links.routes) {
       const route = this.routes.byName(name);
-      const [path] = told.patterns as readonly [string];
       if (route && (!route.patterns.includes(path) || route.method !== told.method)) {
         throw new DownloadAuthConfigurationError(
           `links.routes.${name}: ${route.label} is served at ${route.method} ${route.patterns.join(', ')}, not at ` +

@@ -28,6 +28,7 @@ import type { LinkSettings } from './link-options.js';
 import { TargetLocator } from './link-target.js';
 import type { NamedRoutes } from './link-target.js';
 import { LinkTokens } from './link-tokens.js';
+import type { RouteRegistry } from './route-registry.js';
 import { queryString } from './route-template.js';
 
 /** The keeper checks that exactly one thing is named. */
@@ -52,13 +53,17 @@ function partsOf<Options>(call: RouteCall<Options>): [routes: NamedRoutes, optio
 /** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
 @Injectable()
 export class DownloadLinks {
+  private readonly targets: TargetLocator;
+
   constructor(
     private readonly options: LinkSettings,
     private readonly tokens: LinkTokens,
-    private readonly targets: TargetLocator,
+    routes: RouteRegistry,
     private readonly keeper: LeaseKeeper,
     private readonly events: DownloadEvents,
-  ) {}
+  ) {
+    this.targets = new TargetLocator(options, routes);
+  }
 
   /**
    * Mints a link to one handler with one set of parameters. Whoever holds it may download, so check first

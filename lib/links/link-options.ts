@@ -63,7 +63,8 @@ export interface LinkOptions {
 
 /** A named route of another process, with what reads URLs as that process may. */
 export interface ToldRoute {
-  readonly route: Pick<Route, 'id' | 'method' | 'label' | 'patterns'>;
+  readonly route: Pick<Route, 'id' | 'method' | 'label'>;
+  readonly pattern: string;
   readonly readers: readonly UrlReader[];
 }
 
@@ -73,6 +74,10 @@ export interface ResolvedLinkOptions {
   readonly maxAge: number | undefined;
   /** Without a slash at its end; empty where none is configured. */
   readonly publicUrl: string;
+  /** The name of its host. */
+  readonly publicHost: string | undefined;
+  /** Its path, which a proxy strips from requests; empty where it has none. */
+  readonly publicPath: string;
   readonly ignoreQuery: ReadonlySet<string>;
   readonly routes: ReadonlyMap<string, ToldRoute>;
   readonly validate: LinkOptions['validate'];
@@ -135,10 +140,13 @@ export function resolveLinkOptions(options: LinkOptions = {}): ResolvedLinkOptio
     routes = {},
     validate,
   } = options;
+  const { hostname, pathname = '' }: Partial<URL> = publicUrl ? new URL(publicUrl) : {};
   return {
     expiresIn: durationInSeconds(expiresIn, 'links.expiresIn'),
     maxAge: maxAge === undefined ? undefined : durationInSeconds(maxAge, 'links.maxAge'),
     publicUrl: publicUrl.replace(/\/+$/, ''),
+    publicHost: hostname,
+    publicPath: pathname.replace(/\/+$/, ''),
     ignoreQuery: new Set(ignoreQuery),
     routes: new Map(Object.entries(routes).map(([name, told]) => [name, toldRoute(name, told)])),
     validate,
@@ -154,7 +162,7 @@ function toldRoute(name: string, told: string | ToldRouteOptions): ToldRoute {
   const adapters = options.adapter ? [options.adapter] : adaptersOf(path);
   try {
     const readers = adapters.map((adapter) => standIn(adapter, method, path));
-    return { route: { id: name, method, label: name, patterns: [path] }, readers };
+    return { route: { id: name, method, label: name }, pattern: path, readers };
   } catch (error) {
     throw new DownloadAuthConfigurationError(
       `links.routes.${name}.path: the router of ${adapters.join(' or ')} cannot read ${path}: ${(error as Error).message}.`,

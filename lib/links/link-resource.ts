@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { QueryParams } from './link.js';
 import type { Route } from './route-registry.js';
+import type { FilledRoute } from './route-template.js';
 
 /**
  * What a link opens, as the handler sees it: the route plus the decoded parameters it receives. Two URLs that
@@ -48,16 +49,14 @@ export interface Collection {
   readonly path: string;
 }
 
-/** A route of a collection. */
-export interface CollectionMember {
-  /** The digest of the route with the parameters that are not free. */
-  readonly resource: string;
-  readonly free: readonly string[];
-  readonly fixedPath: string;
-}
-
-/** @param publicPath what a proxy strips from the paths of requests */
-export function collectionOf(members: readonly CollectionMember[], publicPath: string): Collection {
+/**
+ * @param members the digest of each route, with the parameters that are not free
+ * @param publicPath what a proxy strips from the paths of requests
+ */
+export function collectionOf(
+  members: readonly (Pick<FilledRoute, 'free' | 'fixedPath'> & { readonly resource: string })[],
+  publicPath: string,
+): Collection {
   const [first = [], ...others] = members.map(({ fixedPath }) => fixedPath.split('/'));
   const differs = first.findIndex((segment, index) => others.some((other) => other[index] !== segment));
   const path = publicPath + first.slice(0, differs === -1 ? undefined : differs).join('/');

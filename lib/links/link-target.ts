@@ -1,18 +1,16 @@
-import { RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import type { Type } from '@nestjs/common';
 import { declaredOption } from '../http/handler-metadata.js';
 import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import type { AdapterRouter, RouteMatch, UrlReader } from './adapter-router.js';
+import type { RouteMatch, UrlReader } from './adapter-router.js';
 import type { LinkTarget, QueryParams } from './link.js';
-import { hostOf } from './link-host.js';
-import type { LinkSettings, ToldRoute } from './link-options.js';
+import type { LinkSettings } from './link-options.js';
 import { canonical, collectionDigest, collectionOf, resourceDigest } from './link-resource.js';
 import type { Collection } from './link-resource.js';
-import { routerMethod } from './route-registry.js';
 import type { Route, RouteRegistry } from './route-registry.js';
 import { normalizedQuery, queryString, RouteTemplate } from './route-template.js';
-import type { RouteInCollection } from './route-template.js';
+import type { FilledRoute } from './route-template.js';
+import { servedRoute } from './served-route.js';
 
 /** Where a link leads. */
 export interface LocatedTarget {
@@ -34,90 +32,54 @@ export interface NamedRoutes {
   readonly names: string | readonly string[];
 }
 
-interface CollectionTarget extends LinkTarget {
-  readonly free: readonly string[];
-}
-
-interface LocatedRoute extends LocatedTarget {
+interface FoundRoute {
+  readonly route: LocatedTarget['route'];
   readonly pattern: string;
-  readonly inCollection?: RouteInCollection;
+  readonly host?: string;
+  /** Of the processes that may serve the route; they must agree. */
+  readonly readers: readonly UrlReader[];
 }
 
 /** Finds out whether a URL will reach its handler, and what the handler will receive. */
 export class TargetLocator {
-  private readonly publicHost: string | undefined;
-  private readonly publicPath: string;
   private readonly templates = new Map<string, RouteTemplate>();
 
   constructor(
     private readonly options: LinkSettings,
     private readonly registry: RouteRegistry,
-  ) {
-    const { publicUrl } = options.links;
-    this.publicHost = publicUrl ? new URL(publicUrl).hostname : undefined;
-    this.publicPath = publicUrl && new URL(publicUrl).pathname.replace(/\/$/, '');
-  }
+  ) {}
 
   /**
    * @throws DownloadAuthConfigurationError for values that the router or the query parser would not hand over
    *   as they are given
    */
   locate({ controller, names }: NamedRoutes, target: LinkTarget): LocatedTarget {
-    return typeof names === 'string' && target.free === undefined
-      ? this.route(controller, names, target)
-      : this.collection(controller, [names].flat(), { free: [], ...target });
-  }
-
-  private collection(controller: Type | undefined, names: string[], target: CollectionTarget): LocatedTarget {
-    const [start, ...others] = names.map((name, index) =>
-      this.route(controller, name, index === 0 ? target : { ...target, path: undefined }),
-    );
-    if (!start) {
-      throw new DownloadAuthConfigurationError('Name at least one handler; the URL starts at the first.');
+    const routes = [names].flat().map((name, index) => {
+      const own = index === 0 ? target : { ...target, path: undefined };
+      return controller ? this.served(this.registry.byHandler(controller, name), own) : this.named(name, own);
+    });
+    const isCollection = typeof names !== 'string' || target.free !== undefined;
+    if (isCollection) {
+      checkMembers(routes);
     }
-    const members = [start, ...others];
-    const posted = members.find(({ route }) => route.method !== 'GET');
-    if (posted) {
-      throw new DownloadAuthConfigurationError(
-        `${posted.route.label} is not a @Get() route. A collection is opened by GET and HEAD only.`,
-      );
+    this.checkParams(target, routes);
+    const members = routes.map((route) => this.filled(route, target));
+    const start = members[0] as LocatedTarget;
+    if (!isCollection) {
+      return start;
     }
-    this.checkNames(target, members);
-    const parts = members.map(({ resource, inCollection }) => ({
-      resource,
-      ...(inCollection as RouteInCollection),
-    }));
-    const collection = collectionOf(parts, this.publicPath);
-    const { unset } = parts[0] as RouteInCollection;
-    return { ...start, resource: collectionDigest(collection), collection, unset };
-  }
-
-  /** Each route of a collection ignores parameters that others have. */
-  private checkNames({ params = {}, free }: CollectionTarget, members: readonly LocatedRoute[]): void {
-    const patterns = members.map(({ pattern }) => pattern);
-    for (const name of [...Object.keys(params), ...free]) {
-      if (!patterns.some((pattern) => this.template(pattern).has(name))) {
-        throw new DownloadAuthConfigurationError(
-          `${free.includes(name) ? 'free' : 'params'}: ${patterns.join(', ')} has no parameter ${name}.`,
-        );
-      }
-    }
-  }
-
-  private route(controller: Type | undefined, name: string, target: LinkTarget): LocatedRoute {
-    return controller
-      ? this.served(this.registry.byHandler(controller, name), target)
-      : this.byName(name, target);
+    const collection = collectionOf(members, this.options.links.publicPath);
+    return { ...start, resource: collectionDigest(collection), collection };
   }
 
   /** A route that is not of this application is one of `links.routes`. */
-  private byName(name: string, target: LinkTarget): LocatedRoute {
+  private named(name: string, target: LinkTarget): FoundRoute {
     const { registry } = this;
     const { routes } = this.options.links;
     const route = registry.byName(name);
     const told = routes.get(name);
     if (told && !(route && registry.router)) {
-      return this.told(told, target);
+      return told;
     }
     if (route) {
       return this.served(route, target);
@@ -130,51 +92,61 @@ export class TargetLocator {
     );
   }
 
-  private served(route: Route, target: LinkTarget): LocatedRoute {
-    const { router } = this.registry;
-    if (!router) {
-      throw withoutHttp();
-    }
-    if ((declaredOption(route.controller, route.handler, 'auth') ?? this.options.auth) === false) {
+  private served(route: Route, target: LinkTarget): FoundRoute {
+    const { auth, links } = this.options;
+    const { pattern, host, read } = servedRoute(route, target, this.registry, links.publicHost);
+    if ((declaredOption(route.controller, route.handler, 'auth') ?? auth) === false) {
       throw new DownloadAuthConfigurationError(
         `${route.label} would not look at a link, because its auth is false. Write @StreamDownload({ auth: 'links' }), ` +
           'or auth: YourGuard.',
       );
     }
-    const pattern = patternOf(route, target.path, router);
-    this.registry.requireRegistered(route, pattern);
-    const host = hostOf(route, target.hosts ?? {}, this.publicHost);
-    return this.resolve(route, pattern, host, target, (url) => {
-      this.checkVersion(route, url);
-      return this.firstAsked(route, pattern, router, url);
-    });
+    return { route, pattern, host, readers: [read] };
   }
 
-  /** The readers of both adapters must agree; the answer is that of the first. */
-  private told({ route, readers }: ToldRoute, target: LinkTarget): LocatedRoute {
-    const [pattern] = route.patterns as readonly [string];
-    const [located] = readers.map((reader) => this.resolve(route, pattern, undefined, target, reader));
-    return located as LocatedRoute;
+  /** Each route of a collection ignores parameters that others have. */
+  private checkParams({ params = {}, free = [] }: LinkTarget, routes: readonly FoundRoute[]): void {
+    const patterns = routes.map(({ pattern }) => pattern);
+    const templates = patterns.map((pattern) => this.template(pattern));
+    for (const name of [...Object.keys(params), ...free]) {
+      if (!templates.some((template) => template.has(name))) {
+        const known = [...new Set(templates.flatMap(({ names }) => names))];
+        throw new DownloadAuthConfigurationError(
+          `${free.includes(name) ? 'free' : 'params'}: ${patterns.join(', ')} has no parameter ${name}. ` +
+            `It has ${known.join(', ') || 'none'}.`,
+        );
+      }
+    }
   }
 
   /** Fills the pattern in, and compares what the handler would receive with what was given. */
-  private resolve(
-    route: LocatedTarget['route'],
-    pattern: string,
-    host: string | undefined,
-    target: LinkTarget,
-    read: UrlReader,
-  ): LocatedRoute {
-    const template = this.template(pattern);
-    const inCollection = target.free && template.inCollection(target);
-    const { path, expected } = template.fill(inCollection?.params ?? target.params ?? {});
+  private filled(found: FoundRoute, target: LinkTarget): LocatedTarget & FilledRoute {
+    const { route, pattern, host, readers } = found;
+    const filled = this.template(pattern).fill(target);
+    const { path, free } = filled;
     const query = normalizedQuery(target.query ?? {});
     const { query: tokenName } = this.options.tokenNames;
     if (Object.keys(query).some((name) => isTokenName(name, tokenName))) {
       throw new DownloadAuthConfigurationError(`query: ${tokenName} is the token's own parameter.`);
     }
     const url = urlOf(route, path + queryString({ ...query, [tokenName]: '' }), host);
-    const match = read(url);
+    const matches = readers.map((read) => this.received(found, filled, query, read(url)));
+    const received = matches[0] as RouteMatch;
+    const params = Object.fromEntries(
+      Object.entries(received.params).filter(([name]) => !free.includes(name)),
+    );
+    const { hosts = {} } = target;
+    const resource = resourceDigest({ route, pattern, params, query: received.query, hosts, free });
+    return { ...filled, route, query, resource };
+  }
+
+  /** What the handler receives and a link is bound to. */
+  private received(
+    { route, pattern }: FoundRoute,
+    { path, expected }: FilledRoute,
+    query: QueryParams,
+    match: RouteMatch | undefined,
+  ): RouteMatch {
     if (!match) {
       throw new DownloadAuthConfigurationError(
         `${route.label}: the router would not find ${pattern} for ${shown(path)}. A parameter is too long ` +
@@ -195,11 +167,7 @@ export class TargetLocator {
           'Give names without brackets, short lists and no deeper objects than it reads.',
       );
     }
-    const { free = [] } = inCollection ?? {};
-    const params = Object.fromEntries(Object.entries(match.params).filter(([name]) => !free.includes(name)));
-    const { hosts = {} } = target;
-    const resource = resourceDigest({ route, pattern, params, query: received, hosts, free });
-    return { route, pattern, path, query, resource, inCollection, unset: [] };
+    return { ...match, query: received };
   }
 
   private template(pattern: string): RouteTemplate {
@@ -215,68 +183,18 @@ export class TargetLocator {
     const bound = ([name]: [string, unknown]) => !isTokenName(name, tokenName) && !ignoreQuery.has(name);
     return Object.fromEntries(Object.entries(query).filter(bound));
   }
+}
 
-  private firstAsked(route: Route, pattern: string, router: AdapterRouter, url: URL): RouteMatch | undefined {
-    const method = routerMethod(route);
-    return router.matches(method, url).find((match) => {
-      const isWanted = match.pattern === pattern;
-      const first = this.registry.list.find(
-        (one) =>
-          one.patterns.includes(match.pattern) &&
-          ((isWanted && one === route) || this.servesAnyHost(one, method, url)),
-      );
-      if (first === route && isWanted) {
-        return true;
-      }
-      if (first || router.asksOne) {
-        throw new DownloadAuthConfigurationError(
-          `${url.pathname} does not lead to ${route.label}: ${first?.label ?? match.pattern} is asked first. ` +
-            'Declare it behind, or give one of them another path.',
-        );
-      }
-      return false;
-    });
+function checkMembers(routes: readonly FoundRoute[]): void {
+  if (routes.length === 0) {
+    throw new DownloadAuthConfigurationError('Name at least one handler; the URL starts at the first.');
   }
-
-  private servesAnyHost(route: Route, method: string, url: URL): boolean {
-    const isAsked = routerMethod(route) === method || route.requestMethod === RequestMethod.ALL;
-    return isAsked && route.hosts.length === 0 && this.registry.servesVersion(route, url);
-  }
-
-  private checkVersion(route: Route, url: URL): void {
-    if (this.registry.servesVersion(route, url)) {
-      return;
-    }
-    const isCustom = this.registry.versioning?.type === VersioningType.CUSTOM;
-    const versions = [route.versions].flat().filter((version) => version !== VERSION_NEUTRAL);
+  const posted = routes.find(({ route }) => route.method !== 'GET');
+  if (posted) {
     throw new DownloadAuthConfigurationError(
-      `${route.label} serves version ${versions.join(', ')} only, which ` +
-        (isCustom
-          ? 'the extractor does not find in a URL without headers. '
-          : 'a browser that follows a link does not ask for: it is in a header. ') +
-        'Make it VERSION_NEUTRAL, or put versions into the URL (VersioningType.URI).',
+      `${posted.route.label} is not a @Get() route. A collection is opened by GET and HEAD only.`,
     );
   }
-}
-
-function withoutHttp(): DownloadAuthConfigurationError {
-  return new DownloadAuthConfigurationError(
-    'This application has no HTTP, so it does not know where its routes are served. Give the route a name and tell the ' +
-      "path: links: { routes: { file: '/api/files/:id' } } and links.create('file', …); or write NestFactory.create() in " +
-      'place of createApplicationContext() or createMicroservice(), and await app.init(); it need not listen.',
-  );
-}
-
-function patternOf(route: Route, path: string | undefined, router: AdapterRouter): string {
-  const [first] = route.patterns as readonly [string];
-  const wanted = path === undefined ? first : router.patternOf(`/${path.replace(/^\/|\/$/g, '')}`);
-  const found = route.patterns.find((pattern) => pattern === wanted || pattern.endsWith(wanted));
-  if (found !== undefined) {
-    return found;
-  }
-  throw new DownloadAuthConfigurationError(
-    `path: ${route.label} has no path ${path}. It has ${route.patterns.join(', ')}.`,
-  );
 }
 
 /** @throws DownloadAuthConfigurationError for a path that a browser would rewrite, such as `//files` */

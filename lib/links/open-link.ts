@@ -22,8 +22,6 @@ import type { RouteRegistry } from './route-registry.js';
 
 /** Decides whether a link opens what a request asks for, for whoever asks. */
 export class LinkOpener {
-  private readonly publicPath: string;
-
   constructor(
     private readonly options: LinkSettings,
     private readonly tokens: LinkTokens,
@@ -32,10 +30,7 @@ export class LinkOpener {
     private readonly addresses: ClientAddresses,
     /** Writes a header field of a response, on either adapter. */
     private readonly appendHeader: (response: object, name: string, value: string) => void,
-  ) {
-    const { publicUrl } = options.links;
-    this.publicPath = publicUrl && new URL(publicUrl).pathname.replace(/\/$/, '');
-  }
+  ) {}
 
   /** Whether a token is a link that this application has made, whatever it opens, and until when. */
   async isGenuine(token: string): Promise<boolean> {
@@ -95,7 +90,7 @@ export class LinkOpener {
 
   /** The path as the client knows it. */
   private pathOf(exchange: HttpExchange): string {
-    return this.publicPath + requestPath(exchange);
+    return this.options.links.publicPath + requestPath(exchange);
   }
 
   /**

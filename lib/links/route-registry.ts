@@ -120,17 +120,6 @@ export class RouteRegistry implements OnModuleInit {
     return (this.found ??= this.collect());
   }
 
-  /** @throws DownloadAuthConfigurationError for a route that is not registered yet */
-  requireRegistered(route: Route, pattern: string): void {
-    if (this.router?.isRegistered(routerMethod(route), pattern)) {
-      return;
-    }
-    throw new DownloadAuthConfigurationError(
-      `${route.label}: the router has no ${pattern} yet. Make links after the application is initialised: ` +
-        'await app.init() or app.listen(), and global prefix and versioning before it.',
-    );
-  }
-
   get versioning(): VersioningOptions | undefined {
     return this.config.getVersioning();
   }

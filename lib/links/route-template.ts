@@ -2,19 +2,14 @@ import { compile } from 'path-to-regexp';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { LinkTarget, QueryParams, RouteParams } from './link.js';
 
-/** A path that was filled in, and the parameters that its handler is to receive. */
-interface FilledRoute {
+/** A pattern that was filled in. */
+export interface FilledRoute {
   readonly path: string;
+  /** The parameters that its handler is to receive. */
   readonly expected: Readonly<Record<string, string | readonly string[]>>;
-}
-
-/** What a route is in a collection. */
-export interface RouteInCollection {
-  /** Those of the parameters that the route has; free ones without a value have any. */
-  readonly params: RouteParams;
   /** Those of its parameters that are free, as its handler receives them. */
   readonly free: readonly string[];
-  /** The names of those that have no value. */
+  /** The names of free ones that have no value. */
   readonly unset: readonly string[];
   /** The path up to the first free parameter, by whole segments. */
   readonly fixedPath: string;
@@ -26,7 +21,7 @@ const ANY_IN_PATH = encodeURIComponent(ANY);
 
 /** The pattern of a route, ready to be filled in. */
 export class RouteTemplate {
-  private readonly names: readonly string[];
+  readonly names: readonly string[];
   private readonly wildcards: readonly string[];
   private readonly template: string;
   private toPath: ReturnType<typeof compile> | undefined;
@@ -38,16 +33,40 @@ export class RouteTemplate {
     this.wildcards = this.names.filter((_name, index) => parameters[index]?.[0].startsWith('*'));
   }
 
+  has(given: string): boolean {
+    return this.names.includes(this.ownName(given));
+  }
+
   /**
-   * Fills the parameters in, percent-encoded (RFC 3986 §3.3).
-   * @throws DownloadAuthConfigurationError for a parameter that is missing, unknown, or that no URL can carry
+   * Fills the parameters in that the route has, percent-encoded (RFC 3986 §3.3); free ones without a value
+   * have any.
+   *
+   * @throws DownloadAuthConfigurationError for a parameter that is missing, or that no URL can carry
    */
-  fill(params: RouteParams): FilledRoute {
+  fill({ params = {}, free: names = [] }: LinkTarget): FilledRoute {
+    const given = Object.entries(params).filter(([name]) => this.has(name));
+    const own = Object.fromEntries(given.map(([name, value]) => [this.ownName(name), value]));
+    const free = names.filter((name) => this.has(name)).map((name) => this.ownName(name));
+    const anything = Object.fromEntries(free.map((name) => [name, ANY]));
+    const filled = this.filled({ ...anything, ...own });
+    let fixedPath = filled.path;
+    if (free.length > 0) {
+      const [before = ''] = this.filled({ ...own, ...anything }).path.split(ANY_IN_PATH);
+      fixedPath = before.replace(/[^/]*$/, '');
+    }
+    return {
+      ...filled,
+      free: free.map((name) => this.receivedName(name)).sort(),
+      unset: free.filter((name) => !(name in own)),
+      fixedPath,
+    };
+  }
+
+  private filled(params: RouteParams): Pick<FilledRoute, 'path' | 'expected'> {
     const { pattern, wildcards } = this;
     const values: Record<string, string | string[]> = {};
     const expected: Record<string, string | string[]> = {};
-    for (const [given, value] of Object.entries(params)) {
-      const name = this.nameOf(given);
+    for (const [name, value] of Object.entries(params)) {
       if (!wildcards.includes(name)) {
         values[name] = expected[name] = carriable(pattern, name, value);
         continue;
@@ -67,28 +86,6 @@ export class RouteTemplate {
     }
   }
 
-  has(given: string): boolean {
-    return this.names.includes(this.ownName(given));
-  }
-
-  /** @throws DownloadAuthConfigurationError for a parameter that no URL can carry */
-  inCollection({ params = {}, free: names = [] }: LinkTarget): RouteInCollection {
-    const own = Object.fromEntries(
-      Object.entries(params)
-        .filter(([name]) => this.has(name))
-        .map(([name, value]) => [this.ownName(name), value]),
-    );
-    const free = names.filter((name) => this.has(name)).map((name) => this.ownName(name));
-    const anywhere = Object.fromEntries(free.map((name) => [name, ANY]));
-    const { path } = this.fill({ ...own, ...anywhere });
-    return {
-      params: { ...anywhere, ...own },
-      free: free.map((name) => this.receivedName(name)).sort(),
-      unset: free.filter((name) => !(name in own)),
-      fixedPath: (path.split(ANY_IN_PATH)[0] as string).replace(free.length > 0 ? /[^/]*$/ : '', ''),
-    };
-  }
-
   /** The wildcard may be given as `*`, whatever the adapter calls it. */
   private ownName(given: string): string {
     const { wildcards } = this;
@@ -98,18 +95,6 @@ export class RouteTemplate {
   /** Express names its wildcards and gives segments, Fastify has `*` and gives one string. */
   private receivedName(name: string): string {
     return this.wildcards.includes(name) && this.pattern.endsWith('*') ? '*' : name;
-  }
-
-  private nameOf(given: string): string {
-    const { names } = this;
-    const name = this.ownName(given);
-    if (names.includes(name)) {
-      return name;
-    }
-    const known = names.length > 0 ? `It has ${names.join(', ')}.` : 'It has none.';
-    throw new DownloadAuthConfigurationError(
-      `params.${name}: ${this.pattern} has no such parameter. ${known}`,
-    );
   }
 }
 

@@ -263,8 +263,8 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
     it.each<[string, () => unknown, RegExp]>([
       ['no parameters', () => links.create(FilesController, 'get'), /Give every parameter/],
       ['a parameter missing', () => links.create(FilesController, 'two', { params: { a: '1' } }), /Give every parameter/],
-      ['a parameter too many', get({ params: { id: 'a', name: 'b' } }), /params\.name.*no such parameter.*It has id/],
-      ['a parameter of every object', get({ params: { id: 'a', constructor: 'b' } }), /params\.constructor/],
+      ['a parameter too many', get({ params: { id: 'a', name: 'b' } }), /params: .* has no parameter name\. It has id/],
+      ['a parameter of every object', get({ params: { id: 'a', constructor: 'b' } }), /params: .* has no parameter constructor/],
       ['a parameter for a route without', () => links.create(RootController, 'root', { params: { id: 'a' } }), /It has none/],
       ['an empty parameter', id(''), /params\.id/],
       ['a dot', id('.'), /params\.id/],

@@ -1,0 +1,162 @@
+import { RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
+import { compile, match as matcherOf } from 'path-to-regexp';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import type { AdapterRouter, RouteMatch, UrlReader } from './adapter-router.js';
+import type { LinkTarget } from './link.js';
+import { canonical } from './link-resource.js';
+import { routerMethod } from './route-registry.js';
+import type { Route, RouteRegistry } from './route-registry.js';
+
+/** How a route of this application is reached. */
+export interface ServedRoute {
+  readonly pattern: string;
+  /** Where it is known. */
+  readonly host: string | undefined;
+  /** Answers what the handler would receive; undefined where the router does not lead to it. */
+  readonly read: UrlReader;
+}
+
+/**
+ * Finds out how a browser that follows a link reaches a route.
+ *
+ * @param publicHost that of `links.publicUrl`
+ * @throws DownloadAuthConfigurationError for an application without HTTP or not initialised, a path or host
+ *   that the route does not have; {@link ServedRoute.read} for a route that another one or its version hides
+ */
+export function servedRoute(
+  route: Route,
+  { path, hosts = {} }: LinkTarget,
+  registry: RouteRegistry,
+  publicHost: string | undefined,
+): ServedRoute {
+  const { router } = registry;
+  if (!router) {
+    throw new DownloadAuthConfigurationError(
+      'This application has no HTTP, so it does not know where its routes are served. Give the route a name and tell the ' +
+        "path: links: { routes: { file: '/api/files/:id' } } and links.create('file', …); or write NestFactory.create() in " +
+        'place of createApplicationContext() or createMicroservice(), and await app.init(); it need not listen.',
+    );
+  }
+  const pattern = patternOf(route, path, router);
+  if (!router.isRegistered(routerMethod(route), pattern)) {
+    throw new DownloadAuthConfigurationError(
+      `${route.label}: the router has no ${pattern} yet. Make links after the application is initialised: ` +
+        'await app.init() or app.listen(), and global prefix and versioning before it.',
+    );
+  }
+  const host = hostOf(route, hosts, publicHost);
+  const read = (url: URL) => {
+    checkVersion(route, registry, url);
+    return firstAsked(route, pattern, registry, router, url);
+  };
+  return { pattern, host, read };
+}
+
+function patternOf(route: Route, path: string | undefined, router: AdapterRouter): string {
+  const [first] = route.patterns as readonly [string];
+  const wanted = path === undefined ? first : router.patternOf(`/${path.replace(/^\/|\/$/g, '')}`);
+  const found = route.patterns.find((pattern) => pattern === wanted || pattern.endsWith(wanted));
+  if (found === undefined) {
+    throw new DownloadAuthConfigurationError(
+      `path: ${route.label} has no path ${path}. It has ${route.patterns.join(', ')}.`,
+    );
+  }
+  return found;
+}
+
+/** The host that a link leads to, where it is known: the groups of an expression cannot be filled in. */
+function hostOf(
+  { label, hosts: bound }: Route,
+  hosts: Readonly<Record<string, string>>,
+  publicHost: string | undefined,
+): string | undefined {
+  if (bound.length === 0) {
+    return publicHost;
+  }
+  const filled = bound.map((one) => (one instanceof RegExp ? undefined : filledHost(one, hosts)));
+  const host = publicHost ?? filled.find(Boolean);
+  const given = canonical(hosts);
+  if (host !== undefined && bound.some((one) => canonical(hostParams(one, host)) === given)) {
+    return host;
+  }
+  const mayFit = (one: string | RegExp) =>
+    one instanceof RegExp && one.source.includes('(?<') === (given !== '{}');
+  if (host === undefined && bound.some(mayFit)) {
+    return undefined;
+  }
+  throw new DownloadAuthConfigurationError(
+    publicHost
+      ? `${label} is bound to ${bound.join(', ')}, and links.publicUrl leads to ${publicHost}, where it does ` +
+          `not receive hosts: ${given}. Leave publicUrl out, and put the origin before the link's url.`
+      : `hosts: ${given} does not fit ${bound.join(', ')}. Give each of its parameters, such as hosts: { tenant: 'acme' }, ` +
+          'in lower case as browsers send host names.',
+  );
+}
+
+/** The name of a host with its parameters filled in, where a browser can ask for it under that name. */
+function filledHost(host: string, hosts: Readonly<Record<string, string>>): string | undefined {
+  try {
+    const name = compile(host, { encode: false })(hosts);
+    return new URL(`http://${name}`).hostname === name ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The parameters of a host, as Nest's host filter finds them; `undefined` for another host. */
+function hostParams(host: string | RegExp, name: string): object | undefined {
+  if (host instanceof RegExp) {
+    const match = host.exec(name);
+    return match ? { ...match.groups } : undefined;
+  }
+  const match = matcherOf(host, { decode: false })(name);
+  return match ? match.params : undefined;
+}
+
+function checkVersion(route: Route, registry: RouteRegistry, url: URL): void {
+  if (registry.servesVersion(route, url)) {
+    return;
+  }
+  const isCustom = registry.versioning?.type === VersioningType.CUSTOM;
+  const versions = [route.versions].flat().filter((version) => version !== VERSION_NEUTRAL);
+  throw new DownloadAuthConfigurationError(
+    `${route.label} serves version ${versions.join(', ')} only, which ` +
+      (isCustom
+        ? 'the extractor does not find in a URL without headers. '
+        : 'a browser that follows a link does not ask for: it is in a header. ') +
+      'Make it VERSION_NEUTRAL, or put versions into the URL (VersioningType.URI).',
+  );
+}
+
+function firstAsked(
+  route: Route,
+  pattern: string,
+  registry: RouteRegistry,
+  router: AdapterRouter,
+  url: URL,
+): RouteMatch | undefined {
+  return router.matches(routerMethod(route), url).find((match) => {
+    const isWanted = match.pattern === pattern;
+    const first = registry.list.find(
+      (one) =>
+        one.patterns.includes(match.pattern) &&
+        ((isWanted && one === route) || hides(one, route, registry, url)),
+    );
+    if (first === route && isWanted) {
+      return true;
+    }
+    if (first || router.asksOne) {
+      throw new DownloadAuthConfigurationError(
+        `${url.pathname} does not lead to ${route.label}: ${first?.label ?? match.pattern} is asked first. ` +
+          'Declare it behind, or give one of them another path.',
+      );
+    }
+    return false;
+  });
+}
+
+/** Whether a route answers what is meant for another one, to all hosts. */
+function hides(one: Route, other: Route, registry: RouteRegistry, url: URL): boolean {
+  const isAsked = routerMethod(one) === routerMethod(other) || one.requestMethod === RequestMethod.ALL;
+  return isAsked && one.hosts.length === 0 && registry.servesVersion(one, url);
+}
