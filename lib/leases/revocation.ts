@@ -16,9 +16,9 @@ export interface Revocation {
 /** What a link can be revoked by. */
 export interface Revocable {
   readonly id: string;
-  /** In a spelling that is always the same. */
+  /** The digest of what it opens. */
   readonly resource: string;
-  /** What a link to a collection opens now, which may be revoked alone. */
+  /** The digest of what a link to a collection opens now, which may be revoked alone. */
   readonly part?: string;
   readonly subject?: string;
   /** Milliseconds since the epoch. */
@@ -31,7 +31,8 @@ export const WHENEVER_ISSUED = Number.MAX_SAFE_INTEGER;
 const ALL = 'all';
 /** The name by which one link is revoked. */
 export const ofLink = (id: string) => `link:${id}`;
-const ofResource = (resource: string) => `resource:${fingerprint('resource', resource)}`;
+/** A resource is named by its digest already. */
+const ofResource = (resource: string) => `resource:${resource}`;
 /** The name of a subject, by which its links and its other downloads are revoked. */
 export const ofSubject = (subject: string) => `subject:${fingerprint('subject', subject)}`;
 
@@ -52,7 +53,7 @@ export function revocationNames({ id, resource, part, subject }: Revocable): str
 export interface RevocationTarget {
   /** The link's id: revoked for good, whenever it was issued. */
   readonly link?: string;
-  /** All links to a resource, as the link spells it. */
+  /** All links to a resource, by its digest. */
   readonly resource?: string;
   /** All links made for a subject. */
   readonly subject?: string;

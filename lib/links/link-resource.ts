@@ -31,12 +31,21 @@ function digestOf(value: unknown): string {
 
 /** JSON with the members of objects in one order, so that two spellings of one thing are one text. */
 export function canonical(value: unknown): string {
-  return JSON.stringify(value, (_name, member: unknown) => {
-    if (typeof member !== 'object' || member === null || Array.isArray(member)) {
-      return member;
-    }
-    return Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)));
-  });
+  return JSON.stringify(sorted(value));
+}
+
+/** Much faster than a replacer of `JSON.stringify()`. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return value.map(sorted);
+  }
+  const isObject = typeof value === 'object' && value !== null;
+  // a Date becomes a text
+  if (!isObject || 'toJSON' in value) {
+    return value;
+  }
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(members.map(([name, member]) => [name, sorted(member)]));
 }
 
 /** What a link to a collection says of it. */

@@ -73,8 +73,9 @@ export function typeOf(token: string): string | undefined {
 const headers = new LRUCache<string, Record<string, unknown>>({ max: 100 });
 
 function headerOf(segment: string): Record<string, unknown> | undefined {
-  const header = headers.get(segment) ?? parseObject(segment);
-  if (header) {
+  const known = headers.get(segment);
+  const header = known ?? parseObject(segment);
+  if (header && !known) {
     headers.set(segment, header);
   }
   return header;

@@ -204,9 +204,12 @@ function fromHeader({ rawRequest: { headers, rawHeaders } }: HttpExchange): Find
   if (headers.authorization === undefined) {
     return undefined;
   }
-  const lines = rawHeaders.filter(
-    (_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'authorization',
-  );
+  const lines: string[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() === 'authorization') {
+      lines.push(rawHeaders[i + 1] as string);
+    }
+  }
   if (lines.length > 1) {
     return lines.some(bearerToken) ? 'several' : undefined;
   }
