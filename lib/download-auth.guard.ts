@@ -3,7 +3,7 @@ import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
 import { ModuleRef, ModulesContainer } from '@nestjs/core';
 import { ApplicationGuards, authName } from './application-guard.js';
 import { judgedIn } from './beside-links.js';
-import { watchNote } from './delivery/watch.js';
+import { admissionNote, watchNote } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
 import { exchangeOf, isSecure, requestPath } from './http/http-exchange.js';
 import type { HttpExchange } from './http/http-exchange.js';
@@ -68,7 +68,7 @@ export class DownloadAuthGuard implements CanActivate {
     if (judgedIn.get(request) === context) {
       return true;
     }
-    for (const note of [judgedIn, grantNote, watchNote, claimantNote, transportNote]) {
+    for (const note of [judgedIn, grantNote, watchNote, admissionNote, claimantNote, transportNote]) {
       note.clear(request);
     }
     this.report.begin(exchange, context);

@@ -10,7 +10,7 @@ import { beforeHead } from './http/response-port.js';
 import { PreparedHeaders, RouteHeaders } from './delivery/prepared-headers.js';
 import { ResponsePort } from './http/response-port.js';
 import { RunningDeliveries } from './delivery/run.js';
-import { watchNote } from './delivery/watch.js';
+import { admissionNote, watchNote } from './delivery/watch.js';
 import { answersItself, declaredFields } from './http/handler-metadata.js';
 import { exchangeOf } from './http/http-exchange.js';
 import type { HttpExchange } from './http/http-exchange.js';
@@ -65,7 +65,7 @@ export class DownloadInterceptor implements NestInterceptor {
       headers.varyBy('Cookie');
     }
     const release =
-      link && (isLimited || isUnasked(link)) ? this.holdBack(port, link, route.name) : undefined;
+      link && (isLimited || isUnasked(link)) ? this.holdBack(port, request, link, route.name) : undefined;
     let hasAnswer = false;
     return next.handle().pipe(
       mergeMap(async (result) => {
@@ -105,6 +105,7 @@ export class DownloadInterceptor implements NestInterceptor {
     if (link && isUnasked(link)) {
       throw unasked(route.name);
     }
+    await admissionNote.get(request)?.();
     if (!(result instanceof StreamableFile)) {
       if (holdsFile(result)) {
         throw wrappedFile();
@@ -128,11 +129,11 @@ export class DownloadInterceptor implements NestInterceptor {
   /**
    * Breaks an answer off that a handler sends behind Nest's back, where the route's metadata does not tell.
    */
-  private holdBack(port: ResponsePort, link: GrantedLink, name: string): () => void {
+  private holdBack(port: ResponsePort, request: object, link: GrantedLink, name: string): () => void {
     return beforeHead(port.raw, (status) => {
-      const isLimited = link.maxDownloads !== undefined;
-      if (status < 400 && (isLimited || isUnasked(link))) {
-        this.logger.error((isLimited ? uncountable(name) : unasked(name)).message);
+      const error = whyNotNow(request, link, name);
+      if (status < 400 && error) {
+        this.logger.error(error.message);
         port.destroy();
       }
     });
@@ -202,6 +203,25 @@ function kindOf(result: unknown): string {
     return 'bytes';
   }
   return typeof result === 'object' ? 'an object' : `a ${typeof result}`;
+}
+
+/** Why a handler that runs under a link cannot send its answer itself. */
+function whyNotNow(
+  request: object,
+  link: GrantedLink,
+  route: string,
+): DownloadAuthConfigurationError | undefined {
+  if (link.maxDownloads !== undefined) {
+    return uncountable(route);
+  }
+  return isUnasked(link) ? unasked(route) : admissionNote.get(request) && unadmitted(route);
+}
+
+function unadmitted(route: string): DownloadAuthConfigurationError {
+  return new DownloadAuthConfigurationError(
+    `${route} sends its answer before it is known whether the link was revoked. Return the answer, or write @Res() ` +
+      'in its parameters, so that it is found out before the handler runs.',
+  );
 }
 
 function unasked(route: string): DownloadAuthConfigurationError {

@@ -1,12 +1,13 @@
 import { HttpException } from '@nestjs/common';
 import type { ExecutionContext } from '@nestjs/common';
 import type { ApplicationGuards } from './application-guard.js';
-import { watchNote } from './delivery/watch.js';
+import { admissionNote, watchNote } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
 import type { Claimant } from './events/claimant.js';
 import { requestPath } from './http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from './http/http-exchange.js';
 import { grantedLink } from './links/link-claims.js';
+import type { LinkClaims } from './links/link-claims.js';
 import type { LinkOpener } from './links/open-link.js';
 import type { LinkPrompts } from './prompts/link-prompts.js';
 import type { RequestReport } from './request-report.js';
@@ -54,18 +55,20 @@ export class LinkGrants {
    * @returns why those that were made for this request do not open it; undefined where there is none
    */
   async byCompanion(visit: Visit): Promise<LinkGrant | DownloadRefusal | undefined> {
-    const { found, exchange } = visit;
+    const { found, exchange, policy } = visit;
     if (typeof found.companion !== 'object') {
       return undefined;
     }
     const { request } = exchange;
     const { user } = request;
     const { token: first, others = [] } = found.companion;
+    const isElsewise = policy.auth === 'token' ? found.cookie : policy.auth !== 'links';
+    const isOnlyWay = others.length === 0 && !isElsewise;
     let failed: { refusal: DownloadRefusal; claimant?: Claimant } | undefined;
     transportNote.set(request, 'companion');
     for (const token of [first, ...others]) {
       try {
-        return await this.open({ token, transport: 'companion' }, visit);
+        return await this.open({ token, transport: 'companion' }, visit, isOnlyWay);
       } catch (refusal) {
         if (!(refusal instanceof DownloadRefusal)) {
           throw refusal;
@@ -80,15 +83,27 @@ export class LinkGrants {
     return failed?.refusal;
   }
 
-  /** Checks that a link opens what is asked for, for who asks, and may be used now. */
-  async open(presented: PresentedToken, visit: Visit): Promise<LinkGrant> {
+  /**
+   * Checks that a link opens what is asked for, for who asks, and may be used now.
+   * @param isOnlyWay nothing else lets the request in
+   */
+  async open(presented: PresentedToken, visit: Visit, isOnlyWay = true): Promise<LinkGrant> {
     const { exchange, context, policy } = visit;
     const { request } = exchange;
     const claims = await this.links.verify(presented);
     const { sub: subject, res: resource, jti: linkId } = claims;
     claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
     const signedIn = claims.bnd?.sub ? await this.signedIn(presented, visit) : undefined;
-    watchNote.set(request, await this.links.open(claims, exchange, context, signedIn?.subject));
+    const leased = this.links.open(claims, exchange, context, signedIn?.subject);
+    const admit = async () => {
+      admissionNote.clear(request);
+      watchNote.set(request, await this.links.admit(leased, exchange));
+    };
+    if (isOnlyWay && this.dependsOnHandler(claims, context)) {
+      admissionNote.set(request, admit);
+    } else {
+      await admit();
+    }
     const user = await validated(this.options.links.validate, claims, request);
     if (!signedIn) {
       request.user = user;
@@ -108,6 +123,11 @@ export class LinkGrants {
       this.links.exchange(claims, presented, exchange);
     }
     return grant;
+  }
+
+  /** The handler says whether the state is still that of the link, before any store is asked. */
+  private dependsOnHandler({ st, ask }: LinkClaims, context: ExecutionContext): boolean {
+    return st !== undefined && ask === undefined && !this.links.answersItself(context);
   }
 
   /** Who is signed in beside a link: by an access token, or as the application says. */

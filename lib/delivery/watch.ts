@@ -74,4 +74,7 @@ export interface DeliveryWatch {
 /** Who observes the delivery that answers a request. */
 export const watchNote = new RequestNote<DeliveryWatch>('watch');
 
+/** What is still to be asked once the handler has returned, before anything is delivered. */
+export const admissionNote = new RequestNote<() => Promise<void>>('admission');
+
 export type { ByteInterval } from './byte-range.js';

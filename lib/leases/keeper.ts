@@ -244,7 +244,7 @@ export class LeaseKeeper {
         terms: resumeWithin > 0 ? { ...terms, idle: terms.life, playsOn: true } : terms,
       },
       belonging: {
-        presented: leaseOfCookie(link.id, client.leaseCookie),
+        presented: leased ? leaseOfCookie(link.id, client.leaseCookie) : undefined,
         client: leased && !strict ? this.clientKey(client) : undefined,
       },
     };

@@ -18,7 +18,7 @@ import type { LinkSettings } from './link-options.js';
 import { isInCollection, resourceDigest } from './link-resource.js';
 import type { LinkResource } from './link-resource.js';
 import type { LinkTokens } from './link-tokens.js';
-import type { RouteRegistry } from './route-registry.js';
+import type { Route, RouteRegistry } from './route-registry.js';
 
 /** Decides whether a link opens what a request asks for, for whoever asks. */
 export class LinkOpener {
@@ -47,19 +47,18 @@ export class LinkOpener {
   }
 
   /**
-   * Opens a genuine link for a request.
+   * Opens a genuine link for a request; the store is not asked, {@link admit} does that.
    *
    * @param signedIn the subject of the access token beside the link, where there is a genuine one
-   * @returns the watch that counts what is delivered
    * @throws DownloadRefusal `LINK_SCOPE`, `LINK_NOT_YET_VALID`, `LINK_ADDRESS`, `LINK_SUBJECT`,
-   *   `LINK_EXPIRED`, `LINK_REVOKED`, `LINK_USED_UP`, `PREFETCH_REFUSED`, `BOT_REFUSED`, `STORE_UNAVAILABLE`
+   *   `LINK_EXPIRED`
    */
-  async open(
+  open(
     claims: LinkClaims,
     exchange: HttpExchange,
     context: ExecutionContext,
     signedIn: string | undefined,
-  ): Promise<DeliveryWatch> {
+  ): LeasedLink {
     const resource = this.resourceOf(exchange, context);
     const digest = resource && resourceDigest(resource);
     const isScope = claims.col
@@ -79,7 +78,31 @@ export class LinkOpener {
     if (sub && (signedIn === undefined || signedIn !== claims.sub)) {
       throw new DownloadRefusal('LINK_SUBJECT');
     }
-    return this.admit(leasedLink(claims, this.options.links.maxAge, claims.col && digest), exchange);
+    const link = leasedLink(claims, this.options.links.maxAge, claims.col && digest);
+    if (now * 1000 >= this.keeper.endOf(link)) {
+      throw new DownloadRefusal('LINK_EXPIRED');
+    }
+    return link;
+  }
+
+  /**
+   * Asks the store whether a link may be used now.
+   *
+   * @returns the watch that counts what is delivered
+   * @throws DownloadRefusal `LINK_EXPIRED`, `LINK_REVOKED`, `LINK_USED_UP`, `PREFETCH_REFUSED`,
+   *   `BOT_REFUSED`, `STORE_UNAVAILABLE`
+   */
+  async admit(link: LeasedLink, exchange: HttpExchange): Promise<DeliveryWatch> {
+    const watch = await this.keeper.admit(link, this.client(link.id, exchange));
+    if (link.maxDownloads !== undefined) {
+      this.refuseAutomatic(exchange.request);
+    }
+    return watch;
+  }
+
+  /** Whether the handler of a request sends its answer itself, past the interceptor. */
+  answersItself(context: ExecutionContext): boolean {
+    return this.routeOf(context)?.answersItself === true;
   }
 
   /** Where a browser is to keep a cookie of a link, and until when, in milliseconds since 1970. */
@@ -110,10 +133,14 @@ export class LinkOpener {
     }
   }
 
+  private routeOf(context: ExecutionContext): Route | undefined {
+    return this.routes.ofRequest(context.getClass(), context.getHandler());
+  }
+
   /** What a request asks for; undefined for a method that links do not open. */
   private resourceOf(exchange: HttpExchange, context: ExecutionContext): LinkResource | undefined {
     const { request } = exchange;
-    const route = this.routes.ofRequest(context.getClass(), context.getHandler());
+    const route = this.routeOf(context);
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     if (method !== route?.method) {
       return undefined;
@@ -122,16 +149,6 @@ export class LinkOpener {
     const { ignoreQuery } = this.options.links;
     const bound = Object.fromEntries(Object.entries(query).filter(([name]) => !ignoreQuery.has(name)));
     return { route, pattern: routePattern(request), params, query: bound, hosts };
-  }
-
-  /** Expiry is judged here too: a download that had begun may go on for a while. */
-  private async admit(link: LeasedLink, exchange: HttpExchange): Promise<DeliveryWatch> {
-    const { request } = exchange;
-    const watch = await this.keeper.admit(link, this.client(link.id, exchange));
-    if (link.maxDownloads !== undefined) {
-      this.refuseAutomatic(request);
-    }
-    return watch;
   }
 
   /** @throws DownloadRefusal `PREFETCH_REFUSED`, `BOT_REFUSED` */
@@ -145,13 +162,19 @@ export class LinkOpener {
     }
   }
 
+  /** Only links whose downloads are counted need its address and its cookie. */
   private client(linkId: string, exchange: HttpExchange): LeaseClient {
+    const { addresses } = this;
     const { request, response } = exchange;
     const { headers } = request;
     return {
-      address: this.addresses.of(exchange),
+      get address() {
+        return addresses.of(exchange);
+      },
       userAgent: headers['user-agent'],
-      leaseCookie: headers.cookie && cookieOf(exchange, leaseCookieName(linkId)),
+      get leaseCookie() {
+        return headers.cookie && cookieOf(exchange, leaseCookieName(linkId));
+      },
       path: this.pathOf(exchange),
       setCookie: (cookie) => {
         for (const line of linkCookieLines(cookie, exchange)) {

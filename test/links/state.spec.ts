@@ -1,4 +1,6 @@
-import { Controller, Get, Param, Res, StreamableFile } from '@nestjs/common';
+import { Controller, createParamDecorator, Get, Param, Res, StreamableFile } from '@nestjs/common';
+import type { ExecutionContext } from '@nestjs/common';
+import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   Download,
@@ -21,6 +23,12 @@ const SHARED = new Date('2026-01-31T12:00:00.123Z');
 const states: Record<string, LinkedState> = {};
 
 const file = (text: string) => new StreamableFile(Buffer.from(text));
+
+/** The response of node:http, unbeknown to Nest. */
+const RawResponse = createParamDecorator((_, context: ExecutionContext) => {
+  const response = context.switchToHttp().getResponse<ServerResponse & { raw?: ServerResponse }>();
+  return response.raw ?? response;
+});
 
 @Controller('shares')
 class SharesController {
@@ -46,6 +54,20 @@ class SharesController {
     response.send('by hand');
   }
 
+  @Get('secretly/:id')
+  @StreamDownload()
+  secretly(@Param('id') id: string, @Grant() grant: DownloadGrant, @RawResponse() answer: ServerResponse) {
+    this.links.requireState(grant, states[id]);
+    answer.end('secretly');
+  }
+
+  @Get('object/:id')
+  @StreamDownload()
+  object(@Param('id') id: string, @Grant() grant: DownloadGrant) {
+    this.links.requireState(grant, states[id]);
+    return { id };
+  }
+
   @Get('misused/:id')
   @StreamDownload()
   misused(@Grant() grant: DownloadGrant) {
@@ -60,16 +82,6 @@ class SharesController {
     return file(`${name} of ${id}`);
   }
 } // prettier-ignore
-
-/** A store that counts how often it is asked. */
-class CountingStore extends MemoryLeaseStore {
-  asked = 0;
-
-  override read(...query: Parameters<MemoryLeaseStore['read']>): ReturnType<MemoryLeaseStore['read']> {
-    this.asked++;
-    return super.read(...query);
-  }
-}
 
 describe.each(ADAPTERS)('a link that depends on a state, on %s', (adapter) => {
   let app: TestApp;
@@ -187,20 +199,94 @@ describe.each(ADAPTERS)('a link that depends on a state, on %s', (adapter) => {
   });
 });
 
-it.each(ADAPTERS)('a state that changed is found out without a further call to the store, on %s', async (adapter) => {
-  const store = new CountingStore();
-  const app = await startApp({ adapter, controllers: [SharesController], options: { secret: SECRET, leases: { store } } });
-  const ask = async (options: CreateLinkOptions) => {
-    const { url } = app.get(DownloadLinks).create(SharesController, 'file', { params: { id: 'x', file: 'a' }, ...options });
-    const before = store.asked;
-    return [(await app.request(url)).status, store.asked - before];
+/** A store that counts how often it is asked or told something. */
+function countingStore() {
+  const store = Object.assign(new MemoryLeaseStore(), { calls: 0 });
+  for (const name of ['read', 'commit', 'revoke'] as const) {
+    const call = store[name].bind(store) as (...args: unknown[]) => unknown;
+    Object.assign(store, { [name]: (...args: unknown[]) => (store.calls++, call(...args)) });
+  }
+  return store;
+}
+
+describe.each(ADAPTERS)('a state and the store, on %s', (adapter) => {
+  const store = countingStore();
+  const logger = new MemoryLogger();
+  let app: TestApp;
+  let links: DownloadLinks;
+  beforeAll(async () => {
+    const options = { secret: SECRET, leases: { store } };
+    app = await startApp({ adapter, controllers: [SharesController], logger, options });
+    links = app.get(DownloadLinks);
+  });
+  afterAll(() => app.close());
+
+  const mint = (options: CreateLinkOptions) =>
+    links.create(SharesController, 'file', { params: { id: 'x', file: 'a' }, ...options });
+
+  /** The status of an answer, and how often the store was called for it. */
+  const ask = async (url: string, headers = {}) => {
+    const before = store.calls;
+    return [(await app.request(url, { headers })).status, store.calls - before];
   };
-  states.x = 1;
-  const [status, asked] = await ask({ state: 1 });
-  expect(status).toBe(200);
-  expect(await ask({ state: 2 })).toEqual([410, asked]);
-  await app.close();
-}); // prettier-ignore
+
+  /** The companion cookie of a collection. */
+  const companionOf = async ({ url }: { url: string }) => {
+    const [line = ''] = (await app.request(url)).headers['set-cookie'] ?? [];
+    return line.split(';', 1)[0]!;
+  };
+
+  it.each<[string, CreateLinkOptions]>([
+    ['a link', { state: 1 }],
+    ['a link that must be revocable', { state: 1, revocable: true }],
+    ['a limited link', { state: 1, maxDownloads: 1 }],
+    ['a collection', { state: 1, free: ['file'] }],
+  ])('without a call to it, a state that changed is found out: %s', async (_name, options) => {
+    const { url } = mint(options);
+    states.x = 2;
+    expect(await ask(url)).toEqual([410, 0]);
+    states.x = 1;
+    expect(await ask(url)).toEqual([200, expect.toSatisfy((calls) => calls > 0)]);
+  });
+
+  it('without a call to it, a state that changed is found out by the companion cookie', async () => {
+    states.x = 1;
+    const cookie = await companionOf(mint({ state: 1, free: ['file'] }));
+    expect(await ask('/shares/x/b', { cookie })).toEqual([200, 1]);
+    states.x = 2;
+    expect(await ask('/shares/x/b', { cookie })).toEqual([410, 0]);
+  });
+
+  it('is asked about a link whose state is the same, and its revocation holds', async () => {
+    states.x = 1;
+    const link = mint({ state: 1 });
+    const object = links.create(SharesController, 'object', { params: { id: 'x' }, state: 1 });
+    const byHand = links.create(SharesController, 'byHand', { params: { id: 'x' }, state: 1 });
+    for (const { url, token, id } of [link, object, byHand]) {
+      expect(await ask(url)).toEqual([200, 1]);
+      await links.revoke({ link: id });
+      expectRefusal(await app.request(url), 410, 'LINK_REVOKED', token);
+    }
+  });
+
+  it('does not let a revoked companion cookie refuse what an access token allows', async () => {
+    states.x = 1;
+    const link = mint({ state: 1, free: ['file'] });
+    const cookie = await companionOf(link);
+    await links.revoke({ link: link.id });
+    expectRefusal(await app.request('/shares/x/b', { headers: { cookie } }), 410, 'LINK_REVOKED');
+    const both = `${cookie}; ss-tok=${accessToken()}`;
+    expect((await app.request('/shares/x/b', { headers: { cookie: both } })).text).toBe('b of x');
+  });
+
+  it('is asked before a handler sends anything behind the back of its decorators', async () => {
+    states.x = 1;
+    const { url } = links.create(SharesController, 'secretly', { params: { id: 'x' }, state: 1 });
+    expect((await receive(app.url + url)).text).toBe('');
+    expect(logger.text).toContain('SharesController.secretly sends its answer before it is known');
+    expect(logger.text).toContain('write @Res()');
+  });
+});
 
 it('a state fits after the key was rotated', async () => {
   const [old, next] = [SECRET, `${SECRET} of next year`];
