@@ -7,7 +7,7 @@ import { FilesService } from '../files.service.js';
 import { createSampleApp } from './create-sample-app.js';
 import { makeSampleFiles, makeSampleMedia } from './samples/sample-files.js';
 import { readSettings, SettingsError } from './settings.js';
-import { shellExamples, startMessage } from './start-message.js';
+import { shellCommands, startMessage } from './start-message.js';
 
 /** The folder of a kind of samples, seen from the compiled file: a cache that `npm ci` clears. */
 const cached = (kind: string) =>
@@ -27,8 +27,8 @@ async function start(): Promise<void> {
   const host = /^(0\.0\.0\.0|::)$/.test(environment.host) ? '127.0.0.1' : environment.host;
   const address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   const [largest] = (await app.get(FilesService).list()).sort((a, b) => b.size - a.size);
-  const examples = largest ? shellExamples(address, largest.id) : [];
-  console.log(startMessage(address, filesDir, environment.storage, examples));
+  const commands = largest ? shellCommands(address, largest.id) : [];
+  console.log(startMessage(address, filesDir, environment.storage, commands));
   for (const warning of environment.warnings) {
     console.warn(`Note: ${warning}`);
   }

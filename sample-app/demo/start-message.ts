@@ -3,29 +3,22 @@ import { join } from 'node:path';
 import { DEMO_USERS } from './settings.js';
 import type { Storage } from './storage.js';
 
-/** A command for a POSIX shell, and what it shows. */
-export interface ShellExample {
-  readonly title: string;
-  readonly command: string;
-}
-
 /**
- * The ways to send a token as commands, each of which signs in and saves the file.
+ * Commands for a POSIX shell that sign in and save a file: by header, by cookie and by a link.
  * @param address such as `http://127.0.0.1:3000`
- * @param fileId the file to fetch
  * @param folder where to save it
  */
-export function shellExamples(address: string, fileId: string, folder: string = tmpdir()): ShellExample[] {
+export function shellCommands(address: string, fileId: string, folder: string = tmpdir()): string[] {
   const [[username, password]] = [...DEMO_USERS] as [[string, string]];
-  const name = inUrl(fileId);
-  const file = `${address}/files/${name}`;
+  const file = `${address}/files/${inUrl(fileId)}`;
   const save = `curl -fo '${join(folder, fileId.replace(/[^\w.-]/g, '-'))}'`;
-  const login = `$(curl -s ${address}/auth/login -d 'username=${username}&password=${password}' | ${field('accessToken')})`;
-  const mint = `$(curl -s -X POST '${file}/links' -H "Authorization: Bearer ${login}" | ${field('url')})`;
+  const bearer = '-H "Authorization: Bearer $TOKEN"';
   return [
-    { title: 'Authorization header', command: `${save} '${file}' -H "Authorization: Bearer ${login}"` },
-    { title: 'ss-tok cookie', command: `${save} '${file}' -b "ss-tok=${login}"` },
-    { title: 'expiring link, good for 5 minutes', command: `${save} "${address}${mint}"` },
+    `TOKEN=$(curl -s ${address}/auth/login -d 'username=${username}&password=${password}' | ${field('accessToken')})`,
+    `${save} '${file}' ${bearer}`,
+    `${save} '${file}' -b "ss-tok=$TOKEN"`,
+    `LINK=$(curl -s -X POST '${file}/links' ${bearer} | ${field('url')})`,
+    `${save} "${address}$LINK"`,
   ];
 }
 
@@ -34,10 +27,9 @@ export function startMessage(
   address: string,
   filesDir: string,
   storage: Storage,
-  examples: readonly ShellExample[],
+  commands: readonly string[],
 ): string {
   const users = [...DEMO_USERS].map(([name, password]) => `${name} / ${password}`).join('   ');
-  const lines = examples.flatMap(({ title, command }) => ['', `# ${title}`, command]);
   return [
     '',
     'Private downloads, the sample application of nestjs-download-auth',
@@ -47,7 +39,7 @@ export function startMessage(
     `  Files     ${filesDir}`,
     `  Links     ${whereLinksAre(storage)}`,
     '',
-    ...(lines.length > 0 ? ['The same in a shell; each line works as it is:', ...lines, ''] : []),
+    ...(commands.length > 0 ? ['By header, by cookie and by link, in a shell:', '', ...commands, ''] : []),
   ].join('\n');
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
-import { shellExamples, startMessage } from '../../../sample-app/demo/start-message.js';
+import { shellCommands, startMessage } from '../../../sample-app/demo/start-message.js';
 import { describeSample, temporaryFolder } from '../support/sample.js';
 
 const run = promisify(execFile);
@@ -14,14 +14,18 @@ const FILE = "Ada's $HOME, 100% größer!.txt";
 const folder = temporaryFolder({ [FILE]: 'what was asked for' });
 
 describeSample(folder, (sample) => {
-  it.skipIf(!hasTools).each([0, 1, 2])('prints commands that work as they are: command %i', async (index) => {
+  it.skipIf(!hasTools).each([
+    ['header', 0],
+    ['cookie', 1],
+    ['link', 2],
+  ])('prints commands that save a file by %s', async (_way, index) => {
     const target = mkdtempSync(join(tmpdir(), 'sample-curl-'));
     try {
-      const examples = shellExamples(sample.url, FILE, target);
-      const printed = startMessage(sample.url, folder, { kind: 'memory' }, examples).split('\n');
-      const commands = printed.filter((line) => line.startsWith('curl '));
-      expect(commands).toHaveLength(3);
-      await run('bash', ['-c', commands[index]!]);
+      const commands = shellCommands(sample.url, FILE, target);
+      expect(startMessage(sample.url, folder, { kind: 'memory' }, commands)).toContain(commands.join('\n'));
+      const chosen = commands.filter((line) => line.startsWith('curl '))[index]!;
+      const others = commands.filter((line) => !line.startsWith('curl '));
+      await run('bash', ['-c', [...others, chosen].join('\n')]);
       const [saved] = readdirSync(target);
       expect(readFileSync(join(target, saved!), 'utf8')).toBe('what was asked for');
     } finally {
