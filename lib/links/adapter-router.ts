@@ -167,12 +167,10 @@ function routerOptions(app: object): FindMyWayOptions {
 }
 
 function addRoute(mirror: FindMyWay, method: string, { url, constraints = {} }: FastifyRoute): void {
-  const report = (...[, , params, , query]: [unknown, unknown, Members, unknown, Members]) => ({
-    pattern: url,
-    params,
-    query,
-  });
-  mirror.on(method as HTTPMethod, url, { constraints }, report as never);
+  const match = (_request: unknown, _response: unknown, params: Members, _store: unknown, query: Members) => {
+    return { pattern: url, params, query };
+  };
+  mirror.on(method as HTTPMethod, url, { constraints }, match as never);
 }
 
 /** What Fastify's router does about versions and hosts is in the constraints. */
