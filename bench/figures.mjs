@@ -67,7 +67,9 @@ const GROUPS = [
     what: '304, delivery alone',
     bench: requests('unchanged'),
     rows: [
+      ['path-express', 'fresh-express', 'Nest on Express, with a length and a 304 by `fresh`'],
       ['path-express', 'sendfile-express', 'Nest on Express, `sendFile`'],
+      ['path-fastify', 'fresh-fastify', 'Nest on Fastify, with a length and a 304 by `fresh`'],
       ['path-fastify', 'sendfile-fastify', 'Nest on Fastify, `sendFile` of @fastify/static'],
     ],
   },

@@ -79,6 +79,8 @@ const SCENARIOS = {
       'ours-fastify-guarded',
       'path-express-guarded',
       'path-fastify-guarded',
+      'fresh-express',
+      'fresh-fastify',
       'sendfile-express',
       'sendfile-fastify',
       'express-sendfile',

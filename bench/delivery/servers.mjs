@@ -8,6 +8,7 @@ import 'reflect-metadata';
 import { Controller, Get, Module, Param, Req, Res, StreamableFile, UseGuards } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
+import fresh from 'fresh';
 import { createReadStream, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ExtractJwt, Strategy } from 'passport-jwt';
@@ -46,6 +47,7 @@ async function startNest(name, folder) {
       new StreamableFile(createReadStream(path), {
         length: variant === 'length' ? statSync(path).size : undefined,
       }),
+    fresh: freshOrStream,
     recipe,
     sendfile: (path, _request, response) =>
       void response.sendFile(framework === 'express' ? path : basename(path)),
@@ -64,8 +66,8 @@ async function startNest(name, folder) {
   const descriptor = Object.getOwnPropertyDescriptor(Files.prototype, 'file');
   Get(':file')(Files.prototype, 'file', descriptor);
   Param('file')(Files.prototype, 'file', 0);
-  if (kind === 'recipe' || kind === 'sendfile') {
-    Res({ passthrough: kind === 'recipe' })(Files.prototype, 'file', 1);
+  if (kind === 'recipe' || kind === 'fresh' || kind === 'sendfile') {
+    Res({ passthrough: kind !== 'sendfile' })(Files.prototype, 'file', 1);
     Req()(Files.prototype, 'file', 2);
   }
   const isGuarded = variant === 'guarded';
@@ -118,6 +120,19 @@ class RecipeStrategy extends PassportStrategy(Strategy) {
   validate(payload) {
     return { userId: payload.sub };
   }
+}
+
+/** Conditions by hand: `fresh` is what Express calls for its own answers. */
+function freshOrStream(path, request, response) {
+  const { size, mtime } = statSync(path);
+  const etag = `W/"${size.toString(16)}-${mtime.getTime().toString(16)}"`;
+  const validators = { etag, 'last-modified': mtime.toUTCString() };
+  Object.entries(validators).forEach(([name, value]) => response.header(name, value));
+  if (fresh(request.headers, validators)) {
+    response.status(304);
+    return undefined;
+  }
+  return new StreamableFile(createReadStream(path), { length: size });
 }
 
 /** Ranges as tutorials write them by hand. */
