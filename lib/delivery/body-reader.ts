@@ -10,10 +10,13 @@ export interface ByteSource {
    * The next bytes at `position`: at least one, never past `end`; none where the content ends early.
    *
    * @param end of the interval being sent, exclusive; Infinity where only the end of the stream tells
-   * @param reuse the caller is done with the bytes before it reads again: the source may reuse their memory
+   * @param reuse the caller is done with the bytes before it reads again or calls {@link free}: the source
+   *   may reuse their memory
    */
   read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array>;
-  /** Frees whatever is held. Safe to call more than once, and while a read is under way. */
+  /** The answer has ended: the memory of what was read may be reused. */
+  free?(): void;
+  /** Reads no more. Safe to call more than once, and while a read is under way. */
   close(): Promise<void>;
 }
 
@@ -50,6 +53,8 @@ export class BodyReader {
   /** Bytes that were read and may not be sent yet. */
   #held: Uint8Array | undefined;
   #primed: Chunk | undefined;
+  /** The memory of {@link #primed} is used again. */
+  #isLent = false;
   #closed: Promise<void> | undefined;
 
   constructor(
@@ -72,6 +77,7 @@ export class BodyReader {
   /** Reads the first chunk, so that content which cannot be read becomes an error answer. */
   async prime(reuse: boolean): Promise<void> {
     const size = this.layout.length <= ONE_CHUNK ? ONE_CHUNK : SMALLEST_CHUNK;
+    this.#isLent = reuse;
     this.#primed = await this.#take(size, reuse);
   }
 
@@ -83,7 +89,10 @@ export class BodyReader {
   async next(size: number, reuse: boolean): Promise<Chunk | undefined> {
     const primed = this.#primed;
     this.#primed = undefined;
-    return primed ?? (await this.#take(size, reuse));
+    if (!primed) {
+      return this.#take(size, reuse);
+    }
+    return this.#isLent && !reuse ? { ...primed, bytes: Buffer.from(primed.bytes) } : primed;
   }
 
   close(): Promise<void> {

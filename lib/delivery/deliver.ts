@@ -111,6 +111,7 @@ async function carryOut(
   const run = new DeliveryRun(port, plan.status, layout.content, watch, hooks, (outcome) =>
     representation.ended?.(endOf(outcome, plan)),
   );
+  void run.gone.then(() => source.free?.());
   try {
     if (plan.method === 'HEAD' && plan.status === 200 && missing && plan.length) {
       await source.read(0, 1, 1, false);

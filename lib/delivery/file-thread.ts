@@ -1,9 +1,8 @@
 import { close } from 'node:fs';
-import type { BigIntStats } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { ByteInterval } from './byte-range.js';
-
-export type FileStats = Pick<BigIntStats, 'size' | 'dev' | 'ino' | 'mtimeNs' | 'ctimeNs'>;
+import { PROGRAM } from './file-thread-program.js';
+import type { FileStats, Job, Reply } from './file-thread-program.js';
 
 /** A regular file that was opened, and the bytes that were read with it. */
 export interface FoundFile {
@@ -13,17 +12,21 @@ export interface FoundFile {
   readonly fd?: number;
   readonly stats: FileStats;
   readonly start: number;
+  /** In memory that is used again after {@link free}. */
   readonly bytes: Uint8Array;
+  /** Call it once. */
+  free(): void;
 }
 
 interface Waiting {
   readonly since: number;
+  readonly start: number;
+  /** Where in the memory the bytes will be. */
+  readonly place: number | undefined;
   /** Undefined once the thread pool was asked instead. */
   settle?: (found?: FoundFile) => void;
 }
 
-/** Milliseconds in which two changes may get the same time stamp: kernel clocks tick every 1 to 10. */
-export const TICK = 20;
 /** Files within one second from which on a process is busy enough for the thread. */
 const BUSY = 20;
 /** How long the thread lives on without a file, ms. */
@@ -32,6 +35,8 @@ const IDLE = 30_000;
 const PATIENCE = 25;
 /** The most bytes that are read with opening a file. */
 const READ_AHEAD = 64 * 1024;
+/** Files whose bytes may wait to be written; beyond them the thread opens and does not read. */
+const PLACES = 64;
 
 /**
  * Opens, describes, reads and closes small files in a thread of its own. The thread pool would take four
@@ -45,12 +50,13 @@ export class FileThread {
   #worker: Worker | undefined;
   #started: Promise<void> | undefined;
   #isReady = false;
-  #jobs: object[] = [];
+  #jobs: Job[] = [];
   /**
    * One for each job, in the order in which the thread answers. A Map that each request enters and leaves
    * would keep dead ones in memory until a full collection.
    */
   #waiting: Waiting[] = [];
+  #memory: Memory | undefined;
   /** Too slow: gets no jobs until it has answered those it has. */
   #isBehind = false;
   #patience: NodeJS.Timeout | undefined;
@@ -69,12 +75,21 @@ export class FileThread {
       return Promise.resolve(undefined);
     }
     return new Promise((settle) => {
-      const length = Math.min(READ_AHEAD, wanted.end - wanted.start);
-      this.#waiting.push({ since: performance.now(), settle });
-      if (this.#jobs.push({ path, root, start: wanted.start, length }) === 1) {
-        setImmediate(() => this.#post());
-      }
+      const { start, end } = wanted;
+      const place = this.#memory?.take();
+      const length = place === undefined ? 0 : Math.min(READ_AHEAD, end - start);
+      this.#waiting.push({ since: performance.now(), start, place, settle });
+      this.#add({ path, root, start, length, place });
     });
+  }
+
+  /** @returns false where the thread pool should close it */
+  close(fd: number): boolean {
+    const takesJobs = this.#isReady && !this.#isBehind;
+    if (takesJobs) {
+      this.#add(fd);
+    }
+    return takesJobs;
   }
 
   /** Resolves when the thread is ready, or cannot be started. */
@@ -94,8 +109,10 @@ export class FileThread {
 
   async #start(): Promise<void> {
     let worker: Worker;
+    const memory = new Memory();
     try {
       worker = new Worker(PROGRAM, {
+        workerData: memory.shared,
         eval: true,
         name: 'download-auth:files',
         // Keeps the application's loaders and inspectors out of this thread
@@ -109,8 +126,9 @@ export class FileThread {
       return;
     }
     this.#worker = worker;
+    this.#memory = memory;
     const waiting = this.#waiting;
-    worker.on('message', (found: (FoundFile | undefined)[]) => this.#answered(found, waiting));
+    worker.on('message', (replies: Reply[]) => this.#answered(replies, waiting, memory));
     worker.on('error', () => {});
     const ready = new Promise<void>((resolve) => {
       worker.once('online', resolve).once('exit', () => {
@@ -137,6 +155,12 @@ export class FileThread {
     }
   }
 
+  #add(job: Job): void {
+    if (this.#jobs.push(job) === 1) {
+      setImmediate(() => this.#post());
+    }
+  }
+
   #post(): void {
     const jobs = this.#jobs;
     this.#jobs = [];
@@ -150,16 +174,21 @@ export class FileThread {
   }
 
   /** @param waiting those that wait for this thread, which may have been stopped since */
-  #answered(found: readonly (FoundFile | undefined)[], waiting: Waiting[]): void {
-    for (const [index, file] of found.entries()) {
-      const { settle } = waiting[index] as Waiting;
-      if (settle) {
-        settle(file);
-      } else if (file?.fd !== undefined) {
-        close(file.fd, () => {});
+  #answered(replies: readonly Reply[], waiting: Waiting[], memory: Memory): void {
+    for (const [index, reply] of replies.entries()) {
+      const { settle, start, place } = waiting[index] as Waiting;
+      const free = () => memory.give(place);
+      if (settle && reply) {
+        settle({ ...reply, start, bytes: memory.bytes(place, reply.count), free });
+        continue;
+      }
+      settle?.();
+      free();
+      if (reply?.fd !== undefined) {
+        close(reply.fd, () => {});
       }
     }
-    waiting.splice(0, found.length);
+    waiting.splice(0, replies.length);
     this.#isBehind &&= this.#waiting.length > 0;
   }
 
@@ -190,7 +219,32 @@ export class FileThread {
       clearTimeout(this.#idle);
       this.#waiting.forEach(giveUp);
       this.#waiting = [];
-      this.#jobs = [];
+      for (const job of this.#jobs.splice(0)) {
+        if (typeof job === 'number') {
+          close(job, () => {});
+        }
+      }
+    }
+  }
+}
+
+/** What the thread reads into, and answers are written from: used again, so that no garbage comes of it. */
+class Memory {
+  readonly shared = new SharedArrayBuffer(PLACES * READ_AHEAD);
+  /** The last one first: it is in the processor's cache. */
+  readonly #free = Array.from({ length: PLACES }, (_, index) => index * READ_AHEAD);
+
+  take(): number | undefined {
+    return this.#free.pop();
+  }
+
+  bytes(place = 0, length: number): Uint8Array {
+    return new Uint8Array(this.shared, place, length);
+  }
+
+  give(place: number | undefined): void {
+    if (place !== undefined) {
+      this.#free.push(place);
     }
   }
 }
@@ -202,81 +256,3 @@ function giveUp(waiting: Waiting): void {
 
 /** The one of this process. */
 export const fileThread = new FileThread();
-
-/**
- * What the thread runs; text, so that it works from source, from `dist` and from a bundle. A file that
- * changed within the last tick is not read, since the caller has to describe it again.
- */
-const PROGRAM = `'use strict';
-const fs = require('node:fs');
-const { resolve, sep } = require('node:path');
-const { parentPort } = require('node:worker_threads');
-
-const { O_RDONLY, O_NONBLOCK = 0, O_NOFOLLOW = 0 } = fs.constants;
-
-function demand(isPlain) {
-  if (!isPlain) {
-    throw new Error('left to the thread pool');
-  }
-}
-
-function find({ path, root, start, length }) {
-  const realRoot = root === undefined ? undefined : fs.realpathSync.native(root) + sep;
-  if (realRoot) {
-    path = fs.realpathSync.native(resolve(realRoot, path));
-    demand(path.startsWith(realRoot));
-  }
-  demand(fs.statSync(path).isFile());
-  const fd = fs.openSync(path, O_RDONLY | O_NONBLOCK | (realRoot ? O_NOFOLLOW : 0));
-  try {
-    demand(!realRoot || fs.readlinkSync('/proc/self/fd/' + fd).startsWith(realRoot));
-    const stats = fs.fstatSync(fd, { bigint: true });
-    demand(stats.isFile());
-    const { size, dev, ino, mtimeNs, ctimeNs, mtimeMs, ctimeMs } = stats;
-    const isSettled = Date.now() - Number(ctimeMs > mtimeMs ? ctimeMs : mtimeMs) > ${TICK};
-    const wanted = isSettled ? Math.max(0, Math.min(length, Number(size) - start)) : 0;
-    const buffer = Buffer.allocUnsafeSlow(wanted);
-    const bytes = buffer.subarray(0, wanted && fs.readSync(fd, buffer, 0, wanted, start));
-    return { path, fd, stats: { size, dev, ino, mtimeNs, ctimeNs }, start, bytes };
-  } catch (error) {
-    close(fd);
-    throw error;
-  }
-}
-
-function close(fd) {
-  try {
-    fs.closeSync(fd);
-  } catch {}
-}
-
-parentPort.on('message', (jobs) => {
-  if (!jobs) {
-    parentPort.close();
-    return;
-  }
-  let replies = [];
-  let read = [];
-  let due = performance.now() + 1;
-  const post = () => {
-    parentPort.postMessage(replies, replies.flatMap((found) => found ? [found.bytes.buffer] : []));
-    read.forEach(close);
-    [replies, read, due] = [[], [], performance.now() + 1];
-  };
-  for (const job of jobs) {
-    let found;
-    try {
-      found = find(job);
-      if (found && found.bytes.length > 0 && found.bytes.length === Number(found.stats.size)) {
-        read.push(found.fd);
-        found.fd = undefined;
-      }
-    } catch {}
-    replies.push(found);
-    if (performance.now() > due) {
-      post();
-    }
-  }
-  post();
-});
-`;

@@ -7,8 +7,8 @@ import type { ByteSource } from './body-reader.js';
 import type { ByteInterval } from './byte-range.js';
 import type { FileDownloadOptions } from './download.js';
 import { logFailure } from './failure.js';
-import { TICK } from './file-thread.js';
-import type { FileStats } from './file-thread.js';
+import { TICK } from './file-thread-program.js';
+import type { FileStats } from './file-thread-program.js';
 import { adoptFileStream, openFile } from './open-file.js';
 import type { OpenFile } from './open-file.js';
 import type { Validators } from './preconditions.js';
@@ -160,9 +160,15 @@ class FileSource implements ByteSource {
 
   read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array> {
     const wanted = Math.min(size, Math.min(end, this.limit - this.offset) - position);
-    return this.file.read(wanted, this.offset + position, (length) =>
-      reuse ? this.#fitting(length) : Buffer.allocUnsafe(length),
+    return this.file.read(
+      wanted,
+      this.offset + position,
+      reuse ? (length) => this.#fitting(length) : undefined,
     );
+  }
+
+  free(): void {
+    this.file.free();
   }
 
   close(): Promise<void> {

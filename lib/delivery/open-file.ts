@@ -6,7 +6,8 @@ import { WHOLE } from './byte-range.js';
 import type { ByteInterval } from './byte-range.js';
 import { missingFile } from './failure.js';
 import { fileThread } from './file-thread.js';
-import type { FileStats, FoundFile } from './file-thread.js';
+import type { FileStats } from './file-thread-program.js';
+import type { FoundFile } from './file-thread.js';
 
 const openAsync = promisify(open);
 const closeAsync = promisify(close);
@@ -23,25 +24,27 @@ const DESTROYED = 'The file stream was destroyed before it could be sent.';
 /** What Node documents and its types leave out. */
 type OpeningStream = ReadStream & { fd?: number | null; flags?: string };
 
-const NOTHING = { start: 0, bytes: new Uint8Array(0) };
+const NOTHING = new Uint8Array(0);
 
 /** A descriptor that this package owns, and what it said of itself when it was opened. */
 export class OpenFile {
   /** The file is deleted once it is closed. */
   deletesOnClose = false;
   #reading: Promise<unknown> | undefined;
+  /** What was read ahead is being written. */
+  #isLent = false;
   #closed: Promise<void> | undefined;
 
   /**
    * @param path as it was opened: the real one below a root
    * @param fd undefined where everything was read ahead
-   * @param ahead bytes that were read when the file was opened, from `start`
+   * @param ahead bytes that were read when the file was opened
    */
   constructor(
     readonly path: string,
     public stats: FileStats,
     readonly fd: number | undefined,
-    private ahead?: Pick<FoundFile, 'start' | 'bytes'>,
+    private ahead?: Pick<FoundFile, 'start' | 'bytes' | 'free'>,
   ) {}
 
   /** The next read may be answered with bytes that were read ahead. */
@@ -59,39 +62,51 @@ export class OpenFile {
   /**
    * Resolves with the next bytes at `position`, at most `length`, none at the end. Reads must not overlap.
    *
-   * @param allocate makes the buffer, where the bytes were not read ahead
+   * @param reuse makes the buffer in which the bytes stay until the next read or {@link free}; without it
+   *   they are the caller's
    */
-  async read(
-    length: number,
-    position: number,
-    allocate: (length: number) => Buffer = (bytes) => Buffer.allocUnsafe(bytes),
-  ): Promise<Uint8Array> {
-    const { start, bytes } = this.ahead ?? NOTHING;
-    const from = position - start;
-    if (from >= 0 && from < bytes.length) {
-      return bytes.subarray(from, from + length);
+  async read(length: number, position: number, reuse?: (length: number) => Buffer): Promise<Uint8Array> {
+    const ahead = this.#ahead(length, position);
+    if (ahead) {
+      this.#isLent ||= reuse !== undefined;
+      return reuse ? ahead : Buffer.from(ahead);
     }
     if (this.#closed || this.fd === undefined) {
-      return NOTHING.bytes;
+      return NOTHING;
     }
-    this.ahead = undefined;
-    const buffer = allocate(length);
+    this.free();
+    const buffer = reuse ? reuse(length) : Buffer.allocUnsafe(length);
     const reading = readAsync(this.fd, buffer, 0, length, position);
     this.#reading = reading;
     return buffer.subarray(0, (await reading).bytesRead);
   }
 
+  #ahead(length: number, position: number): Uint8Array | undefined {
+    const { start, bytes } = this.ahead ?? { start: 0, bytes: NOTHING };
+    const from = position - start;
+    return from >= 0 && from < bytes.length ? bytes.subarray(from, from + length) : undefined;
+  }
+
+  /** What was read with `reuse` is written, or will not be. */
+  free(): void {
+    this.ahead?.free();
+    this.ahead = undefined;
+  }
+
   /** Safe to call more than once, and while a read is under way. */
   close(): Promise<void> {
-    this.#closed ??= this.#free();
+    this.#closed ??= this.#close();
     return this.#closed;
   }
 
-  async #free(): Promise<void> {
+  async #close(): Promise<void> {
+    if (!this.#isLent) {
+      this.free();
+    }
     // The number may belong to another file from the moment it is free
     await this.#reading?.catch(() => {});
     try {
-      if (this.fd !== undefined) {
+      if (this.fd !== undefined && (this.deletesOnClose || !fileThread.close(this.fd))) {
         await closeAsync(this.fd);
       }
     } finally {

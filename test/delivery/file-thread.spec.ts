@@ -3,6 +3,7 @@ import { createHook } from 'node:async_hooks';
 import { createReadStream, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { mergeMap } from 'rxjs';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
 import { fileThread } from '../../lib/delivery/file-thread.js';
@@ -16,6 +17,7 @@ const folder = temporaryFolder();
 const root = folder.path;
 const bytes = pattern(300_000);
 const small = folder.file('small.bin', bytes.subarray(0, 1000));
+const other = folder.file('other.bin', bytes.subarray(1000, 2000));
 const large = folder.file('large.bin', bytes);
 mkdirSync(join(root, 'folder'));
 symlinkSync('/proc/version', join(root, 'outside'));
@@ -88,19 +90,59 @@ describe.each(ADAPTERS)('the thread for files, on %s', (adapter) => {
       expect(await askAll()).toEqual(expected);
     });
 
-    it.each(HANDLERS)(
-      'sends a part of a large file with one call of the thread pool: %s',
-      async (_name, handler) => {
-        await fileThread.start();
-        app.serve(() => handler('large.bin'));
-        const part = async () => {
-          const [status, body] = await get({ range: 'bytes=100000-150000' });
-          expect([status, body.equals(bytes.subarray(100_000, 150_001))]).toEqual([206, true]);
-        };
-        // It closes the descriptor. On a busy machine the thread may be late
-        await vi.waitUntil(async () => (await poolCalls(part)) < 2, 8000);
-      },
-    );
+    it.each(HANDLERS)('sends a part of a large file without the thread pool: %s', async (_name, handler) => {
+      await fileThread.start();
+      app.serve(() => handler('large.bin'));
+      const part = async () => {
+        const [status, body] = await get({ range: 'bytes=100000-150000' });
+        expect([status, body.equals(bytes.subarray(100_000, 150_001))]).toEqual([206, true]);
+      };
+      // On a busy machine the thread may be late
+      await vi.waitUntil(async () => (await poolCalls(part)) === 0, 8000);
+    });
+
+    it('gives its memory back, whatever the answer', async () => {
+      await fileThread.start();
+      app.serve(() => Download.file(large));
+      const { headers: known } = await app.request('/f');
+      const requests = [
+        { headers: { range: 'bytes=0-50000' } },
+        { headers: { range: 'bytes=0-9,70-79' } },
+        { headers: { range: 'bytes=300000-' } },
+        { headers: { 'if-none-match': known.etag as string } },
+        { headers: { 'if-match': '"another"' } },
+        { method: 'HEAD' },
+      ];
+      for (const request of requests) {
+        await Promise.all(Array.from({ length: 70 }, () => app.request('/f', request)));
+      }
+      app.serve(() => Download.file(small));
+      await vi.waitUntil(async () => (await poolCalls(get)) === 0, 8000);
+    });
+
+    it('leaves what an interceptor has read as it is', async () => {
+      const kept: Uint8Array[] = [];
+      const keeping = await startApplication(adapter, (nest) => {
+        nest.useGlobalInterceptors({
+          intercept: (_context, next) =>
+            next.handle().pipe(
+              mergeMap(async (file: StreamableFile) => {
+                for await (const chunk of file.getStream()) {
+                  kept.push(chunk as Uint8Array);
+                }
+                return 'read';
+              }),
+            ),
+        });
+      });
+      await fileThread.start();
+      keeping.serve(() => Download.file(small));
+      await keeping.request('/f');
+      keeping.serve(() => Download.file(other));
+      await keeping.request('/f');
+      await keeping.close();
+      expect(Buffer.concat(kept).equals(bytes.subarray(0, 2000))).toBe(true);
+    });
 
     it('leaves a stream alone whose opening is watched, and tells one that it has ended', async () => {
       await fileThread.start();
