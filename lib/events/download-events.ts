@@ -13,6 +13,7 @@ import {
 import type { Observer, Operator, Subscription } from 'rxjs';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { errorReason } from '../shared/error-reason.js';
+import { checkLinkId } from '../shared/link-id.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import type { DownloadEvent, DownloadEventSink } from './download-event.js';
 import { progressOf, refusalsOf } from './link-messages.js';
@@ -111,7 +112,7 @@ export class DownloadEvents extends ShieldedObservable<DownloadEvent> implements
    * times a second. Who may listen is decided by your route. It does not end before the application or the
    * listener does, since a link may be downloaded again.
    *
-   * @throws DownloadAuthConfigurationError for an empty id
+   * @throws DownloadAuthConfigurationError for what cannot be the id of a link
    * @example
    * ```ts
    * @Sse('links/:id/events')
@@ -121,11 +122,7 @@ export class DownloadEvents extends ShieldedObservable<DownloadEvent> implements
    * ```
    */
   of(linkId: string): Observable<LinkMessage> {
-    if (typeof linkId !== 'string' || linkId === '') {
-      throw new DownloadAuthConfigurationError(
-        "events.of: give the link's id, as links.create() returned it.",
-      );
-    }
+    checkLinkId(linkId, 'events.of');
     const happenings = this.pipe(filter((event) => event.linkId === linkId));
     return defer(() => merge(this.progressOf(linkId, happenings), refusalsOf(happenings))).pipe(
       takeUntil(this.ending),

@@ -6,6 +6,7 @@ import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { checkOptions, text, wholeNumber } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { checkLinkId } from '../shared/link-id.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { clientKey, fingerprint, leaseOfCookie } from './client.js';
 import type { LeaseClient } from './client.js';
@@ -197,9 +198,10 @@ export class LeaseKeeper {
    * How a link has been used so far, on all nodes.
    *
    * @throws DownloadRefusal STORE_UNAVAILABLE
-   * @throws DownloadAuthConfigurationError for a page that cannot be asked for
+   * @throws DownloadAuthConfigurationError for what cannot be an id, or a page that cannot be asked for
    */
   async usage(linkId: string, page: UsagePage = {}): Promise<LinkUsage> {
+    checkLinkId(linkId, 'links.usage');
     checkOptions(page, PAGE_RULES, 'links.usage', 'links.usage: ');
     const { limit = 100, after } = page;
     const { book, calls } = this.services;

@@ -1,6 +1,7 @@
 import { checkOptions, rule, text } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { checkLinkId } from '../shared/link-id.js';
 import { fingerprint } from './client.js';
 
 /** Withdraws the links of one name that were issued before a moment; as the stores keep it. */
@@ -68,7 +69,7 @@ const RULES: OptionRules<RevocationTarget> = {
   issuedBefore: rule(Number.isFinite, 'give milliseconds since the epoch.'),
 };
 
-/** @throws DownloadAuthConfigurationError for no target, for several, and for a name that is not a string */
+/** @throws DownloadAuthConfigurationError for no target, for several, and for what cannot be one */
 export function revocationOf(target: RevocationTarget, now: number, maxLinkLife: number): Revocation {
   checkOptions(target, RULES, 'links.revoke', 'links.revoke: ');
   const { link, resource, subject } = target;
@@ -79,6 +80,7 @@ export function revocationOf(target: RevocationTarget, now: number, maxLinkLife:
     );
   }
   if (link !== undefined) {
+    checkLinkId(link, 'links.revoke: link');
     return { name: ofLink(link), issuedBefore: WHENEVER_ISSUED, keepUntil: now + maxLinkLife };
   }
   // One later, as a link issued in this very millisecond may have been issued before the call

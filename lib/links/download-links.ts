@@ -214,7 +214,7 @@ export class DownloadLinks {
    *
    * @param page which of its downloads, the latest first; 100 by default
    * @throws DownloadRefusal `STORE_UNAVAILABLE`
-   * @throws DownloadAuthConfigurationError for an unknown option or a limit out of range
+   * @throws DownloadAuthConfigurationError for an impossible id or limit, and an unknown option
    */
   usage(id: string, page?: UsagePage): Promise<LinkUsage> {
     return this.keeper.usage(id, page);

@@ -446,6 +446,14 @@ describe.each(stores.filter(({ available }) => available))('with $name', ({ crea
       }
     });
 
+    it('of what cannot be a link is not asked of the store, and its usage is not, either', async () => {
+      for (const id of ['', 'a b', 'a\0', '\ud800', '../a', 'x'.repeat(10_000)]) {
+        await expect(keeper.revoke({ link: id })).rejects.toThrow(/give the link's id/);
+        await expect(keeper.usage(id)).rejects.toThrow(/give the link's id/);
+      }
+      expect(events).toEqual([]);
+    });
+
     it('needs exactly one target', async () => {
       await expect(keeper.revoke({})).rejects.toThrow(TypeError);
       await expect(keeper.revoke({ link: 'a', subject: 'b' })).rejects.toThrow(TypeError);
