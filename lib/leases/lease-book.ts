@@ -104,11 +104,15 @@ export class LeaseBook {
     seen?: Look,
   ): Promise<{ readonly entry: Entry; readonly used: number }> {
     const needs = recordsOf(request, request.lease);
+    const { known } = this.desk(booking.linkId);
     if (seen) {
       // The new lease was not read, as no other process can know of it
-      this.desk(booking.linkId).known.learn({ ...seen, ids: needs });
+      known.learn({ ...seen, ids: needs });
     }
     const decide = (draft: Draft) => {
+      if (seen && known.since !== seen.state.since) {
+        throw new Error('The lease store has lost its records since the link was looked up.');
+      }
       const entry = enter(draft.about(needs), booking, request);
       if ('lease' in entry) {
         draft.put(entry.lease, booking.terms);

@@ -48,6 +48,9 @@ const MOST_RECORDS = 4096;
 
 /** The records of one link as this process last saw them. If stale, a commit fails and they are reread. */
 export class LinkKnowledge {
+  /** When the store was created, as of the latest look: a store that lost its records is another one. */
+  since?: number;
+  private latest = -1;
   private readonly records = new Map<string, KnownRecord>();
 
   get(id: string): LinkRecord | undefined {
@@ -61,6 +64,10 @@ export class LinkKnowledge {
 
   /** Takes in what was read, unless something later is known. */
   learn({ turn, ids, state }: Look): void {
+    if (turn > this.latest) {
+      this.latest = turn;
+      this.since = state.since;
+    }
     for (const id of ids) {
       if ((this.records.get(id)?.turn ?? -1) < turn) {
         this.records.set(id, { turn, record: state.records.find((record) => record.id === id) });

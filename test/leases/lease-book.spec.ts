@@ -97,6 +97,27 @@ describe('a request that was looked up before', () => {
     expect(second.entry).toMatchObject({ kind: 'joined', lease: { id: leaseOf(first).id } });
   });
 
+  it('is refused where the store has lost its records meanwhile', async () => {
+    const [before, after] = [await opened(), new MemoryLeaseStore()];
+    await after.open(START + 1);
+    const store = { current: before as LeaseStore };
+    const calls: Partial<LeaseStore> = {
+      read: (query) => store.current.read(query),
+      commit: (commit) => store.current.commit(commit),
+    };
+    const book = bookOn(calls as LeaseStore);
+    const booking = { ...BOOKING, maxDownloads: 2 };
+    await book.enter(booking, entering());
+    const requests = [entering(), entering()];
+    const seen = await Promise.all(
+      requests.map((request) => book.look(BOOKING.linkId, [], recordsOf(request))),
+    );
+    store.current = after;
+    for (const [i, request] of requests.entries()) {
+      await expect(book.enter(booking, request, seen[i])).rejects.toThrow(/has lost its records/);
+    }
+  });
+
   it('holds up no request for longer than the patience, when a commit hangs', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const store = await opened();
