@@ -121,12 +121,32 @@ describe.skipIf(!hasPostgres)('PostgreSQL store', () => {
     });
   });
 
+  it('asks nothing for a caller that has waited too long for a connection of the pool', async () => {
+    const pool = poolOn(await server.database(), { max: 1 });
+    const store = new PostgresLeaseStore({ pool, clock: 'caller' });
+    cleanUps.push(() => store.close());
+    await store.open(START, { timeout: 500 });
+    const others = await pool.connect();
+    const late = store.commit(commitOf([added('a')]));
+    const rejected = expect(late).rejects.toThrow(/no connection of the pool/);
+    await new Promise((resolve) => setTimeout(resolve, 510));
+    others.release();
+    await rejected;
+    expect(await store.commit(commitOf([added('a')]))).toBe(true);
+  });
+
   it('says at the start what the server refuses', async () => {
     const store = (url: string) => new PostgresLeaseStore({ url }).open(START);
     await expect(store(server.url('missing'))).rejects.toThrow(/database "missing" does not exist/);
     const name = nameIn(await server.database());
     await server.query(`${schema}; INSERT INTO download_auth_store VALUES (99, 0)`, name);
     await expect(store(server.url(name))).rejects.toThrow(/of format 99/);
+    const bare = await server.database();
+    await server.query('CREATE ROLE bare LOGIN', nameIn(bare));
+    for (const right of ['CREATE', 'USAGE']) {
+      await server.query(`REVOKE ${right} ON SCHEMA public FROM PUBLIC`, nameIn(bare));
+      await expect(store(bare.replace('test@', 'bare@'))).rejects.toThrow(/"schema".* into a migration/);
+    }
   });
 
   it('opens within seconds though the server is away, and rejects calls meanwhile', async () => {

@@ -1,13 +1,14 @@
 import { Cluster, Redis } from 'ioredis';
 import { Redis as Valkey } from 'iovalkey';
 import { createClient, createCluster } from 'redis';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
 import type { RedisLeaseStoreOptions } from '../../lib/leases/redis/index.js';
 import { WHENEVER_ISSUED } from '../../lib/leases/revocation.js';
 import { added, commitOf, HOUR, query, START } from '../../lib/leases/testing/fixtures.js';
 import { describeLeaseStore } from '../../lib/leases/testing/index.js';
 import type { StoreUnderTest } from '../../lib/leases/testing/index.js';
+import { silentProxy } from '../support/silent-proxy.js';
 import { hasRedis, RedisServer } from './support/redis-server.js';
 
 describe('Redis store options', () => {
@@ -141,6 +142,41 @@ describe.skipIf(!hasRedis)('Redis store', () => {
     const store = await opened({ client });
     await client.script('FLUSH');
     expect(await store.commit(commitOf([added('a')]))).toBe(true);
+  });
+
+  it('rejects commits while the memory of the server is full, but hears of revocations', async () => {
+    const client = ioredis();
+    const store = await opened();
+    cleanUps.push(() => client.config('SET', 'maxmemory', 0));
+    await store.revoke({ name: 'all', issuedBefore: 1, keepUntil: START + HOUR }, START);
+    await client.config('SET', 'maxmemory', 1);
+    await expect(store.commit(commitOf([added('a')]))).rejects.toThrow(/OOM/);
+    expect(await store.read(query({ revocations: ['all'] }))).toMatchObject({
+      revokedBefore: 1,
+      records: [],
+    });
+    const heard = await new Promise((resolve) => {
+      cleanUps.push(
+        store.subscribe({ revoked: () => {}, missed: () => resolve('listening'), interrupted: resolve }),
+      );
+    });
+    expect(heard).toBe('listening');
+    await client.config('SET', 'maxmemory', 0);
+    expect(await store.commit(commitOf([added('a')]))).toBe(true);
+  });
+
+  it('leaves a server that has become a replica, for the one that its address leads to by then', async () => {
+    const promoted = await RedisServer.start({ persistent: false });
+    cleanUps.push(() => promoted.remove());
+    const client = ioredis();
+    const address = await silentProxy(server.port);
+    cleanUps.push(() => address.close());
+    const store = await opened({ url: `redis://127.0.0.1:${address.port}` });
+    cleanUps.push(() => client.replicaof('NO', 'ONE'));
+    await client.replicaof('127.0.0.1', promoted.port);
+    address.upstream = promoted.port;
+    await expect(store.commit(commitOf([added('a')]))).rejects.toThrow(/READONLY/);
+    await vi.waitUntil(() => store.commit(commitOf([added('a')])).catch(() => false), { timeout: 5000 });
   });
 
   it('knows that it lost its memory when the server comes back empty', async () => {

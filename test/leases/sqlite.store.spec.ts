@@ -1,6 +1,7 @@
 import { statSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
+import type { SqliteThread } from '../../lib/leases/sqlite/sqlite-thread.js';
 import type { LinkCommit } from '../../lib/leases/lease-store.js';
 import { added, commitOf, HOUR, query, START } from '../../lib/leases/testing/fixtures.js';
 import { describeLeaseStore } from '../../lib/leases/testing/index.js';
@@ -97,6 +98,26 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
     expect(counts.at(-1)).toBe(10);
   });
 
+  it.each([
+    ['full', 'max_page_count = 1', /disk is full/],
+    ['read-only', 'query_only = 1', /readonly database/],
+  ])('rejects all that was to be written while the disk is %s, and then goes on', async (_, pragma, why) => {
+    const store = await opened(file());
+    const { thread } = store as unknown as { thread: SqliteThread };
+    await thread.read({ sql: `PRAGMA ${pragma}`, values: [] }, START, 5000);
+    const value = { text: 'x'.repeat(100_000) };
+    const commits = Array.from({ length: 20 }, (_, i) => commitOf([added(`record-${i}`, { value })]));
+    const outcomes = await Promise.allSettled(commits.map((commit) => store.commit(commit)));
+    const { records } = await store.read(query());
+    const kept = outcomes.flatMap(({ status }, i) => (status === 'fulfilled' ? [`record-${i}`] : []));
+    expect(records.map(({ id }) => id).sort()).toEqual(kept.sort());
+    expect(outcomes).toContainEqual({
+      status: 'rejected',
+      reason: expect.objectContaining({ message: expect.stringMatching(why) }),
+    });
+    expect(await store.commit(commitOf([added('later', { value })]))).toBe(true);
+  });
+
   it('refuses a file that it cannot read, or that a later version wrote', async () => {
     const noDatabase = file();
     writeFileSync(noDatabase, 'no database at all, but long enough to be taken for one'.repeat(100));
@@ -107,6 +128,11 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
     db.exec('PRAGMA user_version = 99');
     db.close();
     await expect(opened(later)).rejects.toThrow(/another version of nestjs-download-auth/);
+    const other = file();
+    const unlike = openDatabase(other);
+    unlike.exec('PRAGMA user_version = 4; CREATE TABLE revocations (id TEXT)');
+    unlike.close();
+    await expect(opened(other)).rejects.toThrow(/no such/);
     await expect(opened(':memory:')).rejects.toThrow(/write-ahead log/);
     expect(statSync(later).size).toBeGreaterThan(0);
   });

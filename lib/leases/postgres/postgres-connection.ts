@@ -8,25 +8,37 @@ export interface Query {
 
 /** The part of a `Pool` of the package `pg` that is used. */
 export interface PostgresPool {
-  query(query: Query & { readonly query_timeout: number }): Promise<{ rows: SqlRow[] }>;
+  connect(): Promise<object>;
   readonly options: object;
   end(): Promise<unknown>;
 }
 
 interface Emitter {
   on(event: string, listener: (reason: unknown) => void): unknown;
+  removeListener(event: string, listener: (reason: unknown) => void): unknown;
   listenerCount(event: string): number;
 }
 
-export type Client = Emitter &
-  Pick<PostgresPool, 'query'> & {
-    connect(): Promise<unknown>;
-    unref(): void;
-    end(): Promise<unknown>;
-  };
+interface Connection extends Emitter {
+  query(query: Query & { readonly query_timeout: number }): Promise<{ rows: SqlRow[] }>;
+}
+
+export interface Client extends Connection {
+  connect(): Promise<unknown>;
+  unref(): void;
+  end(): Promise<unknown>;
+}
+
+interface PooledClient extends Connection {
+  /** @param broken the pool replaces it */
+  release(broken: boolean): void;
+}
 
 /** A pool, and what else it has that types do not show. */
-export type Pool = PostgresPool & Emitter & { readonly Client: new (options: object) => Client };
+export interface Pool extends PostgresPool, Emitter {
+  readonly Client: new (options: object) => Client;
+  connect(): Promise<PooledClient>;
+}
 
 /** How long to wait for a connection, ms. */
 const CONNECT_TIMEOUT = 2000;
@@ -38,7 +50,7 @@ type Report = (error: unknown) => void;
  * @throws DownloadAuthConfigurationError for anything but a pool of the package `pg`
  */
 export function poolOf(pool: PostgresPool, report: Report): Pool {
-  if (typeof pool?.query !== 'function' || typeof (pool as Pool).Client !== 'function') {
+  if (typeof pool?.connect !== 'function' || typeof (pool as Pool).Client !== 'function') {
     throw new DownloadAuthConfigurationError(
       'PostgresLeaseStore.pool: give a Pool of the package pg, or a url instead.',
     );
@@ -55,6 +67,37 @@ export function clientOf({ Client, options }: Pool): Client {
   // It is not enumerable
   const { password } = options as { password?: unknown };
   return new Client({ ...options, password, connectionTimeoutMillis: CONNECT_TIMEOUT });
+}
+
+/**
+ * The rows of a query on a connection of the pool. One that does not answer within `patience` milliseconds is
+ * replaced; where none becomes free in that time, nothing is asked.
+ */
+export async function rowsFrom(pool: Pool, query: Query, patience: number): Promise<SqlRow[]> {
+  const giveUp = performance.now() + patience;
+  const client = await pool.connect();
+  if (performance.now() > giveUp) {
+    client.release(false);
+    throw new Error('no connection of the pool became free in time');
+  }
+  let isBroken = false;
+  // Without a listener, a connection that breaks would end the process
+  const ignore = () => {};
+  client.on('error', ignore);
+  try {
+    return await rowsOf(client, query, patience);
+  } catch (error) {
+    isBroken = codeOf(error) === undefined;
+    throw error;
+  } finally {
+    client.removeListener('error', ignore);
+    client.release(isBroken);
+  }
+}
+
+/** @throws Error where the answer takes longer than `patience` milliseconds */
+export async function rowsOf(connection: Connection, query: Query, patience: number): Promise<SqlRow[]> {
+  return (await connection.query({ ...query, query_timeout: patience })).rows;
 }
 
 interface Pg {

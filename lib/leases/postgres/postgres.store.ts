@@ -15,7 +15,16 @@ import type { RevocationNews } from '../revocation-polling.js';
 import type { Revocation } from '../revocation.js';
 import { newsOf, stateOf } from '../sql-rows.js';
 import type { SqlRow } from '../sql-rows.js';
-import { clientOf, codeOf, connect, isConflict, isPassing, poolOf } from './postgres-connection.js';
+import {
+  clientOf,
+  codeOf,
+  connect,
+  isConflict,
+  isPassing,
+  poolOf,
+  rowsFrom,
+  rowsOf,
+} from './postgres-connection.js';
 import type { Client, Pool, PostgresPool, Query } from './postgres-connection.js';
 import { FORMAT, schema } from './schema.js';
 
@@ -57,6 +66,8 @@ const REMEMBER = `INSERT INTO download_auth_store (format, since)
   WHERE NOT EXISTS (SELECT FROM download_auth_store) ON CONFLICT DO NOTHING`;
 
 const UNDEFINED_TABLE = '42P01';
+/** The role may not create in the schema, or may use none. */
+const MAY_NOT_CREATE = ['42501', '3F000'];
 
 /** How a {@link PostgresLeaseStore} reaches its server. Give `pool` or `url`. */
 export interface PostgresLeaseStoreOptions {
@@ -218,10 +229,7 @@ export class PostgresLeaseStore implements LeaseStore {
       if (codeOf(error) !== UNDEFINED_TABLE) {
         throw error;
       }
-      // One statement for the server, so one transaction; processes that start together take turns
-      await this.ask(client, {
-        text: `SELECT pg_advisory_xact_lock(hashtextextended('download_auth', 0)); ${schema}`,
-      });
+      await this.makeTables(client);
       return [];
     });
     if (found.length === 0) {
@@ -231,6 +239,22 @@ export class PostgresLeaseStore implements LeaseStore {
         `The tables of the PostgreSQL lease store are of format ${String(found[0]!.format)}, not ${FORMAT}: ` +
           'another version of nestjs-download-auth made them.',
       );
+    }
+  }
+
+  private async makeTables(client: Client): Promise<void> {
+    // One statement for the server, so one transaction; processes that start together take turns
+    const text = `SELECT pg_advisory_xact_lock(hashtextextended('download_auth', 0)); ${schema}`;
+    try {
+      await this.ask(client, { text });
+    } catch (error) {
+      if (MAY_NOT_CREATE.includes(codeOf(error) ?? '')) {
+        throw new DownloadAuthConfigurationError(
+          `The PostgreSQL lease store may not make its tables (${errorReason(error)}). Put the text "schema", which ` +
+            'nestjs-download-auth/postgres exports, into a migration, or let the role create in a schema of its search_path.',
+        );
+      }
+      throw error;
     }
   }
 
@@ -251,12 +275,11 @@ export class PostgresLeaseStore implements LeaseStore {
 
   private async query(query: Query, now: number): Promise<SqlRow[]> {
     this.latest = Math.max(this.latest, now);
-    return this.ask(this.connected, query);
+    return rowsFrom(this.connected, query, this.patience);
   }
 
-  /** A connection that does not answer in time is replaced by the pool. */
-  private async ask(client: Pick<Client, 'query'>, query: Query): Promise<SqlRow[]> {
-    return (await client.query({ ...query, query_timeout: this.patience })).rows;
+  private ask(client: Client, query: Query): Promise<SqlRow[]> {
+    return rowsOf(client, query, this.patience);
   }
 
   private get connected(): Pool {

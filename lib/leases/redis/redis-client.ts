@@ -70,6 +70,8 @@ const OPTIONS = {
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   retryStrategy: (attempts: number) => Math.min(attempts * 50, 1000),
+  // The server has become a replica: the name or address may lead to another one by now
+  reconnectOnError: ({ message }: Error) => message.includes('READONLY'),
   // A connection that a firewall dropped without a word would stay for a quarter of an hour
   socketTimeout: 3000,
 };

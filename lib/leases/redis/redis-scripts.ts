@@ -62,7 +62,9 @@ return 1
  * [now, last number, later revocations as JSON…].
  */
 export const NEWS = script(`${NOW}
-redis.call('SET', KEYS[1], now, 'NX')
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('SET', KEYS[1], now)
+end
 local answer = { now, redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '0' }
 if ARGV[2] ~= '' then
   for _, revocation in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf')) do

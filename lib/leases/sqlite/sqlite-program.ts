@@ -37,6 +37,7 @@ const { parentPort, workerData } = require('node:worker_threads');
 const { file, synchronous, busyTimeout, tables, format } = workerData;
 const [BEGIN, COMMIT, SAVE, UNDO, RELEASE] = ['BEGIN IMMEDIATE', 'COMMIT', 'SAVEPOINT one', 'ROLLBACK TO one', 'RELEASE one']
   .map((sql) => ({ sql }));
+const SQLITE_BUSY = 5;
 let db, identity;
 const prepared = new Map();
 
@@ -116,7 +117,6 @@ function transaction(changes) {
 function answer({ now, reads, writes }) {
   if (!db) open(now);
   if (identify() !== identity) {
-    close();
     throw new Error(file + ' was removed or replaced while it was in use. It is opened again, and links that it ' +
       'does not know of are refused');
   }
@@ -126,8 +126,12 @@ function answer({ now, reads, writes }) {
 parentPort.on('message', (message) => {
   try {
     parentPort.postMessage({ answers: answer(message) });
-  } catch ({ message, errcode }) {
-    parentPort.postMessage({ error: { message, errcode } });
+  } catch ({ message, errcode = 0 }) {
+    // The low byte: extended codes such as SQLITE_BUSY_SNAPSHOT carry more above it
+    const isBusy = errcode % 256 === SQLITE_BUSY;
+    // Opened again by the next call: the file may be writable by then
+    if (!isBusy) close();
+    parentPort.postMessage({ error: { message, isBusy } });
   }
 });
 `;

@@ -24,7 +24,7 @@ interface Call extends Waiting<unknown> {
 
 interface Reply {
   readonly answers?: unknown[];
-  readonly error?: { readonly message: string; readonly errcode?: number };
+  readonly error?: { readonly message: string; readonly isBusy: boolean };
 }
 
 /** How long SQLite itself waits for another process's lock, ms. Reads queue behind it. */
@@ -35,8 +35,6 @@ const CLOSE_TIMEOUT = 2000;
 
 /** The most calls that are handed over together: reads wait for no more writes than these. */
 const BATCH = 100;
-
-const SQLITE_BUSY = 5;
 
 /**
  * An SQLite file, open in a thread of its own, because every call of `node:sqlite` may wait for a lock or for
@@ -175,7 +173,7 @@ class Queue {
       const answers = await this.handOver(jobs, calls.at(-1)!.now);
       calls.forEach(({ resolve }, i) => resolve(answers[i]));
     } catch (error) {
-      if (isBusy(error)) {
+      if ((error as { isBusy?: boolean }).isBusy) {
         this.waiting.unshift(...calls);
         await sleep(1 + Math.random() * 10);
       } else {
@@ -186,8 +184,3 @@ class Queue {
 }
 
 const closed = () => new Error('The SQLite lease store is closed.');
-
-/** The low byte: extended codes such as SQLITE_BUSY_SNAPSHOT carry more above it. */
-function isBusy(error: unknown): boolean {
-  return ((error as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_BUSY;
-}

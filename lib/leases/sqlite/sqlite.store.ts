@@ -89,7 +89,7 @@ export class SqliteLeaseStore implements LeaseStore {
     this.patience = timeout;
     this.thread ??= new SqliteThread(file, durability === 'power' ? 'FULL' : 'NORMAL');
     try {
-      await this.thread.read({ sql: 'SELECT 1', values: [] }, now, timeout);
+      await this.news(undefined, now);
     } catch (error) {
       await this.close();
       throw error;
@@ -132,9 +132,9 @@ export class SqliteLeaseStore implements LeaseStore {
     await thread?.close();
   }
 
-  private async news(after?: number): Promise<RevocationNews> {
+  private async news(after?: number, now = Date.now()): Promise<RevocationNews> {
     const statement = { sql: NEWS, values: [after ?? Number.MAX_SAFE_INTEGER] };
-    return newsOf(await this.opened.read(statement, Date.now(), this.patience));
+    return newsOf(await this.opened.read(statement, now, this.patience));
   }
 
   private get opened(): SqliteThread {
