@@ -8,7 +8,8 @@ import { RouteRegistry } from '../links/route-registry.js';
 import type { Route } from '../links/route-registry.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { describeOperation, headOperation } from './operation.js';
+import { answerOperation, headOperation } from './further-operations.js';
+import { describeOperation } from './operation.js';
 
 const METHODS = ['get', 'head', 'post', 'put', 'patch', 'delete', 'options'] as const;
 
@@ -44,8 +45,13 @@ export function describeDownloads<Document extends OpenAPIObject>(
         describeOperation(document, operation, route, optionsOf(app, route.controller));
       }
     }
-    if (item.get && findRoute(path, 'get')) {
+    const route = item.get && findRoute(path, 'get');
+    if (item.get && route) {
       item.head ??= headOperation(item.get);
+      const answer = answerOperation(item.get, route, optionsOf(app, route.controller));
+      if (answer) {
+        item.post ??= answer;
+      }
     }
   }
   return document;

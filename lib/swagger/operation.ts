@@ -11,7 +11,7 @@ import type { RoutePolicy } from '../route-options.js';
 
 export type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 type Responses = Operation['responses'];
-type Response = Extract<Responses[string], { description: string }>;
+export type Response = Extract<Responses[string], { description: string }>;
 type Headers = NonNullable<Response['headers']>;
 type Content = NonNullable<Response['content']>;
 type Schema = { format?: string };
@@ -50,24 +50,7 @@ function describeFile(operation: Operation, isGet: boolean, ranges: boolean): vo
   }
 }
 
-/** HEAD answers as GET without a range does, and without a body. */
-export function headOperation(get: Operation): Operation {
-  const responses = { ...get.responses };
-  delete responses[206];
-  delete responses[416];
-  for (const [status, response] of Object.entries(responses) as [string, Response][]) {
-    const { content: _content, ...rest } = response;
-    responses[status] = rest;
-  }
-  return {
-    ...get,
-    operationId: get.operationId && `${get.operationId}_head`,
-    parameters: get.parameters?.filter((one) => !RANGES.includes(one as Parameter)),
-    responses,
-  };
-}
-
-function header(description: string, type = 'string'): Headers[string] {
+export function header(description: string, type = 'string'): Headers[string] {
   return { description, schema: { type } };
 }
 
@@ -77,6 +60,7 @@ const FILE_HEADERS: Headers = {
   'Content-Disposition': header('Whether to save or to show the file, and its name (RFC 6266)'),
   'Content-Length': header('Bytes of the body', 'integer'),
   'Accept-Ranges': header('`bytes` if parts of the file can be requested, `none` if not'),
+  'Repr-Digest': header('Digests of the whole file, where the application knows them (RFC 9530)'),
 };
 const CONTENT_RANGE = 'Content-Range';
 
@@ -211,14 +195,14 @@ function mergeResponses(own: Responses, ours: Responses): Responses {
   return merged;
 }
 
-type Parameter = Extract<NonNullable<Operation['parameters']>[number], { name: string }>;
+export type Parameter = Extract<NonNullable<Operation['parameters']>[number], { name: string }>;
 
 function parameter(name: string, description: string): Parameter {
   return { name, in: 'header', required: false, description, schema: { type: 'string' } };
 }
 
 const CONDITIONS = [parameter('If-None-Match', 'Answer 304 if the file still has this ETag')];
-const RANGES = [
+export const RANGES = [
   parameter('Range', 'The part to send, such as `bytes=0-499` or `bytes=500-`'),
   parameter('If-Range', 'Send the part only if the file still has this ETag, and the whole file if not'),
 ];

@@ -12,11 +12,13 @@ import {
 } from '@nestjs/common';
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import { ApiBearerAuth, ApiOkResponse, ApiUnauthorizedResponse } from '@nestjs/swagger';
+import { createHash } from 'node:crypto';
 import { Download, DownloadAuthModule, StreamDownload } from '../../lib/index.js';
 import { SECRET } from '../support/test-app.js';
 
 export const BYTES = Buffer.from('0123456789'.repeat(10));
-const file = () => Download.buffer(BYTES, { filename: 'digits.txt', lastModified: new Date(0) });
+const digest = { 'sha-256': createHash('sha256').update(BYTES).digest() };
+const file = () => Download.buffer(BYTES, { filename: 'digits.txt', lastModified: new Date(0), digest });
 
 class HeaderGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
@@ -29,6 +31,12 @@ export class FilesController {
   @Get('token/:id')
   @StreamDownload()
   token(@Param('id') _id: string) {
+    return file();
+  }
+
+  @Get('asking/:id')
+  @StreamDownload({ challenge: (answer) => answer === '4711' })
+  asking(@Param('id') _id: string) {
     return file();
   }
 

@@ -66,6 +66,8 @@ describe.each(ADAPTERS)('the document of an application on %s', (adapter) => {
 
   it.each([
     ['token/{id}', 'get', [200, 206, 304, 400, 401, 403, 410, 412, 416, 503], TOKEN_WAYS],
+    ['asking/{id}', 'get', [200, 206, 304, 400, 401, 403, 410, 412, 416, 429, 503], TOKEN_WAYS],
+    ['asking/{id}', 'post', [303, 400, 401, 403, 410, 429, 503], [{ 'ss-tok-query': [] }]],
     ['links/{id}', 'get', [200, 206, 304, 400, 403, 410, 412, 416, 503], TOKEN_WAYS],
     ['public', 'get', [200, 304, 400, 403, 410, 412, 503], []],
     [
@@ -100,6 +102,7 @@ describe.each(ADAPTERS)('the document of an application on %s', (adapter) => {
     expect(codesOf(operation('token/{id}'), 403)).not.toContain('LINK_MISSING');
     expect(codesOf(operation('token/{id}'), 403)).not.toContain('INSECURE_CONNECTION');
     expect(codesOf(operation('token/{id}'), 403)).not.toContain('CHALLENGE_FAILED');
+    expect(operation('token/{id}', 'post')).toBeUndefined();
   });
 
   it('names the parameters of conditions and of ranges that a route takes', () => {
@@ -178,6 +181,29 @@ describe.each(ADAPTERS)('the document of an application on %s', (adapter) => {
       }
     }
     expect(answers).toHaveLength(2 * requests.length - 2);
+  });
+
+  it('tells the truth about a link with a challenge', async () => {
+    const { url } = app
+      .get(DownloadLinks)
+      .create(FilesController, 'asking', { params: { id: '1' }, challenge: true });
+    const { requestBody, responses } = operation('asking/{id}', 'post');
+    const [type = ''] = Object.keys(requestBody.content);
+    const post = (answer: string) =>
+      app.request(url, { method: 'POST', headers: { 'content-type': type }, body: `answer=${answer}` });
+    const unanswered = await app.request(url);
+    expect(codesOf(operation('asking/{id}'), unanswered.status)).toContain(unanswered.code);
+    for (const answer of ['', '1']) {
+      const refused = await post(answer);
+      expect(codesOf(operation('asking/{id}', 'post'), refused.status)).toContain(refused.code);
+    }
+    const answered = await post('4711');
+    const documented = Object.keys(responses[answered.status].headers).map((name) => name.toLowerCase());
+    expect(Object.keys(answered.headers)).toEqual(expect.arrayContaining(documented));
+    const cookie = answered.headers['set-cookie']!.map((line) => line.split(';', 1)[0]).join('; ');
+    const whole = await app.request(url, { headers: { cookie } });
+    expect([answered.status, whole.status]).toEqual([303, 200]);
+    expect(requestBody.content[type].schema.required).toEqual(['answer']);
   });
 
   it('is the same before the application listens', () => expect(early).toEqual(document));
