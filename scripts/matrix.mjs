@@ -8,12 +8,13 @@
  *     npm run test:matrix -- --full              also the tests that one run is enough for
  *
  * A cell `26:12:short` runs only the specs of what depends on Node itself. The Nodes come from the npm package
- * `node`. A cell with the Nest that is installed runs in place, one with another Nest in a copy of the project
- * in a temporary folder, so that neither the lockfile nor node_modules change. Exits with the number of cells
- * that failed. Where TEST_REPORTS names a folder, the counts of each cell are written there
+ * `node`. Cells with the Nest that is installed run in place, in turn; those with another Nest, beside them, in a
+ * copy of the project in a temporary folder, so that neither the lockfile nor node_modules change. Prints what a
+ * cell said when it is over, and exits with the number of cells that failed. Where TEST_REPORTS names a folder, the counts of each cell are written there
  * (test/support/reporters.ts).
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,7 +62,10 @@ const { values: chosen } = parseArgs({
   },
 });
 
-const outcomes = cells().map((cell) => runCell(...cell));
+const [inPlace, inCopies] = [true, false].map((here) =>
+  cells().filter(([, nest]) => isInstalled(nest) === here),
+);
+const outcomes = (await Promise.all([runInTurn(inPlace), runInTurn(inCopies)])).flat();
 for (const { platform, ok, seconds } of outcomes) {
   console.log(`${ok ? 'ok    ' : 'FAILED'} ${platform} (${seconds} s)`);
 }
@@ -74,26 +78,35 @@ function cells() {
   return nests.flatMap((nest) => nodes.map((node) => [node, nest]));
 }
 
-function runCell(node, nest, kind) {
-  const platform = platformOf(node, nest);
-  console.log(`\n=== ${platform}`);
-  const started = Date.now();
-  const ok = isInstalled(nest) ? runTests(root, node, nest, kind) : runInCopy(node, nest, kind);
-  return { platform, ok, seconds: Math.round((Date.now() - started) / 1000) };
+async function runInTurn(cells) {
+  const outcomes = [];
+  for (const [node, nest, kind] of cells) {
+    const platform = platformOf(node, nest);
+    console.log(`=== ${platform}: started`);
+    const started = Date.now();
+    const said = [];
+    const ok = isInstalled(nest)
+      ? await runTests({ folder: root, node, nest, kind, said })
+      : await runInCopy({ node, nest, kind, said });
+    console.log(`\n=== ${platform}\n${Buffer.concat(said)}`);
+    outcomes.push({ platform, ok, seconds: Math.round((Date.now() - started) / 1000) });
+  }
+  return outcomes;
 }
 
 function platformOf(node, nest) {
   return `Node ${node}, Nest ${nest}`;
 }
 
-function runInCopy(node, nest, kind) {
+async function runInCopy(cell) {
   const folder = mkdtempSync(join(tmpdir(), 'matrix-'));
+  const copy = { ...cell, folder };
   try {
     cpSync(root, folder, { recursive: true, filter: isCopied });
     return (
-      run(folder, node, ['npm', 'ci', '--prefer-offline', '--loglevel=error']) &&
-      installNest(folder, node, nest) &&
-      runTests(folder, node, nest, kind)
+      (await run(copy, ['npm', 'ci', '--prefer-offline', '--loglevel=error'])) &&
+      (await installNest(copy)) &&
+      (await runTests(copy))
     );
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -109,13 +122,13 @@ function isCopied(path) {
 }
 
 /** Replaces the installed Nest packages by those of another major version. */
-function installNest(folder, node, nest) {
+function installNest(cell) {
   const packages = Object.entries(manifest.devDependencies)
     .filter(([name]) => name.startsWith('@nestjs/') && !NEST_TOOLS.has(name))
-    .filter(([, range]) => majorOf(range) !== nest)
-    .map(([name]) => `${name}@${nest}`);
+    .filter(([, range]) => majorOf(range) !== cell.nest)
+    .map(([name]) => `${name}@${cell.nest}`);
   const options = ['--no-save', '--prefer-offline', '--loglevel=error'];
-  return run(folder, node, ['npm', 'install', ...options, ...packages]);
+  return run(cell, ['npm', 'install', ...options, ...packages]);
 }
 
 function majorOf(range) {
@@ -123,26 +136,38 @@ function majorOf(range) {
 }
 
 /** Both runs take place, whatever becomes of the first. */
-function runTests(folder, node, nest, kind) {
+async function runTests(cell) {
+  const { node, nest, kind } = cell;
   const vitest = ['node', 'node_modules/vitest/vitest.mjs', 'run'];
   const env = { TEST_PLATFORM: platformOf(node, nest) };
   const exclude = chosen.full ? [] : ONCE.map((pattern) => `--exclude=${pattern}`);
-  const tests = run(folder, node, [...vitest, ...exclude, ...(kind === 'short' ? SHORT : [])], env);
+  const tests = await run(cell, [...vitest, ...exclude, ...(kind === 'short' ? SHORT : [])], env);
   if (kind === 'short') return tests;
-  // what compiles, and what Jest loads, depends on the version of Nest only
-  const consumers = '--exclude=test/package/consumers.spec.ts';
-  const some = chosen.full || !isInstalled(nest) ? [consumers] : ['test/package/tarball.spec.ts'];
-  const tarball = run(folder, node, [...vitest, '--config=vitest.package.config.ts', ...some], env);
+  const tarball = await run(
+    cell,
+    [...vitest, '--config=vitest.package.config.ts', ...packageTests(nest)],
+    env,
+  );
   return tests && tarball;
 }
 
+/** What compiles, and what builders and runners load, depends on the version of Nest only. */
+function packageTests(nest) {
+  if (chosen.full) return [];
+  return isInstalled(nest)
+    ? ['test/package/tarball.spec.ts']
+    : [`--testNamePattern=^(?!with Nest (?!${nest}))`];
+}
+
 /** Runs a command with a version of Node first on the PATH, so that npm and what it starts run on it too. */
-function run(cwd, node, command, env = {}) {
-  const { status } = spawnSync('npx', ['-y', '--prefer-offline', '-p', `node@${node}`, '--', ...command], {
-    cwd,
+async function run({ folder, node, said }, command, env = {}) {
+  const child = spawn('npx', ['-y', '--prefer-offline', '-p', `node@${node}`, '--', ...command], {
+    cwd: folder,
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
-  if (status !== 0) console.error(`failed: ${command.join(' ')}`);
-  return status === 0;
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => said.push(chunk));
+  const [code] = await once(child, 'close');
+  if (code !== 0) said.push(Buffer.from(`failed: ${command.join(' ')}\n`));
+  return code === 0;
 }

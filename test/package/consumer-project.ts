@@ -17,6 +17,8 @@ export interface ConsumerProject {
 declare module 'vitest' {
   interface ProvidedContext {
     project: ConsumerProject;
+    /** Whether all consumers are tested, or those that take little time. */
+    everyConsumer: boolean;
   }
 }
 

@@ -7,36 +7,22 @@ import { NEST_NEW, specOf, TSCONFIG } from './runner-project.js';
 import { npm, run } from './support.js';
 
 /** Of the package's optional peers only what the tests of stores need. */
-const TOOLS = [
-  ...[
-    'passport@0.7',
-    'reflect-metadata@0.2',
-    'rxjs@7',
-    'ioredis@5',
-    'pg@8',
-    'typescript@5.9',
-    '@types/node@24',
-  ],
-  ...[
-    'webpack@5',
-    'ts-loader@9',
-    'webpack-node-externals@3',
-    'tsconfig-paths-webpack-plugin@4',
-    'esbuild@0.28',
-  ],
-  ...['fork-ts-checker-webpack-plugin@9', '@rspack/core@2', '@swc/core@1'],
-  ...['jest@30', 'ts-jest@29', '@types/jest@30', 'vitest@4'],
-];
-/** The version that `nest new` writes. */
-const SWC: Readonly<Record<string, string>> = { 11: '@swc/cli@0.6', 12: '@swc/cli@0.8' };
-const PNPM = [
+const INSTALLED = [
   'passport@0.7',
   'reflect-metadata@0.2',
   'rxjs@7',
+  'ioredis@5',
+  'pg@8',
   'typescript@5.9',
   '@types/node@24',
   '@types/jest@30',
 ];
+const BUNDLER_TOOLS = [
+  ...['ts-loader@9', 'webpack-node-externals@3'],
+  ...['tsconfig-paths-webpack-plugin@4', 'fork-ts-checker-webpack-plugin@9'],
+];
+const WEBPACK_TOOLS = ['webpack@5', ...BUNDLER_TOOLS];
+const JEST_TOOLS = ['jest@30', 'ts-jest@29'];
 const NEST = ['cli', 'common', 'core', 'passport', 'platform-express', 'testing'];
 const APP = fileURLToPath(new URL('./consumer/app.ts', import.meta.url));
 const DOWNLOADS = '401 TOKEN_MISSING\n200 the file\n200 the file\n/files/42?ss-tok=REDACTED\n';
@@ -68,6 +54,10 @@ const JEST = ['node_modules/jest/bin/jest.js', '-c', 'jest.json', '--no-cache', 
 interface Consumer {
   readonly name: string;
   readonly type: 'module' | 'commonjs';
+  /** The Nest with which it runs when not all consumers do. */
+  readonly alwaysWith?: '11' | '12';
+  /** What has to be installed beside Nest. */
+  readonly tools?: (nest: string) => readonly string[];
   /** Arguments of Node, one command after the other; the last one downloads. */
   readonly commands: readonly string[][];
   /** Whether the last command runs tests, instead of an application that says what it downloaded. */
@@ -78,71 +68,82 @@ interface Consumer {
 
 const APPLICATION = ['dist/main.js'];
 const CONSUMERS: readonly Consumer[] = [
-  ...(['module', 'commonjs'] as const).flatMap((type): Consumer[] => [
-    { name: 'tsc', type, commands: [nestBuild(), APPLICATION] },
-    {
-      name: 'SWC',
-      type,
-      commands: [nestBuild('--builder', 'swc'), APPLICATION],
-      // Nest 11 has SWC write CommonJS
-      needs: (nest) => nest === '12' || type === 'commonjs',
-    },
-    {
-      name: 'an esbuild bundle',
-      type,
-      commands: [['esbuild.cjs', type === 'module' ? 'esm' : 'cjs'], APPLICATION],
-      files: { 'esbuild.cjs': ESBUILD },
-    },
-    { name: 'Vitest', type, tests: true, commands: [['node_modules/vitest/vitest.mjs', 'run', '--globals']] },
-    {
-      name: 'node:test',
-      type,
-      tests: true,
-      commands: [nestBuild(), ['--test', 'dist/files.spec.js']],
-      files: { 'src/files.spec.ts': specOf("import { it } from 'node:test';") },
-    },
-  ]),
-  { name: 'webpack', type: 'commonjs', commands: [nestBuild('--builder', 'webpack'), APPLICATION] },
+  ...(['module', 'commonjs'] as const).flatMap((type): Consumer[] => {
+    const alwaysWith = type === 'module' ? '12' : undefined;
+    return [
+      { name: 'tsc', type, commands: [nestBuild(), APPLICATION] },
+      {
+        ...{ name: 'SWC', type, alwaysWith },
+        // as `nest new` has it
+        tools: (nest) => ['@swc/core@1', nest === '11' ? '@swc/cli@0.6' : '@swc/cli@0.8'],
+        commands: [nestBuild('--builder', 'swc'), APPLICATION],
+        // Nest 11 has SWC write CommonJS
+        needs: (nest) => nest === '12' || type === 'commonjs',
+      },
+      {
+        ...{ name: 'an esbuild bundle', type, alwaysWith },
+        tools: () => ['esbuild@0.28'],
+        commands: [['esbuild.cjs', type === 'module' ? 'esm' : 'cjs'], APPLICATION],
+        files: { 'esbuild.cjs': ESBUILD },
+      },
+      {
+        ...{ name: 'Vitest', type, alwaysWith, tests: true },
+        tools: () => ['vitest@4'],
+        commands: [['node_modules/vitest/vitest.mjs', 'run', '--globals']],
+      },
+      {
+        ...{ name: 'node:test', type, alwaysWith, tests: true },
+        commands: [nestBuild(), ['--test', 'dist/files.spec.js']],
+        files: { 'src/files.spec.ts': specOf("import { it } from 'node:test';") },
+      },
+    ];
+  }),
   {
-    name: 'rspack',
-    type: 'commonjs',
+    ...{ name: 'webpack', type: 'commonjs', alwaysWith: '12' },
+    tools: () => WEBPACK_TOOLS,
+    commands: [nestBuild('--builder', 'webpack'), APPLICATION],
+  },
+  {
+    ...{ name: 'rspack', type: 'commonjs' },
+    tools: () => ['@rspack/core@2', ...BUNDLER_TOOLS],
     commands: [nestBuild('--builder', 'rspack'), APPLICATION],
     needs: (nest) => nest === '12',
   },
   {
-    name: 'webpack, dependencies in the bundle',
-    type: 'commonjs',
+    ...{ name: 'webpack, dependencies in the bundle', type: 'commonjs' },
+    tools: () => WEBPACK_TOOLS,
     commands: [nestBuild('--builder', 'webpack', '--webpackPath', 'webpack.config.js'), APPLICATION],
     files: { 'webpack.config.js': WEBPACK },
   },
   {
-    name: 'Jest',
-    type: 'commonjs',
-    tests: true,
+    ...{ name: 'Jest', type: 'commonjs', alwaysWith: '11', tests: true },
+    tools: () => JEST_TOOLS,
     commands: [JEST],
     // Nest 12 is ES modules, which Jest cannot load without a flag
     needs: (nest) => nest === '11',
   },
   {
-    name: 'Jest with --experimental-vm-modules',
-    type: 'commonjs',
-    tests: true,
+    ...{ name: 'Jest with --experimental-vm-modules', type: 'commonjs', tests: true },
+    tools: () => JEST_TOOLS,
     commands: [['--experimental-vm-modules', ...JEST]],
     needs: (nest) => nest === '12' && (major > 24 || (major === 24 && minor >= 9)),
   },
 ];
 
-describe.each(['11', '12'])('with Nest %s', (nest) => {
+describe.concurrent.each(['11', '12'])('with Nest %s', (nest) => {
+  const consumers = CONSUMERS.filter(({ alwaysWith, needs }) =>
+    inject('everyConsumer') ? (needs?.(nest) ?? true) : alwaysWith === nest,
+  );
   const folder = mkdtempSync(join(tmpdir(), `consumers-${nest}-`));
   beforeAll(async () => {
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true }));
-    const packages = [...NEST.map((name) => `@nestjs/${name}@${nest}`), SWC[nest]!, ...TOOLS];
+    const tools = new Set(consumers.flatMap(({ tools }) => tools?.(nest) ?? []));
+    const packages = [...NEST.map((name) => `@nestjs/${name}@${nest}`), ...INSTALLED, ...tools];
     await npm(folder, 'install', '--prefer-offline', '--no-audit', inject('project').tarball, ...packages);
   }, 600_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  const fitting = CONSUMERS.filter(({ needs }) => needs?.(nest) ?? true);
-  it.each(fitting.map((consumer) => [consumer.name, consumer.type, consumer] as const))(
+  it.each(consumers.map((consumer) => [consumer.name, consumer.type, consumer] as const))(
     'an application downloads by %s, as %s',
     async (name, type, { commands, tests, files }) => {
       const project = makeProject(join(folder, `${name} ${type}`), type, files);
@@ -159,18 +160,22 @@ describe.each(['11', '12'])('with Nest %s', (nest) => {
     300_000,
   );
 
-  it('an application downloads from the strict node_modules of pnpm', async () => {
-    const project = makeProject(join(folder, 'pnpm'), 'commonjs');
-    rmSync(join(project, 'node_modules'));
-    const packages = [...NEST.map((name) => `@nestjs/${name}@${nest}`), ...PNPM];
-    const add = ['-y', 'pnpm@10', 'add', '--prefer-offline', inject('project').tarball, ...packages];
-    expect(await run(project, 'npx', add)).toEqual({ code: 0, output: expect.any(String) });
-    expect(await run(project, process.execPath, ['node_modules/typescript/bin/tsc'])).toEqual({
-      code: 0,
-      output: '',
-    });
-    expect(await run(project, process.execPath, APPLICATION)).toEqual({ code: 0, output: DOWNLOADS });
-  }, 300_000);
+  it.runIf(inject('everyConsumer'))(
+    'an application downloads from the strict node_modules of pnpm',
+    async () => {
+      const project = makeProject(join(folder, 'pnpm'), 'commonjs');
+      rmSync(join(project, 'node_modules'));
+      const packages = [...NEST.map((name) => `@nestjs/${name}@${nest}`), ...INSTALLED];
+      const add = ['-y', 'pnpm@10', 'add', '--prefer-offline', inject('project').tarball, ...packages];
+      expect(await run(project, 'npx', add)).toEqual({ code: 0, output: expect.any(String) });
+      expect(await run(project, process.execPath, ['node_modules/typescript/bin/tsc'])).toEqual({
+        code: 0,
+        output: '',
+      });
+      expect(await run(project, process.execPath, APPLICATION)).toEqual({ code: 0, output: DOWNLOADS });
+    },
+    300_000,
+  );
 });
 
 /** A project as `nest new` makes it, with an application and a test. */
