@@ -9,6 +9,9 @@ const MOST_SHARED = 256 * 1024 * 1024;
 /** How long to wait before the events are asked for again, ms. */
 const RECONNECT_AFTER = 2000;
 
+/** How long to wait for the first event before the download is started without, ms. */
+const SILENT_AFTER = 5000;
+
 /** How far a download is. */
 export interface DownloadProgress {
   /** Bytes of the file that the server has sent. */
@@ -50,8 +53,9 @@ export class DownloadFailed extends Error {
 
   /**
    * @param code of the refusal, such as `LINK_EXPIRED`; the status of an answer without one, such as `404`;
-   *   `UNREACHABLE`; `EVENTS_` and the status with which the events were refused; or, in an installed iOS
-   *   application, `TOO_LARGE` and `NOT_SHARED`
+   *   `UNREACHABLE`; `EVENTS_` and the status of an answer that is no event stream; `EVENTS_SILENT` where the
+   *   download was started and nothing is heard of it; or, in an installed iOS application, `TOO_LARGE` and
+   *   `NOT_SHARED`
    */
   constructor(
     readonly code: string,
@@ -127,14 +131,15 @@ async function run(
     return share(url, signal, tell);
   }
   const messages = follow(events, signal);
-  let before: Message;
-  do {
-    before = (await messages.next()).value as Message;
-  } while (before.type === 'refused');
+  const before = await Promise.race([stateIn(messages), later(SILENT_AFTER)]);
   const answer = await probe(url, signal);
+  const isUnheardOf = await sendsNothing(answer, url, signal);
   navigate(url);
-  if (answer.type === 'opaqueredirect' || answer.headers.get('Content-Length') === '0') {
-    return; // Another server sends it, or there is nothing to send: no events
+  if (isUnheardOf) {
+    return;
+  }
+  if (!before) {
+    throw new DownloadFailed('EVENTS_SILENT', 'The download has started. How far it is, is not known.');
   }
   let running = false;
   for await (const { type, id, data } of messages) {
@@ -153,6 +158,41 @@ async function run(
       throw new DownloadFailed(data.code);
     }
   }
+}
+
+/** The first message that tells the state of the link. */
+async function stateIn(messages: AsyncGenerator<Message, never>): Promise<Message> {
+  let { value } = await messages.next();
+  while (value.type === 'refused') {
+    ({ value } = await messages.next());
+  }
+  return value;
+}
+
+function later(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Whether events may not tell of it: another server sends it, it is empty, or the browser has it. */
+async function sendsNothing(
+  { type, headers, url: from }: Response,
+  url: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (type === 'opaqueredirect' || headers.get('Content-Length') === '0') {
+    return true;
+  }
+  if (headers.get('Cache-Control')?.includes('no-store')) {
+    return false;
+  }
+  if (new URL(from).origin !== location.origin) {
+    return true; // Pages cannot ask what is in the cache for another origin
+  }
+  const look = { signal, method: 'HEAD', mode: 'same-origin', cache: 'only-if-cached' } as const;
+  return fetch(url, look).then(
+    ({ ok }) => ok,
+    () => false,
+  );
 }
 
 /** @throws DownloadFailed where the link is refused */
@@ -261,21 +301,27 @@ interface Message {
 }
 
 /** The messages of an event stream, read by `fetch` since `EventSource` sends no header. Reconnects. */
-async function* follow(events: DownloadOptions['events'], signal: AbortSignal): AsyncGenerator<Message> {
+async function* follow(
+  events: DownloadOptions['events'],
+  signal: AbortSignal,
+): AsyncGenerator<Message, never> {
   const open = typeof events === 'string' ? () => fetch(events, { signal }) : () => events(signal);
-  for (let isFirst = true; ; isFirst = false) {
+  let isFirst = true;
+  for (;;) {
     try {
       const answer = await open();
+      const isStream = answer.ok && answer.headers.get('Content-Type')?.startsWith('text/event-stream');
       // What a proxy or a node that restarts answers is asked for again
-      if (!answer.ok && (isFirst || answer.status < 500)) {
+      if (!isStream && (isFirst || answer.status < 500)) {
         throw new DownloadFailed(`EVENTS_${answer.status}`);
       }
+      isFirst = false;
       const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
       let text = '';
       for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
         const messages = (text + value).split('\n\n');
         text = messages.pop()!;
-        yield* messages.filter((message) => message.includes('data: ')).map(messageOf);
+        yield* messages.flatMap(messageOf);
       }
     } catch (error) {
       signal.throwIfAborted();
@@ -283,11 +329,17 @@ async function* follow(events: DownloadOptions['events'], signal: AbortSignal): 
         throw error instanceof DownloadFailed ? error : new DownloadFailed('UNREACHABLE');
       }
     }
-    await new Promise((resolve) => setTimeout(resolve, RECONNECT_AFTER));
+    await later(RECONNECT_AFTER);
   }
 }
 
-function messageOf(text: string): Message {
+/** None for what the application sends beside them. */
+function messageOf(text: string): Message[] {
   const field = (name: string) => new RegExp(`^${name}: (.*)`, 'm').exec(text)?.[1] ?? '';
-  return { type: field('event'), id: field('id'), data: JSON.parse(field('data')) as Message['data'] };
+  try {
+    const data = JSON.parse(field('data')) as Message['data'] | null;
+    return typeof data?.bytes === 'number' ? [{ type: field('event'), id: field('id'), data }] : [];
+  } catch {
+    return [];
+  }
 }

@@ -1,3 +1,4 @@
+import type { INestApplication } from '@nestjs/common';
 import { statSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Download, MemoryLeaseStore } from '../../lib/index.js';
@@ -45,33 +46,54 @@ describe.skipIf(!hasChromium).each(ADAPTERS)('a download that a page starts, on 
   let nodes: LimitedApp[];
   let proxy: RoundRobin;
   let browser: TestBrowser;
-  let module: string;
   /** Bytes that are sent before the content waits. */
   let gate: number;
-  let opened: () => void;
+  const waiting: (() => void)[] = [];
 
   beforeAll(async () => {
     const store = new MemoryLeaseStore();
     async function* read(start: number, end: number) {
       for (let from = start; from < end; from += MIB) {
         while (from >= gate) {
-          await new Promise<void>((resolve) => (opened = resolve));
+          await new Promise<void>((resolve) => waiting.push(resolve));
         }
         yield PIECE.subarray(0, Math.min(MIB, end - from));
       }
     }
     const contents = {
       large: () => Download.source({ length: GIB, etag: '"1"', open: ({ start, end }) => read(start, end) }),
+      medium: () =>
+        Download.source({ length: 4 * MIB, etag: '"1"', open: ({ start, end }) => read(start, end) }),
       small: () =>
         Download.buffer(Buffer.from('a small file'), { filename: 'Größe.txt', type: 'text/plain' }),
       empty: () => Download.buffer(Buffer.alloc(0)),
       elsewhere: () => Download.redirect('/files/small'),
     };
-    const setup = { imports: [FollowModule], contents, options: { leases: { store } } };
+    const module = Buffer.from(await clientModule()).toString();
+    const servePage = (request: any, response: any, next: () => void) => {
+      const files: Record<string, [string, string]> = {
+        '/page.html': ['text/html', PAGE],
+        '/client.js': ['text/javascript', module],
+      };
+      const [type, body] = files[request.originalUrl ?? request.url] ?? [];
+      if (!type) {
+        return next();
+      }
+      response.setHeader('Content-Type', type);
+      response.end(body);
+    };
+    const setup = {
+      imports: [FollowModule],
+      contents,
+      options: { leases: { store } },
+      configure: (nest: INestApplication) => {
+        nest.enableCors();
+        nest.use(servePage);
+      },
+    };
     nodes = await Promise.all([startLimitedApp(adapter, setup), startLimitedApp(adapter, setup)]);
     proxy = await roundRobin(...nodes.map(({ port }) => port));
     browser = await openBrowser();
-    module = Buffer.from(await clientModule()).toString();
   }, 60_000);
   afterAll(async () => {
     await browser?.close();
@@ -81,14 +103,10 @@ describe.skipIf(!hasChromium).each(ADAPTERS)('a download that a page starts, on 
 
   const letGo = (bytes: number) => {
     gate = bytes;
-    opened?.();
+    waiting.splice(0).forEach((goOn) => goOn());
   };
   const openPage = async (before?: () => void): Promise<Page> => {
     const page = await browser.context.newPage();
-    await page.route('**/page.html', (route) => route.fulfill({ contentType: 'text/html', body: PAGE }));
-    await page.route('**/client.js', (route) =>
-      route.fulfill({ contentType: 'text/javascript', body: module }),
-    );
     if (before) {
       await page.addInitScript(before);
     }
@@ -203,6 +221,153 @@ describe.skipIf(!hasChromium).each(ADAPTERS)('a download that a page starts, on 
       expect([progress.at(-1)?.percent, end]).toEqual([100, 'completed']);
       await (await saving).delete();
     }
+    await page.close();
+  });
+
+  it.each([
+    ['where the browser has the file in its cache, so that the server may hear of nothing', '127.0.0.1'],
+    ['where a page cannot know that: on another origin', 'localhost'],
+  ])('completes at once %s', async (_where, host) => {
+    const page = await openPage();
+    const to = link('small', { maxDownloads: undefined, reuseWithin: '10m', subject: host });
+    const url = to.url.replace('127.0.0.1', host);
+    await page.evaluate((cached) => fetch(cached).then((answer) => answer.text()), url);
+    const saving = page.waitForEvent('download');
+    await follow(page, { ...to, url });
+    expect(await ended(page)).toEqual({ progress: [], end: 'completed' });
+    expect(statSync(await (await saving).path()).size).toBe('a small file'.length);
+    await page.close();
+  });
+
+  /** Follows a download by events that a page makes of those of the server. */
+  const followBy = (page: Page, to: DownloadLink, events: string) =>
+    page.evaluate(
+      `{
+        const answer = (body, type = 'text/event-stream') => new Response(body, { headers: { 'Content-Type': type } });
+        const ask = (signal) => fetch('${proxy.url}/links/${to.id}/events', { signal });
+        void follow(${JSON.stringify(to)}, { events: ${events} });
+      }`,
+    );
+
+  it.each([
+    ['another answer', 'EVENTS_200', "async () => answer('<!doctype html>', 'text/html')"],
+    ['an answer without a type', 'EVENTS_200', 'async () => new Response(new Uint8Array())'],
+    ['a refusal', 'EVENTS_403', 'async () => new Response(null, { status: 403 })'],
+    ['nothing', 'UNREACHABLE', "async () => { throw new TypeError('Failed to fetch'); }"],
+  ])('fails before it starts where it gets %s in place of events', async (_what, code, events) => {
+    const page = await openPage();
+    await followBy(page, link('small'), events);
+    expect(await ended(page)).toEqual({ progress: [], end: code });
+    await page.close();
+  });
+
+  it('starts, and says that nothing is heard of it, where a proxy holds the events back', async () => {
+    const page = await openPage();
+    await page.clock.install();
+    const saving = page.waitForEvent('download');
+    await followBy(page, link('small'), 'async () => answer(new ReadableStream())');
+    await page.clock.fastForward(5000);
+    expect(await ended(page)).toEqual({ progress: [], end: 'EVENTS_SILENT' });
+    await (await saving).delete();
+    await page.close();
+  });
+
+  it('passes over what is no message of its link', async () => {
+    const page = await openPage();
+    const strange = [
+      ': ping',
+      'data: x',
+      'data: null',
+      'data: 7',
+      'event: completed',
+      'data: {"bytes":"all"}',
+      'data:',
+    ];
+    await followBy(
+      page,
+      link('small'),
+      `async (signal) => {
+        const strange = new TextEncoder().encode(${JSON.stringify(
+          strange
+            .map(
+              (one) => `${one}
+
+`,
+            )
+            .join(''),
+        )});
+        const mixed = new TransformStream({
+          transform: (chunk, to) => [strange, chunk, strange].forEach((one) => to.enqueue(one)),
+        });
+        return answer((await ask(signal)).body.pipeThrough(mixed));
+      }`,
+    );
+    const { progress, end } = await ended(page);
+    expect([progress.at(-1)?.percent, end]).toEqual([100, 'completed']);
+    await page.close();
+  });
+
+  it('goes on when the events broke off, were answered by a proxy, and came from another node', async () => {
+    const page = await openPage();
+    await page.clock.install();
+    const to = link('medium');
+    letGo(MIB);
+    await followBy(
+      page,
+      to,
+      `async (signal) => {
+        window.asked = (window.asked ?? 0) + 1;
+        if (asked === 2) {
+          return new Response('Bad Gateway', { status: 502 });
+        }
+        const { body } = await ask(signal);
+        return asked === 1 ? answer(body.pipeThrough(new TransformStream({
+          transform: (chunk, to) => window.isBroken ? to.error(new TypeError('network error')) : to.enqueue(chunk),
+        }))) : answer(body);
+      }`,
+    );
+    await shows(page, 25);
+    await page.evaluate('window.isBroken = true');
+    letGo(2 * MIB);
+    for (const asked of [2, 3]) {
+      await page.clock.fastForward(2000);
+      await page.waitForFunction((times) => (globalThis as any).asked === times, asked);
+    }
+    letGo(Infinity);
+    const { progress, end } = await ended(page);
+    expect([progress.at(-1)?.percent, end]).toEqual([100, 'completed']);
+    await page.close();
+  });
+
+  it('is followed by two tabs that start it at the same time', async () => {
+    const pages = [await openPage(), await openPage()];
+    const to = link('medium', { maxDownloads: 1 });
+    letGo(MIB);
+    for (const page of pages) {
+      await follow(page, to);
+      await shows(page, 25);
+    }
+    letGo(Infinity);
+    for (const page of pages) {
+      expect((await ended(page)).end).toBe('completed');
+      await page.close();
+    }
+    expect(await nodes[0]!.used(to)).toBe(1);
+  });
+
+  it('goes on where the page is left, which can follow another one when it is back', async () => {
+    const page = await openPage();
+    letGo(MIB);
+    const saving = page.waitForEvent('download');
+    await follow(page, link('medium'));
+    await shows(page, 25);
+    await page.goto('about:blank');
+    letGo(Infinity);
+    expect(statSync(await (await saving).path()).size).toBe(4 * MIB);
+    await page.goBack();
+    await page.waitForFunction('isReady');
+    await follow(page, link('small'));
+    expect((await ended(page)).end).toBe('completed');
     await page.close();
   });
 
