@@ -109,7 +109,7 @@ async function flawOf(unverified: UnverifiedToken): Promise<string | undefined> 
     if (keys.length === 0) {
       throw new Error('Genuine: not checked. Set JWT_SECRET, JWT_PRIVATE_KEY or LINK_SECRET.');
     }
-    const claims = await new LinkTokens(keys, verified, Date.now).open(unverified.token);
+    const claims = await new LinkTokens(keys, verified, Date.now).claimsOf(unverified.token);
     return claims ? undefined : OTHER_KEY;
   }
   if (!(options.secret ?? options.publicKey ?? options.privateKey)) {

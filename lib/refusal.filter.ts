@@ -4,7 +4,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { exchangeOfHost } from './http/http-exchange.js';
 import type { HttpExchange } from './http/http-exchange.js';
 import { ResponsePort } from './http/response-port.js';
-import { PromptReply } from './prompts/link-prompts.js';
+import { LinkReply } from './prompts/link-prompts.js';
 import { RequestReport } from './request-report.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
@@ -18,8 +18,8 @@ import { isNavigation, REFUSAL_PAGE_HEADERS, refusalPage } from './refusals/page
  * Answers a refusal: JSON for programs, a small page for a person who opened a link in a browser. Answers for
  * links that ask something first, too.
  */
-@Catch(AnsweredRefusal, PromptReply)
-export class RefusalFilter implements ExceptionFilter<DownloadRefusal | PromptReply> {
+@Catch(AnsweredRefusal, LinkReply)
+export class RefusalFilter implements ExceptionFilter<DownloadRefusal | LinkReply> {
   private readonly logger = new ThrottledLogger('DownloadAuth');
 
   constructor(
@@ -28,10 +28,10 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal | PromptRe
     @Inject(RequestReport) private readonly report: RequestReport,
   ) {}
 
-  catch(error: DownloadRefusal | PromptReply, host: ArgumentsHost): void {
+  catch(error: DownloadRefusal | LinkReply, host: ArgumentsHost): void {
     const exchange = exchangeOfHost(host.switchToHttp());
     this.report.failed(exchange, error);
-    if (error instanceof PromptReply) {
+    if (error instanceof LinkReply) {
       this.send(exchange, error, error.body, error.headers);
       return;
     }

@@ -10,7 +10,7 @@ import type { HttpExchange } from './http/http-exchange.js';
 import { redactUrl } from './http/redact-url.js';
 import { RequestNote } from './http/notes.js';
 import { ResponsePort } from './http/response-port.js';
-import { PromptReply } from './prompts/link-prompts.js';
+import { LinkReply } from './prompts/link-prompts.js';
 import { DownloadRefusal, leaveToApplication } from './refusals/download-refusal.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
@@ -73,7 +73,7 @@ export class RequestReport {
     }
     failureNote.set(request, error);
     const line = lineNote.get(request);
-    if (error instanceof PromptReply) {
+    if (error instanceof LinkReply) {
       this.decided(exchange, `prompted${error.refusal ? ` refused=${error.refusal.code}` : ''}`);
       if (error.refusal) {
         this.emitRefused(error.refusal, exchange);

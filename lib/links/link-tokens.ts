@@ -68,7 +68,7 @@ export class LinkTokens {
   }
 
   /** The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked. */
-  async open(token: string): Promise<LinkClaims | undefined> {
+  async claimsOf(token: string): Promise<LinkClaims | undefined> {
     const unverified = this.verified.parse(token);
     const { alg, kid, typ } = unverified?.header ?? {};
     const key = this.keys.find((one) => one.kid === kid && this.isInUse(one));
@@ -79,9 +79,9 @@ export class LinkTokens {
     return claims && isLinkClaims(claims) ? claims : undefined;
   }
 
-  /** As {@link open}. @throws DownloadRefusal `LINK_INVALID` for a token that is not a genuine link */
+  /** As {@link claimsOf}. @throws DownloadRefusal `LINK_INVALID` for a token that is not a genuine link */
   async verify(token: string): Promise<LinkClaims> {
-    const claims = await this.open(token);
+    const claims = await this.claimsOf(token);
     if (!claims) {
       throw new DownloadRefusal('LINK_INVALID');
     }

@@ -6,11 +6,10 @@ import { leaseCookieName, linkCookieLines } from '../leases/client.js';
 import type { LeaseClient } from '../leases/client.js';
 import type { LeasedLink } from '../leases/counted-delivery.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
-import { PromptReply } from '../prompts/link-prompts.js';
+import { seeOther } from '../prompts/link-prompts.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { addressWithin } from '../shared/ip-address.js';
 import type { PresentedToken } from '../tokens/deciding-token.js';
-import { isPrefetch, isSelfNamedBot } from './automatic-requests.js';
 import { cleanUrl, companionCookies, opensCollection } from './companion-cookie.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
@@ -34,7 +33,7 @@ export class LinkOpener {
 
   /** Whether a token is a link that this application has made, whatever it opens, and until when. */
   async isGenuine(token: string): Promise<boolean> {
-    return (await this.tokens.open(token)) !== undefined;
+    return (await this.tokens.claimsOf(token)) !== undefined;
   }
 
   /** The claims of a genuine link. @throws DownloadRefusal `LINK_INVALID` */
@@ -118,7 +117,7 @@ export class LinkOpener {
 
   /**
    * Exchanges a link to a collection for its companion cookie, for URLs that do not hold the token.
-   * @throws PromptReply where the link leads a person who opened it in a browser to the URL without its token
+   * @throws LinkReply where the link leads a person who opened it in a browser to the URL without its token
    */
   exchange(claims: LinkClaims, { token, transport }: PresentedToken, exchange: HttpExchange): void {
     if (!opensCollection(claims)) {
@@ -129,7 +128,7 @@ export class LinkOpener {
     }
     const location = transport === 'query' ? cleanUrl(claims, exchange) : undefined;
     if (location !== undefined) {
-      throw new PromptReply(303, '', { Location: location, 'Cache-Control': 'no-store' });
+      throw seeOther(location);
     }
   }
 
@@ -183,4 +182,41 @@ export class LinkOpener {
       },
     };
   }
+}
+
+/**
+ * Whether a browser fetches ahead of its user: `Sec-Purpose: prefetch` (Fetch standard; with parameters, such
+ * as `prefetch;prerender`), and its forerunners `Purpose`, `X-Moz` and `X-Purpose`.
+ */
+function isPrefetch(headers: FrameworkRequest['headers']): boolean {
+  const says = (name: string, ...values: string[]) => {
+    const items = String(headers[name] ?? '')
+      .toLowerCase()
+      .split(/[;,]/);
+    return items.some((item) => values.includes(item.trim()));
+  };
+  return (
+    says('sec-purpose', 'prefetch') ||
+    says('purpose', 'prefetch', 'preview') ||
+    says('x-moz', 'prefetch') ||
+    says('x-purpose', 'preview')
+  );
+}
+
+/**
+ * What link previewers and crawlers call themselves. Short on purpose: general lists of bots also name curl,
+ * wget, aria2 and the HTTP libraries with which people download. Cubot is a phone.
+ */
+const BOT_NAMES = [
+  /(?<!\bcu)bots?(?![a-z])/, // Slackbot, Discordbot, TelegramBot, LinkedInBot, Googlebot, …
+  /crawl|spider|slurp|preview|unfurl|^whatsapp\b|^viber\b|iframely|embedly|imgproxy|flipboardproxy/,
+  /facebookexternalhit|facebookcatalog|meta-external|vkshare|kakaotalk-scrap|mastodon\/|friendica|lemmy\//,
+  /feedfetcher-google|apis-google|googleother|google-(?:inspectiontool|read-aloud|notebooklm)|mediapartners/,
+  /(?:chatgpt|claude|perplexity|mistralai|amzn)-?user|gemini-deep-research|ia_archiver|archive\.org_bot|scrapy/,
+];
+const BOT = new RegExp(BOT_NAMES.map(({ source }) => source).join('|'), 'i');
+
+/** Whether the User-Agent names a link previewer or a crawler, which fetches without a user. */
+function isSelfNamedBot({ headers }: FrameworkRequest): boolean {
+  return BOT.test(String(headers['user-agent'] ?? ''));
 }

@@ -31,8 +31,8 @@ export interface PromptedVisit {
   readonly cookie: { readonly path: string; readonly endsAt: number };
 }
 
-/** What a link that asks something answers instead of the file: its page, or where to go on from there. */
-export class PromptReply extends HttpException {
+/** What a link answers instead of the file: a page that asks something, or where to go on. */
+export class LinkReply extends HttpException {
   constructor(
     status: number,
     readonly body: string,
@@ -42,6 +42,11 @@ export class PromptReply extends HttpException {
   ) {
     super(body, status);
   }
+}
+
+/** Leads on by GET. @param location relative to the URL that the browser has, whatever a proxy strips */
+export function seeOther(location: string): LinkReply {
+  return new LinkReply(303, '', { Location: location, 'Cache-Control': 'no-store' });
 }
 
 /** Asks for a press of a button, or for an answer, before a link opens. */
@@ -67,7 +72,7 @@ export class LinkPrompts {
   /**
    * Returns for a request that may go on to the handler.
    *
-   * @throws PromptReply a page, or after its form was sent the way back to the link
+   * @throws LinkReply a page, or after its form was sent the way back to the link
    * @throws DownloadRefusal LINK_UNCONFIRMED, CHALLENGE_UNANSWERED, CHALLENGE_FAILED, CHALLENGE_BLOCKED,
    *   STORE_UNAVAILABLE
    */
@@ -76,8 +81,7 @@ export class LinkPrompts {
     const query = postedNote.get(exchange.rawRequest);
     if (query !== undefined) {
       await this.take(visit, await takeFields(exchange));
-      // Relative to the URL as the browser knows it, whatever a proxy strips from its path
-      throw new PromptReply(303, '', { Location: query, 'Cache-Control': 'no-store' });
+      throw seeOther(query);
     }
     if (this.hasPassed(visit) || (asks === 'browsers' && !isBrowser(exchange.request))) {
       return;
@@ -85,24 +89,23 @@ export class LinkPrompts {
     await this.ask(visit, asks === 'challenge' ? 'CHALLENGE_UNANSWERED' : 'LINK_UNCONFIRMED');
   }
 
-  private hasPassed({ exchange, grant }: PromptedVisit): boolean {
-    const { id } = grant.link;
-    const { nonce, seal } = promptCookieParts(cookieOf(exchange, promptCookieName(id)));
+  private hasPassed(visit: PromptedVisit): boolean {
+    const { id } = visit.grant.link;
+    const { nonce, seal } = cookieParts(visit);
     return nonce !== undefined && seal !== undefined && this.seals.fits(seal, 'passed', id, nonce);
   }
 
   /** Takes in a form, and remembers in the browser that its link has passed. */
   private async take(visit: PromptedVisit, fields: URLSearchParams): Promise<void> {
     const { exchange, grant, asks } = visit;
-    const { id } = grant.link;
-    const { nonce } = promptCookieParts(cookieOf(exchange, promptCookieName(id)));
+    const { nonce } = cookieParts(visit);
     if (asks === 'challenge') {
       await this.judge(visit, fields.get(ANSWER_FIELD) ?? '');
       this.remember(visit, nonce ?? randomText(16), 'passed');
       return;
     }
     const shown = fields.get(SHOWN_FIELD) ?? '';
-    const isShown = nonce !== undefined && this.seals.fits(shown, 'shown', id, nonce);
+    const isShown = nonce !== undefined && this.seals.fits(shown, 'shown', grant.link.id, nonce);
     if (!isShown || isWithoutUser(exchange.request)) {
       await this.ask(visit, 'LINK_UNCONFIRMED', true);
     }
@@ -142,7 +145,7 @@ export class LinkPrompts {
       request: exchange.request,
     };
     const headers = { ...refusal.headers, ...PROMPT_PAGE_HEADERS };
-    throw new PromptReply(
+    throw new LinkReply(
       isAgain ? refusal.getStatus() : 200,
       await this.pageOf(prompt),
       headers,
@@ -152,11 +155,9 @@ export class LinkPrompts {
 
   /** Gives a browser its number, unless another tab has it already, and binds the form to it. */
   private shown(visit: PromptedVisit): string {
-    const { exchange, grant } = visit;
-    const { id } = grant.link;
-    const { nonce = randomText(16) } = promptCookieParts(cookieOf(exchange, promptCookieName(id)));
+    const { nonce = randomText(16) } = cookieParts(visit);
     this.remember(visit, nonce, 'shown');
-    return this.seals.make('shown', id, nonce);
+    return this.seals.make('shown', visit.grant.link.id, nonce);
   }
 
   private remember(
@@ -187,6 +188,10 @@ export class LinkPrompts {
       return promptPage(prompt);
     }
   }
+}
+
+function cookieParts({ exchange, grant }: PromptedVisit): { nonce?: string; seal?: string } {
+  return promptCookieParts(cookieOf(exchange, promptCookieName(grant.link.id)));
 }
 
 /** Only a page that the browser shows, by itself, at the URL of the link can send a form there. */

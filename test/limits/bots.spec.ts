@@ -124,6 +124,11 @@ describe.each(ADAPTERS)('a bot on %s', (adapter) => {
     expect(await app.used(link)).toBe(1);
   });
 
+  it.each(['', 'prefetched'])('is not a browser that says Sec-Purpose: %s', async (purpose) => {
+    const link = app.link('file', { maxDownloads: 1 });
+    expect((await app.fetch(link, { headers: { 'sec-purpose': purpose } })).status).toBe(200);
+  });
+
   it('gets an answer to HEAD, and what an unlimited link or an access token opens', async () => {
     const link = app.link('file', { maxDownloads: 1 });
     const head = await app.fetch(link, as(BOTS[0], 'HEAD'));

@@ -142,6 +142,8 @@ describe.each(ADAPTERS)('a limited link on %s', (adapter) => {
       ['Purpose: prefetch', 'file', { headers: { purpose: 'prefetch' } }, 503],
       ['X-Moz: prefetch', 'file', { headers: { 'x-moz': 'prefetch' } }, 503],
       ['X-Purpose: preview', 'file', { headers: { 'x-purpose': 'preview' } }, 503],
+      ['Sec-Purpose: Prefetch; a=b', 'file', { headers: { 'sec-purpose': 'Prefetch; a=b' } }, 503],
+      ['X-Purpose: preview', 'file', { headers: { 'x-purpose': 'preview' } }, 503],
       ['a handler that refuses', 'fails', {}, 409],
       ['a handler that crashes', 'crashes', {}, 500],
       ['a file that is missing', 'nowhere', {}, 404],
