@@ -1,10 +1,13 @@
 /**
  * What links and revocations cost as their number grows, with the memory store:
- * `npm run bench:scale -- --sizes 1000,10000,100000,1000000`. Prints Markdown.
+ * `npm run bench:scale -- --sizes 1000,10000,100000,1000000`. Prints Markdown; with `--write` the table takes its place
+ * in docs/costs.md.
  */
 import 'reflect-metadata';
 import { Controller, Get, Module, Param } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { DownloadAuthModule, DownloadLinks, StreamDownload } from '../dist/index.js';
 import { LeaseKeeper } from '../dist/leases/keeper.js';
@@ -12,8 +15,12 @@ import { MemoryLeaseStore } from '../dist/leases/memory/memory.store.js';
 import { heap, linkNamed, useLink } from './leases/memory.mjs';
 
 const { values: args } = parseArgs({
-  options: { sizes: { type: 'string', default: '1000,10000,100000,1000000' } },
+  options: {
+    sizes: { type: 'string', default: '1000,10000,100000,1000000' },
+    write: { type: 'boolean', default: false },
+  },
 });
+const PAGE = fileURLToPath(new URL('../docs/costs.md', import.meta.url));
 const SIZES = args.sizes.split(',').map(Number);
 const CHECKS = 20_000;
 const CLIENT = { address: '192.0.2.1', userAgent: 'bench' };
@@ -92,36 +99,43 @@ for (const size of SIZES) {
   revoked.push(await revocations(size));
 }
 const row = (title, cells) => `| ${title} | ${cells.join(' | ')} |`;
-console.log(
-  [
-    row(
-      `Node ${process.versions.node}, CPU`,
-      SIZES.map((size) => size.toLocaleString('en')),
-    ),
-    row(
-      '---',
-      SIZES.map(() => '---'),
-    ),
-    row('making a link', minted),
-    row(
-      'one download of a limited link',
-      limited.map(({ cpu }) => cpu),
-    ),
-    row(
-      'bytes of memory for each used link',
-      limited.map(({ bytes }) => bytes),
-    ),
-    row(
-      'revoking a link',
-      revoked.map(({ cpu }) => cpu),
-    ),
-    row(
-      'bytes of memory for each revocation',
-      revoked.map(({ bytes }) => bytes),
-    ),
-    row(
-      'admitting a link beside so many revocations',
-      revoked.map(({ check }) => check),
-    ),
-  ].join('\n'),
-);
+const table = [
+  row(
+    `Node ${process.versions.node}, CPU`,
+    SIZES.map((size) => size.toLocaleString('en')),
+  ),
+  row(
+    '---',
+    SIZES.map(() => '---'),
+  ),
+  row('making a link', minted),
+  row(
+    'one download of a limited link',
+    limited.map(({ cpu }) => cpu),
+  ),
+  row(
+    'bytes of memory for each used link',
+    limited.map(({ bytes }) => bytes),
+  ),
+  row(
+    'revoking a link',
+    revoked.map(({ cpu }) => cpu),
+  ),
+  row(
+    'bytes of memory for each revocation',
+    revoked.map(({ bytes }) => bytes),
+  ),
+  row(
+    'admitting a link beside so many revocations',
+    revoked.map(({ check }) => check),
+  ),
+].join('\n');
+console.log(table);
+if (args.write) {
+  const block = /(<!-- scale: begin[^>]*-->)[^]*(<!-- scale: end -->)/;
+  const page = readFileSync(PAGE, 'utf8');
+  writeFileSync(
+    PAGE,
+    page.replace(block, (_, begin, end) => `${begin}\n\n${table}\n\n${end}`),
+  );
+}

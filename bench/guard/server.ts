@@ -4,7 +4,7 @@
  * algorithm.
  */
 import 'reflect-metadata';
-import { Controller, Get, Injectable, Module, UseGuards } from '@nestjs/common';
+import { Controller, Get, Header, Injectable, Module, UseGuards } from '@nestjs/common';
 import type { CanActivate } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
@@ -73,6 +73,19 @@ class BenchController {
     return ANSWER;
   }
 
+  @Get('headers/:id')
+  @Header('Cache-Control', 'private, no-store, no-transform')
+  @Header('Referrer-Policy', 'no-referrer')
+  @Header('X-Content-Type-Options', 'nosniff')
+  @Header('Cross-Origin-Resource-Policy', 'same-site')
+  @Header(
+    'Access-Control-Expose-Headers',
+    'Content-Disposition, Content-Range, Accept-Ranges, ETag, Repr-Digest',
+  )
+  headers(): unknown {
+    return ANSWER;
+  }
+
   @Get('guard/:id')
   @UseGuards(DownloadAuthGuard)
   guard(): unknown {
@@ -138,6 +151,7 @@ function variants(): Variant[] {
   return [
     { name: 'unguarded', path: '/unguarded/42', headers: bearer },
     { name: 'empty guard', path: '/empty/42', headers: bearer },
+    { name: 'headers', path: '/headers/42', headers: bearer },
     { name: 'recipe', path: '/recipe/42', headers: bearer },
     { name: 'ours', path: '/ours/42', headers: bearer },
     { name: 'ours, 5,000', path: '/ours/42', headers: people },

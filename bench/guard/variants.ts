@@ -11,6 +11,8 @@ export interface Variant {
     | 'unguarded'
     /** A guard that does nothing: what Nest spends on calling any. */
     | 'empty guard'
+    /** `@Header()` with the fields that `@StreamDownload()` sets on every answer, and no guard. */
+    | 'headers'
     /** PassportStrategy(Strategy) with the key as a string, AuthGuard('jwt'). */
     | 'recipe'
     /** `@StreamDownload()`, the token in the header, the same token again and again. */
