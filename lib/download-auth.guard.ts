@@ -112,11 +112,11 @@ export class DownloadAuthGuard implements CanActivate {
    */
   private async decide(visit: Visit): Promise<DownloadGrant | undefined> {
     const { policy, found } = visit;
-    const isExplicit =
-      policy.auth === 'token' ? hasExplicitToken(found) : explicitToken(found, isLink) !== undefined;
-    const companion = isExplicit ? undefined : await this.linkGrants.byCompanion(visit);
+    const isExplicit = () =>
+      policy.auth === 'token' ? hasExplicitToken(found) : explicitToken(found, isLink);
+    const companion = found.companion && !isExplicit() && (await this.linkGrants.byCompanion(visit));
     if (!(companion instanceof DownloadRefusal)) {
-      return companion ?? this.decideWithoutCompanion(visit);
+      return companion || this.decideWithoutCompanion(visit);
     }
     const grant = await orNo(() => this.decideWithoutCompanion(visit));
     if (!grant) {

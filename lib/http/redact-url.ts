@@ -8,9 +8,9 @@ export const REDACTED = 'REDACTED';
 
 /** Path, query and fragment of a URL (RFC 3986 §3), the latter two with their first character. */
 const PARTS = /^([^?#]*)(\?[^#]*)?(#.*)?$/s;
-/** Where a further parameter begins, in path and query, and in the fragment. */
-const NEXT = /(?=[&;])/;
-const NEXT_IN_FRAGMENT = /(?=[?&;])/;
+/** Parameters, each with its separator in front. */
+const PARAMETERS = /[?&;][^&;]*/g;
+const FRAGMENT_PARAMETERS = /[#?&;][^?&;]*/g;
 
 /**
  * Replaces the value of the token parameter in a URL by `REDACTED`, for loggers and tracers that run before
@@ -47,21 +47,18 @@ function rewriteToken(url: string, tokenName: string, rewrite: Rewrite): string 
   const parameters = semicolon === -1 ? path.length : semicolon;
   return (
     path.slice(0, parameters) +
-    rewritePairs(path.slice(parameters).split(NEXT), tokenName, rewrite) +
-    rewritePairs(query.split(NEXT), tokenName, rewrite) +
-    rewritePairs(fragment.split(NEXT_IN_FRAGMENT), tokenName, rewrite)
+    rewritePairs(path.slice(parameters), PARAMETERS, tokenName, rewrite) +
+    rewritePairs(query, PARAMETERS, tokenName, rewrite) +
+    rewritePairs(fragment, FRAGMENT_PARAMETERS, tokenName, rewrite)
   );
 }
 
-/**
- * When the first pair is removed, the next one takes over its separator.
- * @param pairs each with its separator in front
- */
-function rewritePairs(pairs: readonly string[], tokenName: string, rewrite: Rewrite): string {
+/** When the first pair is removed, the next one takes over its separator. */
+function rewritePairs(text: string, parameters: RegExp, tokenName: string, rewrite: Rewrite): string {
   let kept = '';
   let mark: string | undefined;
-  for (const part of pairs) {
-    const [separator, pair] = [part.slice(0, 1), part.slice(1)];
+  for (const parameter of text.match(parameters) ?? []) {
+    const [separator, pair] = [parameter.charAt(0), parameter.slice(1)];
     const rewritten = isTokenPair(pair, tokenName) ? rewrite(pair) : pair;
     if (rewritten === undefined) {
       if (kept === '' || separator === '?') {

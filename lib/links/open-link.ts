@@ -31,7 +31,7 @@ export class LinkOpener {
     private readonly appendHeader: (response: object, name: string, value: string) => void,
   ) {}
 
-  /** Whether a token is a link that this application has made, whatever it opens, and until when. */
+  /** Whether a token is a link of this application, whatever it opens and until when. */
   async isGenuine(token: string): Promise<boolean> {
     return (await this.tokens.claimsOf(token)) !== undefined;
   }
