@@ -35,8 +35,6 @@ const { statSync } = require('node:fs');
 const { DatabaseSync } = require('node:sqlite');
 const { parentPort, workerData } = require('node:worker_threads');
 const { file, synchronous, busyTimeout, tables, format } = workerData;
-const [BEGIN, COMMIT, SAVE, UNDO, RELEASE] = ['BEGIN IMMEDIATE', 'COMMIT', 'SAVEPOINT one', 'ROLLBACK TO one', 'RELEASE one']
-  .map((sql) => ({ sql }));
 const SQLITE_BUSY = 5;
 let db, identity;
 const prepared = new Map();
@@ -86,32 +84,25 @@ function close() {
   db = undefined;
 }
 
-function run({ sql, values = [] }) {
+function run({ sql, values }) {
   if (!prepared.has(sql)) prepared.set(sql, db.prepare(sql));
   return prepared.get(sql).all(...values);
 }
 
 /** Whether each required statement had a row; otherwise nothing is changed. */
 function change(statements) {
-  run(SAVE);
+  db.exec('SAVEPOINT one');
   const done = statements.every((statement) => run(statement).length > 0 || !statement.required);
-  if (!done) run(UNDO);
-  run(RELEASE);
+  if (!done) db.exec('ROLLBACK TO one');
+  db.exec('RELEASE one');
   return done;
 }
 
-/** Changes are made on condition that the others are, too, where SQLite fails. */
 function transaction(changes) {
-  run(BEGIN);
-  try {
-    const answers = changes.map(change);
-    run(COMMIT);
-    return answers;
-  } catch (error) {
-    // SQLite itself has rolled back after some errors, such as a full disk
-    try { db.exec('ROLLBACK'); } catch {}
-    throw error;
-  }
+  db.exec('BEGIN IMMEDIATE');
+  const answers = changes.map(change);
+  db.exec('COMMIT');
+  return answers;
 }
 
 function answer({ now, reads, writes }) {
@@ -129,7 +120,7 @@ parentPort.on('message', (message) => {
   } catch ({ message, errcode = 0 }) {
     // The low byte: extended codes such as SQLITE_BUSY_SNAPSHOT carry more above it
     const isBusy = errcode % 256 === SQLITE_BUSY;
-    // Opened again by the next call: the file may be writable by then
+    // Nothing of a transaction stays; the next call opens the file again, which may be writable by then
     if (!isBusy) close();
     parentPort.postMessage({ error: { message, isBusy } });
   }
