@@ -51,10 +51,7 @@ export class FileThread {
   #started: Promise<void> | undefined;
   #isReady = false;
   #jobs: Job[] = [];
-  /**
-   * One for each job, in the order in which the thread answers. A Map that each request enters and leaves
-   * would keep dead ones in memory until a full collection.
-   */
+  /** One for each file, in the order in which the thread answers. */
   #waiting: Waiting[] = [];
   #memory: Memory | undefined;
   /** Too slow: gets no jobs until it has answered those it has. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ResponsePort } from '../http/response-port.js';
+import { Bag } from '../shared/bag.js';
 import type { ByteInterval } from './byte-range.js';
 import type { Chunk } from './body-reader.js';
 import { logFailure } from './failure.js';
@@ -153,8 +154,7 @@ function watchSocket(socket: Socket): Set<() => void> {
 
 /** The answers that are being delivered, so that an application that ends waits for them only so long. */
 export class RunningDeliveries {
-  /** A Set that is entered and left by each request keeps dead ones in memory until a full collection. */
-  private readonly running: ServerResponse[] = [];
+  private readonly running = new Bag<ServerResponse>();
   private isOver = false;
 
   add(response: ServerResponse): void {
@@ -162,25 +162,16 @@ export class RunningDeliveries {
       cut(response);
       return;
     }
-    this.running.push(response);
-    onResponseClose(response, () => this.remove(response));
+    this.running.add(response);
+    onResponseClose(response, () => this.running.delete(response));
   }
 
   /** Breaks off what still runs after so many milliseconds, and what begins later. */
   endWithin(milliseconds: number): void {
     setTimeout(() => {
       this.isOver = true;
-      this.running.forEach(cut);
+      [...this.running].forEach(cut);
     }, milliseconds).unref();
-  }
-
-  private remove(response: ServerResponse): void {
-    const place = this.running.indexOf(response);
-    const last = this.running.at(-1);
-    if (last && place !== -1) {
-      this.running[place] = last;
-      this.running.pop();
-    }
   }
 }
 

@@ -1,3 +1,4 @@
+import { Bag } from '../shared/bag.js';
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import type { LinkProgress } from '../events/link-messages.js';
@@ -40,7 +41,7 @@ const RECHECK_AFTER = 1000;
 
 /** The downloads that run on this node. Cuts them when their link is revoked, here or elsewhere. */
 export class RunningDownloads implements RevocationListener {
-  private readonly running = new Set<RunningDownload>();
+  private readonly running = new Bag<RunningDownload>();
   private readonly followed = new Map<string, LocalAnswers>();
   private readonly logger = new ThrottledLogger('DownloadAuth', 30_000);
   private notices = 0;
