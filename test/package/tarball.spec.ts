@@ -37,6 +37,13 @@ describe('the tarball', () => {
     }
   });
 
+  it('has types of the same entries for the resolution of old, which knows no exports', () => {
+    const { exports, typesVersions } = manifestOf(project.installed);
+    const typed = Object.entries(exports).filter(([name]) => !['.', './package.json'].includes(name));
+    const expected = typed.map(([name, { types }]) => [name.slice(2), [types]]);
+    expect(typesVersions).toEqual({ '*': Object.fromEntries(expected) });
+  });
+
   it('satisfies publint', async () => {
     const { messages } = await publint({ pkgDir: project.installed, pack: false, strict: true });
     expect(messages).toEqual([]);
@@ -85,6 +92,8 @@ describe('an application that has installed the tarball', () => {
 });
 
 interface Manifest {
+  readonly exports: Record<string, { readonly types: string }>;
+  readonly typesVersions: Record<string, Record<string, string[]>>;
   readonly dependencies: Record<string, string>;
   readonly peerDependencies: Record<string, string>;
   readonly peerDependenciesMeta?: Record<string, unknown>;
