@@ -1,4 +1,12 @@
-import { Controller, Get, Module, Param, StreamableFile, VersioningType } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  Module,
+  Param,
+  StreamableFile,
+  VERSION_NEUTRAL,
+  VersioningType,
+} from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DownloadAuthModule, DownloadLinks, StreamDownload } from '../../lib/index.js';
@@ -132,3 +140,23 @@ it.each(ADAPTERS)('a collection of one host is closed on another, on %s', async 
   expect((await ask('evil')).code).toBe('LINK_SCOPE');
   await app.close();
 });
+
+it.each(ADAPTERS)('a collection of a version in a header is not made, but one without a version is, on %s', async (adapter) => {
+  @Controller({ path: 'neutral', version: VERSION_NEUTRAL })
+  class NeutralController extends Albums {}
+  const app = await startApp({
+    adapter,
+    controllers: [AlbumsController, NeutralController],
+    configure: (host) => void host.enableVersioning({ type: VersioningType.HEADER, header: 'x-version' }),
+  });
+  const links = app.get(DownloadLinks);
+  expect(() => links.create(AlbumsController, ['cover', 'photo'], TARGET)).toThrow(/Make it VERSION_NEUTRAL/);
+  const { token } = links.create(NeutralController, ['cover', 'photo'], TARGET);
+  for (const headers of [{}, { 'x-version': '1' }]) {
+    expect((await app.request(`/neutral/7/photos/a?ss-tok=${token}`, { headers })).text).toBe('a of 7');
+    expect((await app.request(`/neutral/8/photos/a?ss-tok=${token}`, { headers })).code).toBe('LINK_SCOPE');
+  }
+  const versioned = await app.request(`/albums/7/photos/a?ss-tok=${token}`, { headers: { 'x-version': '1' } });
+  expect(versioned.code).toBe('LINK_SCOPE');
+  await app.close();
+}); // prettier-ignore

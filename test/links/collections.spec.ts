@@ -112,6 +112,9 @@ describe.each(ADAPTERS)('a link to a collection, on %s', (adapter) => {
     ['files', '/videos/1/...', '... of 1'],
     ['files', '/videos/1/a%20b%3F%23%26.ts', 'a b?#&.ts of 1'],
     ['files', '/videos/1/%252e%252e', '%2e%2e of 1'],
+    ['files', '/videos/1/..%252f2', '..%2f2 of 1'],
+    ['files', '/videos/1/seg-1.ts;v=1', 'seg-1.ts;v=1 of 1'],
+    ['files', '/videos/1/..;', '..; of 1'],
     ['several', '/videos/1/poster', 'poster of 1'],
     ['several', '/videos/1/720p/1.ts', '1.ts of 720p of 1'],
     ['folder', '/folders/a/files/b', 'b for ada'],
@@ -142,6 +145,16 @@ describe.each(ADAPTERS)('a link to a collection, on %s', (adapter) => {
     ['files', '/videos/1/a%5Cb'],
     ['files', '/videos/1/..%5c2'],
     ['files', '/videos/1/a%00.ts'],
+    ['files', '/videos/1/%5c%5chost'],
+    ['files', '/videos/1;a=b/seg-1.ts'],
+    ['files', '/videos/1%00/seg-1.ts'],
+    ['files', '/videos/01/seg-1.ts'],
+    ['files', '/videos/1%20/seg-1.ts'],
+    ['files', '/videos/1./seg-1.ts'],
+    ['files', '/videos/%EF%BC%91/seg-1.ts'],
+    ['files', '/videos/1/..;/seg-1.ts'],
+    ['files', '/videos/1\\..\\2/seg-1.ts'],
+    ['files', '/videos/1/..\\2'],
     ['files', '/videos/1%2Fseg-1.ts/x'],
     ['files', '/videos/1%2F..%2F2/x'],
     ['files', '/videos/1/seg-1.ts?quality=high'],
@@ -180,10 +193,33 @@ describe.each(ADAPTERS)('a link to a collection, on %s', (adapter) => {
     ['/videos//1/seg-1.ts'],
     ['/folders/a/files/'],
     ['/folders/a/files'],
+    // not UTF-8
+    ['/videos/1/%c0%ae%c0%ae'],
+    ['/videos/%c0%b1/seg-1.ts'],
+    ['/folders/a/files/%c0%ae%c0%ae/info'],
+    ['/videos/1/%'],
+    ['/videos/1/%2'],
+    ['/videos/1/%u002e%u002e'],
   ])('opens nothing at %s', async (path) => {
     for (const mint of Object.values(kinds)) {
       const { status } = await app.request(`${path}?ss-tok=${mint().token}`);
-      expect([403, 404]).toContain(status);
+      expect([400, 403, 404]).toContain(status);
+    }
+  });
+
+  it.each([
+    ['with a slash at its end', '/videos/1/seg-1.ts/'],
+    ['in another case', '/VIDEOS/1/seg-1.ts'],
+    ['longer than Fastify takes', `/videos/1/${'x'.repeat(120)}`],
+  ])('opens a path %s only where the router takes it for the same', async (_how, path) => {
+    const { token } = files();
+    const { status, text } = await app.request(`${path}?ss-tok=${token}`);
+    const file = path.replace(/\/$/, '').split('/').pop();
+    const other = await app.request(`${path.replace('1', '2')}?ss-tok=${token}`);
+    if (adapter === 'express') {
+      expect([status, text, other.code]).toEqual([200, `${file} of 1`, 'LINK_SCOPE']);
+    } else {
+      expect([404, 414]).toContain(status);
     }
   });
 
