@@ -225,7 +225,7 @@ export class FileThread {
   }
 }
 
-/** What the thread reads into, and answers are written from: used again, so that no garbage comes of it. */
+/** Buffers the thread reads into and answers are written from; reused to spare the garbage collector. */
 class Memory {
   readonly shared = new SharedArrayBuffer(PLACES * READ_AHEAD);
   /** The last one first: it is in the processor's cache. */
