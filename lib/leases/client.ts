@@ -1,4 +1,4 @@
-import { hash, randomBytes } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isSecure, surplusCookies } from '../http/http-exchange.js';
 import type { HttpExchange } from '../http/http-exchange.js';
 import { addressNetwork } from '../shared/ip-address.js';
@@ -22,18 +22,13 @@ export interface LeaseClient extends ClientDescription {
 }
 
 /**
- * 128 bits of SHA-256 in 22 characters: what the stores know of resources, subjects, clients and cookies, so
- * that a copy of a store opens no link and does not show names or addresses.
+ * SHA-256 in base64url: what the stores know of subjects, clients and cookies, so that a copy of a store opens
+ * no link and does not show names or addresses.
  */
 export function fingerprint(...parts: string[]): string {
   // Lengths first, so that two different lists of parts never read the same
   const text = parts.map((part) => `${part.length}:${part}`).join('');
-  return hash('sha256', text, 'buffer').toString('base64url', 0, 16);
-}
-
-/** @param bytes how many random bytes; the text is base64url */
-export function randomText(bytes: number): string {
-  return randomBytes(bytes).toString('base64url');
+  return hash('sha256', text, 'base64url');
 }
 
 /**
@@ -58,7 +53,7 @@ export interface LinkCookie {
 /** How many of a kind a browser keeps for one path: all header fields of a request share 16 KiB. */
 const MAX_COOKIES = 40;
 
-const COOKIE_VALUE = /^([\w-]{22})\.([\w-]{24})$/;
+const COOKIE_VALUE = /^([\w-]{43})\.([\w-]{36})$/;
 
 /** One name for each link, so that the cookies of several links to one path live side by side. */
 export function leaseCookieName(linkId: string): string {
@@ -70,7 +65,7 @@ export function leaseId(linkId: string, secret: string): string {
   return fingerprint('lease', linkId, secret);
 }
 
-/** @param secret 144 random bits */
+/** @param secret a random UUID */
 export function leaseCookieValue({ client }: LeaseName, secret: string): string {
   return `${client}.${secret}`;
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { DeliveryOutcome, PlannedDelivery } from '../delivery/watch.js';
 import type { LinkProgress } from '../events/link-messages.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
@@ -5,7 +6,7 @@ import type { RefusalCode } from '../refusals/download-refusal.js';
 import { LINK_OLDER_THAN_STORE } from '../refusals/refusals.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { firstCredit } from './byte-credit.js';
-import { fingerprint, leaseCookieName, leaseCookieValue, leaseId, randomText } from './client.js';
+import { fingerprint, leaseCookieName, leaseCookieValue, leaseId } from './client.js';
 import type { LeaseClient } from './client.js';
 import type { Belonging, Entering } from './lease.js';
 import { recordsOf } from './lease-book.js';
@@ -194,7 +195,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
   private async enter(plan: PlannedDelivery): Promise<CountedAs | undefined> {
     const { book, calls } = this.services;
     const { link, booking, needsStore } = this.admitted;
-    const secret = randomText(18);
+    const secret = randomUUID();
     const request = this.entering(plan, leaseId(link.id, secret));
     if (!request.mayOpen && !(plan.status === 206 && (plan.ifRangeMatched || plan.etag !== undefined))) {
       throw new DownloadRefusal('LINK_EXPIRED', {
@@ -204,7 +205,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
     const enter = () => book.enter(booking, request, this.seen);
     const undo = () => {
       const told = { request: request.request, sent: 0, covered: [] };
-      const records = recordsOf(request, request.lease);
+      const records = recordsOf(request);
       calls.eventually(() => book.report(booking, records, told));
     };
     book.stay(link.id);
@@ -239,7 +240,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
     }
   }
 
-  private entering(plan: PlannedDelivery, lease: string): Entering {
+  private entering(plan: PlannedDelivery, request: string): Entering {
     const { clock, options } = this.services;
     const { link, belonging } = this.admitted;
     const { status, length, etag, intervals } = plan;
@@ -247,8 +248,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
     const mayOpen = clock() < link.expiresAt;
     return {
       ...belonging,
-      lease,
-      request: randomText(9),
+      request,
       mayOpen,
       sameVersion: !mayOpen && !plan.ifRangeMatched,
       isPart: status === 206,

@@ -103,7 +103,7 @@ export class LeaseBook {
     request: Entering,
     seen?: Look,
   ): Promise<{ readonly entry: Entry; readonly used: number }> {
-    const needs = recordsOf(request, request.lease);
+    const needs = recordsOf(request);
     const { known } = this.desk(booking.linkId);
     if (seen) {
       // The new lease was not read, as no other process can know of it
@@ -289,7 +289,7 @@ export async function untilInTime(decideAndCommit: () => Promise<boolean>): Prom
 }
 
 /** The records in which a lease that a request belongs to may be found, and the link's own. */
-export function recordsOf({ presented, client }: Belonging, lease?: string): string[] {
-  const clients = [presented?.client, client, lease].filter((id) => id !== undefined);
+export function recordsOf({ presented, client, request }: Belonging & Partial<Entering>): string[] {
+  const clients = [presented?.client, client, request].filter((id) => id !== undefined);
   return [LINK, ...new Set(clients)];
 }

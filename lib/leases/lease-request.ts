@@ -1,8 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import type { ByteInterval, DeliveryOutcome } from '../delivery/watch.js';
 import type { DownloadEventSink } from '../events/download-event.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit } from './byte-credit.js';
-import { randomText } from './client.js';
 import { bytesIn, NO_INTERVALS, union, withInterval } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
 import type { Granted, Report } from './lease.js';
@@ -161,7 +161,7 @@ export class LeaseRequest {
       request: this.name,
       sent: this.sentBytes,
       covered: this.pending,
-      wish: { taken, total, lease: randomText(18) },
+      wish: { taken, total, lease: randomUUID() },
     };
     let answer: ReportAnswer | undefined;
     try {

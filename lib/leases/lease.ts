@@ -47,10 +47,11 @@ export interface Belonging {
 
 /** A request that is about to send bytes. */
 export interface Entering extends Belonging {
-  /** Names this request; deciding again for the same name changes nothing. */
+  /**
+   * Names this request, and the lease that it opens if there is none to join: new, and derived from an
+   * unguessable value. Deciding again for the same name changes nothing.
+   */
   readonly request: string;
-  /** The lease to open if there is none to join: new, and derived from an unguessable value. */
-  readonly lease: string;
   /** False once the link has expired: then an open lease may be joined, and none opened. */
   readonly mayOpen: boolean;
   /** The lease may be joined only if it was opened for this {@link version}. */
@@ -112,7 +113,7 @@ export function enter(known: KnownLink, link: LinkTerms, request: Entering): Ent
   const { terms } = link;
   const before = leases.find((lease) => runningOf(lease, request.request));
   if (before) {
-    const kind = before.id === request.lease ? 'opened' : 'joined';
+    const kind = before.id === request.request ? 'opened' : 'joined';
     const { granted } = runningOf(before, request.request)!;
     return { kind, reason: REASONS.before, lease: before, granted };
   }
@@ -271,8 +272,8 @@ function opened(
   const kept = leases.filter(({ client }) => client === request.client);
   const isFull = kept.filter((lease) => !isOver(lease, now, terms)).length >= LEASES_OF_CLIENT;
   // What has no room among the leases of its client is found by its cookie only
-  const client = isFull ? request.lease : (request.client ?? request.lease);
-  const lease = { ...newLease(request.lease, client, now), version, length, budget };
+  const client = isFull ? request.request : (request.client ?? request.request);
+  const lease = { ...newLease(request.request, client, now), version, length, budget };
   return { kind: 'opened', reason: REASONS[reason], ...charge(lease, started(request, true), request.bytes) };
 }
 

@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { HttpException } from '@nestjs/common';
 import type { AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
 import { cookieOf } from '../http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
-import { linkCookieLines, randomText } from '../leases/client.js';
+import { linkCookieLines } from '../leases/client.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
@@ -101,7 +102,7 @@ export class LinkPrompts {
     const { nonce } = cookieParts(visit);
     if (asks === 'challenge') {
       await this.judge(visit, fields.get(ANSWER_FIELD) ?? '');
-      this.remember(visit, nonce ?? randomText(16), 'passed');
+      this.remember(visit, nonce ?? randomUUID(), 'passed');
       return;
     }
     const shown = fields.get(SHOWN_FIELD) ?? '';
@@ -155,7 +156,7 @@ export class LinkPrompts {
 
   /** Gives a browser its number, unless another tab has it already, and binds the form to it. */
   private shown(visit: PromptedVisit): string {
-    const { nonce = randomText(16) } = cookieParts(visit);
+    const { nonce = randomUUID() } = cookieParts(visit);
     this.remember(visit, nonce, 'shown');
     return this.seals.make('shown', visit.grant.link.id, nonce);
   }

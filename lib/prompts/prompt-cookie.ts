@@ -54,6 +54,6 @@ export function promptCookieName(linkId: string): string {
 
 /** The parts of a cookie; none for a text that cannot be one. */
 export function promptCookieParts(value = ''): { nonce?: string; seal?: string } {
-  const [, nonce, seal] = /^([\w-]{22})(?:\.([\w-]{43}))?$/.exec(value) ?? [];
+  const [, nonce, seal] = /^([\w-]{36})(?:\.([\w-]{43}))?$/.exec(value) ?? [];
   return { nonce, seal };
 }

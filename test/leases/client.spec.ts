@@ -37,7 +37,7 @@ describe('client key', () => {
 
 describe('lease cookie', () => {
   const client = fingerprint('ada');
-  const secret = 's'.repeat(24);
+  const secret = 's'.repeat(36);
 
   it('names the client and its lease, of its own link only, without telling its secret', () => {
     const lease = { client, id: leaseId('link-1', secret) };

@@ -18,7 +18,6 @@ let names = 0;
 function entering(changes: Partial<Entering> = {}): Entering {
   names += 1;
   return {
-    lease: `lease-${names}`,
     request: `request-${names}`,
     client: `client-${names}`,
     mayOpen: true,
@@ -260,14 +259,14 @@ describe('several nodes, in whatever order their calls arrive', () => {
             const lives = requests.map(async ({ node: at, client, fate }) => {
               const book = nodes[at]!;
               const request = entering({ client: `client-${client}`, budget: 40, bytes: 40, planned: 60 });
-              const { lease, request: name } = request;
+              const { request: name } = request;
               const about = { request: name, sent: 0, covered: [] };
               const entered = await book.enter(booking, request).catch(() => undefined);
               if (fate === 'crashes') {
                 crashed.add(name);
               } else if (!entered) {
                 // What may have been done unheard is undone
-                await untilTold(() => book.report(booking, recordsOf(request, lease), about));
+                await untilTold(() => book.report(booking, recordsOf(request), about));
               } else if ('lease' in entered.entry) {
                 const { id, client: record } = leaseOf(entered);
                 const tell = (report: Partial<Report>) =>
@@ -278,7 +277,7 @@ describe('several nodes, in whatever order their calls arrive', () => {
                   sent = entered.entry.granted;
                 }
                 if (fate === 'goes on') {
-                  const wish = { taken: sent, total: 60, lease: `${lease}-next` };
+                  const wish = { taken: sent, total: 60, lease: `${name}-next` };
                   const answer = await tell({ sent, covered: [0, sent], wish });
                   served.add(answer!.lease.id);
                   sent = answer!.granted;

@@ -19,7 +19,6 @@ function entering({ maxDownloads: _, ...changes }: Asking = {}): Entering {
   names += 1;
   const bytes = changes.bytes ?? 100;
   return {
-    lease: `lease-${names}`,
     request: `request-${names}`,
     client: `client-${names}`,
     mayOpen: true,
@@ -126,7 +125,7 @@ describe('a request', () => {
     for (let i = 0; i < 3; i++) {
       expect(link.enter(request)).toMatchObject({ kind: 'opened', reason: REASONS.before, granted: 100 });
     }
-    expect([link.used, link.lease(request.lease).charged]).toEqual([1, 100]);
+    expect([link.used, link.lease(request.request).charged]).toEqual([1, 100]);
   });
 
   it('joins by its cookie, whoever its client is, and takes what the budget has', () => {

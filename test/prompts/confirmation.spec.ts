@@ -188,7 +188,7 @@ describe.each(ADAPTERS)('a link that asks to be confirmed, on %s,', (adapter) =>
     const page = await app.fetch(url, { headers: CHROME });
     const [cookie] = (await press(url, page)).headers['set-cookie']!;
     expect(cookie).toMatch(
-      /^ss-prompt-[\w-]+=[\w-]{22}\.[\w-]{43}; Path=\/files\/report\.pdf; Max-Age=600; HttpOnly; SameSite=Lax/,
+      /^ss-prompt-[\w-]+=[\w-]{36}\.[\w-]{43}; Path=\/files\/report\.pdf; Max-Age=600; HttpOnly; SameSite=Lax/,
     );
   });
 
