@@ -15,6 +15,7 @@ import type { AdmittedRequest, LeasedLink } from './counted-delivery.js';
 import { LookedAtLink } from './followed-link.js';
 import { mayJoin, REASONS } from './lease.js';
 import { LeaseBook, recordsOf } from './lease-book.js';
+import type { RecordDecision } from './lease-book.js';
 import { leaseUsage } from './lease-record.js';
 import type { Lease, LeaseUsage } from './lease-record.js';
 import type { LeaseServices } from './lease-request.js';
@@ -26,8 +27,6 @@ import type { LeaseOptions } from './options.js';
 import { revocationNames, revocationOf } from './revocation.js';
 import type { RevocationTarget } from './revocation.js';
 import { RunningDownloads } from './running.js';
-import { changeSideRecord } from './side-record.js';
-import type { SideDecision, SideRecord } from './side-record.js';
 import { StoreCalls } from './store-calls.js';
 import { WatchedDelivery } from './watched-delivery.js';
 
@@ -133,13 +132,17 @@ export class LeaseKeeper {
   }
 
   /**
-   * Changes a record of a link that is not about its leases.
+   * Changes a record of a link that is not about its leases, and is not a list. The link may be used or
+   * resumed until `endsAt`, in milliseconds since the epoch.
    *
    * @throws DownloadRefusal STORE_UNAVAILABLE
    */
-  changeRecord<T>(record: SideRecord, decide: SideDecision<T>): Promise<T> {
-    const { calls, clock } = this.services;
-    return calls.required(() => changeSideRecord(this.store, clock, record, decide));
+  changeRecord<T>(
+    link: { linkId: string; endsAt: number; id: string },
+    decide: RecordDecision<T>,
+  ): Promise<T> {
+    const { book, calls, options } = this.services;
+    return calls.required(() => book.change({ ...link, terms: options.terms }, link.id, decide));
   }
 
   /** Milliseconds since the epoch until which a link may be used or resumed. */
@@ -176,7 +179,7 @@ export class LeaseKeeper {
     const now = clock();
     const revocation = revocationOf(target, now, options.maxLinkLife);
     running.revoked(revocation);
-    await calls.required(() => this.store.revoke(revocation, now));
+    await calls.required(async () => this.store.revoke(revocation, now));
     // Again, for those that were admitted before the store knew, and began after the first look
     running.revoked(revocation);
     events?.emit({

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { enter, report } from './lease.js';
-import type { Belonging, Entering, Entry, LinkTerms, Report } from './lease.js';
+import type { Belonging, Entering, Entry, LinkTerms, Report, Reported } from './lease.js';
 import { isOver } from './lease-record.js';
 import type { Lease } from './lease-record.js';
 import type { LeaseStore, LinkRecord, LinkState } from './lease-store.js';
@@ -16,7 +17,7 @@ const ATTEMPTS = 50;
 const LONGEST_PAUSE = 50;
 
 /** How long records are kept after they are last needed, ms: clocks may differ by less than that. */
-export const RECORD_MARGIN = 10 * 60 * 1000;
+const RECORD_MARGIN = 10 * 60 * 1000;
 
 /** After so many uses of a link, its records are swept. */
 const SWEEP_EVERY = 512;
@@ -34,15 +35,8 @@ export interface Booking extends LinkTerms {
   readonly endsAt: number;
 }
 
-/** What a report came to. */
-export interface ReportAnswer {
-  /** The lease that the request runs or ran under. */
-  readonly lease: Lease;
-  /** Bytes the request may send in all. */
-  readonly granted: number;
-  /** By this report the lease became complete. */
-  readonly completed: boolean;
-}
+/** What becomes of a record that is not about leases; a value that stays the same object is not written. */
+export type RecordDecision<T> = (now: number, value?: object) => { value?: object; answer: T };
 
 /** An operation on one link: the records that it must know, and what it decides. */
 interface Operation<T = unknown> {
@@ -52,6 +46,11 @@ interface Operation<T = unknown> {
   readonly isReport?: boolean;
   readonly resolve: (answer: T) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** The time that a batch has to be settled. */
+interface Turn {
+  over: boolean;
 }
 
 /** The operations on one link that wait, and what this process knows of its records. */
@@ -132,13 +131,28 @@ export class LeaseBook {
    *
    * @param records those in which its lease may be found
    */
-  report(booking: Booking, records: readonly string[], told: Report): Promise<ReportAnswer | undefined> {
+  report(booking: Booking, records: readonly string[], told: Report): Promise<Reported | undefined> {
     const decide = (draft: Draft) => {
-      const answer = report(draft.about(records), booking, told);
-      answer?.leases.forEach((lease) => draft.put(lease, booking.terms));
-      return answer && { ...answer, lease: answer.leases.at(-1)! };
+      const reported = report(draft.about(records), booking, told);
+      for (const lease of [reported?.left, reported?.lease]) {
+        if (lease) {
+          draft.put(lease, booking.terms);
+        }
+      }
+      return reported;
     };
     return this.take({ booking, needs: [LINK, ...records], decide, isReport: true });
+  }
+
+  /** Changes a record that is not about leases, whatever was known of it here. */
+  change<T>(booking: Booking, id: string, decide: RecordDecision<T>): Promise<T> {
+    this.desk(booking.linkId).known.forget();
+    const decideOn = (draft: Draft) => {
+      const { value, answer } = decide(draft.now, draft.get(id));
+      draft.set(id, value);
+      return answer;
+    };
+    return this.take({ booking, needs: [id], decide: decideOn });
   }
 
   /** How often a link was used, and the leases that are still known. */
@@ -192,13 +206,13 @@ export class LeaseBook {
   /** Settles a batch. One that takes too long goes on alone, and what it may have changed is read again. */
   private within({ known }: Desk, batch: Operation[]): Promise<void> {
     return new Promise((resolve) => {
-      const turn = { over: false };
+      const turn: Turn = { over: false };
       const timer = setTimeout(() => {
         turn.over = true;
         known.forget();
         resolve();
       }, this.patience);
-      untilInTime(() => this.settle(known, batch, turn))
+      this.settle(known, batch, turn)
         .catch((error: unknown) => {
           known.forget();
           batch.forEach(({ reject }) => reject(error));
@@ -210,11 +224,21 @@ export class LeaseBook {
     });
   }
 
-  /** Decides a batch and commits it; false where somebody else was faster. */
-  private async settle(known: LinkKnowledge, batch: Operation[], turn: { over: boolean }): Promise<boolean> {
-    if (turn.over) {
-      throw new Error('The store took too long.');
+  /** Decides a batch and commits it; decides again where another process was faster. */
+  private async settle(known: LinkKnowledge, batch: Operation[], turn: Turn): Promise<void> {
+    for (let attempt = 1; attempt <= ATTEMPTS && !turn.over; attempt++) {
+      if (await this.decideAndCommit(known, batch, turn)) {
+        return;
+      }
+      known.forget();
+      if (attempt > 1) {
+        await sleep(Math.min(LONGEST_PAUSE, 2 ** attempt) * Math.random());
+      }
     }
+    throw new Error('The records of a link changed whenever they were to be written.');
+  }
+
+  private async decideAndCommit(known: LinkKnowledge, batch: Operation[], turn: Turn): Promise<boolean> {
     const { linkId } = batch[0]!.booking;
     const { idle } = batch[0]!.booking.terms;
     const endsAt = Math.max(...batch.map(({ booking }) => booking.endsAt));
@@ -229,7 +253,6 @@ export class LeaseBook {
     const deferrable = batch.every(({ isReport }) => isReport) && changes.every(({ id }) => id !== LINK);
     const commit = { now: draft.now, linkId, keepUntil, changes, deferrable };
     if (changes.length > 0 && !(await this.store.commit(commit))) {
-      known.forget();
       return false;
     }
     if (!turn.over) {
@@ -272,20 +295,6 @@ export class LeaseBook {
       this.desks.delete(linkId);
     }
   }
-}
-
-/** Decides and commits until it answers true: false where somebody else was faster. */
-export async function untilInTime(decideAndCommit: () => Promise<boolean>): Promise<void> {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    if (await decideAndCommit()) {
-      return;
-    }
-    if (attempt > 1) {
-      const pause = Math.min(LONGEST_PAUSE, 2 ** attempt) * Math.random();
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-  }
-  throw new Error('The records of a link changed whenever they were to be written.');
 }
 
 /** The records in which a lease that a request belongs to may be found, and the link's own. */

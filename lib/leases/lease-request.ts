@@ -5,8 +5,8 @@ import type { RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit } from './byte-credit.js';
 import { bytesIn, NO_INTERVALS, union, withInterval } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
-import type { Granted, Report } from './lease.js';
-import type { Booking, LeaseBook, ReportAnswer } from './lease-book.js';
+import type { Granted, Report, Reported } from './lease.js';
+import type { Booking, LeaseBook } from './lease-book.js';
 import { bytesLeft } from './lease-record.js';
 import type { Lease } from './lease-record.js';
 import type { ResolvedLeaseOptions } from './options.js';
@@ -113,7 +113,7 @@ export class LeaseRequest {
       whole: outcome.completed,
       cut,
     };
-    const answered = (answer?: ReportAnswer) => answer?.completed && completed?.();
+    const answered = (answer?: Reported) => answer?.completed && completed?.();
     const { client } = this.lease;
     calls.eventually(async () => answered(await book.report(this.booking, [client], told)));
     book.leave(this.booking.linkId);
@@ -163,7 +163,7 @@ export class LeaseRequest {
       covered: this.pending,
       wish: { taken, total, lease: randomUUID() },
     };
-    let answer: ReportAnswer | undefined;
+    let answer: Reported | undefined;
     try {
       answer = await calls.required(() => book.report(this.booking, [this.lease.client], told));
     } catch {

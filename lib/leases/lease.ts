@@ -190,8 +190,10 @@ export interface Wish {
 }
 
 export interface Reported {
-  /** To be written: the last is the one that the request runs or ran under. */
-  readonly leases: readonly Lease[];
+  /** The lease that the request runs or ran under, to be written. */
+  readonly lease: Lease;
+  /** The one that it left for a further one, to be written before. */
+  readonly left?: Lease;
   /** Bytes the request may send in all. */
   readonly granted: number;
   /** By this report the lease became complete. */
@@ -222,7 +224,7 @@ export function report(known: KnownLink, link: LinkTerms, told: Report): Reporte
   }
   const { taken, total } = told.wish;
   if (now >= lease.openedAt + link.terms.life) {
-    return { leases: [lease], granted: running.granted, completed: false };
+    return { lease, granted: running.granted, completed: false };
   }
   const charged = charge(lease, running, total - running.granted);
   // Long after its expiry a link may be forgotten: then no use is counted
@@ -230,7 +232,7 @@ export function report(known: KnownLink, link: LinkTerms, told: Report): Reporte
   if (isSpent && known.used > 0 && hasLeft(known, link)) {
     return moved(now, lease, running, told.wish);
   }
-  return { leases: [charged.lease], granted: charged.granted, completed: false };
+  return { ...charged, completed: false };
 }
 
 function ended(now: number, lease: Lease, running: RunningRequest, told: Report): Reported {
@@ -244,7 +246,7 @@ function ended(now: number, lease: Lease, running: RunningRequest, told: Report)
     completedAt: completed ? now : lease.completedAt,
     covered: completed && lease.length === undefined ? NO_INTERVALS : lease.covered,
   };
-  return { leases: [after], granted: told.sent, completed };
+  return { lease: after, granted: told.sent, completed };
 }
 
 /** Moves a request to a further lease of its link, which continues the first one. */
@@ -258,8 +260,7 @@ function moved(
   const root = lease.root ?? lease.id;
   const next = { ...newLease(id, client, now), root, version, length, budget, covered, unconfirmed };
   const to = charge(next, { ...running, start: taken, granted: taken }, total - taken);
-  const from = { ...release(lease, running, taken), used: true };
-  return { leases: [from, to.lease], granted: to.granted, completed: false };
+  return { ...to, left: { ...release(lease, running, taken), used: true }, completed: false };
 }
 
 function opened(

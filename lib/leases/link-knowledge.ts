@@ -99,8 +99,16 @@ export class Draft {
     readonly now: number,
   ) {}
 
+  get(id: string): object | undefined {
+    return this.values.has(id) ? this.values.get(id) : this.known.get(id)?.value;
+  }
+
+  set(id: string, value: object | undefined): void {
+    this.values.set(id, value);
+  }
+
   get used(): number {
-    return (this.value(LINK) as LinkUse | undefined)?.used ?? 0;
+    return (this.get(LINK) as LinkUse | undefined)?.used ?? 0;
   }
 
   /** The link with the leases in these records. */
@@ -116,21 +124,21 @@ export class Draft {
     if (at < 0) {
       this.count(1);
       // concat() reserves no room for more, unlike a literal with spreads
-      this.values.set(lease.client, this.withRoom([lease].concat(leases), terms));
+      this.set(lease.client, this.withRoom([lease].concat(leases), terms));
     } else if (isGivenBack(lease)) {
       this.count(-1);
-      this.values.set(lease.client, leases.length > 1 ? leases.toSpliced(at, 1) : undefined);
+      this.set(lease.client, leases.length > 1 ? leases.toSpliced(at, 1) : undefined);
     } else {
-      this.values.set(lease.client, leases.with(at, lease));
+      this.set(lease.client, leases.with(at, lease));
     }
   }
 
   changes(): RecordChange[] {
     const changes: RecordChange[] = [];
     for (const [id, value] of this.values) {
-      const was = this.known.get(id)?.version;
-      if (was !== undefined || value) {
-        changes.push(changeOf(id, was, value));
+      const { version: was, value: before } = this.known.get(id) ?? {};
+      if (value !== before) {
+        changes.push({ id, was, version: was === undefined ? firstVersion() : was + 1, value });
       }
     }
     return changes;
@@ -138,7 +146,7 @@ export class Draft {
 
   private count(more: 1 | -1): void {
     const used = this.used + more;
-    this.values.set(LINK, used > 0 ? ({ used } satisfies LinkUse) : undefined);
+    this.set(LINK, used > 0 ? ({ used } satisfies LinkUse) : undefined);
   }
 
   /** Forgets the oldest lease that is over, where a client has many. */
@@ -148,16 +156,8 @@ export class Draft {
   }
 
   private leasesOf(client: string): readonly Lease[] {
-    return (this.value(client) ?? []) as readonly Lease[];
+    return (this.get(client) ?? []) as readonly Lease[];
   }
-
-  private value(id: string): object | undefined {
-    return this.values.has(id) ? this.values.get(id) : this.known.get(id)?.value;
-  }
-}
-
-export function changeOf(id: string, was: number | undefined, value: object | undefined): RecordChange {
-  return { id, was, version: was === undefined ? firstVersion() : was + 1, value };
 }
 
 /**

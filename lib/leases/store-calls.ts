@@ -16,6 +16,7 @@ const REST = 1000;
 /** Cap on calls that wait to be repeated; beyond it the oldest is dropped. */
 const MOST_WAITING = 10_000;
 
+/** `async`, so that a store that throws counts as one that rejects. */
 type Call<T = unknown> = () => Promise<T>;
 
 interface Outage {
@@ -53,16 +54,30 @@ export class StoreCalls {
    * @param late is called with an answer that arrived after the timeout, to undo what the call did
    * @throws DownloadRefusal STORE_UNAVAILABLE
    */
-  async required<T>(call: Call<T>, late?: (answer: T) => void): Promise<T> {
+  required<T>(call: Call<T>, late?: (answer: T) => void): Promise<T> {
+    const { storeTimeout } = this.options;
     const startedAt = performance.now();
-    try {
-      const answer = await this.within(call, late);
-      this.answered(startedAt);
-      return answer;
-    } catch (error) {
-      this.failed(error);
-      throw new DownloadRefusal('STORE_UNAVAILABLE', { cause: error });
-    }
+    return new Promise<T>((resolve, reject) => {
+      let isOver = false;
+      const fail = (error: unknown) => {
+        if (!isOver) {
+          isOver = true;
+          clearTimeout(timer);
+          this.failed(error);
+          reject(new DownloadRefusal('STORE_UNAVAILABLE', { cause: error }));
+        }
+      };
+      const timer = setTimeout(() => fail(new Error(`no answer within ${storeTimeout} ms`)), storeTimeout);
+      call().then((answer) => {
+        if (isOver) {
+          late?.(answer);
+          return;
+        }
+        clearTimeout(timer);
+        this.answered(startedAt);
+        resolve(answer);
+      }, fail);
+    });
   }
 
   /** The store's answer; undefined if the call fails, or if one failed within the last second. */
@@ -77,11 +92,8 @@ export class StoreCalls {
   /** Tells the store that a request has ended, again and again until it answers. */
   eventually(call: Call): void {
     const attempt = this.required(call)
-      .then(
-        () => {},
-        () => this.postpone(call),
-      )
-      .finally(() => this.underWay.delete(attempt));
+      .catch(() => this.postpone(call))
+      .then(() => void this.underWay.delete(attempt));
     this.underWay.add(attempt);
   }
 
@@ -97,21 +109,6 @@ export class StoreCalls {
     clearInterval(this.probing);
     await this.settled();
     this.lost(this.waiting.splice(0).length);
-  }
-
-  private within<T>(call: Call<T>, late?: (answer: T) => void): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const { storeTimeout } = this.options;
-      let over = false;
-      const timer = setTimeout(() => {
-        over = true;
-        reject(new Error(`no answer within ${storeTimeout} ms`));
-      }, storeTimeout);
-      // `async`, so that a store that throws counts as one that rejects
-      (async () => call())()
-        .then((answer) => (over ? late?.(answer) : resolve(answer)), reject)
-        .finally(() => clearTimeout(timer));
-    });
   }
 
   private failed(error: unknown): void {

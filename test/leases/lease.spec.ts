@@ -65,14 +65,14 @@ class Link {
 
   report(told: Report, maxDownloads?: number) {
     const answer = report(this.known, { maxDownloads, terms: TERMS }, told);
-    answer?.leases.forEach((lease) => this.put(lease));
+    [answer?.left, answer?.lease].forEach((lease) => lease && this.put(lease));
     return answer;
   }
 
   /** The end of a request that sent all of 100 bytes, unless told otherwise. */
   end(request: string, changes: Partial<Report> = {}) {
     const answer = this.report({ request, sent: 100, covered: [0, 100], whole: true, ...changes });
-    return answer && { completed: answer.completed, givenBack: isGivenBack(answer.leases.at(-1)!) };
+    return answer && { completed: answer.completed, givenBack: isGivenBack(answer.lease) };
   }
 
   /** Asks for more under the same lease: the link has no other. */
