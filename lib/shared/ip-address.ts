@@ -1,8 +1,14 @@
+import { isIPv4 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { DownloadAuthConfigurationError } from './configuration-error.js';
 
 /** The network of one subscriber: an IPv4 address, or the first 64 bits of an IPv6 one. */
 export function addressNetwork(address: string | undefined): string | undefined {
+  // Not parsed, which would cost more than the rest of what is asked about a client
+  const ipv4 = address?.replace(/^::ffff:(?=\d+\.)/i, '') ?? '';
+  if (isIPv4(ipv4)) {
+    return ipv4;
+  }
   const parsed = parseAddress(address);
   if (parsed?.kind() === 'ipv6') {
     const words = (parsed as ipaddr.IPv6).parts.slice(0, 4);
