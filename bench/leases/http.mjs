@@ -138,29 +138,34 @@ async function measureAll(store, description) {
 
 const table = [];
 const ratios = [];
+const middle = (values) => Math.round(median(values));
+/** What a kind of link adds to an unlimited one of the same round, so that what else the machine does weighs on both. */
+const added = (version, kind, part) =>
+  middle(version[kind].map((measured, i) => measured[part] - version.unlimited[i][part]));
 for (const [store, description] of Object.entries(stores)) {
   if (args.only && args.only !== store) {
     continue;
   }
   const { now, before = {} } = await measureAll(store, description);
-  const { unlimited, ...limited } = now;
   for (const [kind, rounds] of Object.entries(before)) {
     const ratio = (part) => median(rounds.map((one, i) => now[kind][i][part] / one[part])).toFixed(2);
-    ratios.push({ store, link: kind, 'CPU of before': ratio('cpu'), 'time of before': ratio('time') });
+    ratios.push({
+      store,
+      link: kind,
+      'CPU of before': ratio('cpu'),
+      'time of before': ratio('time'),
+      'adds CPU µs': added(now, kind, 'cpu'),
+      'added before': added(before, kind, 'cpu'),
+    });
   }
-  const middle = (values) => Math.round(median(values));
-  const of = (rounds, part) => middle(rounds.map((measured) => measured[part]));
-  // of the same round, so that what else the machine does weighs on both
-  const added = (rounds, part) => middle(rounds.map((measured, i) => measured[part] - unlimited[i][part]));
-  table.push({ store, link: 'unlimited', 'time µs': of(unlimited, 'time'), 'CPU µs': of(unlimited, 'cpu') });
-  for (const [kind, rounds] of Object.entries(limited)) {
+  for (const [kind, rounds] of Object.entries(now)) {
     table.push({
       store,
       link: kind,
-      'time µs': of(rounds, 'time'),
-      'CPU µs': of(rounds, 'cpu'),
-      'adds time µs': added(rounds, 'time'),
-      'adds CPU µs': added(rounds, 'cpu'),
+      'time µs': middle(rounds.map(({ time }) => time)),
+      'CPU µs': middle(rounds.map(({ cpu }) => cpu)),
+      'adds time µs': added(now, kind, 'time'),
+      'adds CPU µs': added(now, kind, 'cpu'),
     });
   }
 }

@@ -211,13 +211,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
     book.stay(link.id);
     try {
       const required = needsStore || !request.mayOpen;
-      const decided = await (required ? calls.required(enter, undo) : calls.optional(enter, undo)).catch(
-        (error: unknown) => {
-          // It may have been done, and only its answer was lost
-          undo();
-          throw error;
-        },
-      );
+      const decided = await (required ? calls.required(enter, undo) : calls.optional(enter, undo));
       if (!decided) {
         this.reason ??= 'not counted: the store does not answer';
         return undefined;

@@ -51,10 +51,11 @@ export class StoreCalls {
   /**
    * The store's answer.
    *
-   * @param late is called with an answer that arrived after the timeout, to undo what the call did
+   * @param undo takes back what the call may have done unheard: called where it fails, and again where it is
+   *   answered after all
    * @throws DownloadRefusal STORE_UNAVAILABLE
    */
-  required<T>(call: Call<T>, late?: (answer: T) => void): Promise<T> {
+  required<T>(call: Call<T>, undo?: () => void): Promise<T> {
     const { storeTimeout } = this.options;
     const startedAt = performance.now();
     return new Promise<T>((resolve, reject) => {
@@ -65,12 +66,13 @@ export class StoreCalls {
           clearTimeout(timer);
           this.failed(error);
           reject(new DownloadRefusal('STORE_UNAVAILABLE', { cause: error }));
+          undo?.();
         }
       };
       const timer = setTimeout(() => fail(new Error(`no answer within ${storeTimeout} ms`)), storeTimeout);
       call().then((answer) => {
         if (isOver) {
-          late?.(answer);
+          undo?.();
           return;
         }
         clearTimeout(timer);
@@ -81,12 +83,12 @@ export class StoreCalls {
   }
 
   /** The store's answer; undefined if the call fails, or if one failed within the last second. */
-  async optional<T>(call: Call<T>, late?: (answer: T) => void): Promise<T | undefined> {
+  async optional<T>(call: Call<T>, undo?: () => void): Promise<T | undefined> {
     const now = this.options.clock();
     if (now < this.restUntil && now >= this.restUntil - REST) {
       return undefined;
     }
-    return this.required(call, late).catch(() => undefined);
+    return this.required(call, undo).catch(() => undefined);
   }
 
   /** Tells the store that a request has ended, again and again until it answers. */
