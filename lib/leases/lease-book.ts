@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { enter, report } from './lease.js';
-import type { Belonging, Entering, Entry, LinkTerms, Report, Reported } from './lease.js';
+import { enter } from './lease.js';
+import type { Belonging, Entering, Entry, LinkTerms } from './lease.js';
 import { isOver } from './lease-record.js';
 import type { Lease } from './lease-record.js';
+import { report } from './lease-report.js';
+import type { Report, Reported } from './lease-report.js';
 import type { LeaseStore, LinkRecord, LinkState } from './lease-store.js';
 import { Draft, holdsLeases, leasesIn, LINK, LinkKnowledge, linkOf } from './link-knowledge.js';
 import type { Look } from './link-knowledge.js';
@@ -34,6 +36,9 @@ export interface Booking extends LinkTerms {
   /** Milliseconds since the epoch until which the link may be used or resumed. */
   readonly endsAt: number;
 }
+
+/** What was decided of a request, and how often its link is used. */
+type Entered = { readonly entry: Entry; readonly used: number };
 
 /** What becomes of a record that is not about leases; a value that stays the same object is not written. */
 export type RecordDecision<T> = (now: number, value?: object) => { value?: object; answer: T };
@@ -97,11 +102,7 @@ export class LeaseBook {
    *
    * @param seen what a look at {@link recordsOf} the request found a moment ago
    */
-  async enter(
-    booking: Booking,
-    request: Entering,
-    seen?: Look,
-  ): Promise<{ readonly entry: Entry; readonly used: number }> {
+  async enter(booking: Booking, request: Entering, seen?: Look): Promise<Entered> {
     const needs = recordsOf(request);
     const { known } = this.desk(booking.linkId);
     if (seen) {

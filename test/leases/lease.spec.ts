@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { coversAll } from '../../lib/leases/interval-set.js';
-import { enter, LEASES_OF_CLIENT, mayJoin, REASONS, report } from '../../lib/leases/lease.js';
-import type { Entering, Entry, KnownLink, Report, Wish } from '../../lib/leases/lease.js';
+import { enter, LEASES_OF_CLIENT, mayJoin, REASONS } from '../../lib/leases/lease.js';
+import type { Entering, Entry, KnownLink } from '../../lib/leases/lease.js';
+import { report } from '../../lib/leases/lease-report.js';
+import type { Report, Wish } from '../../lib/leases/lease-report.js';
 import { isGivenBack, isOpen, isOver, leaseUsage, runningOf } from '../../lib/leases/lease-record.js';
 import type { Lease } from '../../lib/leases/lease-record.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
