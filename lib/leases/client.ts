@@ -22,8 +22,8 @@ export interface LeaseClient extends ClientDescription {
 }
 
 /**
- * SHA-256 in base64url: what the stores know of subjects, clients and cookies, so that a copy of a store opens
- * no link and does not show names or addresses.
+ * SHA-256 in base64url: what the stores know of subjects, clients and cookies, so that a copy of a store
+ * opens no link and does not show names or addresses.
  */
 export function fingerprint(...parts: string[]): string {
   // Lengths first, so that two different lists of parts never read the same

@@ -14,13 +14,13 @@ import { CountedDelivery, refuseRevoked } from './counted-delivery.js';
 import type { AdmittedRequest, LeasedLink } from './counted-delivery.js';
 import { LookedAtLink } from './followed-link.js';
 import { mayJoin, REASONS } from './lease.js';
-import { LeaseBook, recordsOf } from './lease-book.js';
+import { LeaseBook } from './lease-book.js';
 import type { RecordDecision } from './lease-book.js';
 import { leaseUsage } from './lease-record.js';
 import type { Lease, LeaseUsage } from './lease-record.js';
 import type { LeaseServices } from './lease-request.js';
 import type { LeaseStore, LinkState } from './lease-store.js';
-import { linkOf } from './link-knowledge.js';
+import { linkOf, recordsOf } from './link-knowledge.js';
 import { MemoryLeaseStore } from './memory/memory.store.js';
 import { resolveLeaseOptions } from './options.js';
 import type { LeaseOptions } from './options.js';
@@ -72,11 +72,10 @@ export class LeaseKeeper {
    */
   constructor(options: LeaseOptions = {}, clock: () => number = Date.now, events?: DownloadEventSink) {
     const resolved = resolveLeaseOptions(options);
-    const { storeTimeout, failClosed } = resolved;
     this.store = resolved.store ?? new MemoryLeaseStore();
-    const book = new LeaseBook(this.store, clock, storeTimeout);
+    const book = new LeaseBook(this.store, clock, resolved.storeTimeout);
     const probe = () => book.look('', []);
-    const calls = new StoreCalls({ storeTimeout, failClosed, clock, events, probe });
+    const calls = new StoreCalls({ ...resolved, clock, events, probe });
     const running = new RunningDownloads(async ({ link, names }) => {
       const { state } = await calls.required(() => book.look(link.id, names));
       return link.issuedAt < state.revokedBefore;
@@ -132,8 +131,7 @@ export class LeaseKeeper {
   }
 
   /**
-   * Changes a record of a link that is not about its leases, and is not a list. The link may be used or
-   * resumed until `endsAt`, in milliseconds since the epoch.
+   * Changes a record of a link that is not about its leases. The link ends at `endsAt`, ms since the epoch.
    *
    * @throws DownloadRefusal STORE_UNAVAILABLE
    */
@@ -230,7 +228,6 @@ export class LeaseKeeper {
 
   private describe(link: LeasedLink, client: LeaseClient): AdmittedRequest {
     const { options } = this.services;
-    const { terms } = options;
     const { maxDownloads, resumeWithin = options.resumeWithin, strict = options.strict } = link;
     const leased = maxDownloads !== undefined || resumeWithin > 0;
     const needsRecord = maxDownloads !== undefined || link.revocable === true;
@@ -246,7 +243,8 @@ export class LeaseKeeper {
         maxDownloads,
         endsAt: this.endOf(link),
         // A film that stood still for hours, or was seen to its end, plays on
-        terms: resumeWithin > 0 ? { ...terms, idle: terms.life, playsOn: true } : terms,
+        terms:
+          resumeWithin > 0 ? { ...options.terms, idle: options.terms.life, playsOn: true } : options.terms,
       },
       belonging: {
         presented: leased ? leaseOfCookie(link.id, client.leaseCookie) : undefined,

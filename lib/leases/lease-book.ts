@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { enter } from './lease.js';
-import type { Belonging, Entering, Entry, LinkTerms } from './lease.js';
+import type { Entering, Entry, LinkTerms } from './lease.js';
 import { isOver } from './lease-record.js';
 import type { Lease } from './lease-record.js';
 import { report } from './lease-report.js';
 import type { Report, Reported } from './lease-report.js';
 import type { LeaseStore, LinkRecord, LinkState } from './lease-store.js';
-import { Draft, holdsLeases, leasesIn, LINK, LinkKnowledge, linkOf } from './link-knowledge.js';
+import { Draft, holdsLeases, leasesIn, LINK, LinkKnowledge, linkOf, recordsOf } from './link-knowledge.js';
 import type { Look } from './link-knowledge.js';
 
 /** How many operations are decided and committed at once. */
@@ -296,10 +296,4 @@ export class LeaseBook {
       this.desks.delete(linkId);
     }
   }
-}
-
-/** The records in which a lease that a request belongs to may be found, and the link's own. */
-export function recordsOf({ presented, client, request }: Belonging & Partial<Entering>): string[] {
-  const clients = [presented?.client, client, request].filter((id) => id !== undefined);
-  return [LINK, ...new Set(clients)];
 }

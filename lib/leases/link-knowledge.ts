@@ -1,5 +1,5 @@
 import { LEASES_OF_CLIENT } from './lease.js';
-import type { KnownLink } from './lease.js';
+import type { Belonging, Entering, KnownLink } from './lease.js';
 import { isGivenBack, isOver } from './lease-record.js';
 import type { Lease, LeaseTerms } from './lease-record.js';
 import type { LinkRecord, LinkState, RecordChange } from './lease-store.js';
@@ -19,6 +19,12 @@ interface LinkUse {
 export function linkOf({ now, records }: Pick<LinkState, 'now' | 'records'>): KnownLink {
   const link = records.find(({ id }) => id === LINK)?.value as LinkUse | undefined;
   return { now, used: link?.used ?? 0, leases: records.flatMap(leasesIn) };
+}
+
+/** The records in which a lease that a request belongs to may be found, and the link's own. */
+export function recordsOf({ presented, client, request }: Belonging & Partial<Entering>): string[] {
+  const clients = [presented?.client, client, request].filter((id) => id !== undefined);
+  return [LINK, ...new Set(clients)];
 }
 
 export function leasesIn({ value }: LinkRecord): readonly Lease[] {

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import type { Entering, Entry } from '../../lib/leases/lease.js';
-import { LeaseBook, recordsOf } from '../../lib/leases/lease-book.js';
+import { LeaseBook } from '../../lib/leases/lease-book.js';
 import type { Booking } from '../../lib/leases/lease-book.js';
 import type { Report } from '../../lib/leases/lease-report.js';
 import type { LeaseStore } from '../../lib/leases/lease-store.js';
+import { recordsOf } from '../../lib/leases/link-knowledge.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 import { DeferringStore } from './support/deferring-store.js';
