@@ -30,7 +30,7 @@ afterAll(async () => {
 /** An S3-compatible server, and what the SDK reads from the environment. */
 async function s3(): Promise<(name: string) => unknown> {
   // It has no types
-  const name: string = 's3rver';
+  const name: string = '@20minutes/s3rver';
   const { default: S3rver } = (await import(name)) as { default: any };
   const server = new S3rver({
     ...{ address: '127.0.0.1', port: 0, silent: true, directory: folder.path },
