@@ -51,8 +51,7 @@ export class StoreCalls {
   /**
    * The store's answer.
    *
-   * @param undo takes back what the call may have done unheard: called where it fails, and again where it is
-   *   answered after all
+   * @param undo takes back what the call may have done; runs when the call fails, and again if an answer comes later
    * @throws DownloadRefusal STORE_UNAVAILABLE
    */
   required<T>(call: Call<T>, undo?: () => void): Promise<T> {
