@@ -51,7 +51,7 @@ export class StoreCalls {
   /**
    * The store's answer.
    *
-   * @param undo takes back what the call may have done; runs when the call fails, and again if an answer comes later
+   * @param undo takes back what the call may have done, if it fails and again if it is answered later
    * @throws DownloadRefusal STORE_UNAVAILABLE
    */
   required<T>(call: Call<T>, undo?: () => void): Promise<T> {
