@@ -3,7 +3,7 @@ import type { DeliveryWatch } from '../delivery/watch.js';
 import { cookieOf, requestPath, routePattern } from '../http/http-exchange.js';
 import type { ClientAddresses, FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
 import { leaseCookieName, linkCookieLines } from '../leases/client.js';
-import type { LeaseClient } from '../leases/client.js';
+import type { LeaseClient, LinkCookie } from '../leases/client.js';
 import type { LeasedLink } from '../leases/counted-delivery.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import { seeOther } from '../prompts/link-prompts.js';
@@ -161,26 +161,13 @@ export class LinkOpener {
     }
   }
 
-  /** Only links whose downloads are counted need its address and its cookie. */
   private client(linkId: string, exchange: HttpExchange): LeaseClient {
-    const { addresses } = this;
-    const { request, response } = exchange;
-    const { headers } = request;
-    return {
-      get address() {
-        return addresses.of(exchange);
-      },
-      userAgent: headers['user-agent'],
-      get leaseCookie() {
-        return headers.cookie && cookieOf(exchange, leaseCookieName(linkId));
-      },
-      path: this.pathOf(exchange),
-      setCookie: (cookie) => {
-        for (const line of linkCookieLines(cookie, exchange)) {
-          this.appendHeader(response, 'Set-Cookie', line);
-        }
-      },
+    const setCookie = (cookie: LinkCookie) => {
+      for (const line of linkCookieLines(cookie, exchange)) {
+        this.appendHeader(exchange.response, 'Set-Cookie', line);
+      }
     };
+    return new RequestingClient(linkId, exchange, this.addresses, this.pathOf(exchange), setCookie);
   }
 }
 
@@ -219,4 +206,31 @@ const BOT = new RegExp(BOT_NAMES.map(({ source }) => source).join('|'), 'i');
 /** Whether the User-Agent names a link previewer or a crawler, which fetches without a user. */
 function isSelfNamedBot({ headers }: FrameworkRequest): boolean {
   return BOT.test(String(headers['user-agent'] ?? ''));
+}
+
+/**
+ * Only links whose downloads are counted need the address and the cookie. A class, as V8 keeps what accessors
+ * of an object literal refer to, here whole requests, in memory until a full collection.
+ */
+class RequestingClient implements LeaseClient {
+  constructor(
+    private readonly linkId: string,
+    private readonly exchange: HttpExchange,
+    private readonly addresses: ClientAddresses,
+    readonly path: string,
+    readonly setCookie: (cookie: LinkCookie) => void,
+  ) {}
+
+  get address(): string | undefined {
+    return this.addresses.of(this.exchange);
+  }
+
+  get userAgent(): string | undefined {
+    return this.exchange.request.headers['user-agent'];
+  }
+
+  get leaseCookie(): string | undefined {
+    const { headers } = this.exchange.request;
+    return headers.cookie && cookieOf(this.exchange, leaseCookieName(this.linkId));
+  }
 }
