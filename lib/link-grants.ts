@@ -62,8 +62,8 @@ export class LinkGrants {
     const { request } = exchange;
     const { user } = request;
     const { token: first, others = [] } = found.companion;
-    const isElsewise = policy.auth === 'token' ? found.cookie : policy.auth !== 'links';
-    const isOnlyWay = others.length === 0 && !isElsewise;
+    const hasOtherWay = policy.auth === 'token' ? found.cookie : policy.auth !== 'links';
+    const isOnlyWay = others.length === 0 && !hasOtherWay;
     let failed: { refusal: DownloadRefusal; claimant?: Claimant } | undefined;
     transportNote.set(request, 'companion');
     for (const token of [first, ...others]) {
