@@ -11,10 +11,19 @@ import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import jwt from 'jsonwebtoken';
-import { DownloadAuthGuard, DownloadAuthModule, DownloadLinks, StreamDownload } from 'nestjs-download-auth';
+import {
+  Download,
+  DownloadAuthGuard,
+  DownloadAuthModule,
+  DownloadLinks,
+  StreamDownload,
+} from 'nestjs-download-auth';
 import type { DownloadAuthOptions } from 'nestjs-download-auth';
 import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import type { Adapter, Algorithm, ServerCpu, ServerReady, Variant } from './variants.js';
 
@@ -25,6 +34,11 @@ const LINK_SECRET = 'a secret for the links of the benchmark, long enough';
 const PEOPLE = 5000;
 
 const ANSWER = { ok: true };
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'bench-guard-'));
+const SEGMENT = join(FOLDER, 'segment.ts');
+writeFileSync(SEGMENT, Buffer.alloc(64 * 1024, 1));
+process.once('exit', () => rmSync(FOLDER, { recursive: true }));
 
 @Injectable()
 class RecipeStrategy extends PassportStrategy(Strategy) {
@@ -65,6 +79,12 @@ class BenchController {
   @StreamDownload()
   ours(): unknown {
     return ANSWER;
+  }
+
+  @Get('segments/:id')
+  @StreamDownload()
+  segment(): Download {
+    return Download.file(SEGMENT);
   }
 
   @Get('empty/:id')
@@ -140,14 +160,8 @@ process.send!({
 function variants(): Variant[] {
   const bearer = [{ authorization: `Bearer ${token(0)}` }];
   const people = Array.from({ length: PEOPLE }, (_, i) => ({ authorization: `Bearer ${token(i)}` }));
-  const link = app
-    .get(DownloadLinks)
-    .create(BenchController, 'ours', { params: { id: 42 }, expiresIn: '1h' });
-  const collection = app
-    .get(DownloadLinks)
-    .create(BenchController, 'ours', { params: { id: 42 }, free: ['id'], expiresIn: '1h' });
-  const digest = app.get(DownloadLinks).resource(BenchController, 'ours', { free: ['id'] });
-  const companion = { cookie: `ss-open-${digest.slice(0, 12)}=${collection.token}` };
+  const answer = linksTo('ours');
+  const segment = linksTo('segment');
   return [
     { name: 'unguarded', path: '/unguarded/42', headers: bearer },
     { name: 'empty guard', path: '/empty/42', headers: bearer },
@@ -159,11 +173,30 @@ function variants(): Variant[] {
     { name: 'guard alone', path: '/guard/42', headers: bearer },
     { name: 'by cookie', path: '/ours/42', headers: [{ cookie: `ss-tok=${token(0)}` }] },
     { name: 'by query', path: `/ours/42?ss-tok=${token(0)}`, headers: [{}] },
-    { name: 'by link', path: link.url, headers: [{}] },
-    { name: 'collection', path: collection.url, headers: [companion] },
-    { name: 'uncookied', path: collection.url, headers: [{}] },
-    { name: 'companion', path: '/ours/42', headers: [companion] },
+    { name: 'by link', path: answer.link, headers: [{}] },
+    { name: 'collection', path: answer.collection, headers: [answer.companion] },
+    { name: 'uncookied', path: answer.collection, headers: [{}] },
+    { name: 'companion', path: '/ours/42', headers: [answer.companion] },
+    { name: 'segment by link', path: segment.link, headers: [{}] },
+    { name: 'segment, collection', path: segment.collection, headers: [segment.companion] },
+    { name: 'segment, uncookied', path: segment.collection, headers: [{}] },
+    { name: 'segment, companion', path: '/segments/42', headers: [segment.companion] },
   ];
+}
+
+/** The URL of a link, that of a collection's link, and the cookie for which that is exchanged. */
+function linksTo(handler: 'ours' | 'segment'): {
+  link: string;
+  collection: string;
+  companion: { cookie: string };
+} {
+  const links = app.get(DownloadLinks);
+  const options = { params: { id: 42 }, expiresIn: '1h' } as const;
+  const link = links.create(BenchController, handler, options);
+  const collection = links.create(BenchController, handler, { ...options, free: ['id'] });
+  const digest = links.resource(BenchController, handler, { free: ['id'] });
+  const companion = { cookie: `ss-open-${digest.slice(0, 12)}=${collection.token}` };
+  return { link: link.url, collection: collection.url, companion };
 }
 
 function token(number: number): string {

@@ -31,7 +31,12 @@ export interface Variant {
     /** The same from a client that keeps no cookies, so that each answer sets it. */
     | 'uncookied'
     /** The companion cookie of that link. */
-    | 'companion';
+    | 'companion'
+    /** The same four for a file of 64 KiB, such as a segment of a film. */
+    | 'segment by link'
+    | 'segment, collection'
+    | 'segment, uncookied'
+    | 'segment, companion';
   /** The request target. */
   readonly path: string;
   /** The header fields of one request; of several, each in its turn. */
