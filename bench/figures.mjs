@@ -4,11 +4,12 @@
  * Each row compares server CPU within one run; a ratio is the median of the ratios of the rounds.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { writeIntoPage } from './support/page.mjs';
 
 const { values: args } = parseArgs({
   options: {
@@ -19,7 +20,6 @@ const { values: args } = parseArgs({
   },
 });
 const NODES = args.node.split(',');
-const PAGE = fileURLToPath(new URL('../docs/costs.md', import.meta.url));
 
 const requests = (scenario) => ['delivery/requests.mjs', '--scenario', scenario, '--requests', '3000'];
 const guard = (adapter, algorithm) => ['dist/guard/main.js', '--adapter', adapter, '--algorithm', algorithm];
@@ -147,14 +147,7 @@ const table = [
 ].join('\n');
 console.log(`\n${table}`);
 if (args.write) {
-  const page = readFileSync(PAGE, 'utf8');
-  writeFileSync(
-    PAGE,
-    page.replace(
-      /(<!-- figures: begin[^>]*-->)[^]*(<!-- figures: end -->)/,
-      (_, begin, end) => `${begin}\n\n${table}\n\n${end}`,
-    ),
-  );
+  writeIntoPage('costs.md', 'figures', table);
 }
 
 function keyOf({ bench }) {

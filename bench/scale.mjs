@@ -6,13 +6,12 @@
 import 'reflect-metadata';
 import { Controller, Get, Module, Param } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { DownloadAuthModule, DownloadLinks, StreamDownload } from '../dist/index.js';
 import { LeaseKeeper } from '../dist/leases/keeper.js';
 import { MemoryLeaseStore } from '../dist/leases/memory/memory.store.js';
 import { heap, linkNamed, useLink } from './leases/memory.mjs';
+import { writeIntoPage } from './support/page.mjs';
 
 const { values: args } = parseArgs({
   options: {
@@ -20,7 +19,6 @@ const { values: args } = parseArgs({
     write: { type: 'boolean', default: false },
   },
 });
-const PAGE = fileURLToPath(new URL('../docs/costs.md', import.meta.url));
 const SIZES = args.sizes.split(',').map(Number);
 const CHECKS = 20_000;
 const CLIENT = { address: '192.0.2.1', userAgent: 'bench' };
@@ -99,43 +97,20 @@ for (const size of SIZES) {
   revoked.push(await revocations(size));
 }
 const row = (title, cells) => `| ${title} | ${cells.join(' | ')} |`;
+const cellsOf = (results, name) => results.map((result) => result[name]);
+const sizes = SIZES.map((size) => size.toLocaleString('en'));
+const dashes = SIZES.map(() => '---');
 const table = [
-  row(
-    `Node ${process.versions.node}, CPU`,
-    SIZES.map((size) => size.toLocaleString('en')),
-  ),
-  row(
-    '---',
-    SIZES.map(() => '---'),
-  ),
+  row(`Node ${process.versions.node}, CPU`, sizes),
+  row('---', dashes),
   row('making a link', minted),
-  row(
-    'one download of a limited link',
-    limited.map(({ cpu }) => cpu),
-  ),
-  row(
-    'bytes of memory for each used link',
-    limited.map(({ bytes }) => bytes),
-  ),
-  row(
-    'revoking a link',
-    revoked.map(({ cpu }) => cpu),
-  ),
-  row(
-    'bytes of memory for each revocation',
-    revoked.map(({ bytes }) => bytes),
-  ),
-  row(
-    'admitting a link beside so many revocations',
-    revoked.map(({ check }) => check),
-  ),
+  row('one download of a limited link', cellsOf(limited, 'cpu')),
+  row('bytes of memory for each used link', cellsOf(limited, 'bytes')),
+  row('revoking a link', cellsOf(revoked, 'cpu')),
+  row('bytes of memory for each revocation', cellsOf(revoked, 'bytes')),
+  row('admitting a link beside so many revocations', cellsOf(revoked, 'check')),
 ].join('\n');
 console.log(table);
 if (args.write) {
-  const block = /(<!-- scale: begin[^>]*-->)[^]*(<!-- scale: end -->)/;
-  const page = readFileSync(PAGE, 'utf8');
-  writeFileSync(
-    PAGE,
-    page.replace(block, (_, begin, end) => `${begin}\n\n${table}\n\n${end}`),
-  );
+  writeIntoPage('costs.md', 'scale', table);
 }

@@ -4,10 +4,10 @@
  * the page. `--rounds 7`, `--scale 1` (how many requests a round has), `--only memory` (one store).
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { writeIntoPage } from '../support/page.mjs';
 import { cleanUp, compile, median, postgres, redis, temporaryFolder } from './support.mjs';
 
 const { values: args } = parseArgs({
@@ -19,7 +19,6 @@ const { values: args } = parseArgs({
   },
 });
 const ROUNDS = Number(args.rounds);
-const PAGE = fileURLToPath(new URL('../../docs/leases.md', import.meta.url));
 const HOUR = 3_600_000;
 const LENGTH = 100_000;
 /** A round of memory is as long as one of the others. */
@@ -201,11 +200,6 @@ const figures = [
 console.log(`\n${figures}`);
 
 if (args.write) {
-  const page = readFileSync(PAGE, 'utf8');
-  const block = /(<!-- figures: begin[^>]*-->)[^]*(<!-- figures: end -->)/;
-  writeFileSync(
-    PAGE,
-    page.replace(block, (_, begin, end) => `${begin}\n\n${figures}\n\n${end}`),
-  );
+  writeIntoPage('leases.md', 'figures', figures);
 }
 await cleanUp();
