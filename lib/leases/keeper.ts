@@ -241,6 +241,7 @@ export class LeaseKeeper {
       booking: {
         linkId: link.id,
         maxDownloads,
+        issuedAt: needsRecord ? link.issuedAt : undefined,
         endsAt: this.endOf(link),
         // A film that stood still for hours, or was seen to its end, plays on
         terms:

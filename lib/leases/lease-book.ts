@@ -110,9 +110,6 @@ export class LeaseBook {
       known.learn({ ...seen, ids: needs });
     }
     const decide = (draft: Draft) => {
-      if (seen && known.since !== seen.state.since) {
-        throw new Error('The lease store has lost its records since the link was looked up.');
-      }
       const entry = enter(draft.about(needs), booking, request);
       if ('lease' in entry) {
         draft.put(entry.lease, booking.terms);
@@ -252,7 +249,7 @@ export class LeaseBook {
     const changes = draft.changes();
     const keepUntil = Math.max(endsAt, draft.now + idle) + RECORD_MARGIN;
     const deferrable = batch.every(({ isReport }) => isReport) && changes.every(({ id }) => id !== LINK);
-    const commit = { now: draft.now, linkId, keepUntil, changes, deferrable };
+    const commit = { now: draft.now, since: known.since, linkId, keepUntil, changes, deferrable };
     if (changes.length > 0 && !(await this.store.commit(commit))) {
       return false;
     }
@@ -265,7 +262,7 @@ export class LeaseBook {
 
   /** Forgets clients of a link that has many: if their leases are over, or the link is unlimited. */
   private async sweep({ linkId, maxDownloads, terms }: Booking): Promise<void> {
-    const { now, records } = await this.read(linkId, 'all');
+    const { now, since, records } = await this.read(linkId, 'all');
     const seenAt = (record: LinkRecord) => Math.max(...leasesIn(record).map((lease) => lease.seenAt));
     const forgotten = records
       .filter(({ value }) => holdsLeases(value))
@@ -278,7 +275,7 @@ export class LeaseBook {
       const changes = forgotten
         .splice(0, BATCH)
         .map(({ id, version }) => ({ id, was: version, version: version + 1 }));
-      await this.store.commit({ now, linkId, keepUntil: now, changes });
+      await this.store.commit({ now, since, linkId, keepUntil: now, changes });
     }
   }
 

@@ -21,8 +21,8 @@ export interface LeaseStore {
   read(query: LinkQuery): Promise<LinkState>;
 
   /**
-   * Makes all changes if each record still has the version that was read, and otherwise none. Answers whether
-   * they were made. Two commits of one link never interleave.
+   * Makes all changes if each record still has the version that was read, in a store of the same age, and
+   * otherwise none. Answers whether they were made. Two commits of one link never interleave.
    */
   commit(commit: LinkCommit): Promise<boolean>;
 
@@ -76,6 +76,8 @@ export interface LinkRecord {
 /** Changes to the records of one link. */
 export interface LinkCommit {
   readonly now: number;
+  /** When the store was created, as it was read: one that was emptied meanwhile answers false. */
+  readonly since: number;
   readonly linkId: string;
   /** Records that are written must be kept until this moment; they may be forgotten afterwards. */
   readonly keepUntil: number;

@@ -12,6 +12,8 @@ export const LEASES_OF_CLIENT = 8;
 /** What is known of a link when a request is to be decided. */
 export interface KnownLink {
   readonly now: number;
+  /** When the store was created. */
+  readonly since: number;
   /** Leases that were opened and not given back. */
   readonly used: number;
   /** Those the request might belong to, the latest of each client first. */
@@ -22,6 +24,8 @@ export interface KnownLink {
 export interface LinkTerms {
   /** How many leases it has; unlimited if absent. */
   readonly maxDownloads?: number;
+  /** When the link was issued, if a store that was created later refuses it. */
+  readonly issuedAt?: number;
   readonly terms: LeaseTerms;
 }
 
@@ -89,6 +93,7 @@ export const REASONS = {
   first: 'opened: no download to join',
   notCarried: 'opened: budget or connections of the running download cannot carry it',
   usedUp: 'no download to join, and none left to open',
+  olderThanStore: 'link older than the record of the store',
   closed: 'link expired, and no download to join',
   busy: 'too many connections of one download',
 } as const;
@@ -104,6 +109,9 @@ export function enter(known: KnownLink, link: LinkTerms, request: Entering): Ent
     const kind = before.id === request.request ? 'opened' : 'joined';
     const { granted } = runningOf(before, request.request)!;
     return { kind, reason: REASONS.before, lease: before, granted };
+  }
+  if (link.issuedAt !== undefined && link.issuedAt < known.since) {
+    return denied('LINK_USED_UP', 'olderThanStore');
   }
   const open = leases.filter((lease) => isOpen(lease, now, terms) && goesOn(lease, known, link, request));
   const hasRoom = (lease: Lease) => (lease.running?.length ?? 0) < terms.connections;

@@ -16,9 +16,9 @@ interface LinkUse {
 }
 
 /** What records say about a link. */
-export function linkOf({ now, records }: Pick<LinkState, 'now' | 'records'>): KnownLink {
+export function linkOf({ now, since, records }: LinkState): KnownLink {
   const link = records.find(({ id }) => id === LINK)?.value as LinkUse | undefined;
-  return { now, used: link?.used ?? 0, leases: records.flatMap(leasesIn) };
+  return { now, since, used: link?.used ?? 0, leases: records.flatMap(leasesIn) };
 }
 
 /** The records in which a lease that a request belongs to may be found, and the link's own. */
@@ -54,8 +54,8 @@ const MOST_RECORDS = 4096;
 
 /** The records of one link as this process last saw them. If stale, a commit fails and they are reread. */
 export class LinkKnowledge {
-  /** When the store was created, as of the latest look: a store that lost its records is another one. */
-  since?: number;
+  /** When the store was created, as of the latest look. */
+  since = 0;
   private latest = -1;
   private readonly records = new Map<string, KnownRecord>();
 
@@ -70,10 +70,15 @@ export class LinkKnowledge {
 
   /** Takes in what was read, unless something later is known. */
   learn({ turn, ids, state }: Look): void {
-    if (turn > this.latest) {
-      this.latest = turn;
+    if (state.since !== this.since) {
+      if (turn < this.latest) {
+        return;
+      }
+      // The store was emptied
+      this.forget();
       this.since = state.since;
     }
+    this.latest = Math.max(this.latest, turn);
     for (const id of ids) {
       if ((this.records.get(id)?.turn ?? -1) < turn) {
         this.records.set(id, { turn, record: state.records.find((record) => record.id === id) });
@@ -120,7 +125,8 @@ export class Draft {
   /** The link with the leases in these records. */
   about(ids: readonly string[]): KnownLink {
     const clients = ids.filter((id) => id !== LINK);
-    return { now: this.now, used: this.used, leases: clients.flatMap((id) => this.leasesOf(id)) };
+    const { since } = this.known;
+    return { now: this.now, since, used: this.used, leases: clients.flatMap((id) => this.leasesOf(id)) };
   }
 
   /** Adds a lease or replaces it, and removes it if it is given back. Keeps count of the link's uses. */

@@ -98,7 +98,10 @@ describe('a request that was looked up before', () => {
     expect(second.entry).toMatchObject({ kind: 'joined', lease: { id: leaseOf(first).id } });
   });
 
-  it('is refused where the store has lost its records meanwhile', async () => {
+  it.each([
+    ['was used before', 1],
+    ['was not', 0],
+  ])('is refused where the store has lost its records meanwhile, if the link %s', async (_, uses) => {
     const [before, after] = [await opened(), new MemoryLeaseStore()];
     await after.open(START + 1);
     const store = { current: before as LeaseStore };
@@ -107,15 +110,21 @@ describe('a request that was looked up before', () => {
       commit: (commit) => store.current.commit(commit),
     };
     const book = bookOn(calls as LeaseStore);
-    const booking = { ...BOOKING, maxDownloads: 2 };
-    await book.enter(booking, entering());
+    const booking = { ...BOOKING, maxDownloads: 2, issuedAt: START };
+    for (let i = 0; i < uses; i++) {
+      await book.enter(booking, entering());
+    }
     const requests = [entering(), entering()];
     const seen = await Promise.all(
       requests.map((request) => book.look(BOOKING.linkId, [], recordsOf(request))),
     );
     store.current = after;
     for (const [i, request] of requests.entries()) {
-      await expect(book.enter(booking, request, seen[i])).rejects.toThrow(/has lost its records/);
+      const { entry } = await book.enter(booking, request, seen[i]);
+      expect(entry).toMatchObject({
+        kind: 'LINK_USED_UP',
+        reason: 'link older than the record of the store',
+      });
     }
   });
 
@@ -130,7 +139,9 @@ describe('a request that was looked up before', () => {
     await vi.advanceTimersByTimeAsync(PATIENCE);
     expect((await second).entry.kind).toBe('opened');
     vi.useRealTimers();
-    expect(await commit({ linkId: BOOKING.linkId, now: START, keepUntil: 0, changes: [] })).toBe(true);
+    expect(
+      await commit({ linkId: BOOKING.linkId, now: START, since: START, keepUntil: 0, changes: [] }),
+    ).toBe(true);
   });
 });
 

@@ -43,7 +43,7 @@ class Link {
   }
 
   get known(): KnownLink {
-    return { now: this.now, used: this.used, leases: this.leases };
+    return { now: this.now, since: START, used: this.used, leases: this.leases };
   }
 
   enter(asking: Asking = {}): Entry & { request: string } {

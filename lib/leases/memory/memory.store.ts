@@ -74,14 +74,14 @@ export class MemoryLeaseStore implements LeaseStore {
 
   // `async`, so that what it throws is a rejection, as it is with every other store
   // eslint-disable-next-line @typescript-eslint/require-await
-  async commit({ now, linkId, keepUntil, changes }: LinkCommit): Promise<boolean> {
+  async commit({ now, since, linkId, keepUntil, changes }: LinkCommit): Promise<boolean> {
     if (changes.some(({ was }) => was === undefined)) {
       this.links.makeRoom(now);
     }
     const known = this.links.get(linkId);
     const link = known ?? { keepUntil, records: [] };
     const versions = new Map(link.records.map(({ id, version }) => [id, version]));
-    if (changes.some(({ id, was }) => versions.get(id) !== was)) {
+    if (since !== this.since || changes.some(({ id, was }) => versions.get(id) !== was)) {
       return false;
     }
     const unchanged = link.records.filter((record) => !changes.some(({ id }) => id === record.id));

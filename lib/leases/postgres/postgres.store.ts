@@ -44,7 +44,7 @@ const READ = `SELECT store.since, record.id, record.version, record.value,
   FROM download_auth_store AS store LEFT JOIN download_auth_records AS record ON record.link = $2`;
 const READ_SOME = `${READ} AND record.id = ANY($3)`;
 
-const COMMIT = 'SELECT download_auth_commit($1, $2, $3, $4, $5, $6, $7) AS done';
+const COMMIT = 'SELECT download_auth_commit($1, $2, $3, $4, $5, $6, $7, $8) AS done';
 
 // The row of the store is locked until the end, so revocations become visible in the order of their numbers
 const REVOKE = `WITH number AS (UPDATE download_auth_store SET revoked = revoked + 1 RETURNING revoked)
@@ -145,9 +145,9 @@ export class PostgresLeaseStore implements LeaseStore {
     return stateOf(rows, this.polling.moment(now));
   }
 
-  async commit({ linkId, now, keepUntil, changes }: LinkCommit): Promise<boolean> {
+  async commit({ linkId, now, since, keepUntil, changes }: LinkCommit): Promise<boolean> {
     const values = [
-      ...[linkId, now, keepUntil],
+      ...[linkId, now, since, keepUntil],
       changes.map(({ id }) => id),
       changes.map(({ was }) => was),
       changes.map(({ version }) => version),

@@ -30,15 +30,15 @@ CREATE TABLE IF NOT EXISTS download_auth_revocations (
 CREATE INDEX IF NOT EXISTS download_auth_revocations_in_order ON download_auth_revocations (number);
 CREATE INDEX IF NOT EXISTS download_auth_revocations_by_age ON download_auth_revocations (keep_until);
 
--- Makes all changes to the records of a link, or none if a version is not what was read
+-- Makes all changes to the records of a link, or none if the store or a version is not what was read
 CREATE OR REPLACE FUNCTION download_auth_commit(
-  of_link text, moment double precision, keep double precision,
+  of_link text, moment double precision, created double precision, keep double precision,
   ids text[], were double precision[], versions double precision[], texts text[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
   -- Commits of one link take turns
   PERFORM pg_advisory_xact_lock(hashtextextended('download_auth ' || of_link, 0));
-  IF EXISTS (
+  IF NOT EXISTS (SELECT FROM download_auth_store WHERE since = created) OR EXISTS (
     SELECT FROM unnest(ids, were) AS change (id, was)
     LEFT JOIN download_auth_records AS known ON known.link = of_link AND known.id = change.id
     WHERE known.version IS DISTINCT FROM change.was

@@ -50,6 +50,8 @@ export class RedisLeaseStore implements LeaseStore {
   private readonly clock: 'server' | 'caller';
   /** The latest moment that a caller gave. */
   private latest = 0;
+  /** When the store was created, as it was last read. */
+  private since?: string;
   private readonly logger = new ThrottledLogger('DownloadAuth');
   private readonly report = (error: unknown): void => {
     this.logger.error('redis', `The connection to Redis fails: ${errorReason(error)}`);
@@ -91,11 +93,14 @@ export class RedisLeaseStore implements LeaseStore {
     // Sent together: one round trip
     const [[since, ...moments], found] = await Promise.all([
       this.redis.mget(this.key('since'), ...revocations.map((name) => this.key(name))),
-      this.records(this.linkKey(linkId), records),
+      this.records(this.linkKey(linkId, this.since), records),
     ]);
-    if (since === null) {
-      // The server came back empty, and remembers from now on
-      await this.news();
+    if (since !== this.since) {
+      if (since === null) {
+        // The server came back empty, and remembers from now on
+        await this.news();
+      }
+      this.since = since ?? undefined;
       return this.read({ now, linkId, records, revocations });
     }
     return {
@@ -106,14 +111,20 @@ export class RedisLeaseStore implements LeaseStore {
     };
   }
 
-  async commit({ linkId, now, keepUntil, changes }: LinkCommit): Promise<boolean> {
+  async commit({ linkId, now, since, keepUntil, changes }: LinkCommit): Promise<boolean> {
+    const { redis } = this;
     const keep = Math.max(1, Math.ceil(keepUntil - now));
     const fields = changes.flatMap(({ id, was, version, value }) => [
       id,
       was === undefined ? '' : String(was),
       value ? `${version} ${id} ${JSON.stringify(value)}` : '',
     ]);
-    return (await this.run(COMMIT, [this.linkKey(linkId)], String(keep), ...fields)) === 1;
+    // Sent together. The script cannot look, since another node of a cluster may have the key
+    const [done, [known]] = await Promise.all([
+      this.run(COMMIT, [this.linkKey(linkId, String(since))], String(keep), ...fields),
+      redis.mget(this.key('since')),
+    ]);
+    return done === 1 && Number(known) === since;
   }
 
   async revoke(revocation: Revocation, now: number): Promise<void> {
@@ -185,8 +196,9 @@ export class RedisLeaseStore implements LeaseStore {
     return this.clock === 'server' ? '' : String(this.latest);
   }
 
-  private linkKey(linkId: string): string {
-    return `${this.prefix}link:{${linkId}}`;
+  /** Other keys after the server lost its memory, so that what is written too late is not found. */
+  private linkKey(linkId: string, since = ''): string {
+    return `${this.prefix}link:{${linkId}}:${since}`;
   }
 
   /** One cluster slot for all revocations, so that one command finds those that concern a link. */

@@ -29,6 +29,7 @@ const READ = `SELECT since, id, version, value, (
   ) AS revoked FROM store LEFT JOIN records ON link = ?2`;
 const READ_SOME = `${READ} AND id IN (SELECT value FROM json_each(?3))`;
 
+const SAME_STORE = 'SELECT 1 FROM store WHERE since = ?';
 const ADD = `INSERT INTO records (link, id, version, value, keep_until) VALUES (?, ?, ?, ?, ?)
   ON CONFLICT DO NOTHING RETURNING 1`;
 const REPLACE = `UPDATE records SET version = ?, value = ?, keep_until = max(keep_until, ?)
@@ -106,8 +107,11 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   // `async`, so that what it throws is a rejection
-  async commit({ linkId, now, keepUntil, changes }: LinkCommit): Promise<boolean> {
-    const statements = changes.map((change) => statementFor(linkId, Math.ceil(keepUntil), change));
+  async commit({ linkId, now, since, keepUntil, changes }: LinkCommit): Promise<boolean> {
+    const statements: Statement[] = [
+      { sql: SAME_STORE, values: [since], required: true },
+      ...changes.map((change) => statementFor(linkId, Math.ceil(keepUntil), change)),
+    ];
     if (changes.some(({ was }) => was === undefined)) {
       statements.push({ sql: SWEEP, values: [now] });
     }

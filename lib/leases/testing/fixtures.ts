@@ -33,5 +33,5 @@ export function added(id: string, changes: Partial<RecordChange> = {}): RecordCh
 }
 
 export function commitOf(changes: readonly RecordChange[], more: Partial<LinkCommit> = {}): LinkCommit {
-  return { now: START, linkId: LINK, keepUntil: START + HOUR, changes, ...more };
+  return { now: START, since: START, linkId: LINK, keepUntil: START + HOUR, changes, ...more };
 }

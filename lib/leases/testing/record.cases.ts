@@ -99,6 +99,16 @@ export const recordCases: StoreCase[] = [
     },
   },
   {
+    name: 'changes nothing for a reader of a store that was created at another moment',
+    async run({ store, other = store }) {
+      const change = added('a', { was: 1, version: 2 });
+      await written(store, commitOf([added('a')]));
+      assert.equal(await other.commit(commitOf([added('b')], { since: START - 1 })), false);
+      assert.equal(await store.commit(commitOf([change], { since: START + 1 })), false);
+      assert.deepEqual(await found(store), [recordOf('a')]);
+    },
+  },
+  {
     name: 'makes a change once, however often it is repeated',
     async run({ store, other = store }) {
       const first = commitOf([added('a')]);

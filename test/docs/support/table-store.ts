@@ -43,8 +43,7 @@ export class TableLeaseStore implements LeaseStore {
 
   async open(now: number): Promise<void> {
     // Does nothing from the second time on
-    const value = { issuedBefore: now };
-    await this.table.write([{ key: 'store', sortKey: 'since', was: undefined, version: 1, value }]);
+    await this.table.write([{ key: 'store', sortKey: 'since', was: undefined, version: now, value: {} }]);
   }
 
   async read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
@@ -56,21 +55,23 @@ export class TableLeaseStore implements LeaseStore {
     ]);
     return {
       now,
-      since: momentOf(since[0]),
+      since: since[0]!.version,
       revokedBefore: Math.max(0, ...revoked.map(momentOf)),
       records: found.map(({ sortKey, version, value }) => ({ id: sortKey, version, value })),
     };
   }
 
-  commit({ linkId, keepUntil, changes }: LinkCommit): Promise<boolean> {
-    return this.table.write(
-      changes.map(({ id, ...change }) => ({
+  commit({ linkId, since, keepUntil, changes }: LinkCommit): Promise<boolean> {
+    return this.table.write([
+      // Written again as it is: only a condition (in DynamoDB a `ConditionCheck`)
+      { key: 'store', sortKey: 'since', was: since, version: since, value: {} },
+      ...changes.map(({ id, ...change }) => ({
         key: `link ${linkId}`,
         sortKey: id,
         expires: keepUntil,
         ...change,
       })),
-    );
+    ]);
   }
 
   async revoke(revocation: Revocation): Promise<void> {
