@@ -2,7 +2,7 @@ import type { DownloadAuth } from './application-guard.js';
 import type { DeliveryOptions } from './delivery/options.js';
 import type { LeaseOptions } from './leases/options.js';
 import type { AnyRequest } from './http/http-exchange.js';
-import type { LinkOptions } from './links/link-options.js';
+import type { LinkOptions } from './links/options.js';
 import type { Challenge, PromptOptions } from './prompts/options.js';
 import type { DownloadRefusal } from './refusals/download-refusal.js';
 import type { Duration } from './shared/duration.js';

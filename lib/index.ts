@@ -1,6 +1,6 @@
 // The module and its routes
 export { DownloadAuthModule } from './download-auth.module.js';
-export type { DownloadAuthOptions, RefusalPage, StreamDownloadOptions } from './download-auth-options.js';
+export type { DownloadAuthOptions, StreamDownloadOptions } from './download-auth-options.js';
 export { StreamDownload } from './stream-download.decorator.js';
 export { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 export type { Duration } from './shared/duration.js';
@@ -9,39 +9,36 @@ export type { Duration } from './shared/duration.js';
 export type { DownloadAuth } from './application-guard.js';
 export { besideLinks } from './beside-links.js';
 export { DownloadAuthGuard } from './download-auth.guard.js';
-export { type AccessGrant, type LinkGrant, type OtherGrant } from './tokens/grant.js';
-export { type DownloadGrant, Grant, type GrantedCollection, type GrantedLink } from './tokens/grant.js';
-export { grantOf } from './tokens/grant.js';
+export { Grant, grantOf } from './tokens/grant.js';
+export type { AccessGrant, DownloadGrant, LinkGrant, OtherGrant } from './tokens/grant.js';
+export type { GrantedCollection, GrantedLink } from './tokens/grant.js';
 
 // Access tokens, and where they are read
 export { type CookieOptions, DownloadCookie } from './tokens/download-cookie.js';
 export type { TokenClaims } from './tokens/compact-jws.js';
-export type { KeyMaterial, SignatureAlgorithm } from './tokens/key-material.js';
+export type { KeyMaterial } from './tokens/key-material.js';
 export type { KeyRingEntry, SecretOrKeyProvider } from './tokens/keys.js';
 export type { AcceptOptions } from './tokens/token-options.js';
 export type { TokenNameOptions, TransportOptions } from './tokens/transports.js';
-export type { Transport } from './http/http-exchange.js';
 export { redactUrl } from './http/redact-url.js';
 
 // Links; TypeScript lets an application add to DownloadRoutes through `export *` only
 export type * from './links/link.js';
 export { DownloadLinks } from './links/download-links.js';
-export type { LinkOptions, ToldRouteOptions } from './links/link-options.js';
+export type { LinkOptions } from './links/options.js';
 
 // What links ask before they open
 export { hashPassword, verifyPassword } from './prompts/password.js';
 export type { Challenge, LinkPrompt, PromptOptions, PromptPage, PromptTexts } from './prompts/options.js';
 
 // Delivery
-export { type ByteStream, Download, type DownloadEnd, type DownloadOptions } from './delivery/download.js';
+export { Download, type DownloadEnd, type DownloadOptions } from './delivery/download.js';
 export type { DownloadSource, FileDownloadOptions, ReadableDownloadOptions } from './delivery/download.js';
 export type { RedirectDownloadOptions, SourceRange } from './delivery/download.js';
-export type { DownloadDigests } from './delivery/digest.js';
-export type { OffloadOptions } from './delivery/offload.js';
 export type { DeliveryOptions } from './delivery/options.js';
 
 // Counting the downloads of limited links, and the stores that keep the count
-export type { LinkUsage, UsagePage } from './leases/keeper.js';
+export type { LinkUsage } from './leases/keeper.js';
 export type { LeaseUsage } from './leases/lease-record.js';
 export type { LeaseOptions } from './leases/options.js';
 export { MemoryLeaseStore } from './leases/memory/memory.store.js';

@@ -155,12 +155,13 @@ export class LeaseKeeper {
   }
 
   /**
-   * Refuses to mint a link that could still be used when its revocation is forgotten. Both are milliseconds.
+   * Refuses to mint a link that could still be used when its revocation is forgotten.
    *
    * @throws DownloadAuthConfigurationError
    */
-  checkLife(life: number, resumeWithin: number = this.services.options.resumeWithin): void {
-    if (life + resumeWithin > this.services.options.maxLinkLife) {
+  checkLife(link: LeasedLink): void {
+    const { clock, options } = this.services;
+    if (this.endOf(link) - clock() > options.maxLinkLife) {
       throw new DownloadAuthConfigurationError(
         'The link would outlive its revocation: leases.maxLinkLife must be at least the life of the link plus its resumeWithin.',
       );

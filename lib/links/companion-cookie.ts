@@ -8,7 +8,7 @@ import { COMPANION_PREFIX } from '../tokens/transports.js';
 import type { Collection } from './link-resource.js';
 import { endOf } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
-import type { LinkSettings } from './link-options.js';
+import type { LinkSettings } from './options.js';
 
 /** Browsers ignore a longer attribute (RFC 6265bis §5.6). */
 const MAX_PATH_BYTES = 1024;

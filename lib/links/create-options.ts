@@ -13,11 +13,10 @@ import {
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { durationInSeconds } from '../shared/duration.js';
-import type { Duration } from '../shared/duration.js';
 import { normalizeBlock } from '../shared/ip-address.js';
 import type { CreateLinkOptions, LinkBindingOptions, LinkTarget } from './link.js';
 import { RESERVED_CLAIMS } from './link-claims.js';
-import type { LinkSettings, ResolvedLinkOptions } from './link-options.js';
+import type { LinkSettings } from './options.js';
 import type { LocatedTarget } from './link-target.js';
 
 const members = rule(
@@ -84,21 +83,19 @@ const COUNTING = ['maxDownloads', 'strict', 'resumeWithin', 'byteBudget'] as con
 /** Options that ask something before the link opens. */
 const ASKING = ['confirm', 'challenge'] as const;
 
-/** What a link is to open, as far as options depend on it. */
-type Target = Pick<LocatedTarget, 'route' | 'collection' | 'unset'>;
-
-/** The options of the module on which those of a link depend. */
-type Settings = Pick<LinkSettings, 'challenge'> & { readonly links: Pick<ResolvedLinkOptions, 'maxAge'> };
-
 /**
  * Checks options against one another, against what the link opens, and against those of the module.
  * @throws DownloadAuthConfigurationError for those that do not fit
  */
-export function checkTogether(options: CreateLinkOptions, target: Target, settings: Settings): void {
+export function checkTogether(
+  options: CreateLinkOptions,
+  target: LocatedTarget,
+  settings: LinkSettings,
+): void {
   const advice =
     adviceOnOptions(options) ??
-    (options.reuseWithin === undefined ? undefined : adviceOnReuse(options, settings)) ??
-    (target.collection ? adviceOnCollection(options, target) : adviceOnSingle(options)) ??
+    adviceOnReuse(options, settings) ??
+    adviceOnCollection(options, target) ??
     adviceOnRoute(options, target, settings);
   if (advice !== undefined) {
     throw new DownloadAuthConfigurationError(advice);
@@ -131,7 +128,11 @@ function adviceOnOptions(options: CreateLinkOptions): string | undefined {
   return reserved && `claims.${reserved}: this name is reserved. Use the option for it, or another name.`;
 }
 
-function adviceOnReuse(options: CreateLinkOptions, { links: { maxAge } }: Settings): string | undefined {
+function adviceOnReuse(options: CreateLinkOptions, { links }: LinkSettings): string | undefined {
+  const { reuseWithin } = options;
+  if (reuseWithin === undefined) {
+    return undefined;
+  }
   const name =
     COUNTING.find((one) => options[one] !== undefined) ??
     ASKING.find((one) => options[one]) ??
@@ -139,12 +140,20 @@ function adviceOnReuse(options: CreateLinkOptions, { links: { maxAge } }: Settin
   if (name) {
     return `reuseWithin: many people have the same link, so it has no ${name}. Leave one of the two out.`;
   }
-  return maxAge !== undefined && durationInSeconds(options.reuseWithin as Duration, 'reuseWithin') >= maxAge
+  return links.maxAge !== undefined && durationInSeconds(reuseWithin, 'reuseWithin') >= links.maxAge
     ? 'reuseWithin: links.maxAge would refuse the link while it is still given out. Write less than links.maxAge.'
     : undefined;
 }
 
-function adviceOnCollection(options: CreateLinkOptions, { unset }: Target): string | undefined {
+function adviceOnCollection(
+  options: CreateLinkOptions,
+  { collection, unset }: LocatedTarget,
+): string | undefined {
+  if (!collection) {
+    return (
+      options.exchange && 'exchange: only a collection goes on without its token. Leave it out, or give free.'
+    );
+  }
   const counting = COUNTING.find((name) => options[name] !== undefined);
   if (counting) {
     return (
@@ -160,14 +169,10 @@ function adviceOnCollection(options: CreateLinkOptions, { unset }: Target): stri
     : undefined;
 }
 
-function adviceOnSingle({ exchange }: CreateLinkOptions): string | undefined {
-  return exchange && 'exchange: only a collection goes on without its token. Leave it out, or give free.';
-}
-
 function adviceOnRoute(
   options: CreateLinkOptions,
-  { route: { label, method, answersItself, hasChallenge } }: Target,
-  settings: Settings,
+  { route: { label, method, answersItself, hasChallenge } }: LocatedTarget,
+  settings: LinkSettings,
 ): string | undefined {
   if (options.maxDownloads !== undefined && answersItself) {
     return (

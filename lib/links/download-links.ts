@@ -24,7 +24,7 @@ import type {
 } from './link.js';
 import { endOf, grantedLink, leasedLink, linkClaims, milliseconds } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
-import type { LinkSettings } from './link-options.js';
+import type { LinkSettings } from './options.js';
 import { TargetLocator } from './link-target.js';
 import type { NamedRoutes } from './link-target.js';
 import { LinkTokens } from './link-tokens.js';
@@ -97,14 +97,13 @@ export class DownloadLinks {
     const [routes, options] = partsOf(call);
     checkOptions(options, CREATE_RULES, 'links.create', '');
     const target = this.targets.locate(routes, options);
-    const { route, path, query, resource, collection } = target;
     checkTogether(options, target, this.options);
-    const now = this.options.clock() / 1000;
-    const [state] = options.state === undefined ? [] : this.tokens.stateDigests(options.state, resource);
+    const { route, path, query, resource } = target;
     const { expiresIn, publicUrl } = this.options.links;
-    const terms = linkClaims(options, { resource, collection, state }, now, expiresIn);
-    const { claims, token } = this.tokens.sign(terms);
-    this.keeper.checkLife((claims.exp - now) * 1000, leasedLink(claims).resumeWithin);
+    const now = this.options.clock() / 1000;
+    const [st] = options.state === undefined ? [] : this.tokens.stateDigests(options.state, resource);
+    const { claims, token } = this.tokens.sign({ ...linkClaims(options, target, now, expiresIn), st });
+    this.keeper.checkLife(leasedLink(claims));
     checkToken(claims, token);
     const expiresAt = new Date(milliseconds(claims.exp));
     this.events.emit({

@@ -8,7 +8,8 @@ import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { GrantedLink } from '../tokens/grant.js';
 import type { Collection } from './link-resource.js';
 import type { CreateLinkOptions } from './link.js';
-import { MAX_LINK_LIFETIME } from './link-options.js';
+import type { LocatedTarget } from './link-target.js';
+import { MAX_LINK_LIFETIME } from './options.js';
 
 /** The `typ` of link tokens (RFC 7515 §4.1.9), which tells them from access tokens (RFC 8725 §3.11). */
 export const LINK_TYPE = 'dl+jwt';
@@ -48,20 +49,15 @@ export interface LinkClaims extends TokenClaims {
   bnd?: { readonly sub?: true; readonly net?: readonly string[] };
 }
 
+/** What a link says; its id is given to it when it is signed. */
+export type LinkTerms = Omit<LinkClaims, 'jti'>;
+
 /** Claims that the caller of `create` cannot set: this package or RFC 7519 §4.1 gives them a meaning. */
 export const RESERVED_CLAIMS: readonly string[] =
   'iss sub aud exp nbf iat jti res fn dsp win lim ask col st bnd'.split(' ');
 
-/** What options become before they are claims. */
-interface LinkSubstance {
-  readonly resource: string;
-  readonly collection?: Collection;
-  /** The keyed digest of the state. */
-  readonly state?: string;
-}
-
 /**
- * The claims of a link but its id, from options that were checked. {@link grantedLink} and
+ * The claims of a link but its id and its state, from options that were checked. {@link grantedLink} and
  * {@link leasedLink} read them back.
  *
  * @param now seconds since 1970
@@ -70,10 +66,10 @@ interface LinkSubstance {
  */
 export function linkClaims(
   options: CreateLinkOptions,
-  { resource, collection, state }: LinkSubstance,
+  { resource, collection }: LocatedTarget,
   now: number,
   lifetime: number,
-): Omit<LinkClaims, 'jti'> {
+): LinkTerms {
   const { notBefore, bindTo: { signedIn, addresses = [] } = {}, resumeWithin: resume } = options;
   const win = seconds(options.reuseWithin, 'reuseWithin');
   const iat = win === undefined ? now : Math.floor(now / win) * win;
@@ -98,7 +94,6 @@ export function linkClaims(
     }),
     ask: askOf(options),
     col: collection && { ...collection, leads: options.exchange === 'redirect' || undefined },
-    st: state,
     bnd: unlessEmpty({
       sub: signedIn === true || undefined,
       net: addresses.length > 0 ? [addresses].flat().map(normalizeBlock) : undefined,

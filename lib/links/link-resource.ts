@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { QueryParams } from './link.js';
-import type { Route } from './route-registry.js';
+import type { LinkedRoute } from './route-registry.js';
 import type { FilledRoute } from './route-template.js';
 
 /**
@@ -9,7 +9,7 @@ import type { FilledRoute } from './route-template.js';
  * spelled.
  */
 export interface LinkResource {
-  readonly route: Pick<Route, 'id' | 'method'>;
+  readonly route: LinkedRoute;
   /** The path of the route, as the router has it. */
   readonly pattern: string;
   readonly params: Readonly<Record<string, unknown>>;

@@ -2,19 +2,19 @@ import type { Type } from '@nestjs/common';
 import { declaredOption } from '../http/handler-metadata.js';
 import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import type { RouteMatch, UrlReader } from './adapter-router.js';
+import type { RouteMatch } from './adapter-router.js';
 import type { LinkTarget, QueryParams } from './link.js';
-import type { LinkSettings } from './link-options.js';
+import type { LinkSettings } from './options.js';
 import { canonical, collectionDigest, collectionOf, resourceDigest } from './link-resource.js';
 import type { Collection } from './link-resource.js';
-import type { Route, RouteRegistry } from './route-registry.js';
-import { normalizedQuery, queryString, RouteTemplate } from './route-template.js';
+import type { LinkedRoute, ReachedRoute, Route, RouteRegistry } from './route-registry.js';
+import { normalizedQuery, queryString, templateOf } from './route-template.js';
 import type { FilledRoute } from './route-template.js';
 import { servedRoute } from './served-route.js';
 
 /** Where a link leads. */
 export interface LocatedTarget {
-  readonly route: Pick<Route, 'id' | 'method' | 'label' | 'answersItself' | 'hasChallenge'>;
+  readonly route: LinkedRoute;
   /** Percent-encoded, without query. */
   readonly path: string;
   readonly query: QueryParams;
@@ -32,18 +32,8 @@ export interface NamedRoutes {
   readonly names: string | readonly string[];
 }
 
-interface FoundRoute {
-  readonly route: LocatedTarget['route'];
-  readonly pattern: string;
-  readonly host?: string;
-  /** Of the processes that may serve the route; they must agree. */
-  readonly readers: readonly UrlReader[];
-}
-
 /** Finds out whether a URL will reach its handler, and what the handler will receive. */
 export class TargetLocator {
-  private readonly templates = new Map<string, RouteTemplate>();
-
   constructor(
     private readonly options: LinkSettings,
     private readonly registry: RouteRegistry,
@@ -73,7 +63,7 @@ export class TargetLocator {
   }
 
   /** A route that is not of this application is one of `links.routes`. */
-  private named(name: string, target: LinkTarget): FoundRoute {
+  private named(name: string, target: LinkTarget): ReachedRoute {
     const { registry } = this;
     const { routes } = this.options.links;
     const route = registry.byName(name);
@@ -92,22 +82,21 @@ export class TargetLocator {
     );
   }
 
-  private served(route: Route, target: LinkTarget): FoundRoute {
+  private served(route: Route, target: LinkTarget): ReachedRoute {
     const { auth, links } = this.options;
-    const { pattern, host, read } = servedRoute(route, target, this.registry, links.publicHost);
     if ((declaredOption(route.controller, route.handler, 'auth') ?? auth) === false) {
       throw new DownloadAuthConfigurationError(
         `${route.label} would not look at a link, because its auth is false. Write @StreamDownload({ auth: 'links' }), ` +
           'or auth: YourGuard.',
       );
     }
-    return { route, pattern, host, readers: [read] };
+    return servedRoute(route, target, this.registry, links.publicHost);
   }
 
   /** Each route of a collection ignores parameters that others have. */
-  private checkParams({ params = {}, free = [] }: LinkTarget, routes: readonly FoundRoute[]): void {
+  private checkParams({ params = {}, free = [] }: LinkTarget, routes: readonly ReachedRoute[]): void {
     const patterns = routes.map(({ pattern }) => pattern);
-    const templates = patterns.map((pattern) => this.template(pattern));
+    const templates = patterns.map(templateOf);
     for (const name of [...Object.keys(params), ...free]) {
       if (!templates.some((template) => template.has(name))) {
         const known = [...new Set(templates.flatMap(({ names }) => names))];
@@ -120,9 +109,9 @@ export class TargetLocator {
   }
 
   /** Fills the pattern in, and compares what the handler would receive with what was given. */
-  private filled(found: FoundRoute, target: LinkTarget): LocatedTarget & FilledRoute {
+  private filled(found: ReachedRoute, target: LinkTarget): LocatedTarget & FilledRoute {
     const { route, pattern, host, readers } = found;
-    const filled = this.template(pattern).fill(target);
+    const filled = templateOf(pattern).fill(target);
     const { path, free } = filled;
     const query = normalizedQuery(target.query ?? {});
     const { query: tokenName } = this.options.tokenNames;
@@ -142,7 +131,7 @@ export class TargetLocator {
 
   /** What the handler receives and a link is bound to. */
   private received(
-    { route, pattern }: FoundRoute,
+    { route, pattern }: ReachedRoute,
     { path, expected }: FilledRoute,
     query: QueryParams,
     match: RouteMatch | undefined,
@@ -170,12 +159,6 @@ export class TargetLocator {
     return { ...match, query: received };
   }
 
-  private template(pattern: string): RouteTemplate {
-    const template = this.templates.get(pattern) ?? new RouteTemplate(pattern);
-    this.templates.set(pattern, template);
-    return template;
-  }
-
   /** What a link is bound to of a query. */
   private boundQuery(query: QueryParams): QueryParams {
     const { query: tokenName } = this.options.tokenNames;
@@ -185,7 +168,7 @@ export class TargetLocator {
   }
 }
 
-function checkMembers(routes: readonly FoundRoute[]): void {
+function checkMembers(routes: readonly ReachedRoute[]): void {
   if (routes.length === 0) {
     throw new DownloadAuthConfigurationError('Name at least one handler; the URL starts at the first.');
   }
@@ -198,7 +181,7 @@ function checkMembers(routes: readonly FoundRoute[]): void {
 }
 
 /** @throws DownloadAuthConfigurationError for a path that a browser would rewrite, such as `//files` */
-function urlOf({ label }: LocatedTarget['route'], pathAndQuery: string, host = 'localhost'): URL {
+function urlOf({ label }: LinkedRoute, pathAndQuery: string, host = 'localhost'): URL {
   const url = new URL(pathAndQuery, `http://${host}`);
   if (url.pathname + url.search === pathAndQuery) {
     return url;

@@ -8,9 +8,9 @@ import type { KeyMaterial } from '../tokens/key-material.js';
 import type { KeyOptions, KeyRingEntry } from '../tokens/keys.js';
 import type { VerifiedTokens } from '../tokens/signatures.js';
 import { claimsToBeLink, isLinkClaims, LINK_TYPE } from './link-claims.js';
-import type { LinkClaims } from './link-claims.js';
+import type { LinkClaims, LinkTerms } from './link-claims.js';
 import type { LinkedState } from './link.js';
-import type { LinkOptions } from './link-options.js';
+import type { LinkOptions } from './options.js';
 import { canonical } from './link-resource.js';
 
 /** A key that signs and verifies link tokens, with the `kid` they carry. */
@@ -40,7 +40,7 @@ export class LinkTokens {
    * Gives a link its id, and signs it. What may be reused is the same for the same terms.
    * @throws DownloadAuthConfigurationError where links have no key
    */
-  sign(terms: Omit<LinkClaims, 'jti'>): { claims: LinkClaims; token: string } {
+  sign(terms: LinkTerms): { claims: LinkClaims; token: string } {
     const current = this.keys.find((key) => this.isInUse(key));
     if (!current) {
       throw new DownloadAuthConfigurationError(

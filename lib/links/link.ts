@@ -74,32 +74,6 @@ export interface LinkTarget {
 /** What a link may depend on: what JSON can hold, and dates. */
 export type LinkedState = string | number | boolean | Date | null | readonly LinkedState[];
 
-/** How often and how a link may be used. */
-export interface LinkLimitOptions {
-  /**
-   * How many downloads the link is good for. Resumes and parallel connections belong to one download; HEAD,
-   * 304 and prefetches never count. Default: unlimited.
-   */
-  maxDownloads?: number;
-  /**
-   * Only the lease cookie makes a request part of a download, not the client's address. Default: the module's
-   * `leases.strict`.
-   */
-  strict?: boolean;
-  /**
-   * How long after the link's end a download that had begun may be resumed; at most 24 hours. Default: the
-   * module's `leases.resumeWithin`.
-   */
-  resumeWithin?: Duration;
-  /**
-   * Bytes that one download may send, for a link that is limited or may be resumed after its end. Default:
-   * twice the length of the file (`leases.byteBudget`).
-   */
-  byteBudget?: number;
-  /** Refuse the link, 503, while the store is unreachable. Default `false`; limited links always are. */
-  revocable?: boolean;
-}
-
 /** Whom a link is bound to, beside its resource. */
 export interface LinkBindingOptions {
   /** Header or cookie must also hold an access token of the link's `subject`. */
@@ -108,26 +82,11 @@ export interface LinkBindingOptions {
   addresses?: string | readonly string[];
 }
 
-/** What a link asks of a person before it opens; in both cases nothing is counted until then. */
-export interface LinkPromptOptions {
-  /**
-   * A page with a button comes first, so that scanners of mail and previews of chats, which look like
-   * browsers, use nothing up. Programs are refused with 403 `LINK_UNCONFIRMED`; with `'browsers'` those pass
-   * that are not like a browser, such as wget. Default `false`.
-   */
-  confirm?: boolean | 'browsers';
-  /**
-   * A page asks for a password or a code first. The option `challenge` of the module or of the route decides
-   * whether it is right. Default `false`.
-   */
-  challenge?: boolean;
-}
-
 /**
  * What a link opens, for how long, for whom, and how often: {@link DownloadLinks.create}. An unknown member
  * throws.
  */
-export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions, LinkPromptOptions {
+export interface CreateLinkOptions extends LinkTarget {
   /** How long the link lives. Default: the module's `links.expiresIn`, 5 minutes; at most 7 days. */
   expiresIn?: Duration;
   /** When the link ends, in place of `expiresIn`. */
@@ -164,6 +123,39 @@ export interface CreateLinkOptions extends LinkTarget, LinkLimitOptions, LinkPro
    * of this package are refused.
    */
   claims?: Readonly<Record<string, unknown>>;
+  /**
+   * How many downloads the link is good for. Resumes and parallel connections belong to one download; HEAD,
+   * 304 and prefetches never count. Default: unlimited.
+   */
+  maxDownloads?: number;
+  /**
+   * Only the lease cookie makes a request part of a download, not the client's address. Default: the module's
+   * `leases.strict`.
+   */
+  strict?: boolean;
+  /**
+   * How long after the link's end a download that had begun may be resumed; at most 24 hours. Default: the
+   * module's `leases.resumeWithin`.
+   */
+  resumeWithin?: Duration;
+  /**
+   * Bytes that one download may send, for a link that is limited or may be resumed after its end. Default:
+   * twice the length of the file (`leases.byteBudget`).
+   */
+  byteBudget?: number;
+  /** Refuse the link, 503, while the store is unreachable. Default `false`; limited links always are. */
+  revocable?: boolean;
+  /**
+   * A page with a button comes first, so that scanners of mail and previews of chats, which look like
+   * browsers, use nothing up. Programs are refused with 403 `LINK_UNCONFIRMED`; with `'browsers'` those pass
+   * that are not like a browser, such as wget. Default `false`.
+   */
+  confirm?: boolean | 'browsers';
+  /**
+   * A page asks for a password or a code first. The option `challenge` of the module or of the route decides
+   * whether it is right. Default `false`.
+   */
+  challenge?: boolean;
 }
 
 /** A link that was minted. */

@@ -13,7 +13,7 @@ import type { PresentedToken } from '../tokens/deciding-token.js';
 import { cleanUrl, companionCookies, opensCollection } from './companion-cookie.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
-import type { LinkSettings } from './link-options.js';
+import type { LinkSettings } from './options.js';
 import { isInCollection, resourceDigest } from './link-resource.js';
 import type { LinkResource } from './link-resource.js';
 import type { LinkTokens } from './link-tokens.js';

@@ -22,10 +22,10 @@ import {
 import { PerRoute } from '../http/notes.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { routerOf } from './adapter-router.js';
-import type { AdapterRouter, RouteVersions } from './adapter-router.js';
+import type { AdapterRouter, RouteVersions, UrlReader } from './adapter-router.js';
 
-/** A handler and all that Nest's router knows of it. */
-export interface Route {
+/** What a link depends on of a route, be it of this application or of another process. */
+export interface LinkedRoute {
   /**
    * What the handler is known by, across processes and restarts: the route's name; without one, the names of
    * class and method, with its hosts and versions.
@@ -35,19 +35,34 @@ export interface Route {
   readonly method: string;
   /** `FilesController.download`, for messages. */
   readonly label: string;
-  readonly name: string | undefined;
-  readonly controller: Type;
-  readonly handler: object;
   /** The handler sends the answer itself, where nothing can be counted. */
   readonly answersItself?: boolean;
   /** The route says whether an answer to a link's challenge is right; undefined where that is not known. */
   readonly hasChallenge?: boolean;
+}
+
+/** A handler and all that Nest's router knows of it. */
+export interface Route extends LinkedRoute {
+  readonly name: string | undefined;
+  readonly controller: Type;
+  readonly handler: object;
   readonly requestMethod: RequestMethod;
   /** In the spelling of the adapter: global prefix, version and module path included. */
   readonly patterns: readonly string[];
   readonly hosts: readonly (string | RegExp)[];
   /** Those that a request names elsewhere than in its path; undefined where it need not. */
   readonly versions: RouteVersions | undefined;
+}
+
+/** How a link reaches a route. */
+export interface ReachedRoute {
+  readonly route: LinkedRoute;
+  /** The path of the route, as the router has it. */
+  readonly pattern: string;
+  /** Where it is known. */
+  readonly host?: string;
+  /** Answer what the handler would receive, in each of the processes that may serve it: they must agree. */
+  readonly readers: readonly UrlReader[];
 }
 
 /** Finds out where handlers are served, by the very functions that Nest's router asks. */

@@ -19,8 +19,16 @@ export interface FilledRoute {
 const ANY = '\u0001';
 const ANY_IN_PATH = encodeURIComponent(ANY);
 
+const templates = new Map<string, RouteTemplate>();
+
+export function templateOf(pattern: string): RouteTemplate {
+  const template = templates.get(pattern) ?? new RouteTemplate(pattern);
+  templates.set(pattern, template);
+  return template;
+}
+
 /** The pattern of a route, ready to be filled in. */
-export class RouteTemplate {
+class RouteTemplate {
   readonly names: readonly string[];
   private readonly wildcards: readonly string[];
   private readonly template: string;

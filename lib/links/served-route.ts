@@ -1,34 +1,25 @@
 import { RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import { compile, match as matcherOf } from 'path-to-regexp';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import type { AdapterRouter, RouteMatch, UrlReader } from './adapter-router.js';
+import type { AdapterRouter, RouteMatch } from './adapter-router.js';
 import type { LinkTarget } from './link.js';
 import { canonical } from './link-resource.js';
 import { routerMethod } from './route-registry.js';
-import type { Route, RouteRegistry } from './route-registry.js';
-
-/** How a route of this application is reached. */
-export interface ServedRoute {
-  readonly pattern: string;
-  /** Where it is known. */
-  readonly host: string | undefined;
-  /** Answers what the handler would receive; undefined where the router does not lead to it. */
-  readonly read: UrlReader;
-}
+import type { ReachedRoute, Route, RouteRegistry } from './route-registry.js';
 
 /**
  * Finds out how a browser that follows a link reaches a route.
  *
  * @param publicHost that of `links.publicUrl`
  * @throws DownloadAuthConfigurationError for an application without HTTP or not initialised, a path or host
- *   that the route does not have; {@link ServedRoute.read} for a route that another one or its version hides
+ *   that the route does not have; its reader, for a route that another one or its version hides
  */
 export function servedRoute(
   route: Route,
   { path, hosts = {} }: LinkTarget,
   registry: RouteRegistry,
   publicHost: string | undefined,
-): ServedRoute {
+): ReachedRoute {
   const { router } = registry;
   if (!router) {
     throw new DownloadAuthConfigurationError(
@@ -49,7 +40,7 @@ export function servedRoute(
     checkVersion(route, registry, url);
     return firstAsked(route, pattern, registry, router, url);
   };
-  return { pattern, host, read };
+  return { route, pattern, host, readers: [read] };
 }
 
 function patternOf(route: Route, path: string | undefined, router: AdapterRouter): string {

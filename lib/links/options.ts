@@ -9,8 +9,7 @@ import type { TokenClaims } from '../tokens/compact-jws.js';
 import type { CookieOptions } from '../tokens/download-cookie.js';
 import type { TokenNames } from '../tokens/transports.js';
 import { standIn } from './adapter-router.js';
-import type { UrlReader } from './adapter-router.js';
-import type { Route } from './route-registry.js';
+import type { ReachedRoute } from './route-registry.js';
 
 /** The longest that a link may live, in seconds: 7 days. */
 export const MAX_LINK_LIFETIME = 7 * 24 * 60 * 60;
@@ -61,13 +60,6 @@ export interface LinkOptions {
   validate?: (claims: TokenClaims, request: AnyRequest) => unknown;
 }
 
-/** A named route of another process, with what reads URLs as that process may. */
-export interface ToldRoute {
-  readonly route: Pick<Route, 'id' | 'method' | 'label'>;
-  readonly pattern: string;
-  readonly readers: readonly UrlReader[];
-}
-
 /** The options with every default filled in and every duration in seconds. */
 export interface ResolvedLinkOptions {
   readonly expiresIn: number;
@@ -79,7 +71,8 @@ export interface ResolvedLinkOptions {
   /** Its path, which a proxy strips from requests; empty where it has none. */
   readonly publicPath: string;
   readonly ignoreQuery: ReadonlySet<string>;
-  readonly routes: ReadonlyMap<string, ToldRoute>;
+  /** Named routes of other processes. */
+  readonly routes: ReadonlyMap<string, ReachedRoute>;
   readonly validate: LinkOptions['validate'];
 }
 
@@ -153,7 +146,7 @@ export function resolveLinkOptions(options: LinkOptions = {}): ResolvedLinkOptio
   };
 }
 
-function toldRoute(name: string, told: string | ToldRouteOptions): ToldRoute {
+function toldRoute(name: string, told: string | ToldRouteOptions): ReachedRoute {
   const options = typeof told === 'string' ? { path: told } : told;
   // null, because a rule is not asked about a member that is absent
   const checked = { ...options, path: (options as ToldRouteOptions | null)?.path ?? null };
