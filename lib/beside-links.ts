@@ -1,6 +1,6 @@
 import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
 import { isObservable, lastValueFrom } from 'rxjs';
-import { STREAM_DOWNLOAD } from './http/handler-metadata.js';
+import { markedOptions } from './http/handler-metadata.js';
 import { RequestNote } from './http/notes.js';
 import { grantOf } from './tokens/grant.js';
 
@@ -58,7 +58,5 @@ export async function answerOf(answer: ReturnType<CanActivate['canActivate']>): 
 }
 
 function isDownload(context: ExecutionContext): boolean {
-  return [context.getHandler(), context.getClass()].some((target) =>
-    Reflect.hasMetadata(STREAM_DOWNLOAD, target),
-  );
+  return markedOptions(context.getClass(), context.getHandler()) !== undefined;
 }

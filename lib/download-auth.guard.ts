@@ -17,7 +17,7 @@ import { LinkPrompts } from './prompts/link-prompts.js';
 import { RequestReport } from './request-report.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
-import { routeOptions, routePolicy } from './route-options.js';
+import { routePolicy } from './route-options.js';
 import type { RoutePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { AccessTokens, invalidToken } from './tokens/access-tokens.js';
@@ -182,9 +182,7 @@ export class DownloadAuthGuard implements CanActivate {
   }
 
   private policyOf(controller: Type, handler: object): RoutePolicy {
-    return this.policies.get(controller, handler, () =>
-      routePolicy(this.options, routeOptions(controller, handler)),
-    );
+    return this.policies.get(controller, handler, () => routePolicy(this.options, controller, handler));
   }
 }
 

@@ -171,8 +171,7 @@ export class DownloadInterceptor implements NestInterceptor {
   private routeOf(context: ExecutionContext): DownloadRoute {
     return this.routes.of(context, () => {
       const [controllerClass, method] = [context.getClass(), context.getHandler()];
-      const { controller, handler } = routeOptions(controllerClass, method);
-      const given = [this.options.delivery, controller.delivery, handler.delivery];
+      const given = [this.options.delivery, routeOptions(controllerClass, method).delivery];
       return {
         name: `${controllerClass.name}.${method.name}`,
         hasWarned: false,

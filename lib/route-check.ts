@@ -8,7 +8,7 @@ import { RouteRegistry } from './links/route-registry.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
-import { routeName, STREAM_DOWNLOAD } from './http/handler-metadata.js';
+import { markedOptions } from './http/handler-metadata.js';
 import { routeOptions } from './route-options.js';
 
 /** Names of classes from bundlers that minify are this short; `App` is not a controller that serves files. */
@@ -48,7 +48,7 @@ export class RouteCheck implements OnModuleInit {
   }
 
   private async check(controller: new () => object, guard: DownloadAuthGuard): Promise<void> {
-    if (routeName(controller) !== undefined) {
+    if (routeOptions(controller, controller).name !== undefined) {
       throw new DownloadAuthConfigurationError(
         `${controller.name}: @StreamDownload({ name }) names one route. Write it on a method.`,
       );
@@ -56,14 +56,14 @@ export class RouteCheck implements OnModuleInit {
     const prototype = controller.prototype as Record<string, () => unknown>;
     for (const name of new MetadataScanner().getAllMethodNames(prototype)) {
       const handler = prototype[name] as () => unknown;
-      const isMarked = [controller, handler].some((target) => Reflect.hasMetadata(STREAM_DOWNLOAD, target));
-      if (!isMarked || !Reflect.hasMetadata(PATH_METADATA, handler)) {
+      if (!markedOptions(controller, handler) || !Reflect.hasMetadata(PATH_METADATA, handler)) {
         continue;
       }
-      this.warnOfMinifiedNames(controller, handler);
       const own = routeOptions(controller, handler);
-      const cacheControl = own.handler.delivery?.cacheControl ?? own.controller.delivery?.cacheControl;
-      warnOfSharedCaching(`${controller.name}.${name}`, cacheControl);
+      if (own.name === undefined) {
+        this.warnOfMinifiedName(controller.name);
+      }
+      warnOfSharedCaching(`${controller.name}.${name}`, own.delivery?.cacheControl);
       try {
         await guard.prepare(controller, handler);
       } catch (error) {
@@ -89,18 +89,15 @@ export class RouteCheck implements OnModuleInit {
   }
 
   private checkNames(): void {
-    const labels = new Map<string, string>();
-    for (const { name, label } of this.routes.list) {
-      if (name === undefined) {
-        continue;
-      }
-      const other = labels.get(name);
-      if (other !== undefined) {
+    for (const route of this.routes.list) {
+      const name = route.options?.name;
+      const first = name === undefined ? route : this.routes.byName(name);
+      if (first && first !== route) {
         throw new DownloadAuthConfigurationError(
-          `@StreamDownload({ name: '${name}' }) is on ${other} and on ${label}. Give each route a name of its own.`,
+          `@StreamDownload({ name: '${name}' }) is on ${first.label} and on ${route.label}. ` +
+            'Give each route a name of its own.',
         );
       }
-      labels.set(name, label);
     }
   }
 
@@ -121,13 +118,13 @@ export class RouteCheck implements OnModuleInit {
   }
 
   /** A minifier gives classes other names in every build: the links of one are none to the next. */
-  private warnOfMinifiedNames(controller: { readonly name: string }, handler: object): void {
-    if (this.hasWarned || controller.name.length > MINIFIED_LENGTH || routeName(handler) !== undefined) {
+  private warnOfMinifiedName(name: string): void {
+    if (this.hasWarned || name.length > MINIFIED_LENGTH) {
       return;
     }
     this.hasWarned = true;
     new Logger('DownloadAuth').warn(
-      `The controller class '${controller.name}' looks minified. Its name is part of links, which the next build would ` +
+      `The controller class '${name}' looks minified. Its name is part of links, which the next build would ` +
         "refuse: name its routes, @StreamDownload({ name: 'file' }), or keep class names.",
     );
   }

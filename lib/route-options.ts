@@ -2,13 +2,13 @@ import { authRule } from './application-guard.js';
 import type { DownloadAuth } from './application-guard.js';
 import { resolveDelivery } from './delivery/options.js';
 import type { StreamDownloadOptions } from './download-auth-options.js';
-import { STREAM_DOWNLOAD } from './http/handler-metadata.js';
+import { markedOptions } from './http/handler-metadata.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { anything, boolean, callable, checkOptions, rule } from './shared/check-options.js';
 import type { OptionRules } from './shared/check-options.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { ALL_TRANSPORTS, resolveTransports } from './tokens/transports.js';
-import type { TransportOptions, Transports } from './tokens/transports.js';
+import type { Transports } from './tokens/transports.js';
 
 const RULES: OptionRules<StreamDownloadOptions> = {
   name: rule((name) => typeof name === 'string' && name !== '', "give a text, such as 'file'."),
@@ -30,13 +30,9 @@ export function checkRouteOptions(options: StreamDownloadOptions): void {
   resolveDelivery(options.delivery);
 }
 
-/** The options of the decorators on a controller and on its handler. Those of the handler win. */
-export type RouteOptions = Readonly<Record<'controller' | 'handler', StreamDownloadOptions>>;
-
-export function routeOptions(controller: object, handler: object): RouteOptions {
-  const of = (target: object) =>
-    (Reflect.getMetadata(STREAM_DOWNLOAD, target) ?? {}) as StreamDownloadOptions;
-  return { controller: of(controller), handler: of(handler) };
+/** The options of the decorators on a controller and on its handler, which wins. */
+export function routeOptions(controller: object, handler: object): StreamDownloadOptions {
+  return (markedOptions(controller, handler) ?? {}) as StreamDownloadOptions;
 }
 
 /** What holds for one route: the module's options, under those of `@StreamDownload()`. */
@@ -49,8 +45,9 @@ export interface RoutePolicy {
 }
 
 /** @throws DownloadAuthConfigurationError where no transport is on, or a key is missing that `auth` needs */
-export function routePolicy(options: ResolvedOptions, { controller, handler }: RouteOptions): RoutePolicy {
-  const auth = handler.auth ?? controller.auth ?? options.auth;
+export function routePolicy(options: ResolvedOptions, controller: object, handler: object): RoutePolicy {
+  const own = routeOptions(controller, handler);
+  const auth = own.auth ?? options.auth;
   if (auth === 'token' && !options.keySource) {
     throw new DownloadAuthConfigurationError(
       "auth: 'token' needs the key of the access tokens. Write forRoot({ secret: process.env.JWT_SECRET }), or " +
@@ -65,20 +62,10 @@ export function routePolicy(options: ResolvedOptions, { controller, handler }: R
   const looksAtNothing = auth === false && options.isSecureByDefault;
   return {
     auth,
-    subject: handler.subject ?? controller.subject ?? options.subject,
-    challenge: handler.challenge ?? controller.challenge ?? options.challenge,
-    transports: resolveTransports(
-      { ...controller.transports, ...defined(handler.transports) },
-      options.transports,
-    ),
+    subject: own.subject ?? options.subject,
+    challenge: own.challenge ?? options.challenge,
+    transports: resolveTransports(own.transports, options.transports),
     requireSecureConnection:
-      handler.requireSecureConnection ??
-      controller.requireSecureConnection ??
-      (options.requireSecureConnection && !looksAtNothing),
+      own.requireSecureConnection ?? (options.requireSecureConnection && !looksAtNothing),
   };
-}
-
-/** Without members that are `undefined`, which leave the choice to the controller. */
-function defined(transports: TransportOptions = {}): TransportOptions {
-  return Object.fromEntries(Object.entries(transports).filter(([, value]) => value !== undefined));
 }

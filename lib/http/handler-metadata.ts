@@ -8,16 +8,35 @@ import {
 /** Metadata key under which `@StreamDownload()` keeps its options. */
 export const STREAM_DOWNLOAD = 'nestjs-download-auth:stream-download';
 
-/** The name that the decorator of a handler gives its route. */
-export function routeName(handler: object): string | undefined {
-  return (Reflect.getMetadata(STREAM_DOWNLOAD, handler) as { name?: string } | undefined)?.name;
+/** The options of `@StreamDownload()`, as far as rooms below the shell read them. */
+interface MarkedOptions {
+  readonly name?: string;
+  readonly auth?: unknown;
+  readonly challenge?: unknown;
+  readonly transports?: object;
+  readonly delivery?: object;
 }
 
-/** An option that the decorator of a handler names, or else that of its controller. */
-export function declaredOption(controller: object, handler: object, name: 'auth' | 'challenge'): unknown {
-  const of = (target: object) =>
-    (Reflect.getMetadata(STREAM_DOWNLOAD, target) as Record<string, unknown> | undefined)?.[name];
-  return of(handler) ?? of(controller);
+/** The options of a handler's `@StreamDownload()`, over its controller's; undefined where neither has one. */
+export function markedOptions(controller: object, handler: object): MarkedOptions | undefined {
+  const [under, over] = [controller, handler].map(
+    (target) => Reflect.getMetadata(STREAM_DOWNLOAD, target) as MarkedOptions | undefined,
+  );
+  if (!under && !over) {
+    return undefined;
+  }
+  return {
+    ...laidOver(under, over),
+    name: over?.name,
+    transports: laidOver(under?.transports, over?.transports),
+    delivery: laidOver(under?.delivery, over?.delivery),
+  };
+}
+
+/** Members that are `undefined` leave the choice to what is below them. */
+function laidOver(under: object = {}, over: object = {}): object {
+  const given = Object.entries(over).filter(([, value]) => value !== undefined);
+  return { ...under, ...Object.fromEntries(given) };
 }
 
 /** Whether the handler sends its answer itself: it has `@Res()` or `@Next()`, without passthrough. */

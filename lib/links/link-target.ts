@@ -1,5 +1,4 @@
 import type { Type } from '@nestjs/common';
-import { declaredOption } from '../http/handler-metadata.js';
 import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { RouteMatch } from './adapter-router.js';
@@ -74,7 +73,9 @@ export class TargetLocator {
     if (route) {
       return this.served(route, target);
     }
-    const names = [...new Set([...registry.list.flatMap((one) => one.name ?? []), ...routes.keys()])];
+    const names = [
+      ...new Set([...registry.list.flatMap(({ options }) => options?.name ?? []), ...routes.keys()]),
+    ];
     throw new DownloadAuthConfigurationError(
       `No route is named ${JSON.stringify(name)}. ` +
         (names.length > 0 ? `There are: ${names.join(', ')}. ` : '') +
@@ -83,14 +84,13 @@ export class TargetLocator {
   }
 
   private served(route: Route, target: LinkTarget): ReachedRoute {
-    const { auth, links } = this.options;
-    if ((declaredOption(route.controller, route.handler, 'auth') ?? auth) === false) {
+    if ((route.options?.auth ?? this.options.auth) === false) {
       throw new DownloadAuthConfigurationError(
         `${route.label} would not look at a link, because its auth is false. Write @StreamDownload({ auth: 'links' }), ` +
           'or auth: YourGuard.',
       );
     }
-    return servedRoute(route, target, this.registry, links.publicHost);
+    return servedRoute(route, target, this.registry, this.options.links.publicHost);
   }
 
   /** Each route of a collection ignores parameters that others have. */

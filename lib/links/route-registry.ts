@@ -12,13 +12,7 @@ import type { AbstractHttpAdapter } from '@nestjs/core';
 import { PathsExplorer } from '@nestjs/core/router/paths-explorer.js';
 import type { RouteDefinition } from '@nestjs/core/router/paths-explorer.js';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
-import {
-  answersItself,
-  declaredOption,
-  routeName,
-  standsFor,
-  STREAM_DOWNLOAD,
-} from '../http/handler-metadata.js';
+import { answersItself, markedOptions, standsFor } from '../http/handler-metadata.js';
 import { PerRoute } from '../http/notes.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { routerOf } from './adapter-router.js';
@@ -43,7 +37,8 @@ export interface LinkedRoute {
 
 /** A handler and all that Nest's router knows of it. */
 export interface Route extends LinkedRoute {
-  readonly name: string | undefined;
+  /** Undefined for a route that is not marked `@StreamDownload()`. */
+  readonly options: ReturnType<typeof markedOptions>;
   readonly controller: Type;
   readonly handler: object;
   readonly requestMethod: RequestMethod;
@@ -101,7 +96,7 @@ export class RouteRegistry implements OnModuleInit {
     if (typeof handler !== 'function' || !Reflect.hasMetadata(PATH_METADATA, handler)) {
       throw new DownloadAuthConfigurationError(`${label} is not a route. Name a method that carries @Get().`);
     }
-    if (![handler, controller].some((target) => Reflect.hasMetadata(STREAM_DOWNLOAD, target))) {
+    if (!markedOptions(controller, handler)) {
       throw new DownloadAuthConfigurationError(
         `${label} would not look at a link. Mark it with @StreamDownload().`,
       );
@@ -116,7 +111,7 @@ export class RouteRegistry implements OnModuleInit {
   }
 
   byName(name: string): Route | undefined {
-    return this.list.find((route) => route.name === name);
+    return this.list.find((route) => route.options?.name === name);
   }
 
   /** The route of a request. */
@@ -169,21 +164,21 @@ export class RouteRegistry implements OnModuleInit {
     const versions = versioning && (definition.version ?? ofController ?? versioning.defaultVersion);
     const retrieves = [RequestMethod.GET, RequestMethod.HEAD, RequestMethod.ALL].includes(requestMethod);
     const label = `${controller.name}.${methodName}`;
-    const name = routeName(handler);
+    const options = markedOptions(controller, handler);
     // two classes of one name may share a path, as long as they differ in these
     const conditions = [
       ...hosts.map((host) => `host=${String(host)}`),
       ...listOf(versions).map((version) => `version=${String(version)}`),
     ];
     return {
-      id: name ?? [label, ...conditions].join(' '),
+      id: options?.name ?? [label, ...conditions].join(' '),
       method: retrieves ? 'GET' : RequestMethod[requestMethod],
       label,
-      name,
+      options,
       controller,
       handler,
       answersItself: answersItself(controller, handler),
-      hasChallenge: declaredOption(controller, handler, 'challenge') !== undefined,
+      hasChallenge: options?.challenge !== undefined,
       requestMethod,
       patterns: this.patternsOf(controller, module, definition, versions),
       hosts,

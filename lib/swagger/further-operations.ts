@@ -2,7 +2,7 @@ import type { Route } from '../links/route-registry.js';
 import { ANSWER_FIELD } from '../prompts/page.js';
 import { REFUSALS } from '../refusals/refusals.js';
 import type { ResolvedOptions } from '../resolve-options.js';
-import { routeOptions, routePolicy } from '../route-options.js';
+import { routePolicy } from '../route-options.js';
 import { header, RANGES } from './operation.js';
 import type { Operation, Parameter, Response } from './operation.js';
 
@@ -42,7 +42,7 @@ export function answerOperation(
   route: Route,
   options: ResolvedOptions,
 ): Operation | undefined {
-  const policy = routePolicy(options, routeOptions(route.controller, route.handler));
+  const policy = routePolicy(options, route.controller, route.handler);
   const mayAsk =
     policy.auth !== false && policy.challenge && policy.transports.query && options.linkKeys.length > 0;
   if (!mayAsk) {

@@ -3,7 +3,6 @@ import type { INestApplicationContext, Type } from '@nestjs/common';
 import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import { DownloadAuthGuard } from '../download-auth.guard.js';
-import { STREAM_DOWNLOAD } from '../http/handler-metadata.js';
 import { RouteRegistry } from '../links/route-registry.js';
 import type { Route } from '../links/route-registry.js';
 import type { ResolvedOptions } from '../resolve-options.js';
@@ -67,9 +66,7 @@ function downloadRoutes(app: INestApplicationContext): Route[] {
       'describeDownloads: the application does not import DownloadAuthModule. Give the application that has the downloads.',
     );
   }
-  return registry.list.filter(({ controller, handler }) =>
-    [controller, handler].some((target) => Reflect.hasMetadata(STREAM_DOWNLOAD, target)),
-  );
+  return registry.list.filter(({ options }) => options !== undefined);
 }
 
 function isServed({ requestMethod, patterns }: Route, method: string, path: string): boolean {

@@ -24,11 +24,11 @@ export function describeOperation(
   route: Route,
   options: ResolvedOptions,
 ): void {
-  const given = routeOptions(route.controller, route.handler);
-  const policy = routePolicy(options, given);
+  const { controller, handler } = route;
+  const policy = routePolicy(options, controller, handler);
   const isGet = route.method === 'GET';
   if (!route.answersItself) {
-    const { ranges } = resolveDelivery(options.delivery, given.controller.delivery, given.handler.delivery);
+    const { ranges } = resolveDelivery(options.delivery, routeOptions(controller, handler).delivery);
     describeFile(operation, isGet, ranges);
   }
   operation.responses = mergeResponses(operation.responses, refusalResponses(document, policy, options));
