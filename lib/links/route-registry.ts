@@ -8,10 +8,10 @@ import {
   MetadataScanner,
   ModulesContainer,
 } from '@nestjs/core';
-import type { AbstractHttpAdapter } from '@nestjs/core';
 import { PathsExplorer } from '@nestjs/core/router/paths-explorer.js';
 import type { RouteDefinition } from '@nestjs/core/router/paths-explorer.js';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
+import { withAdapter } from '../http/adapter-host.js';
 import { answersItself, markedOptions, standsFor } from '../http/handler-metadata.js';
 import { PerRoute } from '../http/notes.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
@@ -73,10 +73,8 @@ export class RouteRegistry implements OnModuleInit {
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(HttpAdapterHost) host: HttpAdapterHost,
   ) {
-    // Test.createTestingModule() makes the adapter after the modules, but before it registers any route
-    host.init$.subscribe(() => {
-      const adapter = host.httpAdapter as AbstractHttpAdapter | null | undefined;
-      this.router = adapter ? routerOf(adapter) : undefined;
+    withAdapter(host, (adapter) => {
+      this.router = routerOf(adapter);
     });
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { HttpException } from '@nestjs/common';
-import type { AbstractHttpAdapter, HttpAdapterHost } from '@nestjs/core';
+import type { HttpAdapterHost } from '@nestjs/core';
+import { withAdapter } from '../http/adapter-host.js';
 import { cookieOf } from '../http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
 import { linkCookieLines } from '../leases/client.js';
@@ -62,12 +63,7 @@ export class LinkPrompts {
     private readonly keeper: Pick<LeaseKeeper, 'changeRecord'>,
     private readonly adapterHost: HttpAdapterHost,
   ) {
-    adapterHost.init$.subscribe(() => {
-      const adapter = adapterHost.httpAdapter as AbstractHttpAdapter | null;
-      if (adapter) {
-        takePostedForms(adapter, isAsking);
-      }
-    });
+    withAdapter(adapterHost, (adapter) => takePostedForms(adapter, isAsking));
   }
 
   /**
