@@ -4,7 +4,7 @@ import { DownloadEvents } from '../events/download-events.js';
 import { LeaseKeeper } from '../leases/keeper.js';
 import type { LinkUsage, UsagePage } from '../leases/keeper.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
-import { checkOptions, date, text } from '../shared/check-options.js';
+import { checkOptions, date, rule, text } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_TOKEN_LENGTH } from '../tokens/compact-jws.js';
@@ -24,6 +24,7 @@ import type {
 } from './link.js';
 import { endOf, grantedLink, leasedLink, linkClaims, milliseconds } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
+import { isDigest } from './link-resource.js';
 import type { LinkSettings } from './options.js';
 import { TargetLocator } from './link-target.js';
 import type { NamedRoutes } from './link-target.js';
@@ -34,8 +35,12 @@ import { queryString } from './route-template.js';
 /** The keeper checks that exactly one thing is named. */
 const REVOKE_RULES: OptionRules<LinkRevocation> = {
   link: text("the link's id"),
-  resource: text('what links.resource() answers'),
-  subject: text('such as String(user.id)'),
+  // A path would silently revoke nothing
+  resource: rule(isDigest, 'give a string, what links.resource() answers.'),
+  subject: rule(
+    (value) => typeof value === 'string' && value !== '',
+    'give a string, such as String(user.id).',
+  ),
   issuedBefore: date('new Date()'),
 };
 
@@ -99,10 +104,10 @@ export class DownloadLinks {
     const target = this.targets.locate(routes, options);
     checkTogether(options, target, this.options);
     const { route, path, query, resource } = target;
-    const { expiresIn, publicUrl } = this.options.links;
+    const { links } = this.options;
     const now = this.options.clock() / 1000;
     const [st] = options.state === undefined ? [] : this.tokens.stateDigests(options.state, resource);
-    const { claims, token } = this.tokens.sign({ ...linkClaims(options, target, now, expiresIn), st });
+    const { claims, token } = this.tokens.sign({ ...linkClaims(options, target, now, links), st });
     this.keeper.checkLife(leasedLink(claims));
     checkToken(claims, token);
     const expiresAt = new Date(milliseconds(claims.exp));
@@ -117,7 +122,7 @@ export class DownloadLinks {
       maxDownloads: options.maxDownloads,
     });
     const withToken = route.method === 'GET' ? { ...query, [this.options.tokenNames.query]: token } : query;
-    return { url: publicUrl + path + queryString(withToken), token, id: claims.jti, expiresAt };
+    return { url: links.publicUrl + path + queryString(withToken), token, id: claims.jti, expiresAt };
   }
 
   /**

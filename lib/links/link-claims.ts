@@ -10,6 +10,7 @@ import type { Collection } from './link-resource.js';
 import type { CreateLinkOptions } from './link.js';
 import type { LocatedTarget } from './link-target.js';
 import { MAX_LINK_LIFETIME } from './options.js';
+import type { ResolvedLinkOptions } from './options.js';
 
 /** The `typ` of link tokens (RFC 7515 §4.1.9), which tells them from access tokens (RFC 8725 §3.11). */
 export const LINK_TYPE = 'dl+jwt';
@@ -61,14 +62,13 @@ export const RESERVED_CLAIMS: readonly string[] =
  * {@link leasedLink} read them back.
  *
  * @param now seconds since 1970
- * @param lifetime seconds, where the options name none
  * @throws DownloadAuthConfigurationError for a link that never opens
  */
 export function linkClaims(
   options: CreateLinkOptions,
   { resource, collection }: LocatedTarget,
   now: number,
-  lifetime: number,
+  settings: Pick<ResolvedLinkOptions, 'expiresIn' | 'maxAge'>,
 ): LinkTerms {
   const { notBefore, bindTo: { signedIn, addresses = [] } = {}, resumeWithin: resume } = options;
   const win = seconds(options.reuseWithin, 'reuseWithin');
@@ -77,7 +77,7 @@ export function linkClaims(
     ...options.claims,
     aud: LINK_AUDIENCE,
     iat,
-    exp: expiry(options, now, iat, lifetime),
+    exp: expiry(options, now, iat, settings),
     nbf: notBefore && notBefore.getTime() / 1000,
     res: resource,
     sub: options.subject,
@@ -121,9 +121,14 @@ function seconds(value: Duration | undefined, option: string): number | undefine
 }
 
 /** @param start when the link is issued, or the time began within which it may be reused */
-function expiry(options: CreateLinkOptions, now: number, start: number, lifetime: number): number {
+function expiry(
+  options: CreateLinkOptions,
+  now: number,
+  start: number,
+  { expiresIn, maxAge = Infinity }: Pick<ResolvedLinkOptions, 'expiresIn' | 'maxAge'>,
+): number {
   const { expiresAt } = options;
-  const life = seconds(options.expiresIn, 'expiresIn') ?? lifetime;
+  const life = seconds(options.expiresIn, 'expiresIn') ?? expiresIn;
   const reusable = seconds(options.reuseWithin, 'reuseWithin') ?? 0;
   const exp = expiresAt ? expiresAt.getTime() / 1000 : start + reusable + life;
   if (exp <= now) {
@@ -137,7 +142,7 @@ function expiry(options: CreateLinkOptions, now: number, start: number, lifetime
         'link when it is needed.',
     );
   }
-  return exp;
+  return Math.min(exp, start + maxAge);
 }
 
 /** Whether a token of this `typ` says that it is a link token; only its signature proves it. */

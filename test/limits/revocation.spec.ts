@@ -97,6 +97,8 @@ describe.each(ADAPTERS)('revoking a running download, on %s', (adapter) => {
     ['a subject that is undefined', { subject: undefined }, /subject is undefined.*leave it out/],
     ['a subject that is undefined, beside a moment', { subject: undefined, issuedBefore: new Date() }, /subject is undefined/],
     ['a resource that is none', { resource: { id: 'a' } }, /resource: give a string.*links\.resource/],
+    ['a resource that is a path', { resource: '/files/held' }, /resource: give a string.*links\.resource/],
+    ['a subject that is empty', { subject: '' }, /subject: give a string/],
     ['an option that does not exist', { subject: 'ada', issuedBefor: new Date() }, /"issuedBefor".*"issuedBefore"/],
     ['a moment that is a text', { issuedBefore: '2026-01-31' }, /issuedBefore: give a valid Date/],
     ['a moment that is none', { subject: 'ada', issuedBefore: new Date(NaN) }, /issuedBefore: give a valid Date/],

@@ -71,6 +71,15 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     expectRefusal(await app.request(link.url), 410, 'LINK_EXPIRED', link.token);
   });
 
+  it('ends when links.maxAge ends it, and says so', async () => {
+    await start({ links: { maxAge: '1m' } });
+    const link = mint({ expiresIn: '5m' });
+    expect(link.expiresAt).toEqual(new Date(NOW + 60_000));
+    expect(() => mint({ notBefore: new Date(NOW + 90_000) })).toThrow(/notBefore: the link would end before it begins/);
+    clock.advance(60_000);
+    expectRefusal(await app.request(link.url), 410, 'LINK_EXPIRED', link.token);
+  });
+
   it('is not lengthened by a clock tolerance for access tokens', async () => {
     await start({ clockTolerance: '5m' });
     const link = mint({ expiresIn: 1 });
