@@ -6,7 +6,7 @@ import type { RefusalCode } from '../refusals/download-refusal.js';
 import { LINK_OLDER_THAN_STORE } from '../refusals/refusals.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { firstCredit } from './byte-credit.js';
-import { fingerprint, leaseCookieName, leaseCookieValue, leaseId } from './client.js';
+import { leaseCookieName, leaseCookieValue, leaseId } from './client.js';
 import type { LeaseClient } from './client.js';
 import type { Belonging, Entering } from './lease.js';
 import type { Booking } from './lease-book.js';
@@ -246,7 +246,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
       mayOpen,
       sameVersion: !mayOpen && !plan.ifRangeMatched,
       isPart: status === 206,
-      version: etag === undefined ? undefined : fingerprint(etag),
+      version: etag,
       length,
       from: intervals[0]?.start,
       budget: link.byteBudget ?? (length === undefined ? undefined : Math.ceil(length * options.byteBudget)),
