@@ -1,19 +1,17 @@
 import { Inject, Injectable, Logger, StreamableFile } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
 import { mergeMap, tap } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { DeliveredFile, deliver } from './delivery/deliver.js';
 import { wrappedFile } from './delivery/download.js';
 import { resolveDelivery } from './delivery/options.js';
-import { beforeHead } from './http/response-port.js';
 import { PreparedHeaders, RouteHeaders } from './delivery/prepared-headers.js';
-import { ResponsePort } from './http/response-port.js';
 import { RunningDeliveries } from './delivery/run.js';
 import { admissionNote, watchNote } from './delivery/watch.js';
 import { answersItself, declaredFields } from './http/handler-metadata.js';
 import { exchangeOf } from './http/http-exchange.js';
 import type { HttpExchange } from './http/http-exchange.js';
+import { beforeHead, ResponsePort } from './http/response-port.js';
 import { isUnasked } from './links/download-links.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { PerRoute } from './http/notes.js';
@@ -44,7 +42,6 @@ export class DownloadInterceptor implements NestInterceptor {
 
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
-    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
     @Inject(RunningDeliveries) private readonly running: RunningDeliveries,
     @Inject(RequestReport) private readonly report: RequestReport,
   ) {}
@@ -59,7 +56,7 @@ export class DownloadInterceptor implements NestInterceptor {
     if (isLimited && route.headers.answersItself) {
       throw uncountable(route.name);
     }
-    const port = new ResponsePort(this.adapterHost.httpAdapter, response);
+    const port = new ResponsePort(response);
     const headers = new PreparedHeaders(port, this.headersOf(route, grant));
     if (grant?.transport === 'cookie' || grant?.transport === 'companion') {
       headers.varyBy('Cookie');

@@ -46,7 +46,7 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal | LinkRepl
     body: string | object,
     headers: Readonly<Record<string, string>>,
   ): void {
-    const port = new ResponsePort(this.adapterHost.httpAdapter, response);
+    const port = new ResponsePort(response);
     if (port.hasBegun) {
       port.breakOff();
       return;

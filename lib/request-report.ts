@@ -1,6 +1,5 @@
 import { HttpException, Inject, Injectable } from '@nestjs/common';
 import type { ExecutionContext } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
 import { debuglog } from 'node:util';
 import type { DeliveryWatch } from './delivery/watch.js';
 import { claimantNote, transportNote } from './events/claimant.js';
@@ -35,7 +34,6 @@ export class RequestReport {
   constructor(
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(DownloadEvents) private readonly events: DownloadEvents,
-    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
   ) {}
 
   /** Starts the debug line; a request that is forwarded to another handler keeps its line. */
@@ -89,7 +87,7 @@ export class RequestReport {
       line.reasons.push(error.reason);
     }
     this.emitRefused(error, exchange);
-    const port = new ResponsePort(this.adapterHost.httpAdapter, exchange.response);
+    const port = new ResponsePort(exchange.response);
     if (this.options.refusals === 'throw' && !port.hasBegun) {
       leaveToApplication(error, port);
     }

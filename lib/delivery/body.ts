@@ -19,8 +19,6 @@ const ORDINARY_CHUNK = 64 * 1024;
  */
 export class DeliveryBody extends Readable {
   readonly reader: BodyReader;
-  /** Called when the body is first read, with whether its bytes go to the socket as they are. */
-  beforeReading?: (isDirect: boolean) => void;
   #isRead = false;
   #hasFailed = false;
 
@@ -50,11 +48,11 @@ export class DeliveryBody extends Readable {
     // What was read before may still be held by its reader: its memory must not be reused
     const mayReuse = !this.#isRead;
     if (mayReuse && options?.end !== false && isPlainResponse(destination)) {
-      this.#begin(true);
+      this.#isRead = true;
       void this.#pump(destination);
       return destination;
     }
-    this.#begin(false);
+    this.#isRead = true;
     const { headersSent, flushHeaders } = destination as NodeJS.WritableStream as Partial<ServerResponse>;
     // Of an empty body, Node says the length when it ends
     if (headersSent === false && !this.reader.isEmpty) {
@@ -70,7 +68,7 @@ export class DeliveryBody extends Readable {
   }
 
   override _read(): void {
-    this.#begin(false);
+    this.#isRead = true;
     void this.#pushNext().catch((error: unknown) => this.#fail(error));
   }
 
@@ -80,13 +78,6 @@ export class DeliveryBody extends Readable {
       .close()
       .catch(logFailure)
       .then(() => callback(error));
-  }
-
-  #begin(isDirect: boolean): void {
-    if (!this.#isRead) {
-      this.#isRead = true;
-      this.beforeReading?.(isDirect);
-    }
   }
 
   async #pushNext(): Promise<void> {

@@ -53,9 +53,8 @@ export async function deliver(
     return await answer(content, hooks, context);
   } catch (error) {
     headers.removeFileFields();
-    const instead = hooks.answer();
-    if (instead) {
-      return instead;
+    if (hooks.answer()) {
+      return nothingMore();
     }
     throw error;
   }
@@ -128,7 +127,7 @@ async function carryOut(
         restoreFileFields();
         writeFields(headers, { plan, representation, layout, offload, type, overrides });
         if (body) {
-          body.beforeReading = keepFromEncoding(request, port);
+          keepFromEncoding(request, port);
         }
       } catch (error) {
         run.cancel(error);
@@ -172,9 +171,9 @@ async function openBody(
   return body;
 }
 
-/** For Nest, which has stopped waiting: another answer is already sent. */
+/** For Nest, where another answer is already sent. */
 function nothingMore(): StreamableFile {
-  return new StreamableFile(Buffer.alloc(0));
+  return new DeliveredFile(undefined, undefined, () => {});
 }
 
 function endOf(
@@ -223,20 +222,10 @@ async function redirect(
   });
 }
 
-/** No body. Piped into a plain response it ends that at once: what piping takes costs more than a 304. */
-class EmptyBody extends Readable {
-  override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
-    if (options?.end === false || !isPlainResponse(destination)) {
-      return super.pipe(destination, options);
-    }
-    this.once('end', () => destination.end());
-    this.resume();
-    return destination;
-  }
-
-  override _read(): void {
-    this.push(null);
-  }
+function emptyBody(): Readable {
+  const body = new Readable();
+  body.push(null);
+  return body;
 }
 
 /**
@@ -253,7 +242,7 @@ export class DeliveredFile extends StreamableFile {
    * @param writeHeaders sets status and headers; called once, and not where something else is sent
    */
   constructor(body: Readable | undefined, type: string | undefined, writeHeaders: () => void) {
-    super(body ?? new EmptyBody());
+    super(body ?? emptyBody());
     this.#type = type;
     this.#writeHeaders = writeHeaders;
     // A body that fails destroys the response itself and logs why

@@ -5,7 +5,6 @@ import {
   NotFoundException,
   StreamableFile,
 } from '@nestjs/common';
-import { Readable } from 'node:stream';
 import type { ResponsePort } from '../http/response-port.js';
 
 /** System errors for a file that does not exist. A path with a NUL byte is the last one. */
@@ -68,24 +67,12 @@ export class FailureHooks {
     }
   }
 
-  /**
-   * What Nest is given to answer with in place of content that failed before its first byte; undefined where
-   * the handler does not answer.
-   */
-  answer(): StreamableFile | undefined {
-    const error = this.#failure;
-    if (error === undefined || !this.#isOwn('errorHandler')) {
-      return undefined;
+  /** Has the handler answer for content that failed before its first byte. @returns whether it did */
+  answer(): boolean {
+    if (this.#failure !== undefined) {
+      this.handle(this.#failure);
     }
-    if (!this.port.isNodes) {
-      // On Fastify, Nest does not call error handlers
-      this.handle(error);
-      return this.port.isAnswered ? new StreamableFile(Buffer.alloc(0)) : undefined;
-    }
-    const stream = new Readable({ read: () => void stream.destroy(toError(error)) });
-    return new StreamableFile(stream).setErrorHandler((_error, response) =>
-      this.file.errorHandler(toError(error), response),
-    );
+    return this.port.hasBegun;
   }
 
   /** Whether it differs from what Nest gives every `StreamableFile`: a closure each, of the same text. */

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { OutgoingMessage, ServerResponse } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { beforeHead, hasPlainHead } from '../http/response-port.js';
+import { beforeHead } from '../http/response-port.js';
 import type { ResponsePort } from '../http/response-port.js';
 
 /** As they were when this module was loaded: whoever replaces them later is noticed. */
@@ -27,26 +27,16 @@ export function isPlainResponse(destination: unknown): destination is ServerResp
  *
  * Content negotiation finds that the client wants no encoding. An encoding that is applied anyway makes the
  * tag weak and takes ranges away; an encoded part of a file is useless, and its connection is destroyed.
- *
- * @returns to be called when the body is first read, with whether its bytes go to the socket as they are
  */
-export function keepFromEncoding(request: IncomingMessage, port: ResponsePort): (isDirect: boolean) => void {
+export function keepFromEncoding(request: IncomingMessage, port: ResponsePort): void {
   const response = port.raw;
   Reflect.set(request.headers, 'accept-encoding', 'identity');
   const own = port.get('Content-Encoding');
-  const look = (status: number) => {
+  beforeHead(response, (status) => {
     if (response.getHeader('Content-Encoding') !== own) {
       weaken(response, status);
     }
-  };
-  return (isDirect) => {
-    // A replaced `writeHead` on every response doubles what Fastify's garbage collection costs
-    if (isDirect && hasPlainHead(response)) {
-      look(response.statusCode);
-    } else {
-      beforeHead(response, look);
-    }
-  };
+  });
 }
 
 function weaken(response: ServerResponse, status: number): void {

@@ -1,16 +1,5 @@
-import {
-  Controller,
-  Get,
-  Inject,
-  Injectable,
-  Post,
-  Req,
-  Res,
-  StreamableFile,
-  UseInterceptors,
-} from '@nestjs/common';
+import { Controller, Get, Injectable, Post, Req, Res, StreamableFile, UseInterceptors } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
 import { mergeMap } from 'rxjs';
 import { deliver } from '../../../lib/delivery/deliver.js';
 import { fileThread } from '../../../lib/delivery/file-thread.js';
@@ -50,14 +39,12 @@ export async function startApplication(
 
   @Injectable()
   class DeliveryInterceptor implements NestInterceptor {
-    constructor(@Inject(HttpAdapterHost) private readonly host: HttpAdapterHost) {}
-
     intercept(context: ExecutionContext, next: CallHandler) {
       const http = context.switchToHttp();
       const { overrides, watch } = scenario;
       const options = resolveDelivery(scenario.options);
       const route = new RouteHeaders(options, new Set(), false);
-      const headers = new PreparedHeaders(new ResponsePort(this.host.httpAdapter, http.getResponse()), route);
+      const headers = new PreparedHeaders(new ResponsePort(http.getResponse()), route);
       return next.handle().pipe(
         mergeMap(async (result) =>
           result instanceof StreamableFile || result instanceof Download
