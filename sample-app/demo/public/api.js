@@ -50,7 +50,7 @@ export const serverNow = () => Date.now() + clockLead;
 
 /** Requests a file with the token in the header. The caller reads the body. */
 export async function fetchFile(fileId, signal) {
-  const response = await fetch(filePath(fileId), { headers: authorization(), signal, cache: 'no-store' });
+  const response = await request(filePath(fileId), { headers: authorization(), signal, cache: 'no-store' });
   if (!response.ok) {
     throw await errorOf(response);
   }
@@ -79,7 +79,7 @@ const fetchEvents = (path, signal) => fetch(path, { headers: authorization(), si
  * @returns the error, or `undefined` if the link works
  */
 export async function tryLink(url) {
-  const response = await fetch(url, {
+  const response = await request(url, {
     headers: { Accept: 'application/json', Range: 'bytes=0-0' },
     credentials: 'omit',
     cache: 'no-store',
@@ -92,18 +92,25 @@ export async function tryLink(url) {
 }
 
 async function call(method, path, body) {
-  const response = await fetch(path, {
+  const response = await request(path, {
     method,
     headers: { ...authorization(), ...(body && { 'Content-Type': 'application/json' }) },
     body: body && JSON.stringify(body),
-  }).catch(() => {
-    throw new ApiError(0, { message: 'The server cannot be reached.' });
   });
   noteClock(response);
   if (!response.ok) {
     throw await errorOf(response);
   }
   return response.status === 204 ? undefined : response.json();
+}
+
+async function request(url, init) {
+  try {
+    return await fetch(url, init);
+  } catch {
+    init.signal?.throwIfAborted();
+    throw new ApiError(0, { message: 'The server cannot be reached.' });
+  }
 }
 
 const authorization = () => (accessToken ? { Authorization: `Bearer ${accessToken}` } : {});

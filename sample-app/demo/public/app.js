@@ -24,7 +24,7 @@ find('#sign-in').addEventListener('submit', async (event) => {
   const form = event.currentTarget;
   const { username, password } = Object.fromEntries(new FormData(form));
   await whileBusy(form.querySelector('.primary'), async () => {
-    find('#sign-in-problem').textContent = '';
+    find('#sign-in-problem').textContent = find('#sign-in-notice').textContent = '';
     try {
       const { expiresAt } = await api.login(username, password);
       form.reset();
@@ -65,6 +65,7 @@ function leave(reason) {
   find('#file-list').replaceChildren();
   find('#file').hidden = true;
   showSession(false);
+  find('#sign-in-notice').textContent = reason;
   find('#sign-in').elements.username.focus();
   announce(reason);
   return api.logout();
@@ -317,7 +318,6 @@ function endedBy(error) {
     return false;
   }
   leave('Your session has ended. Sign in again.');
-  find('#sign-in-problem').textContent = 'Your session has ended. Sign in again.';
   return true;
 }
 

@@ -38,6 +38,7 @@ const REFUSALS = {
   CHALLENGE_FAILED: 'wrong password',
   CHALLENGE_BLOCKED: 'too many wrong passwords',
   PREFETCH_REFUSED: 'prefetch',
+  UNREACHABLE: 'the server cannot be reached',
 };
 
 /** The progress of a download in words. */

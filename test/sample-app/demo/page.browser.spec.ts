@@ -144,6 +144,7 @@ describeSample(folder, (sample) => {
       expect(await cookies()).toMatchObject([{ httpOnly: true, sameSite: 'Lax' }]);
 
       await page.getByRole('button', { name: 'Sign out' }).click();
+      await page.locator('#sign-in').getByText('You are signed out.').waitFor();
       await expect.poll(cookies).toEqual([]);
     },
     LIMIT,
