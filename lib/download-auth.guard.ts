@@ -11,7 +11,7 @@ import { PerRoute } from './http/notes.js';
 import { LeaseKeeper } from './leases/keeper.js';
 import { claimsToBeLink } from './links/link-claims.js';
 import { LinkOpener } from './links/open-link.js';
-import { LinkGrants, orNo, subjectOf, validated } from './link-grants.js';
+import { LinkGrants, subjectOf, validated } from './link-grants.js';
 import type { Visit } from './link-grants.js';
 import { LinkPrompts } from './prompts/link-prompts.js';
 import { RequestReport } from './request-report.js';
@@ -23,10 +23,9 @@ import { DownloadRefusal } from './refusals/download-refusal.js';
 import { AccessTokens, invalidToken } from './tokens/access-tokens.js';
 import { typeOf } from './tokens/compact-jws.js';
 import { grantNote } from './tokens/grant.js';
-import type { AccessGrant, DownloadGrant } from './tokens/grant.js';
-import { decidingToken, explicitToken, hasExplicitToken } from './tokens/deciding-token.js';
-import type { PresentedToken } from './tokens/deciding-token.js';
-import { findTokens, scrubTokens } from './tokens/transports.js';
+import type { AccessGrant, DownloadGrant, OtherGrant } from './tokens/grant.js';
+import { RequestTokens } from './tokens/request-tokens.js';
+import type { PresentedToken } from './tokens/request-tokens.js';
 
 /**
  * Lets a request through to its handler if it carries a link made for this very resource, or else as the
@@ -72,87 +71,72 @@ export class DownloadAuthGuard implements CanActivate {
       note.clear(request);
     }
     this.report.begin(exchange, context);
+    const policy = this.policyOf(context.getClass(), context.getHandler());
+    const transports = policy.auth === false ? undefined : policy.transports;
+    const tokens = new RequestTokens(exchange, this.options.tokenNames, transports);
     try {
-      const grant = await this.judge(exchange, context);
+      if (policy.requireSecureConnection && !isSecure(exchange)) {
+        throw new DownloadRefusal('INSECURE_CONNECTION');
+      }
+      const grant = await this.decide({ exchange, context, policy, tokens });
       grantNote.set(request, grant);
       judgedIn.set(request, grant && context);
       return grant !== undefined;
     } catch (error) {
       this.report.failed(exchange, error);
       throw error;
-    }
-  }
-
-  /** The grant of a request; `undefined` where a guard of the application says no without a reason. */
-  private async judge(exchange: HttpExchange, context: ExecutionContext): Promise<DownloadGrant | undefined> {
-    const { tokenNames } = this.options;
-    const policy = this.policyOf(context.getClass(), context.getHandler());
-    const looks = policy.auth !== false;
-    const found = looks ? findTokens(exchange, tokenNames, policy.transports) : {};
-    let isScrubbed = !looks;
-    const scrub = (): void => {
-      if (!isScrubbed) {
-        isScrubbed = true;
-        scrubTokens(exchange, tokenNames, found);
-      }
-    };
-    try {
-      if (policy.requireSecureConnection && !isSecure(exchange)) {
-        throw new DownloadRefusal('INSECURE_CONNECTION');
-      }
-      return await this.decide({ exchange, context, policy, found, scrub });
     } finally {
-      scrub();
+      tokens.scrub();
     }
   }
 
   /**
-   * A companion cookie comes before what else a browser sends unasked. One that does not open the request is
-   * as if it were not there, unless nothing else lets the request in: then it says why.
+   * The grant of a request; `undefined` where a guard of the application says no without a reason. A token
+   * that was put into this very request comes first, then what browsers send unasked: companion cookies, and
+   * after them the access token's and those of the application.
    */
   private async decide(visit: Visit): Promise<DownloadGrant | undefined> {
-    const { policy, found } = visit;
-    const isExplicit = () =>
-      policy.auth === 'token' ? hasExplicitToken(found) : explicitToken(found, isLink);
-    const companion = found.companion && !isExplicit() && (await this.linkGrants.byCompanion(visit));
-    if (!(companion instanceof DownloadRefusal)) {
-      return companion || this.decideWithoutCompanion(visit);
+    const { policy, tokens } = visit;
+    const explicit =
+      policy.auth === 'token'
+        ? await tokens.explicit((token) => this.links.isGenuine(token))
+        : tokens.explicitOf(isLink);
+    if (explicit) {
+      return this.byToken(explicit, visit);
     }
-    const grant = await orNo(() => this.decideWithoutCompanion(visit));
-    if (!grant) {
-      transportNote.set(visit.exchange.request, 'companion');
-      throw companion;
-    }
-    return grant;
+    const otherwise = () =>
+      policy.auth === 'token' ? this.byToken(tokens.ambient(), visit) : this.byApplication(visit);
+    return tokens.in('companion') ? this.linkGrants.byCompanion(visit, otherwise) : otherwise();
   }
 
-  private async decideWithoutCompanion(visit: Visit): Promise<DownloadGrant | undefined> {
-    const { exchange, context, policy, found } = visit;
-    const presented =
-      policy.auth === 'token'
-        ? await decidingToken(found, (token) => this.links.isGenuine(token))
-        : explicitToken(found, isLink);
-    transportNote.set(exchange.request, presented?.transport);
-    if (presented && isLink(presented.token)) {
-      visit.scrub();
+  private async byToken(presented: PresentedToken, visit: Visit): Promise<DownloadGrant | undefined> {
+    const { exchange, tokens } = visit;
+    if (isLink(presented.token)) {
+      tokens.scrub();
       return this.linkGrants.open(presented, visit);
     }
+    transportNote.set(exchange.request, presented.transport);
+    return (await this.isAdmitted(visit)) ? this.authenticate(presented, visit) : undefined;
+  }
+
+  private async byApplication(visit: Visit): Promise<OtherGrant | undefined> {
+    const { exchange, policy } = visit;
     if (policy.auth === 'links') {
       throw new DownloadRefusal('LINK_MISSING');
     }
-    const by = authName(policy.auth);
-    this.report.decided(exchange, `refused by=${by}`);
-    // Before anything is taken out of the request: a token in it may be theirs
-    if (!(await this.guards.admit(policy.auth, context))) {
+    if (!(await this.isAdmitted(visit))) {
       return undefined;
     }
-    if (presented) {
-      return this.authenticate(presented, visit);
-    }
-    this.report.decided(exchange, `granted=other by=${by}`);
+    this.report.decided(exchange, `granted=other by=${authName(policy.auth)}`);
     const subject = await subjectOf(exchange.request, policy);
     this.watch(exchange, subject);
     return { kind: 'other', subject };
+  }
+
+  /** Asks the guards of the application, before a token that may be theirs is taken out of the request. */
+  private isAdmitted({ exchange, context, policy }: Visit): Promise<boolean> {
+    this.report.decided(exchange, `refused by=${authName(policy.auth)}`);
+    return this.guards.admit(policy.auth, context);
   }
 
   /** Verifies an access token and asks the application's `validate`. */
@@ -160,7 +144,7 @@ export class DownloadAuthGuard implements CanActivate {
     const { exchange, policy } = visit;
     const { request } = exchange;
     const { token, transport } = presented;
-    visit.scrub();
+    visit.tokens.scrub();
     if (transport === 'query' && policy.transports.query === 'links') {
       throw invalidToken("It came in the query, where transports.query is 'links'.");
     }

@@ -7,6 +7,7 @@ import type { Claimant } from './events/claimant.js';
 import { requestPath } from './http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from './http/http-exchange.js';
 import { grantedLink } from './links/link-claims.js';
+import type { LeasedLink } from './leases/counted-delivery.js';
 import type { LinkClaims } from './links/link-claims.js';
 import type { LinkOpener } from './links/open-link.js';
 import type { LinkPrompts } from './prompts/link-prompts.js';
@@ -17,19 +18,15 @@ import { DownloadRefusal } from './refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import type { AccessTokens } from './tokens/access-tokens.js';
 import type { TokenClaims } from './tokens/compact-jws.js';
-import { tokenBeside } from './tokens/deciding-token.js';
-import type { PresentedToken } from './tokens/deciding-token.js';
-import type { LinkGrant } from './tokens/grant.js';
-import type { FoundTokens } from './tokens/transports.js';
+import type { DownloadGrant, LinkGrant } from './tokens/grant.js';
+import type { PresentedToken, RequestTokens } from './tokens/request-tokens.js';
 
 /** One request, on its way to one handler. */
 export interface Visit {
   readonly exchange: HttpExchange;
   readonly context: ExecutionContext;
   readonly policy: RoutePolicy;
-  readonly found: FoundTokens;
-  /** Removes the tokens from the request, so that loggers that run later do not see them. */
-  readonly scrub: () => void;
+  readonly tokens: RequestTokens;
 }
 
 /** Who is signed in beside a link. */
@@ -51,22 +48,23 @@ export class LinkGrants {
   ) {}
 
   /**
-   * Tries the links in companion cookies.
-   * @returns why those that were made for this request do not open it; undefined where there is none
+   * Grants what the link in a companion cookie opens. One that does not open the request is as if it were not
+   * there, unless nothing else lets the request in: then it says why.
+   *
+   * @param otherwise what else may let the request in
    */
-  async byCompanion(visit: Visit): Promise<LinkGrant | DownloadRefusal | undefined> {
-    const { found, exchange, policy } = visit;
-    if (typeof found.companion !== 'object') {
-      return undefined;
-    }
-    const { request } = exchange;
+  async byCompanion(
+    visit: Visit,
+    otherwise: () => Promise<DownloadGrant | undefined>,
+  ): Promise<DownloadGrant | undefined> {
+    const { tokens, policy } = visit;
+    const { request } = visit.exchange;
     const { user } = request;
-    const { token: first, others = [] } = found.companion;
-    const hasOtherWay = policy.auth === 'token' ? found.cookie : policy.auth !== 'links';
-    const isOnlyWay = others.length === 0 && !hasOtherWay;
+    const companions = tokens.all('companion');
+    const hasOtherWay = policy.auth === 'token' ? tokens.in('cookie') : policy.auth !== 'links';
+    const isOnlyWay = companions.length === 1 && !hasOtherWay;
     let failed: { refusal: DownloadRefusal; claimant?: Claimant } | undefined;
-    transportNote.set(request, 'companion');
-    for (const token of [first, ...others]) {
+    for (const token of companions) {
       try {
         return await this.open({ token, transport: 'companion' }, visit, isOnlyWay);
       } catch (refusal) {
@@ -78,9 +76,15 @@ export class LinkGrants {
       }
     }
     request.user = user;
-    transportNote.set(request, failed && 'companion');
-    claimantNote.set(request, failed?.claimant);
-    return failed?.refusal;
+    transportNote.clear(request);
+    claimantNote.clear(request);
+    const grant = failed ? await orNo(otherwise) : await otherwise();
+    if (failed && !grant) {
+      transportNote.set(request, 'companion');
+      claimantNote.set(request, failed.claimant);
+      throw failed.refusal;
+    }
+    return grant;
   }
 
   /**
@@ -90,19 +94,17 @@ export class LinkGrants {
   async open(presented: PresentedToken, visit: Visit, isOnlyWay = true): Promise<LinkGrant> {
     const { exchange, context, policy } = visit;
     const { request } = exchange;
+    const { transport } = presented;
+    transportNote.set(request, transport);
     const claims = await this.links.verify(presented);
     const { sub: subject, res: resource, jti: linkId } = claims;
     claimantNote.set(request, { linkId, subject, resource, path: requestPath(exchange) });
     const signedIn = claims.bnd?.sub ? await this.signedIn(presented, visit) : undefined;
     const leased = this.links.open(claims, exchange, context, signedIn?.subject);
-    const admit = async () => {
-      admissionNote.clear(request);
-      watchNote.set(request, await this.links.admit(leased, exchange));
-    };
     if (isOnlyWay && this.dependsOnHandler(claims, context)) {
-      admissionNote.set(request, admit);
+      admissionNote.set(request, () => this.admit(leased, exchange));
     } else {
-      await admit();
+      await this.admit(leased, exchange);
     }
     const user = await validated(this.options.links.validate, claims, request);
     if (!signedIn) {
@@ -110,11 +112,10 @@ export class LinkGrants {
     } else if (signedIn.claims) {
       request.user = await validated(this.options.validate, signedIn.claims, request);
     }
-    const { transport } = presented;
     const link = grantedLink(claims, this.options.links.maxAge);
     const grant: LinkGrant = { kind: 'link', subject, claims, transport, link };
     if (claims.ask) {
-      const { challenge } = visit.policy;
+      const { challenge } = policy;
       const cookie = this.links.cookieScope(claims, exchange);
       await this.prompts.pass({ exchange, grant, asks: claims.ask, challenge, cookie });
     }
@@ -125,6 +126,11 @@ export class LinkGrants {
     return grant;
   }
 
+  private async admit(link: LeasedLink, exchange: HttpExchange): Promise<void> {
+    admissionNote.clear(exchange.request);
+    watchNote.set(exchange.request, await this.links.admit(link, exchange));
+  }
+
   /** The handler says whether the state is still that of the link, before any store is asked. */
   private dependsOnHandler({ st, ask }: LinkClaims, context: ExecutionContext): boolean {
     return st !== undefined && ask === undefined && !this.links.answersItself(context);
@@ -132,7 +138,7 @@ export class LinkGrants {
 
   /** Who is signed in beside a link: by an access token, or as the application says. */
   private async signedIn(link: PresentedToken, visit: Visit): Promise<SignedIn | undefined> {
-    const { context, policy, found } = visit;
+    const { context, policy, tokens } = visit;
     const { request } = visit.exchange;
     if (policy.auth !== 'token') {
       if (!policy.subject) {
@@ -144,7 +150,7 @@ export class LinkGrants {
       const isIn = await orNo(() => this.guards.admit(policy.auth, context));
       return isIn ? { subject: await subjectOf(request, policy) } : undefined;
     }
-    const token = tokenBeside(link, found);
+    const token = tokens.beside(link);
     if (token === undefined) {
       return undefined;
     }

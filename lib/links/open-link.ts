@@ -9,7 +9,7 @@ import type { LeaseKeeper } from '../leases/keeper.js';
 import { seeOther } from '../prompts/link-prompts.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { addressWithin } from '../shared/ip-address.js';
-import type { PresentedToken } from '../tokens/deciding-token.js';
+import type { PresentedToken } from '../tokens/request-tokens.js';
 import { cleanUrl, companionCookies, opensCollection } from './companion-cookie.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
@@ -38,8 +38,8 @@ export class LinkOpener {
 
   /** The claims of a genuine link. @throws DownloadRefusal `LINK_INVALID` */
   async verify({ token, transport }: PresentedToken): Promise<LinkClaims> {
-    const claims = await this.tokens.verify(token);
-    if (transport === 'companion' && !opensCollection(claims)) {
+    const claims = await this.tokens.claimsOf(token);
+    if (!claims || (transport === 'companion' && !opensCollection(claims))) {
       throw new DownloadRefusal('LINK_INVALID');
     }
     return claims;

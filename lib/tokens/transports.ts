@@ -46,9 +46,6 @@ export type Transports = Readonly<Required<TransportOptions>>;
 /** What one transport of a request holds: a token, or more than one where only one is allowed. */
 export type Finding = { readonly token: string; readonly others?: readonly string[] } | 'several';
 
-/** What each transport of a request holds; those without a token are left out. */
-export type FoundTokens = Partial<Record<Transport, Finding>>;
-
 interface TransportRow {
   /** Whether it is on by default. */
   readonly isOn: boolean;
@@ -169,26 +166,6 @@ function ofEach<Name extends string, Value>(
   return Object.fromEntries(names.map((name) => [name, value(name)])) as Record<Name, Value>;
 }
 
-/** Reads the tokens of a request. Nothing is verified yet. */
-export function findTokens(exchange: HttpExchange, names: TokenNames, transports: Transports): FoundTokens {
-  const found: FoundTokens = {};
-  for (const transport of TRANSPORT_NAMES) {
-    const { counts, read } = TRANSPORTS[transport];
-    const setting = transports[transport];
-    if (setting && (!counts || counts(exchange, setting))) {
-      found[transport] = read(exchange, names);
-    }
-  }
-  return found;
-}
-
-/** Removes tokens from a request, in the transports that were not read too. */
-export function scrubTokens(exchange: HttpExchange, names: TokenNames, found: FoundTokens): void {
-  for (const transport of TRANSPORT_NAMES) {
-    TRANSPORTS[transport].scrub?.(exchange, names, found[transport]);
-  }
-}
-
 /** A client that sends no Sec-Fetch-Site is not a browser, or an old one. */
 function mayHaveCookies({ request }: HttpExchange, setting: unknown): boolean {
   const isForeign = setting === 'same-site' && request.headers['sec-fetch-site'] === 'cross-site';
@@ -249,7 +226,7 @@ function fromForm({ request }: HttpExchange, { form }: TokenNames): Finding | un
  * §8.6). A host that parsed the cookies with its own decoder is respected.
  */
 function fromCookie(exchange: HttpExchange, { cookie: name }: TokenNames): Finding | undefined {
-  const values = cookieValues(exchange, (one) => one === name);
+  const values = cookieValues(exchange, name);
   const [value] = values;
   if (value === undefined) {
     return undefined;
@@ -264,16 +241,18 @@ export const COMPANION_PREFIX = 'ss-open-';
 
 /** Links to this path, or to what contains it: which of them opens it is tried out. */
 function fromCompanions(exchange: HttpExchange): Finding | undefined {
-  const [token, ...others] = cookieValues(exchange, (name) => name.startsWith(COMPANION_PREFIX));
+  const [token, ...others] = cookieValues(exchange, COMPANION_PREFIX, true);
   return token === undefined ? undefined : { token, others };
 }
 
-/** The values of cookies, each once, but for empty ones. */
-function cookieValues({ rawRequest }: HttpExchange, isWanted: (name: string) => boolean): Set<string> {
+/** The values of the cookies that have a name, or one that begins with it: each once, but for empty ones. */
+function cookieValues({ rawRequest }: HttpExchange, wanted: string, isPrefix = false): Set<string> {
   const values = new Set<string>();
-  for (const pair of rawRequest.headers.cookie?.split(';') ?? []) {
+  const { cookie } = rawRequest.headers;
+  for (const pair of cookie?.includes(wanted) ? cookie.split(';') : []) {
     const equals = pair.indexOf('=');
-    if (equals !== -1 && isWanted(pair.slice(0, equals).trim())) {
+    const name = pair.slice(0, Math.max(0, equals)).trim();
+    if (name === wanted || (isPrefix && name.startsWith(wanted))) {
       const value = pair.slice(equals + 1).trim();
       values.add(value.replace(/^"(.*)"$/, '$1'));
     }
