@@ -3,9 +3,8 @@ import ms from 'ms';
 import { randomBytes } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
-import { claimsToBeLink } from './links/link-claims.js';
 import { createLinkKeys, LinkTokens } from './links/link-tokens.js';
-import { isCompact, parseCompactJws } from './tokens/compact-jws.js';
+import { claimsToBeLink, isCompact, parseCompactJws } from './tokens/compact-jws.js';
 import type { UnverifiedToken } from './tokens/compact-jws.js';
 import { createKeySource } from './tokens/keys.js';
 import { SignatureVerifier, VerifiedTokens } from './tokens/signatures.js';
@@ -23,6 +22,8 @@ for links that have a secret of their own.
 Exit codes of inspect: 0 genuine and valid now, 1 not, 2 not checked.`;
 
 const NOT_CHECKED = 2;
+
+const signatures = new SignatureVerifier();
 
 const OTHER_KEY = 'It was signed with another key, or altered.';
 
@@ -103,13 +104,13 @@ async function flawOf(unverified: UnverifiedToken): Promise<string | undefined> 
     privateKey: JWT_PRIVATE_KEY || undefined,
     links: { secret: LINK_SECRET || undefined },
   };
-  const verified = new VerifiedTokens(new SignatureVerifier(), 0, Date.now);
   if (claimsToBeLink(unverified.header.typ)) {
-    const keys = createLinkKeys(options);
-    if (keys.length === 0) {
+    const linkKeys = createLinkKeys(options);
+    if (linkKeys.length === 0) {
       throw new Error('Genuine: not checked. Set JWT_SECRET, JWT_PRIVATE_KEY or LINK_SECRET.');
     }
-    const claims = await new LinkTokens(keys, verified, Date.now).claimsOf(unverified.token);
+    const remembered = new VerifiedTokens({ verifiedTokenCacheBytes: 0, clock: Date.now }, signatures);
+    const claims = await new LinkTokens({ linkKeys, clock: Date.now }, remembered).claimsOf(unverified.token);
     return claims ? undefined : OTHER_KEY;
   }
   if (!(options.secret ?? options.publicKey ?? options.privateKey)) {
@@ -119,7 +120,7 @@ async function flawOf(unverified: UnverifiedToken): Promise<string | undefined> 
   if (typeof key === 'string') {
     return key;
   }
-  return (await verified.verify(unverified, key)) ? undefined : OTHER_KEY;
+  return (await signatures.verify(unverified.token, key)) ? undefined : OTHER_KEY;
 }
 
 main().then(

@@ -10,17 +10,15 @@ import type {
 import { HttpAdapterHost } from '@nestjs/core';
 import { RunningDeliveries } from './delivery/run.js';
 import { DownloadEvents } from './events/download-events.js';
-import { ClientAddresses } from './http/http-exchange.js';
 import { LeaseKeeper } from './leases/keeper.js';
 import { DownloadLinks } from './links/download-links.js';
 import { LinkOpener } from './links/open-link.js';
-import { asksSomething, LinkTokens } from './links/link-tokens.js';
+import { LinkTokens } from './links/link-tokens.js';
 import { RouteRegistry } from './links/route-registry.js';
 import type { DownloadAuthOptions } from './download-auth-options.js';
 import { requireOptions, RESOLVED_OPTIONS, resolveOptions } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { LinkPrompts } from './prompts/link-prompts.js';
-import { PromptSeals } from './prompts/prompt-cookie.js';
 import { RequestReport } from './request-report.js';
 import { RouteCheck } from './route-check.js';
 import { AccessTokens } from './tokens/access-tokens.js';
@@ -59,54 +57,17 @@ const internals: Provider[] = [
     useFactory: resolveOptions,
     inject: [{ token: MODULE_OPTIONS_TOKEN, optional: true }],
   },
-  made(SignatureVerifier),
-  {
-    provide: VerifiedTokens,
-    useFactory: ({ verifiedTokenCacheBytes, clock }: ResolvedOptions, signatures: SignatureVerifier) =>
-      new VerifiedTokens(signatures, verifiedTokenCacheBytes, clock),
-    inject: [RESOLVED_OPTIONS, SignatureVerifier],
-  },
-  {
-    provide: LinkTokens,
-    useFactory: ({ linkKeys, clock }: ResolvedOptions, signatures: VerifiedTokens) =>
-      new LinkTokens(linkKeys, signatures, clock),
-    inject: [RESOLVED_OPTIONS, VerifiedTokens],
-  },
   {
     provide: LeaseKeeper,
     useFactory: ({ leases, clock }: ResolvedOptions, events: DownloadEvents) =>
       new LeaseKeeper(leases, clock, events),
     inject: [RESOLVED_OPTIONS, DownloadEvents],
   },
-  {
-    provide: LinkOpener,
-    useFactory: (
-      options: ResolvedOptions,
-      tokens: LinkTokens,
-      routes: RouteRegistry,
-      keeper: LeaseKeeper,
-      host: HttpAdapterHost,
-    ) =>
-      new LinkOpener(
-        options,
-        tokens,
-        routes,
-        keeper,
-        new ClientAddresses(),
-        (...field) => void host.httpAdapter.appendHeader(...field),
-      ),
-    inject: [RESOLVED_OPTIONS, LinkTokens, RouteRegistry, LeaseKeeper, HttpAdapterHost],
-  },
-  {
-    provide: LinkPrompts,
-    useFactory: (options: ResolvedOptions, keeper: LeaseKeeper, host: HttpAdapterHost) => {
-      const isAsking = (query: string) =>
-        asksSomething(new URLSearchParams(query).get(options.tokenNames.query));
-      const seals = new PromptSeals(options.linkKeys, options.clock);
-      return new LinkPrompts(options, isAsking, seals, keeper, host);
-    },
-    inject: [RESOLVED_OPTIONS, LeaseKeeper, HttpAdapterHost],
-  },
+  made(SignatureVerifier),
+  made(VerifiedTokens, RESOLVED_OPTIONS, SignatureVerifier),
+  made(LinkTokens, RESOLVED_OPTIONS, VerifiedTokens),
+  made(LinkOpener, RESOLVED_OPTIONS, LinkTokens, RouteRegistry, LeaseKeeper, HttpAdapterHost),
+  made(LinkPrompts, RESOLVED_OPTIONS, LeaseKeeper, HttpAdapterHost),
   made(AccessTokens, RESOLVED_OPTIONS, VerifiedTokens),
   made(DownloadLinks, RESOLVED_OPTIONS, LinkTokens, RouteRegistry, LeaseKeeper, DownloadEvents),
   made(DownloadCookie, RESOLVED_OPTIONS, HttpAdapterHost),

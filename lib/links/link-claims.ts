@@ -12,9 +12,6 @@ import type { LocatedTarget } from './link-target.js';
 import { MAX_LINK_LIFETIME } from './options.js';
 import type { ResolvedLinkOptions } from './options.js';
 
-/** The `typ` of link tokens (RFC 7515 §4.1.9), which tells them from access tokens (RFC 8725 §3.11). */
-export const LINK_TYPE = 'dl+jwt';
-
 /** The `aud` of link tokens. */
 export const LINK_AUDIENCE = 'urn:nestjs-download-auth:link';
 
@@ -143,12 +140,6 @@ function expiry(
     );
   }
   return Math.min(exp, start + maxAge);
-}
-
-/** Whether a token of this `typ` says that it is a link token; only its signature proves it. */
-export function claimsToBeLink(typ: string | undefined): boolean {
-  const type = typ?.toLowerCase();
-  return type === LINK_TYPE || type === `application/${LINK_TYPE}`;
 }
 
 /** Whether claims have the shape that this package gives them. */

@@ -2,12 +2,12 @@ import { createHmac, createSecretKey, hash, hkdfSync, randomBytes } from 'node:c
 import type { KeyObject } from 'node:crypto';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { parseCompactJws } from '../tokens/compact-jws.js';
+import { claimsToBeLink, LINK_TYPE } from '../tokens/compact-jws.js';
 import { asPrivate, secretKey } from '../tokens/key-material.js';
 import type { KeyMaterial } from '../tokens/key-material.js';
 import type { KeyOptions, KeyRingEntry } from '../tokens/keys.js';
 import type { VerifiedTokens } from '../tokens/signatures.js';
-import { claimsToBeLink, isLinkClaims, LINK_TYPE } from './link-claims.js';
+import { isLinkClaims } from './link-claims.js';
 import type { LinkClaims, LinkTerms } from './link-claims.js';
 import type { LinkedState } from './link.js';
 import type { LinkOptions } from './options.js';
@@ -31,9 +31,8 @@ const ID_LENGTH = 22;
 /** Signs link tokens, and tells genuine ones from others. */
 export class LinkTokens {
   constructor(
-    private readonly keys: readonly LinkKey[],
+    private readonly options: { readonly linkKeys: readonly LinkKey[]; readonly clock: () => number },
     private readonly verified: VerifiedTokens,
-    private readonly clock: () => number,
   ) {}
 
   /**
@@ -41,7 +40,7 @@ export class LinkTokens {
    * @throws DownloadAuthConfigurationError where links have no key
    */
   sign(terms: LinkTerms): { claims: LinkClaims; token: string } {
-    const current = this.keys.find((key) => this.isInUse(key));
+    const [current] = this.keys();
     if (!current) {
       throw new DownloadAuthConfigurationError(
         'Links need a secret of their own, because the access tokens are verified with a public key or a resolver. ' +
@@ -63,15 +62,16 @@ export class LinkTokens {
 
   /** Digests of a state with each key, the current one first: readers of a link cannot guess what it was. */
   stateDigests(state: LinkedState, resource: string): string[] {
-    const keys = this.keys.filter((key) => this.isInUse(key));
-    return keys.map(({ key }) => macOf(key, `state:${canonical([resource, state])}`).slice(0, ID_LENGTH));
+    return this.keys().map(({ key }) =>
+      macOf(key, `state:${canonical([resource, state])}`).slice(0, ID_LENGTH),
+    );
   }
 
   /** The claims of a genuine link token, `undefined` for any other. Neither resource nor time is checked. */
   async claimsOf(token: string): Promise<LinkClaims | undefined> {
     const unverified = this.verified.parse(token);
     const { alg, kid, typ } = unverified?.header ?? {};
-    const key = this.keys.find((one) => one.kid === kid && this.isInUse(one));
+    const key = this.keys().find((one) => one.kid === kid);
     if (!unverified || !key || alg !== ALGORITHM || !claimsToBeLink(typ)) {
       return undefined;
     }
@@ -88,15 +88,11 @@ export class LinkTokens {
     return claims;
   }
 
-  private isInUse({ retiredAt }: LinkKey): boolean {
-    return this.clock() < retiredAt;
+  /** Those in use. */
+  private keys(): readonly LinkKey[] {
+    const now = this.options.clock();
+    return this.options.linkKeys.filter(({ retiredAt }) => now < retiredAt);
   }
-}
-
-/** Whether a token says that it is a link that asks something first; only its signature proves it. */
-export function asksSomething(token: string | null): boolean {
-  const unverified = parseCompactJws(token ?? '');
-  return claimsToBeLink(unverified?.header.typ) && unverified?.claims.ask !== undefined;
 }
 
 /**

@@ -1,7 +1,8 @@
 import type { ExecutionContext } from '@nestjs/common';
+import type { HttpAdapterHost } from '@nestjs/core';
 import type { DeliveryWatch } from '../delivery/watch.js';
-import { cookieOf, requestPath, routePattern } from '../http/http-exchange.js';
-import type { ClientAddresses, FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
+import { ClientAddresses, cookieOf, requestPath, routePattern } from '../http/http-exchange.js';
+import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
 import { leaseCookieName, linkCookieLines } from '../leases/client.js';
 import type { LeaseClient, LinkCookie } from '../leases/client.js';
 import type { LeasedLink } from '../leases/counted-delivery.js';
@@ -21,14 +22,14 @@ import type { Route, RouteRegistry } from './route-registry.js';
 
 /** Decides whether a link opens what a request asks for, for whoever asks. */
 export class LinkOpener {
+  private readonly addresses = new ClientAddresses();
+
   constructor(
     private readonly options: LinkSettings,
     private readonly tokens: LinkTokens,
     private readonly routes: RouteRegistry,
-    private readonly keeper: Pick<LeaseKeeper, 'admit' | 'endOf'>,
-    private readonly addresses: ClientAddresses,
-    /** Writes a header field of a response, on either adapter. */
-    private readonly appendHeader: (response: object, name: string, value: string) => void,
+    private readonly keeper: LeaseKeeper,
+    private readonly adapterHost: HttpAdapterHost,
   ) {}
 
   /** Whether a token is a link of this application, whatever it opens and until when. */
@@ -123,9 +124,7 @@ export class LinkOpener {
     if (!opensCollection(claims)) {
       return;
     }
-    for (const cookie of companionCookies(claims, token, exchange, this.options)) {
-      this.appendHeader(exchange.response, 'Set-Cookie', cookie);
-    }
+    this.setCookies(exchange, companionCookies(claims, token, exchange, this.options));
     const location = transport === 'query' ? cleanUrl(claims, exchange) : undefined;
     if (location !== undefined) {
       throw seeOther(location);
@@ -161,12 +160,14 @@ export class LinkOpener {
     }
   }
 
+  private setCookies({ response }: HttpExchange, lines: readonly string[]): void {
+    for (const line of lines) {
+      this.adapterHost.httpAdapter.appendHeader(response, 'Set-Cookie', line);
+    }
+  }
+
   private client(linkId: string, exchange: HttpExchange): LeaseClient {
-    const setCookie = (cookie: LinkCookie) => {
-      for (const line of linkCookieLines(cookie, exchange)) {
-        this.appendHeader(exchange.response, 'Set-Cookie', line);
-      }
-    };
+    const setCookie = (cookie: LinkCookie) => this.setCookies(exchange, linkCookieLines(cookie, exchange));
     return new RequestingClient(linkId, exchange, this.addresses, this.pathOf(exchange), setCookie);
   }
 }

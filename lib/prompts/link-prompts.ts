@@ -13,15 +13,21 @@ import { DownloadAuthConfigurationError } from '../shared/configuration-error.js
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import type { LinkGrant } from '../tokens/grant.js';
+import type { TokenNames } from '../tokens/transports.js';
 import type { Challenge, LinkAsk, LinkPrompt, ResolvedPromptOptions } from './options.js';
 import { ANSWER_FIELD, PROMPT_PAGE_HEADERS, promptPage } from './page.js';
 import { postedNote, takeFields, takePostedForms } from './posted-form.js';
-import { promptCookieName, promptCookieParts } from './prompt-cookie.js';
-import type { PromptSeals } from './prompt-cookie.js';
+import { promptCookieName, promptCookieParts, PromptSeals } from './prompt-cookie.js';
+import type { SealSettings } from './prompt-cookie.js';
 import { judged } from './wrong-answers.js';
 
 /** The field of the form that says which browser was shown the page. */
 const SHOWN_FIELD = 'ss-prompt';
+
+interface PromptSettings extends SealSettings {
+  readonly prompts: ResolvedPromptOptions;
+  readonly tokenNames: TokenNames;
+}
 
 /** A request for a link that asks something. */
 export interface PromptedVisit {
@@ -54,16 +60,15 @@ export function seeOther(location: string): LinkReply {
 /** Asks for a press of a button, or for an answer, before a link opens. */
 export class LinkPrompts {
   private readonly logger = new ThrottledLogger('DownloadAuth');
+  private readonly seals: PromptSeals;
 
-  /** @param isAsking whether a query holds the token of a link that asks something */
   constructor(
-    private readonly options: { readonly prompts: ResolvedPromptOptions; readonly clock: () => number },
-    isAsking: (query: string) => boolean,
-    private readonly seals: PromptSeals,
-    private readonly keeper: Pick<LeaseKeeper, 'changeRecord'>,
+    private readonly options: PromptSettings,
+    private readonly keeper: LeaseKeeper,
     private readonly adapterHost: HttpAdapterHost,
   ) {
-    withAdapter(adapterHost, (adapter) => takePostedForms(adapter, isAsking));
+    this.seals = new PromptSeals(options);
+    withAdapter(adapterHost, (adapter) => takePostedForms(adapter, options.tokenNames.query));
   }
 
   /**

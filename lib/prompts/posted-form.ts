@@ -3,6 +3,7 @@ import type { AbstractHttpAdapter } from '@nestjs/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HttpExchange, RawRequest } from '../http/http-exchange.js';
 import { RequestNote } from '../http/notes.js';
+import { claimsToBeLink, parseCompactJws } from '../tokens/compact-jws.js';
 
 /** The longest form that is read, in bytes. */
 const LONGEST_FORM = 16 * 1024;
@@ -16,21 +17,19 @@ const BODY_FIELDS = ['content-type', 'content-length', 'transfer-encoding'];
 /** The query of a form that was posted to the URL of a link, with its question mark, as it came in. */
 export const postedNote = new RequestNote<string>('posted form');
 
-type IsOurs = (query: string) => boolean;
-
 /**
  * Serves forms that are posted to the URLs of links by the route of the link. That is a GET, in whichever way
  * the application registers it; so the request becomes one before any router of the application sees it: a
  * GET without a body, as anybody could have sent, because the token in its query may be forged. Handlers of
  * POST are not affected. Must be called before the adapter registers its routes.
  *
- * @param isOurs whether a query belongs to a link that asks something
+ * @param tokenName of the query parameter that holds the token of a link
  */
-export function takePostedForms(adapter: AbstractHttpAdapter, isOurs: IsOurs): void {
+export function takePostedForms(adapter: AbstractHttpAdapter, tokenName: string): void {
   if (adapter.getType() === 'fastify') {
-    takeInFastify(adapter.getInstance(), isOurs);
+    takeInFastify(adapter.getInstance(), tokenName);
   } else {
-    takeInExpress(adapter.getInstance(), isOurs);
+    takeInExpress(adapter.getInstance(), tokenName);
   }
 }
 
@@ -39,10 +38,10 @@ interface ExpressApplication {
 }
 
 /** What every server of the application calls, not only the one that Nest makes. */
-function takeInExpress(app: ExpressApplication, isOurs: IsOurs): void {
+function takeInExpress(app: ExpressApplication, tokenName: string): void {
   const handle = app.handle.bind(app);
   app.handle = (request, ...rest) => {
-    becomesGet(request, isOurs);
+    becomesGet(request, tokenName);
     handle(request, ...rest);
   };
 }
@@ -60,9 +59,9 @@ interface Wrapped {
 }
 
 /** Hooks run behind Fastify's router, so the request goes through it once more, as it came in. */
-function takeInFastify(app: FastifyApplication, isOurs: IsOurs): void {
+function takeInFastify(app: FastifyApplication, tokenName: string): void {
   app.addHook('onRequest', ({ raw }, reply, done) => {
-    if (becomesGet(raw, isOurs)) {
+    if (becomesGet(raw, tokenName)) {
       reply.hijack();
       raw.url = raw.originalUrl ?? raw.url;
       app.routing(raw, reply.raw);
@@ -72,12 +71,12 @@ function takeInFastify(app: FastifyApplication, isOurs: IsOurs): void {
   });
 }
 
-function becomesGet(request: RawRequest, isOurs: IsOurs): boolean {
+function becomesGet(request: RawRequest, tokenName: string): boolean {
   const { method, headers } = request;
   const url = request.originalUrl ?? request.url ?? '';
   const start = url.indexOf('?');
   const isPosted = method === 'POST' && start !== -1 && isForm(headers['content-type']);
-  if (!isPosted || !isOurs(url.slice(start))) {
+  if (!isPosted || !asksSomething(url.slice(start), tokenName)) {
     return false;
   }
   request.method = 'GET';
@@ -86,6 +85,12 @@ function becomesGet(request: RawRequest, isOurs: IsOurs): boolean {
   }
   postedNote.set(request, url.slice(start));
   return true;
+}
+
+/** Whether a query says that it has a link that asks something first; only the link's signature proves it. */
+function asksSomething(query: string, tokenName: string): boolean {
+  const unverified = parseCompactJws(new URLSearchParams(query).get(tokenName) ?? '');
+  return claimsToBeLink(unverified?.header.typ) && unverified?.claims.ask !== undefined;
 }
 
 function isForm(contentType = ''): boolean {

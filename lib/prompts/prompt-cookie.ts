@@ -2,11 +2,10 @@ import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { fingerprint } from '../leases/client.js';
 
-/** A key from which that of the cookies is derived. */
-interface SourceKey {
-  readonly key: KeyObject;
-  /** Milliseconds since 1970. */
-  readonly retiredAt: number;
+export interface SealSettings {
+  /** From which those of the cookies are derived; the first signs. `retiredAt` is in ms since 1970. */
+  readonly linkKeys: readonly { readonly key: KeyObject; readonly retiredAt: number }[];
+  readonly clock: () => number;
 }
 
 const PURPOSE = 'nestjs-download-auth prompt HMAC-SHA-256';
@@ -18,12 +17,8 @@ type Stage = 'shown' | 'passed';
 export class PromptSeals {
   private readonly keys: readonly { key: Buffer; retiredAt: number }[];
 
-  /** @param sources the one that signs first */
-  constructor(
-    sources: readonly SourceKey[],
-    private readonly clock: () => number,
-  ) {
-    this.keys = sources.map(({ key, retiredAt }) => ({
+  constructor(private readonly options: SealSettings) {
+    this.keys = options.linkKeys.map(({ key, retiredAt }) => ({
       key: Buffer.from(hkdfSync('sha256', key.export(), '', PURPOSE, 32)),
       retiredAt,
     }));
@@ -42,7 +37,7 @@ export class PromptSeals {
 
   private all(...parts: [Stage, string, string]): string[] {
     return this.keys
-      .filter(({ retiredAt }) => this.clock() < retiredAt)
+      .filter(({ retiredAt }) => this.options.clock() < retiredAt)
       .map(({ key }) => createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url'));
   }
 }

@@ -5,6 +5,9 @@ import type { KeyObject } from 'node:crypto';
 /** Maximum characters of a token; Node's own limit for all headers together is 16 KiB. */
 export const MAX_TOKEN_LENGTH = 16 * 1024;
 
+/** The `typ` of link tokens (RFC 7515 §4.1.9), which tells them from access tokens (RFC 8725 §3.11). */
+export const LINK_TYPE = 'dl+jwt';
+
 /** The claims of a token whose signature is good (RFC 7519 §4). */
 export interface TokenClaims {
   iss?: string;
@@ -67,6 +70,12 @@ export function parseCompactJws(token: string): UnverifiedToken | undefined {
 export function typeOf(token: string): string | undefined {
   const typ = headerOf(token.slice(0, MAX_TOKEN_LENGTH).split('.', 1)[0] as string)?.typ;
   return typeof typ === 'string' ? typ : undefined;
+}
+
+/** Whether a token of this `typ` says that it is a link token; only its signature proves it. */
+export function claimsToBeLink(typ: string | undefined): boolean {
+  const type = typ?.toLowerCase();
+  return type === LINK_TYPE || type === `application/${LINK_TYPE}`;
 }
 
 /** The headers of an application's tokens are a few, and every request has one. */

@@ -86,19 +86,19 @@ interface VerifiedToken extends Pick<UnverifiedToken, 'header' | 'claims'> {
 export class VerifiedTokens {
   private readonly remembered: LRUCache<string, VerifiedToken> | undefined;
 
-  /** @param maxBytes beyond it the least recently used tokens are dropped; 0 remembers none */
+  /** Beyond `verifiedTokenCacheBytes`, the least recently used tokens are dropped. */
   constructor(
+    private readonly options: { readonly verifiedTokenCacheBytes: number; readonly clock: () => number },
     private readonly signatures: Pick<SignatureVerifier, 'verify'>,
-    maxBytes: number,
-    private readonly clock: () => number,
   ) {
-    this.remembered = maxBytes > 0 ? new LRUCache({ maxSize: maxBytes }) : undefined;
+    const maxSize = options.verifiedTokenCacheBytes;
+    this.remembered = maxSize > 0 ? new LRUCache({ maxSize }) : undefined;
   }
 
   /** As {@link parseCompactJws}, which a token that is remembered is spared. */
   parse(token: string): UnverifiedToken | undefined {
     const known = this.remembered?.get(digestOf(token));
-    if (!known || this.clock() >= known.expiresAt) {
+    if (!known || this.options.clock() >= known.expiresAt) {
       return parseCompactJws(token);
     }
     return { token, header: known.header, claims: copyOf(known.claims), verifiedWith: known.key };

@@ -77,7 +77,7 @@ async function authenticate(jws: string, group: JwsVectorGroup, key: KeyObject, 
       accessPolicy: resolveAccessPolicy({ requireExpiration: false, notIssuedBefore: undefined }),
       clock: () => now,
     },
-    new VerifiedTokens(signatures, 10_000, () => now),
+    new VerifiedTokens({ verifiedTokenCacheBytes: 10_000, clock: () => now }, signatures),
   );
   return tokens.authenticate(jws, {});
 }

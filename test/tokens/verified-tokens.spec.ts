@@ -32,7 +32,7 @@ function remembering(bytes: number): VerifiedTokens {
     asked.push(token);
     return key.equals(rsa.publicKey) ? parseCompactJws(token)?.claims : undefined;
   };
-  return new VerifiedTokens({ verify }, bytes, () => now);
+  return new VerifiedTokens({ verifiedTokenCacheBytes: bytes, clock: () => now }, { verify });
 }
 
 const signed = (claims: object) => forge({ alg: 'RS256' }, claims, rsa.privateKey);
@@ -117,7 +117,10 @@ it('the least recently used tokens are dropped where they take too many bytes', 
 it('the default remembers the tokens of 5,000 people who take turns, of 2 KiB each', async () => {
   const claims = { exp: NOW + 60 };
   const bytes = resolveOptions({ secret: SECRET }).verifiedTokenCacheBytes;
-  tokens = new VerifiedTokens({ verify: async () => claims }, bytes, () => now);
+  tokens = new VerifiedTokens(
+    { verifiedTokenCacheBytes: bytes, clock: () => now },
+    { verify: async () => claims },
+  );
   const issued = Array.from({ length: 5000 }, (_, i) => `e30.${'x'.repeat(2040)}.${i}`);
   for (const token of issued) {
     await tokens.verify({ token, header: { alg: 'RS256' }, claims }, key);
