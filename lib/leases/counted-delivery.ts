@@ -17,7 +17,6 @@ import type { LinkState } from './lease-store.js';
 import { NO_INTERVALS } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
 import { recordsOf } from './link-knowledge.js';
-import type { Look } from './link-knowledge.js';
 import type { Revocable } from './revocation.js';
 import type { LocalAnswer, NamedLink } from './running.js';
 import { sendsBody, WatchedDelivery } from './watched-delivery.js';
@@ -76,7 +75,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
     services: LeaseServices,
     private readonly admitted: AdmittedRequest,
     private readonly generation: number,
-    private readonly seen?: Look,
+    private readonly seen?: LinkState,
   ) {
     const { id: linkId, subject, resource } = admitted.link;
     super(services, { linkId, subject, resource, path: admitted.client.path });
@@ -180,10 +179,10 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
       return;
     }
     const { link, names, needsStore } = this.admitted;
-    const look = () => book.look(link.id, names);
+    const look = () => book.read(link.id, [], names);
     const found = await (needsStore ? calls.required(look) : calls.optional(look));
     if (found) {
-      refuseRevoked(this.admitted, found.state);
+      refuseRevoked(this.admitted, found);
     }
   }
 

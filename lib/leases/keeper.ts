@@ -74,11 +74,11 @@ export class LeaseKeeper {
     const resolved = resolveLeaseOptions(options);
     this.store = resolved.store ?? new MemoryLeaseStore();
     const book = new LeaseBook(this.store, clock, resolved.storeTimeout);
-    const probe = () => book.look('', []);
+    const probe = () => book.read('', []);
     const calls = new StoreCalls({ ...resolved, clock, events, probe });
     const running = new RunningDownloads(async ({ link, names }) => {
-      const { state } = await calls.required(() => book.look(link.id, names));
-      return link.issuedAt < state.revokedBefore;
+      const { revokedBefore } = await calls.required(() => book.read(link.id, [], names));
+      return link.issuedAt < revokedBefore;
     });
     this.services = { book, calls, running, options: resolved, clock, events };
   }
@@ -120,12 +120,12 @@ export class LeaseKeeper {
     }
     const { generation } = running;
     const records = admitted.leased ? recordsOf(admitted.belonging) : [];
-    const look = () => book.look(link.id, admitted.names, records);
+    const look = () => book.read(link.id, records, admitted.names);
     const seen = await (admitted.needsStore || expired ? calls.required(look) : calls.optional(look));
     if (seen) {
-      this.checkClock(seen.state, now);
-      refuseRevoked(admitted, seen.state);
-      refuseUsedUp(admitted, seen.state, expired);
+      this.checkClock(seen, now);
+      refuseRevoked(admitted, seen);
+      refuseUsedUp(admitted, seen, expired);
     }
     return new CountedDelivery(this.services, admitted, generation, admitted.leased ? seen : undefined);
   }

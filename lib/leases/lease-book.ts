@@ -6,8 +6,7 @@ import type { Lease } from './lease-record.js';
 import { report } from './lease-report.js';
 import type { Report, Reported } from './lease-report.js';
 import type { LeaseStore, LinkRecord, LinkState } from './lease-store.js';
-import { Draft, holdsLeases, leasesIn, LINK, LinkKnowledge, linkOf, recordsOf } from './link-knowledge.js';
-import type { Look } from './link-knowledge.js';
+import { holdsLeases, leasesIn, LINK, LinkKnowledge, linkOf, recordsOf } from './link-knowledge.js';
 
 /** How many operations are decided and committed at once. */
 const BATCH = 200;
@@ -26,6 +25,9 @@ const SWEEP_EVERY = 512;
 
 /** How many clients of a link are kept for display, even when their leases are over. */
 const ENOUGH = 32;
+
+/** Beyond so many records, what is known of a link is read again. */
+const MOST_RECORDS = 4096;
 
 /** How many clients of an unlimited link are kept at most. */
 const MOST_UNLIMITED = 1000;
@@ -47,22 +49,22 @@ export type RecordDecision<T> = (now: number, value?: object) => { value?: objec
 interface Operation<T = unknown> {
   readonly booking: Booking;
   readonly needs: readonly string[];
-  readonly decide: (draft: Draft) => T;
+  readonly decide: (known: LinkKnowledge, now: number) => T;
   readonly isReport?: boolean;
   readonly resolve: (answer: T) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** The time that a batch has to be settled. */
-interface Turn {
-  over: boolean;
-}
-
 /** The operations on one link that wait, and what this process knows of its records. */
 interface Desk {
-  readonly known: LinkKnowledge;
-  waiting: Operation[];
-  working: boolean;
+  known: LinkKnowledge;
+  readonly waiting: Operation[];
+  /** What is being settled. */
+  batch?: readonly Operation[];
+  /** When that began, by `performance.now()`. */
+  startedAt: number;
+  /** Runs while others wait for the batch. */
+  timer?: NodeJS.Timeout;
   /** Downloads that run here and will report. */
   running: number;
 }
@@ -77,7 +79,6 @@ export class LeaseBook {
   private readonly desks = new Map<string, Desk>();
   /** Milliseconds by which the store's clock is ahead. */
   private ahead = 0;
-  private turns = 0;
 
   /** @param patience milliseconds after which a commit without an answer holds up no others */
   constructor(
@@ -91,30 +92,23 @@ export class LeaseBook {
     return this.clock() + this.ahead;
   }
 
-  /** Looks up whether a link was revoked, and some of its records. */
-  async look(linkId: string, revocations: readonly string[], ids: readonly string[] = []): Promise<Look> {
-    const turn = ++this.turns;
-    return { turn, ids, state: await this.read(linkId, ids, revocations) };
-  }
-
   /**
    * Joins or opens a lease.
    *
-   * @param seen what a look at {@link recordsOf} the request found a moment ago
+   * @param seen what was read of the request's records a moment ago
    */
-  async enter(booking: Booking, request: Entering, seen?: Look): Promise<Entered> {
+  async enter(booking: Booking, request: Entering, seen?: LinkState): Promise<Entered> {
     const needs = recordsOf(request);
-    const { known } = this.desk(booking.linkId);
     if (seen) {
       // The new lease was not read, as no other process can know of it
-      known.learn({ ...seen, ids: needs });
+      this.desk(booking.linkId).known.learn(needs, seen);
     }
-    const decide = (draft: Draft) => {
-      const entry = enter(draft.about(needs), booking, request);
+    const decide = (known: LinkKnowledge, now: number) => {
+      const entry = enter(known.about(needs, now), booking, request);
       if ('lease' in entry) {
-        draft.put(entry.lease, booking.terms);
+        known.put(entry.lease, booking.terms, now);
       }
-      return { entry, used: draft.used };
+      return { entry, used: known.used };
     };
     const decided = await this.take({ booking, needs, decide });
     if (decided.entry.kind === 'opened' && decided.used % SWEEP_EVERY === 0) {
@@ -130,11 +124,11 @@ export class LeaseBook {
    * @param records those in which its lease may be found
    */
   report(booking: Booking, records: readonly string[], told: Report): Promise<Reported | undefined> {
-    const decide = (draft: Draft) => {
-      const reported = report(draft.about(records), booking, told);
+    const decide = (known: LinkKnowledge, now: number) => {
+      const reported = report(known.about(records, now), booking, told);
       for (const lease of [reported?.left, reported?.lease]) {
         if (lease) {
-          draft.put(lease, booking.terms);
+          known.put(lease, booking.terms, now);
         }
       }
       return reported;
@@ -144,10 +138,10 @@ export class LeaseBook {
 
   /** Changes a record that is not about leases, whatever was known of it here. */
   change<T>(booking: Booking, id: string, decide: RecordDecision<T>): Promise<T> {
-    this.desk(booking.linkId).known.forget();
-    const decideOn = (draft: Draft) => {
-      const { value, answer } = decide(draft.now, draft.get(id));
-      draft.set(id, value);
+    this.desk(booking.linkId).known = new LinkKnowledge();
+    const decideOn = (known: LinkKnowledge, now: number) => {
+      const { value, answer } = decide(now, known.get(id));
+      known.set(id, value);
       return answer;
     };
     return this.take({ booking, needs: [id], decide: decideOn });
@@ -169,7 +163,7 @@ export class LeaseBook {
     this.tidy(linkId, desk);
   }
 
-  /** The records of a link, and whether it was revoked, as the store has them. */
+  /** Records of a link, and whether it was revoked, as the store has them. */
   async read(
     linkId: string,
     records: readonly string[] | 'all',
@@ -186,49 +180,51 @@ export class LeaseBook {
       const { linkId } = operation.booking;
       const desk = this.desk(linkId);
       desk.waiting.push({ ...operation, resolve, reject } as unknown as Operation);
-      if (!desk.working) {
+      if (desk.batch) {
+        const left = desk.startedAt + this.patience - performance.now();
+        desk.timer ??= setTimeout(() => this.overtake(linkId, desk), left);
+      } else {
         void this.work(linkId, desk);
       }
     });
   }
 
+  /** Settles what waits, batch by batch. */
   private async work(linkId: string, desk: Desk): Promise<void> {
-    desk.working = true;
     while (desk.waiting.length > 0) {
-      await this.within(desk, desk.waiting.splice(0, BATCH));
+      const batch = desk.waiting.splice(0, BATCH);
+      desk.batch = batch;
+      desk.startedAt = performance.now();
+      try {
+        await this.settle(linkId, desk, batch);
+      } catch (error) {
+        desk.known = new LinkKnowledge();
+        batch.forEach(({ reject }) => reject(error));
+      }
+      if (desk.batch !== batch) {
+        return;
+      }
+      clearTimeout(desk.timer);
+      desk.timer = undefined;
+      desk.batch = undefined;
     }
-    desk.working = false;
     this.tidy(linkId, desk);
   }
 
-  /** Settles a batch. One that takes too long goes on alone, and what it may have changed is read again. */
-  private within({ known }: Desk, batch: Operation[]): Promise<void> {
-    return new Promise((resolve) => {
-      const turn: Turn = { over: false };
-      const timer = setTimeout(() => {
-        turn.over = true;
-        known.forget();
-        resolve();
-      }, this.patience);
-      this.settle(known, batch, turn)
-        .catch((error: unknown) => {
-          known.forget();
-          batch.forEach(({ reject }) => reject(error));
-        })
-        .finally(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-    });
+  /** Leaves a batch that takes too long alone; what it may have changed is read again. */
+  private overtake(linkId: string, desk: Desk): void {
+    desk.timer = undefined;
+    desk.known = new LinkKnowledge();
+    void this.work(linkId, desk);
   }
 
   /** Decides a batch and commits it; decides again where another process was faster. */
-  private async settle(known: LinkKnowledge, batch: Operation[], turn: Turn): Promise<void> {
-    for (let attempt = 1; attempt <= ATTEMPTS && !turn.over; attempt++) {
-      if (await this.decideAndCommit(known, batch, turn)) {
+  private async settle(linkId: string, desk: Desk, batch: readonly Operation[]): Promise<void> {
+    for (let attempt = 1; attempt <= ATTEMPTS && desk.batch === batch; attempt++) {
+      if (await this.decideAndCommit(linkId, desk.known, batch)) {
         return;
       }
-      known.forget();
+      desk.known = new LinkKnowledge();
       if (attempt > 1) {
         await sleep(Math.min(LONGEST_PAUSE, 2 ** attempt) * Math.random());
       }
@@ -236,25 +232,24 @@ export class LeaseBook {
     throw new Error('The records of a link changed whenever they were to be written.');
   }
 
-  private async decideAndCommit(known: LinkKnowledge, batch: Operation[], turn: Turn): Promise<boolean> {
-    const { linkId } = batch[0]!.booking;
-    const { idle } = batch[0]!.booking.terms;
-    const endsAt = Math.max(...batch.map(({ booking }) => booking.endsAt));
+  private async decideAndCommit(
+    linkId: string,
+    known: LinkKnowledge,
+    batch: readonly Operation[],
+  ): Promise<boolean> {
     const missing = known.missing(batch.flatMap(({ needs }) => needs));
     if (missing.length > 0) {
-      known.learn(await this.look(linkId, [], missing));
+      known.learn(missing, await this.read(linkId, missing));
     }
-    const draft = new Draft(known, this.now());
-    const answers = batch.map(({ decide }) => decide(draft));
-    const changes = draft.changes();
-    const keepUntil = Math.max(endsAt, draft.now + idle) + RECORD_MARGIN;
-    const deferrable = batch.every(({ isReport }) => isReport) && changes.every(({ id }) => id !== LINK);
-    const commit = { now: draft.now, since: known.since, linkId, keepUntil, changes, deferrable };
-    if (changes.length > 0 && !(await this.store.commit(commit))) {
-      return false;
-    }
-    if (!turn.over) {
-      known.apply(changes, ++this.turns);
+    const now = this.now();
+    const answers = batch.map(({ decide }) => decide(known, now));
+    const { since, changes } = known.takeChanges();
+    if (changes.length > 0) {
+      const keepUntil = Math.max(...batch.map(({ booking }) => neededUntil(booking, now))) + RECORD_MARGIN;
+      const deferrable = batch.every(({ isReport }) => isReport) && changes.every(({ id }) => id !== LINK);
+      if (!(await this.store.commit({ now, since, linkId, keepUntil, changes, deferrable }))) {
+        return false;
+      }
     }
     batch.forEach(({ resolve }, i) => resolve(answers[i]));
     return true;
@@ -282,15 +277,22 @@ export class LeaseBook {
   private desk(linkId: string): Desk {
     let desk = this.desks.get(linkId);
     if (!desk) {
-      desk = { known: new LinkKnowledge(), waiting: [], working: false, running: 0 };
+      desk = { known: new LinkKnowledge(), waiting: [], startedAt: 0, running: 0 };
       this.desks.set(linkId, desk);
     }
     return desk;
   }
 
   private tidy(linkId: string, desk: Desk): void {
-    if (!desk.working && desk.running <= 0) {
+    if (!desk.batch && desk.running <= 0) {
       this.desks.delete(linkId);
+    } else if (desk.known.size > MOST_RECORDS) {
+      desk.known = new LinkKnowledge();
     }
   }
+}
+
+/** Until when the records of a link are needed, ms since the epoch. */
+function neededUntil({ endsAt, terms }: Booking, now: number): number {
+  return Math.max(endsAt, now + terms.idle);
 }

@@ -35,32 +35,19 @@ export function holdsLeases(value: object): value is readonly Lease[] {
   return Array.isArray(value);
 }
 
-/** Records of a link that were asked for, and what the store answered. */
-export interface Look {
-  /** Looks and commits of this process, in their order. */
-  readonly turn: number;
-  readonly ids: readonly string[];
-  readonly state: LinkState;
-}
-
-/** A record that was there or not, and when that was so. */
-interface KnownRecord {
-  readonly turn: number;
-  readonly record?: LinkRecord;
-}
-
-/** Beyond so many records, what is known of a link is forgotten and read again when it is needed. */
-const MOST_RECORDS = 4096;
-
-/** The records of one link as this process last saw them. If stale, a commit fails and they are reread. */
+/**
+ * The records of one link as this process last saw them, and what was decided on them since. If they are
+ * stale, the commit fails, and they are read again.
+ */
 export class LinkKnowledge {
-  /** When the store was created, as of the latest look. */
-  since = 0;
-  private latest = -1;
-  private readonly records = new Map<string, KnownRecord>();
+  /** When the store was created. */
+  private since = 0;
+  /** Undefined: there is none. */
+  private readonly records = new Map<string, LinkRecord | undefined>();
+  private readonly changed = new Map<string, RecordChange>();
 
-  get(id: string): LinkRecord | undefined {
-    return this.records.get(id)?.record;
+  get size(): number {
+    return this.records.size;
   }
 
   /** Those of the records that are still to be read. */
@@ -69,53 +56,41 @@ export class LinkKnowledge {
   }
 
   /** Takes in what was read, unless something later is known. */
-  learn({ turn, ids, state }: Look): void {
-    if (state.since !== this.since) {
-      if (turn < this.latest) {
-        return;
-      }
+  learn(ids: readonly string[], { since, records }: LinkState): void {
+    if (since !== this.since) {
       // The store was emptied
-      this.forget();
-      this.since = state.since;
+      this.records.clear();
+      this.since = since;
     }
-    this.latest = Math.max(this.latest, turn);
     for (const id of ids) {
-      if ((this.records.get(id)?.turn ?? -1) < turn) {
-        this.records.set(id, { turn, record: state.records.find((record) => record.id === id) });
+      const read = records.find((record) => record.id === id);
+      const known = this.records.get(id);
+      if (!known || (read && read.version > known.version)) {
+        this.records.set(id, read);
       }
     }
   }
 
-  /** Takes in what was written. */
-  apply(changes: readonly RecordChange[], turn: number): void {
-    if (this.records.size > MOST_RECORDS) {
-      this.forget();
-    }
-    for (const { id, version, value } of changes) {
-      this.records.set(id, { turn, record: value && { id, version, value } });
-    }
+  /** What was decided and is to be committed, to a store of the same age. */
+  takeChanges(): { since: number; changes: RecordChange[] } {
+    const changes = [...this.changed.values()].filter(({ was, value }) => value ?? was !== undefined);
+    this.changed.clear();
+    return { since: this.since, changes };
   }
-
-  forget(): void {
-    this.records.clear();
-  }
-}
-
-/** Decisions on what is known of a link, one after the other, that are to be committed together. */
-export class Draft {
-  private readonly values = new Map<string, object | undefined>();
-
-  constructor(
-    private readonly known: LinkKnowledge,
-    readonly now: number,
-  ) {}
 
   get(id: string): object | undefined {
-    return this.values.has(id) ? this.values.get(id) : this.known.get(id)?.value;
+    return this.records.get(id)?.value;
   }
 
   set(id: string, value: object | undefined): void {
-    this.values.set(id, value);
+    const known = this.records.get(id);
+    if (value === known?.value) {
+      return;
+    }
+    const { was } = this.changed.get(id) ?? { was: known?.version };
+    const version = was === undefined ? firstVersion() : was + 1;
+    this.changed.set(id, { id, was, version, value });
+    this.records.set(id, value && { id, version, value });
   }
 
   get used(): number {
@@ -123,20 +98,19 @@ export class Draft {
   }
 
   /** The link with the leases in these records. */
-  about(ids: readonly string[]): KnownLink {
-    const clients = ids.filter((id) => id !== LINK);
-    const { since } = this.known;
-    return { now: this.now, since, used: this.used, leases: clients.flatMap((id) => this.leasesOf(id)) };
+  about(ids: readonly string[], now: number): KnownLink {
+    const leases = ids.filter((id) => id !== LINK).flatMap((id) => this.leasesOf(id));
+    return { now, since: this.since, used: this.used, leases };
   }
 
   /** Adds a lease or replaces it, and removes it if it is given back. Keeps count of the link's uses. */
-  put(lease: Lease, terms: LeaseTerms): void {
+  put(lease: Lease, terms: LeaseTerms, now: number): void {
     const leases = this.leasesOf(lease.client);
     const at = leases.findIndex(({ id }) => id === lease.id);
     if (at < 0) {
       this.count(1);
       // concat() reserves no room for more, unlike a literal with spreads
-      this.set(lease.client, this.withRoom([lease].concat(leases), terms));
+      this.set(lease.client, withRoom([lease].concat(leases), terms, now));
     } else if (isGivenBack(lease)) {
       this.count(-1);
       this.set(lease.client, leases.length > 1 ? leases.toSpliced(at, 1) : undefined);
@@ -145,31 +119,20 @@ export class Draft {
     }
   }
 
-  changes(): RecordChange[] {
-    const changes: RecordChange[] = [];
-    for (const [id, value] of this.values) {
-      const { version: was, value: before } = this.known.get(id) ?? {};
-      if (value !== before) {
-        changes.push({ id, was, version: was === undefined ? firstVersion() : was + 1, value });
-      }
-    }
-    return changes;
-  }
-
   private count(more: 1 | -1): void {
     const used = this.used + more;
     this.set(LINK, used > 0 ? ({ used } satisfies LinkUse) : undefined);
   }
 
-  /** Forgets the oldest lease that is over, where a client has many. */
-  private withRoom(leases: readonly Lease[], terms: LeaseTerms): readonly Lease[] {
-    const oldest = leases.findLastIndex((lease) => isOver(lease, this.now, terms));
-    return leases.length > LEASES_OF_CLIENT && oldest >= 0 ? leases.toSpliced(oldest, 1) : leases;
-  }
-
   private leasesOf(client: string): readonly Lease[] {
     return (this.get(client) ?? []) as readonly Lease[];
   }
+}
+
+/** Forgets the oldest lease that is over, where a client has many. */
+function withRoom(leases: readonly Lease[], terms: LeaseTerms, now: number): readonly Lease[] {
+  const oldest = leases.findLastIndex((lease) => isOver(lease, now, terms));
+  return leases.length > LEASES_OF_CLIENT && oldest >= 0 ? leases.toSpliced(oldest, 1) : leases;
 }
 
 /**

@@ -76,7 +76,7 @@ describe('a request that was looked up before', () => {
     const request = entering();
     const read = vi.spyOn(store, 'read');
     const commit = vi.spyOn(store, 'commit');
-    const seen = await book.look(BOOKING.linkId, [], recordsOf(request));
+    const seen = await book.read(BOOKING.linkId, recordsOf(request));
     book.stay(BOOKING.linkId);
     const entry = await book.enter(BOOKING, request, seen);
     const lease = leaseOf(entry);
@@ -92,7 +92,7 @@ describe('a request that was looked up before', () => {
     const store = await opened();
     const [here, there] = [bookOn(store), bookOn(store)];
     const request = entering({ client: 'ada', bytes: 10, planned: 10 });
-    const seen = await here.look(BOOKING.linkId, [], recordsOf(request));
+    const seen = await here.read(BOOKING.linkId, recordsOf(request));
     const first = await there.enter(BOOKING, entering({ client: 'ada' }));
     const second = await here.enter(BOOKING, request, seen);
     expect(second.entry).toMatchObject({ kind: 'joined', lease: { id: leaseOf(first).id } });
@@ -115,9 +115,7 @@ describe('a request that was looked up before', () => {
       await book.enter(booking, entering());
     }
     const requests = [entering(), entering()];
-    const seen = await Promise.all(
-      requests.map((request) => book.look(BOOKING.linkId, [], recordsOf(request))),
-    );
+    const seen = await Promise.all(requests.map((request) => book.read(BOOKING.linkId, recordsOf(request))));
     store.current = after;
     for (const [i, request] of requests.entries()) {
       const { entry } = await book.enter(booking, request, seen[i]);
@@ -180,7 +178,8 @@ describe('a link that is used very often', () => {
     ['with a limit, forgets no client whose lease is open', 5000, false, 2100],
   ])('%s', async (_name, maxDownloads, completes, most) => {
     const store = await opened();
-    const book = bookOn(store);
+    // Time goes on, so that there is an oldest
+    const book = bookOn(store, () => START + names);
     const booking = { ...BOOKING, maxDownloads, terms: { ...TERMS, grace: 0 } };
     for (let i = 0; i < 21; i++) {
       const requests = Array.from({ length: 100 }, () => entering());
