@@ -1,9 +1,10 @@
 /**
  * What a limited link adds to a request, over HTTP: the time until the whole answer is there, and the CPU of the server
- * process. One request after another on one connection, each for 10 of 100 kB, each with a link of its own unless it
- * joins. Medians over alternating rounds. With `--before COMMIT` the same is measured of that commit, in turns with this
- * one, and what a request costs is compared.
- * Usage: node bench/leases/http.mjs [--requests 500] [--rounds 9] [--adapter express] [--only Redis] [--before COMMIT]
+ * process. One request after another, each for 10 of 100 kB, each with a link of its own unless it joins; on as many
+ * connections as `--at-once` says, 1 by default. Medians over alternating rounds. With `--before COMMIT` the same is
+ * measured of that commit, in turns with this one, and what a request costs is compared.
+ * Usage: node bench/leases/http.mjs [--requests 500] [--rounds 9] [--at-once 16] [--adapter express] [--only Redis]
+ *   [--before COMMIT]
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,6 +18,7 @@ const { values: args } = parseArgs({
   options: {
     requests: { type: 'string', default: '500' },
     rounds: { type: 'string', default: '9' },
+    'at-once': { type: 'string', default: '1' },
     adapter: { type: 'string', default: 'express' },
     only: { type: 'string' },
     before: { type: 'string' },
@@ -24,6 +26,7 @@ const { values: args } = parseArgs({
 });
 const REQUESTS = Number(args.requests);
 const ROUNDS = Number(args.rounds);
+const AT_ONCE = Number(args['at-once']);
 const ADAPTER = args.adapter;
 const WARM_UP_ROUNDS = 2;
 
@@ -50,8 +53,13 @@ if (database) {
   stores.PostgreSQL = () => ({ postgres: { url: database } });
 }
 
-/** Asks for one path after another. */
+/** Asks for all paths, for the next one as soon as a connection is free. */
 async function askAll(port, paths) {
+  const left = paths.values();
+  await Promise.all(Array.from({ length: AT_ONCE }, () => askOn(port, left)));
+}
+
+async function askOn(port, paths) {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   await once(socket, 'connect');
   for (const path of paths) {
@@ -170,7 +178,7 @@ for (const [store, description] of Object.entries(stores)) {
   }
 }
 console.log(
-  `Node ${process.versions.node}, ${ADAPTER}, ${REQUESTS} requests a round, median of ${ROUNDS} rounds`,
+  `Node ${process.versions.node}, ${ADAPTER}, ${AT_ONCE} at once, ${REQUESTS} requests a round, median of ${ROUNDS} rounds`,
 );
 console.table(table);
 if (args.before) {
