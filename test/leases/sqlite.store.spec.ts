@@ -104,7 +104,7 @@ describe.skipIf(!hasSqlite)('SQLite store', () => {
   ])('rejects all that was to be written while the disk is %s, and then goes on', async (_, pragma, why) => {
     const store = await opened(file());
     const { thread } = store as unknown as { thread: SqliteThread };
-    await thread.read({ sql: `PRAGMA ${pragma}`, values: [] }, START, 5000);
+    await thread.read({ sql: `PRAGMA ${pragma}`, values: [] }, START);
     const value = { text: 'x'.repeat(100_000) };
     const commits = Array.from({ length: 20 }, (_, i) => commitOf([added(`record-${i}`, { value })]));
     const outcomes = await Promise.allSettled(commits.map((commit) => store.commit(commit)));

@@ -13,7 +13,7 @@ CREATE TABLE records (
   value TEXT NOT NULL,
   keep_until INTEGER NOT NULL,
   PRIMARY KEY (link, id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX records_by_age ON records (keep_until);
 CREATE TABLE revocations (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -25,6 +25,9 @@ CREATE INDEX revocations_by_age ON revocations (keep_until);
 PRAGMA user_version = ${FORMAT};
 `;
 
+/** How long SQLite itself waits for another process's lock, ms. Reads queue behind it. */
+const BUSY_TIMEOUT = 2;
+
 /**
  * What the thread runs that has the file open. It is text so that it works from source, from `dist` and from
  * a bundle. Each message is answered once; the first one opens the file, and so does the first one after the
@@ -34,7 +37,7 @@ export const PROGRAM = `'use strict';
 const { statSync } = require('node:fs');
 const { DatabaseSync } = require('node:sqlite');
 const { parentPort, workerData } = require('node:worker_threads');
-const { file, synchronous, busyTimeout, tables, format } = workerData;
+const { file, synchronous, tables, format } = workerData;
 const SQLITE_BUSY = 5;
 let db, identity;
 const prepared = new Map();
@@ -69,7 +72,7 @@ function open(now) {
         ', not ' + format + '). Use another file, or that version.');
     }
     opened.exec('PRAGMA synchronous = ' + synchronous);
-    opened.exec('PRAGMA busy_timeout = ' + busyTimeout);
+    opened.exec('PRAGMA busy_timeout = ${BUSY_TIMEOUT}');
     identity = identify();
     db = opened;
   } catch (error) {
@@ -105,24 +108,26 @@ function transaction(changes) {
   return answers;
 }
 
-function answer({ now, reads, writes }) {
-  if (!db) open(now);
-  if (identify() !== identity) {
-    throw new Error(file + ' was removed or replaced while it was in use. It is opened again, and links that it ' +
-      'does not know of are refused');
-  }
-  return reads ? reads.map(run) : transaction(writes);
-}
-
-parentPort.on('message', (message) => {
+function settle(calls, now, work) {
+  if (calls.length === 0) return { answers: [] };
   try {
-    parentPort.postMessage({ answers: answer(message) });
+    if (!db) open(now);
+    if (identify() !== identity) {
+      throw new Error(file + ' was removed or replaced while it was in use. It is opened again, and links that it ' +
+        'does not know of are refused');
+    }
+    return { answers: work(calls) };
   } catch ({ message, errcode = 0 }) {
     // The low byte: extended codes such as SQLITE_BUSY_SNAPSHOT carry more above it
     const isBusy = errcode % 256 === SQLITE_BUSY;
     // Nothing of a transaction stays; the next call opens the file again, which may be writable by then
     if (!isBusy) close();
-    parentPort.postMessage({ error: { message, isBusy } });
+    return { answers: [], error: { message, isBusy } };
   }
+}
+
+parentPort.on('message', ({ reads, writes, now }) => {
+  const readAll = (statements) => statements.map(run);
+  parentPort.postMessage({ reads: settle(reads, now, readAll), writes: settle(writes, now, transaction) });
 });
 `;

@@ -10,25 +10,26 @@ export interface Statement {
   readonly required?: boolean;
 }
 
-interface Waiting<T> {
-  readonly resolve: (answer: T) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface Call extends Waiting<unknown> {
+interface Call {
+  readonly isWrite: boolean;
   readonly job: unknown;
   readonly now: number;
   /** By `performance.now()`. */
   readonly giveUp: number;
+  readonly resolve: (answer: never) => void;
+  readonly reject: (error: unknown) => void;
 }
 
-interface Reply {
-  readonly answers?: unknown[];
+/** An answer to each call, or what went wrong with all of them. */
+interface Outcome {
+  readonly answers: readonly unknown[];
   readonly error?: { readonly message: string; readonly isBusy: boolean };
 }
 
-/** How long SQLite itself waits for another process's lock, ms. Reads queue behind it. */
-const BUSY_TIMEOUT = 2;
+interface Reply {
+  readonly reads: Outcome;
+  readonly writes: Outcome;
+}
 
 /** How long closing waits for the disk, ms. */
 const CLOSE_TIMEOUT = 2000;
@@ -44,56 +45,66 @@ const BATCH = 100;
 export class SqliteThread {
   private worker?: Worker;
   private closed = false;
-  /** Messages without an answer; the thread answers them in order. */
-  private readonly asked: Waiting<unknown[]>[] = [];
-  private readonly reads = new Queue((jobs, now) => this.ask({ reads: jobs, now }));
-  private readonly writes = new Queue((jobs, now) => this.ask({ writes: jobs, now }));
+  private waiting: Call[] = [];
+  private underWay: readonly Call[] = [];
 
-  /** @param synchronous what SQLite calls so: `NORMAL` or `FULL` */
+  /**
+   * @param synchronous what SQLite calls so: `NORMAL` or `FULL`
+   * @param patience milliseconds; a call that has not begun by then rejects without an effect
+   */
   constructor(
     private readonly file: string,
     private readonly synchronous: string,
+    private readonly patience: number,
   ) {}
 
-  /**
-   * The rows of a statement. Makes the file, created `now`, if it is missing.
-   *
-   * @param patience how long to try again while another process has the lock, ms
-   */
-  read(statement: Statement, now: number, patience: number): Promise<SqlRow[]> {
-    return this.reads.add<SqlRow[]>(statement, now, patience);
+  /** The rows of a statement. Makes the file, created `now`, if it is missing. */
+  read(job: Statement, now: number): Promise<SqlRow[]> {
+    return this.ask({ isWrite: false, job, now });
   }
 
-  /**
-   * Runs statements, all or none. Answers whether each that is required had a row; otherwise nothing was
-   * changed.
-   *
-   * @param patience milliseconds; a write that has not begun by then rejects without an effect
-   */
-  write(statements: readonly Statement[], now: number, patience: number): Promise<boolean> {
-    return this.writes.add<boolean>(statements, now, patience);
+  /** Runs statements, all or none: answers whether each that is required had a row. */
+  write(job: readonly Statement[], now: number): Promise<boolean> {
+    return this.ask({ isWrite: true, job, now });
   }
 
   async close(): Promise<void> {
-    this.closed = true;
     const { worker } = this;
-    if (worker) {
-      this.ended(worker, closed());
-      await Promise.race([worker.terminate(), sleep(CLOSE_TIMEOUT, undefined, { ref: false })]);
+    this.closed = true;
+    this.fail(closed());
+    worker?.unref();
+    await Promise.race([worker?.terminate(), sleep(CLOSE_TIMEOUT, undefined, { ref: false })]);
+  }
+
+  private ask<T>(call: Pick<Call, 'isWrite' | 'job' | 'now'>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.add([{ ...call, giveUp: performance.now() + this.patience, resolve, reject }]);
+    });
+  }
+
+  private add(calls: readonly Call[]): void {
+    this.waiting.push(...calls);
+    if (this.closed) {
+      this.fail(closed());
+    } else if (this.underWay.length === 0) {
+      this.handOver();
     }
   }
 
-  private ask(message: object): Promise<unknown[]> {
-    if (this.closed) {
-      return Promise.reject(closed());
-    }
-    const worker = (this.worker ??= this.start());
-    return new Promise((resolve, reject) => {
-      this.asked.push({ resolve, reject });
+  private handOver(): void {
+    const now = performance.now();
+    const late = this.waiting.filter(({ giveUp }) => giveUp <= now);
+    late.forEach(({ reject }) => reject(new Error('The SQLite file was locked, or its disk too slow.')));
+    const due = this.waiting.filter(({ giveUp }) => giveUp > now);
+    this.waiting = due.splice(BATCH);
+    this.underWay = due;
+    if (due.length > 0) {
+      const worker = (this.worker ??= this.start());
       // Keeps the process alive for an answer, but not for an idle thread
       worker.ref();
-      worker.postMessage(message);
-    });
+      const jobs = (writes: boolean) => due.filter(({ isWrite }) => isWrite === writes).map(({ job }) => job);
+      worker.postMessage({ reads: jobs(false), writes: jobs(true), now: due.at(-1)!.now });
+    }
   }
 
   private start(): Worker {
@@ -101,85 +112,48 @@ export class SqliteThread {
     const worker = new Worker(PROGRAM, {
       eval: true,
       name: 'download-auth:sqlite',
-      workerData: { file, synchronous, busyTimeout: BUSY_TIMEOUT, tables: TABLES, format: FORMAT },
+      workerData: { file, synchronous, tables: TABLES, format: FORMAT },
       // Keeps the application's loaders and inspectors out of this thread
       execArgv: [],
     });
-    worker.on('message', (reply: Reply) => this.answered(worker, reply));
-    worker.on('error', (error) => this.ended(worker, error));
-    worker.on('exit', () => this.ended(worker, new Error('The thread of the SQLite lease store has ended.')));
+    let why = new Error('The thread of the SQLite lease store has ended.');
+    worker.on('message', (reply: Reply) => this.answered(reply));
+    worker.on('error', (error: Error) => (why = error));
+    worker.on('exit', () => this.fail(why));
     return worker;
   }
 
-  private answered(worker: Worker, { answers, error }: Reply): void {
-    if (this.worker !== worker) {
-      return;
-    }
-    const { resolve, reject } = this.asked.shift()!;
-    if (this.asked.length === 0) {
-      worker.unref();
-    }
-    if (error) {
-      reject(Object.assign(new Error(error.message), error));
+  private answered({ reads, writes }: Reply): void {
+    const calls = this.underWay;
+    this.worker?.unref();
+    this.settle(
+      calls.filter(({ isWrite }) => !isWrite),
+      reads,
+    );
+    this.settle(
+      calls.filter(({ isWrite }) => isWrite),
+      writes,
+    );
+    this.handOver();
+  }
+
+  private settle(calls: readonly Call[], { answers, error }: Outcome): void {
+    if (error?.isBusy) {
+      setTimeout(() => this.add(calls), 1 + Math.random() * 10);
+    } else if (error) {
+      calls.forEach(({ reject }) => reject(new Error(error.message)));
     } else {
-      resolve(answers!);
+      calls.forEach(({ resolve }, i) => resolve(answers[i] as never));
     }
   }
 
-  /** A further call starts another thread. */
-  private ended(worker: Worker, why: Error): void {
-    if (this.worker === worker) {
-      this.worker = undefined;
-      this.asked.splice(0).forEach(({ reject }) => reject(why));
-      worker.unref();
-    }
-  }
-}
-
-/** Hands calls over together: those that come before the last ones are answered wait. */
-class Queue {
-  private waiting: Call[] = [];
-  private working = false;
-
-  constructor(private readonly handOver: (jobs: unknown[], now: number) => Promise<unknown[]>) {}
-
-  add<T>(job: unknown, now: number, patience: number): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const giveUp = performance.now() + patience;
-      this.waiting.push({ job, now, giveUp, resolve: resolve as Call['resolve'], reject });
-      if (!this.working) {
-        void this.work();
-      }
-    });
-  }
-
-  private async work(): Promise<void> {
-    this.working = true;
-    while (this.waiting.length > 0) {
-      const calls = this.waiting.splice(0, BATCH);
-      const late = calls.filter(({ giveUp }) => performance.now() >= giveUp);
-      late.forEach(({ reject }) => reject(new Error('The SQLite file was locked, or its disk too slow.')));
-      await this.settle(calls.filter((call) => !late.includes(call)));
-    }
-    this.working = false;
-  }
-
-  private async settle(calls: Call[]): Promise<void> {
-    if (calls.length === 0) {
-      return;
-    }
-    const jobs = calls.map(({ job }) => job);
-    try {
-      const answers = await this.handOver(jobs, calls.at(-1)!.now);
-      calls.forEach(({ resolve }, i) => resolve(answers[i]));
-    } catch (error) {
-      if ((error as { isBusy?: boolean }).isBusy) {
-        this.waiting.unshift(...calls);
-        await sleep(1 + Math.random() * 10);
-      } else {
-        calls.forEach(({ reject }) => reject(error));
-      }
-    }
+  /** The thread has ended: a further call starts another one. */
+  private fail(why: Error): void {
+    const calls = [...this.underWay, ...this.waiting];
+    this.worker = undefined;
+    this.underWay = [];
+    this.waiting = [];
+    calls.forEach(({ reject }) => reject(why));
   }
 }
 

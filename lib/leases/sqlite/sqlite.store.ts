@@ -65,7 +65,6 @@ export interface SqliteLeaseStoreOptions {
  */
 export class SqliteLeaseStore implements LeaseStore {
   private thread?: SqliteThread;
-  private patience = PATIENCE;
   private readonly polling = new RevocationPolling((after) => this.news(after), LOOK_EVERY);
 
   /** @throws DownloadAuthConfigurationError for an unknown option, and without a file */
@@ -87,8 +86,7 @@ export class SqliteLeaseStore implements LeaseStore {
       );
     }
     const { file, durability } = this.options;
-    this.patience = timeout;
-    this.thread ??= new SqliteThread(file, durability === 'power' ? 'FULL' : 'NORMAL');
+    this.thread ??= new SqliteThread(file, durability === 'power' ? 'FULL' : 'NORMAL', timeout);
     try {
       await this.news(undefined, now);
     } catch (error) {
@@ -103,7 +101,7 @@ export class SqliteLeaseStore implements LeaseStore {
       records === 'all'
         ? { sql: READ, values: [names, linkId] }
         : { sql: READ_SOME, values: [names, linkId, JSON.stringify(records)] };
-    return stateOf(await this.opened.read(statement, now, this.patience), now);
+    return stateOf(await this.opened.read(statement, now), now);
   }
 
   // `async`, so that what it throws is a rejection
@@ -115,7 +113,7 @@ export class SqliteLeaseStore implements LeaseStore {
     if (changes.some(({ was }) => was === undefined)) {
       statements.push({ sql: SWEEP, values: [now] });
     }
-    return await this.opened.write(statements, now, this.patience);
+    return await this.opened.write(statements, now);
   }
 
   async revoke({ name, issuedBefore, keepUntil }: Revocation, now: number): Promise<void> {
@@ -123,7 +121,7 @@ export class SqliteLeaseStore implements LeaseStore {
       { sql: SWEEP_REVOCATIONS, values: [now] },
       { sql: REVOKE, values: [name, Math.ceil(issuedBefore), Math.ceil(keepUntil)] },
     ];
-    await this.opened.write(statements, now, this.patience);
+    await this.opened.write(statements, now);
   }
 
   subscribe(listener: RevocationListener): () => void {
@@ -138,7 +136,7 @@ export class SqliteLeaseStore implements LeaseStore {
 
   private async news(after?: number, now = Date.now()): Promise<RevocationNews> {
     const statement = { sql: NEWS, values: [after ?? Number.MAX_SAFE_INTEGER] };
-    return newsOf(await this.opened.read(statement, now, this.patience));
+    return newsOf(await this.opened.read(statement, now));
   }
 
   private get opened(): SqliteThread {
