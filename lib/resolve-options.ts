@@ -147,7 +147,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     requireSecureConnection: options.requireSecureConnection ?? isProduction,
     isSecureByDefault: options.requireSecureConnection === undefined && isProduction,
     verifiedTokenCacheBytes: options.verifiedTokenCacheBytes ?? DEFAULT_CACHE_BYTES,
-    shutdownTimeout: durationInSeconds(shutdownTimeout, 'shutdownTimeout'),
+    shutdownTimeout: durationInSeconds(shutdownTimeout),
     refusals: options.refusals ?? 'answer',
     refusalPage: options.refusalPage,
     clock,

@@ -126,7 +126,7 @@ export function resolveDelivery(...partials: readonly (DeliveryOptions | undefin
 }
 
 function stallSeconds(value: Duration | false): number {
-  return value === false ? 0 : durationInSeconds(value, 'delivery.stallTimeout');
+  return value === false ? 0 : durationInSeconds(value);
 }
 
 /** RFC 9110 §5.5, in ASCII: visible characters, with spaces and tabs between them only. */

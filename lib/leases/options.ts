@@ -146,7 +146,7 @@ export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOp
   checkOptions(options, RULES, 'leases');
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const set = { ...LEASE_DEFAULTS, ...(Object.fromEntries(given) as LeaseOptions) };
-  const milliseconds = (value: Duration) => Math.round(durationInSeconds(value, 'leases') * 1000);
+  const milliseconds = (value: Duration) => Math.round(durationInSeconds(value) * 1000);
   const { isBot: _, idle, life, grace, attempts, connections, ...rest } = set;
   return {
     ...rest,

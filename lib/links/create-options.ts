@@ -140,7 +140,7 @@ function adviceOnReuse(options: CreateLinkOptions, { links }: LinkSettings): str
   if (name) {
     return `reuseWithin: many people have the same link, so it has no ${name}. Leave one of the two out.`;
   }
-  return links.maxAge !== undefined && durationInSeconds(reuseWithin, 'reuseWithin') >= links.maxAge
+  return links.maxAge !== undefined && durationInSeconds(reuseWithin) >= links.maxAge
     ? 'reuseWithin: links.maxAge would refuse the link while it is still given out. Write less than links.maxAge.'
     : undefined;
 }

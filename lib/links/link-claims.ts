@@ -68,7 +68,7 @@ export function linkClaims(
   settings: Pick<ResolvedLinkOptions, 'expiresIn' | 'maxAge'>,
 ): LinkTerms {
   const { notBefore, bindTo: { signedIn, addresses = [] } = {}, resumeWithin: resume } = options;
-  const win = seconds(options.reuseWithin, 'reuseWithin');
+  const win = seconds(options.reuseWithin);
   const iat = win === undefined ? now : Math.floor(now / win) * win;
   const claims = {
     ...options.claims,
@@ -85,7 +85,7 @@ export function linkClaims(
       max: options.maxDownloads,
       strict: options.strict,
       // a link that many have, or to many files, is not counted, not even for resumes after its end
-      resume: win === undefined && !collection ? seconds(resume, 'resumeWithin') : 0,
+      resume: win === undefined && !collection ? seconds(resume) : 0,
       bytes: options.byteBudget,
       rev: options.revocable === true || undefined,
     }),
@@ -113,8 +113,8 @@ function unlessEmpty<Members extends object>(members: Members): Members | undefi
   return Object.values(members).some((member) => member !== undefined) ? members : undefined;
 }
 
-function seconds(value: Duration | undefined, option: string): number | undefined {
-  return value === undefined ? undefined : durationInSeconds(value, option);
+function seconds(value: Duration | undefined): number | undefined {
+  return value === undefined ? undefined : durationInSeconds(value);
 }
 
 /** @param start when the link is issued, or the time began within which it may be reused */
@@ -125,8 +125,8 @@ function expiry(
   { expiresIn, maxAge = Infinity }: Pick<ResolvedLinkOptions, 'expiresIn' | 'maxAge'>,
 ): number {
   const { expiresAt } = options;
-  const life = seconds(options.expiresIn, 'expiresIn') ?? expiresIn;
-  const reusable = seconds(options.reuseWithin, 'reuseWithin') ?? 0;
+  const life = seconds(options.expiresIn) ?? expiresIn;
+  const reusable = seconds(options.reuseWithin) ?? 0;
   const exp = expiresAt ? expiresAt.getTime() / 1000 : start + reusable + life;
   if (exp <= now) {
     throw new DownloadAuthConfigurationError(

@@ -135,8 +135,8 @@ export function resolveLinkOptions(options: LinkOptions = {}): ResolvedLinkOptio
   } = options;
   const { hostname, pathname = '' }: Partial<URL> = publicUrl ? new URL(publicUrl) : {};
   return {
-    expiresIn: durationInSeconds(expiresIn, 'links.expiresIn'),
-    maxAge: maxAge === undefined ? undefined : durationInSeconds(maxAge, 'links.maxAge'),
+    expiresIn: durationInSeconds(expiresIn),
+    maxAge: maxAge === undefined ? undefined : durationInSeconds(maxAge),
     publicUrl: publicUrl.replace(/\/+$/, ''),
     publicHost: hostname,
     publicPath: pathname.replace(/\/+$/, ''),

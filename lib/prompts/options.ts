@@ -86,5 +86,5 @@ const RULES: OptionRules<PromptOptions> = {
 export function resolvePromptOptions(options: PromptOptions = {}): ResolvedPromptOptions {
   checkOptions(options, RULES, 'prompts');
   const { page, texts, wrongAnswers = 10, blockFor = '15m' } = options;
-  return { page, texts, wrongAnswers, blockFor: durationInSeconds(blockFor, 'prompts.blockFor') * 1000 };
+  return { page, texts, wrongAnswers, blockFor: durationInSeconds(blockFor) * 1000 };
 }

@@ -95,7 +95,7 @@ export function duration(bounds: { above?: number; most?: number; advice?: strin
     if (mistake !== undefined) {
       return mistake;
     }
-    const seconds = durationInSeconds(value as Duration, '');
+    const seconds = durationInSeconds(value as Duration);
     return seconds > above && seconds <= most ? undefined : advice;
   };
 }

@@ -1,6 +1,5 @@
 import ms from 'ms';
 import type { StringValue } from 'ms';
-import { DownloadAuthConfigurationError } from './configuration-error.js';
 
 type ShortUnit = 'ms' | 's' | 'm' | 'h' | 'd' | 'w';
 type LongUnit = 'second' | 'minute' | 'hour' | 'day' | 'week';
@@ -14,16 +13,8 @@ export type Duration = number | `${number}${ShortUnit}` | `${number} ${LongUnit 
 const WITH_UNIT = /[a-z]$/i;
 const DAY = 24 * 60 * 60;
 
-/**
- * Seconds in a {@link Duration}, fractions kept.
- *
- * @throws DownloadAuthConfigurationError naming `option`
- */
-export function durationInSeconds(value: Duration, option: string): number {
-  const advice = durationAdvice(value);
-  if (advice !== undefined) {
-    throw new DownloadAuthConfigurationError(`${option}: ${advice}`);
-  }
+/** Seconds in a {@link Duration} that was checked, fractions kept. */
+export function durationInSeconds(value: Duration): number {
   return secondsOf(value) as number;
 }
 

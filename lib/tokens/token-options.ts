@@ -135,8 +135,8 @@ export function resolveAccessPolicy(options: Omit<AccessTokenOptions, keyof KeyO
     types: [typ].flat().map(mediaType),
     claims: new Map(Object.entries(claims).map(([name, value]) => [name, [value].flat()])),
     requireExpiration,
-    clockTolerance: durationInSeconds(clockTolerance, 'clockTolerance'),
-    maxTokenAge: maxTokenAge === undefined ? undefined : durationInSeconds(maxTokenAge, 'maxTokenAge'),
+    clockTolerance: durationInSeconds(clockTolerance),
+    maxTokenAge: maxTokenAge === undefined ? undefined : durationInSeconds(maxTokenAge),
     notIssuedBefore,
   };
 }
