@@ -8,6 +8,8 @@ import type {
   Provider,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import type { AbstractHttpAdapter } from '@nestjs/core';
+import type { Server } from 'node:http';
 import { RunningDeliveries } from './delivery/run.js';
 import { DownloadEvents } from './events/download-events.js';
 import { LeaseKeeper } from './leases/keeper.js';
@@ -113,6 +115,7 @@ export class DownloadAuthModule
     private readonly signatures: SignatureVerifier,
     private readonly keeper: LeaseKeeper,
     private readonly events: DownloadEvents,
+    private readonly adapterHost: HttpAdapterHost,
   ) {
     super();
     events.followBy((linkId) => keeper.follow(linkId));
@@ -151,7 +154,8 @@ export class DownloadAuthModule
   /** The server closes next and waits for every connection; this limits how long. */
   beforeApplicationShutdown(): void {
     this.events.endFollowing();
-    this.deliveries.endWithin(this.options.shutdownTimeout * 1000);
+    const adapter = this.adapterHost.httpAdapter as AbstractHttpAdapter<Server> | null | undefined;
+    this.deliveries.endWithin(this.options.shutdownTimeout * 1000, adapter?.getHttpServer());
   }
 
   async onApplicationShutdown(): Promise<void> {

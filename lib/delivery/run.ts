@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ResponsePort } from '../http/response-port.js';
 import { Bag } from '../shared/bag.js';
@@ -166,11 +166,15 @@ export class RunningDeliveries {
     onResponseClose(response, () => this.running.delete(response));
   }
 
-  /** Breaks off what still runs after so many milliseconds, and what begins later. */
-  endWithin(milliseconds: number): void {
+  /**
+   * Breaks off what still runs after so many milliseconds, and what begins later. A server that closes waits
+   * for clients that keep asking on one connection, as pages that follow a link do: these end then, too.
+   */
+  endWithin(milliseconds: number, server?: Partial<Pick<Server, 'closeIdleConnections'>>): void {
     setTimeout(() => {
       this.isOver = true;
       [...this.running].forEach(cut);
+      server?.closeIdleConnections?.();
     }, milliseconds).unref();
   }
 }

@@ -5,8 +5,8 @@ import {
   finalize,
   merge,
   Observable,
+  ReplaySubject,
   shareReplay,
-  Subject,
   Subscriber,
   takeUntil,
 } from 'rxjs';
@@ -88,7 +88,8 @@ export class DownloadEvents extends ShieldedObservable<DownloadEvent> implements
   private readonly subscribers: Set<Subscriber<DownloadEvent>>;
   /** By link id: the listeners of one link share its looks. */
   private readonly followed = new Map<string, Observable<LinkMessage>>();
-  private readonly ending = new Subject<void>();
+  /** Replays, for those who begin to listen when it has happened: a page reconnects while downloads go on. */
+  private readonly ending = new ReplaySubject<void>(1);
   private follow?: (linkId: string) => FollowedLink;
 
   constructor() {
