@@ -57,7 +57,7 @@ let keeper: LeaseKeeper;
 let store: ReturnType<typeof flaky>;
 
 beforeEach(async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
   clock = testClock(START);
   store = flaky();
   keeper = new LeaseKeeper({ store: store.store }, clock);
@@ -168,7 +168,7 @@ describe('a store that does not answer', () => {
     answer.admission.ended({ status: 200, completed: false, bytes: MIB });
     await vi.advanceTimersByTimeAsync(2000);
     store.state.mode = 'up';
-    await vi.advanceTimersByTimeAsync(1000);
+    await vi.advanceTimersByTimeAsync(1001);
     expect((await keeper.usage('link-1')).leases).toMatchObject([{ covered: MIB, running: 0 }]);
   });
 
