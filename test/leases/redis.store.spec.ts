@@ -1,5 +1,6 @@
 import { Cluster, Redis } from 'ioredis';
 import { Redis as Valkey } from 'iovalkey';
+import { Logger } from '@nestjs/common';
 import { createClient, createCluster } from 'redis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
@@ -162,6 +163,32 @@ describe.skipIf(!hasRedis)('Redis store', () => {
     });
     expect(heard).toBe('listening');
     await client.config('SET', 'maxmemory', 0);
+    expect(await store.commit(commitOf([added('a')]))).toBe(true);
+  });
+
+  it.each([
+    ['warns', 'of a server that may evict keys', ['allkeys-lru', 1e9], [/maxmemory-policy allkeys-lru/]],
+    ['does not warn', 'of one that has no limit', ['allkeys-lru', 0], []],
+    ['does not warn', 'of one that refuses to write instead', ['noeviction', 1e9], []],
+  ] as const)('%s %s', async (_, __, [policy, most], lines) => {
+    const warned = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => {});
+    cleanUps.push(() => warned.mockRestore());
+    const client = ioredis();
+    cleanUps.push(() => client.config('SET', 'maxmemory', 0, 'maxmemory-policy', 'noeviction'));
+    await client.config('SET', 'maxmemory', most, 'maxmemory-policy', policy);
+    const store = await opened({ client });
+    // Answered after what opening has asked
+    await store.read(query());
+    expect(warned.mock.calls.map(([line]) => String(line))).toEqual(
+      lines.map((line) => expect.stringMatching(line) as string),
+    );
+  });
+
+  it('opens where the server does not say whether it evicts keys', async () => {
+    const admin = ioredis();
+    await admin.acl('SETUSER', 'app', 'on', '>secret', '~*', '+@all', '-info');
+    cleanUps.push(() => admin.acl('DELUSER', 'app'));
+    const store = await opened({ url: server.url.replace('//', '//app:secret@') });
     expect(await store.commit(commitOf([added('a')]))).toBe(true);
   });
 

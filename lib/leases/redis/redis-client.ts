@@ -7,6 +7,7 @@ export interface IoredisClient {
   mget(...keys: string[]): Promise<(string | null)[]>;
   hmget(key: string, ...fields: string[]): Promise<(string | null)[]>;
   hvals(key: string): Promise<string[]>;
+  info(section: string): Promise<string>;
 }
 
 interface ScriptCall {
@@ -21,6 +22,7 @@ export interface NodeRedisClient {
   mGet(keys: string[]): Promise<unknown>;
   hmGet(key: string, fields: string[]): Promise<unknown>;
   hVals(key: string): Promise<unknown>;
+  info(section: string): Promise<unknown>;
 }
 
 /** A client of `ioredis` or `iovalkey`, or of `redis` (node-redis); of a cluster, too. */
@@ -59,6 +61,7 @@ function ofNodeRedis(client: NodeRedisClient): IoredisClient {
     mget: (...keys) => client.mGet(keys) as Promise<(string | null)[]>,
     hmget: (key, ...fields) => client.hmGet(key, fields) as Promise<(string | null)[]>,
     hvals: (key) => client.hVals(key) as Promise<string[]>,
+    info: (section) => client.info(section) as Promise<string>,
   };
 }
 

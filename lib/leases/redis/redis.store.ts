@@ -86,6 +86,7 @@ export class RedisLeaseStore implements LeaseStore {
       this.commands = commandsOf(this.own, this.report);
     }
     await this.polling.first(OPEN_TIMEOUT);
+    void this.warnOfEviction();
   }
 
   async read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
@@ -162,6 +163,25 @@ export class RedisLeaseStore implements LeaseStore {
       last: Number(last),
       revocations: revocations.map((json) => JSON.parse(json) as Revocation),
     };
+  }
+
+  private async warnOfEviction(): Promise<void> {
+    let memory: string;
+    try {
+      memory = await this.redis.info('memory');
+    } catch {
+      // Its role may not ask
+      return;
+    }
+    const valueOf = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(memory)?.[1] ?? '';
+    const policy = valueOf('maxmemory_policy');
+    if (Number(valueOf('maxmemory')) > 0 && policy !== 'noeviction') {
+      this.logger.warn(
+        'eviction',
+        `Redis may evict keys (maxmemory-policy ${policy}), and a limited link whose key is gone can be used again. ` +
+          'Set maxmemory-policy to noeviction, or give the lease store a server of its own.',
+      );
+    }
   }
 
   private async records(key: string, ids: LinkQuery['records']): Promise<(string | null)[]> {
