@@ -2,6 +2,7 @@ import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { markedOptions } from './http/handler-metadata.js';
 import { RequestNote } from './http/notes.js';
+import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { grantOf } from './tokens/grant.js';
 
 /** The call of a handler that a request was granted for; Nest makes one context for all guards of a call. */
@@ -26,6 +27,9 @@ const waitingNote = new RequestNote<Waiting>('waiting');
  * ```
  */
 export function besideLinks<Guard extends Type<CanActivate>>(guard: Guard): Guard {
+  if (typeof guard !== 'function') {
+    throw new DownloadAuthConfigurationError('besideLinks: give the class of a guard, not an instance.');
+  }
   class BesideLinks extends (guard as Type<CanActivate>) {
     override canActivate(context: ExecutionContext): ReturnType<CanActivate['canActivate']> {
       if (!isDownload(context)) {

@@ -167,3 +167,7 @@ describe.each(ADAPTERS)('a global guard beside links on %s', (adapter) => {
 it('keeps its name', () => {
   expect(besideLinks(SignInGuard).name).toBe('SignInGuard');
 });
+
+it('an instance of a guard cannot be wrapped', () => {
+  expect(() => besideLinks({ canActivate: () => true } as never)).toThrow(/give the class of a guard/);
+});

@@ -223,7 +223,7 @@ export class Download extends StreamableFile {
    */
   static redirect(url: string | URL, options: RedirectDownloadOptions = {}): Download {
     check('redirect', options, REDIRECT_RULES);
-    return new Download({ kind: 'redirect', url: redirectTarget(String(url)), ...options });
+    return new Download({ kind: 'redirect', url: redirectTarget(url), ...options });
   }
 }
 
@@ -273,7 +273,9 @@ const REDIRECT_RULES: OptionRules<RedirectDownloadOptions> = {
   cacheControl: rule(isFieldValue, "give a header value such as 'private, max-age=60'."),
 };
 
-function redirectTarget(url: string): string {
+function redirectTarget(given: string | URL): string {
+  // undefined would lead to /undefined
+  const url = typeof given === 'string' || given instanceof URL ? String(given) : '';
   if (URL.canParse(url)) {
     const { protocol, href } = new URL(url);
     if (protocol === 'https:' || protocol === 'http:') {

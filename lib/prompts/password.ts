@@ -39,8 +39,15 @@ export async function verifyPassword(password: string, hash: string): Promise<bo
 }
 
 /** Keyboards write one letter as one code point or as two, so the text is normalized. */
-function derive(password: string, salt: Buffer, cost: { N: number; r: number; p: number }): Promise<Buffer> {
+async function derive(
+  password: unknown,
+  salt: Buffer,
+  cost: { N: number; r: number; p: number },
+): Promise<Buffer> {
   const maxmem = 256 * cost.N * cost.r;
+  if (typeof password !== 'string') {
+    throw new DownloadAuthConfigurationError('The password must be a string.');
+  }
   return new Promise((resolve, reject) => {
     scrypt(password.normalize('NFKC'), salt, KEY_BYTES, { ...cost, maxmem }, (error, key) =>
       error ? reject(error) : resolve(key),

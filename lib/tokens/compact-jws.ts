@@ -40,9 +40,9 @@ const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const STRINGS = /"(?:[^"\\]+|\\.)*"/g;
 
-/** Whether a text has the three segments of a signed JWT, whatever they contain. */
-export function isCompact(token: string): boolean {
-  return token.length <= MAX_TOKEN_LENGTH && COMPACT.test(token);
+/** Whether something has the three segments of a signed JWT, whatever they contain. */
+export function isCompact(token: unknown): token is string {
+  return typeof token === 'string' && token.length <= MAX_TOKEN_LENGTH && COMPACT.test(token);
 }
 
 /**
@@ -50,7 +50,7 @@ export function isCompact(token: string): boolean {
  * library does not: canonical base64url, UTF-8, JSON objects without repeated members, no `crit` (RFC 7515
  * §4.1.11) and no `b64` (RFC 7797), which this package does not support. `undefined` for anything else.
  */
-export function parseCompactJws(token: string): UnverifiedToken | undefined {
+export function parseCompactJws(token: unknown): UnverifiedToken | undefined {
   if (!isCompact(token)) {
     return undefined;
   }

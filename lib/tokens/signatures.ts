@@ -96,7 +96,10 @@ export class VerifiedTokens {
   }
 
   /** As {@link parseCompactJws}, which a token that is remembered is spared. */
-  parse(token: string): UnverifiedToken | undefined {
+  parse(token: unknown): UnverifiedToken | undefined {
+    if (typeof token !== 'string') {
+      return undefined;
+    }
     const known = this.remembered?.get(digestOf(token));
     if (!known || this.options.clock() >= known.expiresAt) {
       return parseCompactJws(token);

@@ -71,6 +71,7 @@ describe('Download', () => {
     [() => Download.redirect('mailto:ada@example.com'), /takes a URL/],
     [() => Download.redirect('https://'), /takes a URL/],
     [() => Download.redirect(''), /takes a URL/],
+    [() => Download.redirect(undefined as never), /takes a URL/],
     [() => Download.redirect('/a', { cacheControl: 'a\nb' }), /cacheControl: give/],
     [() => Download.redirect('/a', { status: 301 } as never), /there is no option "status"/],
   ])('refuses what cannot be (%#)', (make, message) => {

@@ -104,6 +104,8 @@ describe.each(ADAPTERS)('the life of a link on %s', (adapter) => {
     ['an access token that says it is a link', () => forge({ alg: 'HS256', typ: 'dl+jwt' }, { exp: inAnHour() }, SECRET)],
     ['nothing', () => ''],
     ['a text', () => 'a.b.c'],
+    ['a parameter that is missing', () => undefined as never],
+    ['a parameter that is repeated', () => ['a', 'b'] as never],
   ])('cannot be inspected in %s', async (_name, token) => {
     await start();
     await expect(links.inspect(token())).rejects.toMatchObject({ code: 'LINK_INVALID', status: 403 });

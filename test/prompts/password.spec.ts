@@ -1,6 +1,6 @@
 import { scryptSync } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { hashPassword, verifyPassword } from '../../lib/index.js';
+import { DownloadAuthConfigurationError, hashPassword, verifyPassword } from '../../lib/index.js';
 
 it('a password fits its hash, however its letters are composed, and no other does', async () => {
   const hash = await hashPassword('Café 4711');
@@ -19,6 +19,14 @@ it('a hash says with which parameters it was made', async () => {
   // scrypt('4711', 16 zero bytes, 32, { N: 16, r: 1, p: 1 })
   const key = scryptSync('4711', Buffer.alloc(16), 32, { N: 16, r: 1, p: 1 }).toString('base64').slice(0, 43);
   expect(await verifyPassword('4711', `$scrypt$ln=4,r=1,p=1$${'A'.repeat(22)}$${key}`)).toBe(true);
+});
+
+it('what is not a text is a mistake of the programmer', async () => {
+  const hash = await hashPassword('4711');
+  for (const other of [undefined, 4711] as never[]) {
+    await expect(hashPassword(other)).rejects.toThrow(DownloadAuthConfigurationError);
+    await expect(verifyPassword(other, hash)).rejects.toThrow(DownloadAuthConfigurationError);
+  }
 });
 
 it.each(['', '4711', '$2b$10$abcdefghijklmnopqrstuv', undefined as never])(
