@@ -140,7 +140,7 @@ export function beforeHead(response: ServerResponse, look: (status: number) => v
   response.writeHead = watching;
   return () => {
     isWatching = false;
-    // Lets the body go out the fast way
+    // A later watch then finds Node's own method
     if (response.writeHead === watching) {
       response.writeHead = writeHead;
     }
