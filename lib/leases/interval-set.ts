@@ -14,22 +14,17 @@ export function withInterval(set: IntervalSet, start: number, end: number): Inte
   if (!(end > start)) {
     return set;
   }
-  const before: number[] = [];
-  const after: number[] = [];
-  for (let i = 0; i < set.length; i += 2) {
-    const from = set[i]!;
-    const to = set[i + 1]!;
-    if (to < start) {
-      before.push(from, to);
-    } else if (from > end) {
-      after.push(from, to);
-    } else {
-      start = Math.min(start, from);
-      end = Math.max(end, to);
-    }
+  let first = 0;
+  while (first < set.length && set[first + 1]! < start) {
+    first += 2;
   }
-  // concat() reserves no room for more, unlike a literal with spreads
-  return bounded(before.concat(start, end, after));
+  let after = first;
+  while (after < set.length && set[after]! <= end) {
+    after += 2;
+  }
+  const from = after > first ? Math.min(start, set[first]!) : start;
+  const to = after > first ? Math.max(end, set[after - 1]!) : end;
+  return bounded(set.toSpliced(first, after - first, from, to));
 }
 
 /** The union of two sets. */
