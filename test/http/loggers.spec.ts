@@ -75,59 +75,59 @@ function pinoMiddleware(log: { write(line: string): void }) {
   );
 } // prettier-ignore
 
-describe.each(ADAPTERS)('log lines on %s', (adapter) => {
-  const log = memory();
-  const loggers: [string, () => NestMiddleware['use']][] = [
-    ...FORMATS.map((format): [string, () => NestMiddleware['use']] => [
-      `morgan ${format}`,
-      () => morgan(format, { stream: log }) as never,
-    ]),
-    ['morgan with every URL it knows', () => morgan(':url :req[referer] :referrer :req[host]', { stream: log }) as never],
-    [
-      'morgan that writes before, with redactUrl',
-      () => {
-        const early = morgan((_tokens, request: any) => redactUrl(request.originalUrl ?? request.url), { stream: log, immediate: true });
-        return early as never;
-      },
-    ],
-    ['pino-http', () => pinoMiddleware(log) as never],
-  ]; // prettier-ignore
+const log = memory();
+const LOGGERS: [string, () => NestMiddleware['use']][] = [
+  ...FORMATS.map((format): [string, () => NestMiddleware['use']] => [
+    `morgan ${format}`,
+    () => morgan(format, { stream: log }) as never,
+  ]),
+  ['morgan with every URL it knows', () => morgan(':url :req[referer] :referrer :req[host]', { stream: log }) as never],
+  [
+    'morgan that writes before, with redactUrl',
+    () => {
+      const early = morgan((_tokens, request: any) => redactUrl(request.originalUrl ?? request.url), { stream: log, immediate: true });
+      return early as never;
+    },
+  ],
+  ['pino-http', () => pinoMiddleware(log) as never],
+]; // prettier-ignore
 
-  describe.each(loggers)('of %s', (_name, middleware) => {
-    let app: TestApp;
-    beforeAll(async () => {
-      app = await startApp({
-        adapter,
-        controllers: [FilesController],
-        configure: (app: any) => app.use(middleware()),
-      });
-    });
-    afterAll(() => app.close());
-    beforeEach(() => {
-      log.lines.length = 0;
-    });
-
-    it.each(WAYS)('show no token that came in %s', async (_way, request) => {
-      for (const token of [good, bad, 'eyJhbGciOiJub25lIn0.malformed-token']) {
-        log.lines.length = 0;
-        const [path, options] = request(token);
-        const answer = await app.request(path, options);
-        await log.written();
-        expect(log.lines.join('')).toContain('/files/');
-        expectNoTrace(log.lines.join(''), token);
-        expectNoTrace(answer.text, token);
-      }
-    });
-
-    it('show no link', async () => {
-      const link = app.get(DownloadLinks).create(FilesController, 'get', { params: { id: 'x' } });
-      expect((await app.request(link.url)).json.grant).toBe(true);
-      await log.written();
-      expectNoTrace(log.lines.join(''), link.token);
+describe.each(ADAPTERS.flatMap((adapter) => LOGGERS.map((logger) => [adapter, ...logger] as const)))('log lines on %s of %s', (adapter, _name, middleware) => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startApp({
+      adapter,
+      controllers: [FilesController],
+      configure: (app: any) => app.use(middleware()),
     });
   });
+  afterAll(() => app.close());
+  beforeEach(() => {
+    log.lines.length = 0;
+  });
 
-  it('a handler sees the URL and the query without the token', async () => {
+  it.each(WAYS)('show no token that came in %s', async (_way, request) => {
+    for (const token of [good, bad, 'eyJhbGciOiJub25lIn0.malformed-token']) {
+      log.lines.length = 0;
+      const [path, options] = request(token);
+      const answer = await app.request(path, options);
+      await log.written();
+      expect(log.lines.join('')).toContain('/files/');
+      expectNoTrace(log.lines.join(''), token);
+      expectNoTrace(answer.text, token);
+    }
+  });
+
+  it('show no link', async () => {
+    const link = app.get(DownloadLinks).create(FilesController, 'get', { params: { id: 'x' } });
+    expect((await app.request(link.url)).json.grant).toBe(true);
+    await log.written();
+    expectNoTrace(log.lines.join(''), link.token);
+  });
+}); // prettier-ignore
+
+describe.each(ADAPTERS)('on %s, a handler', (adapter) => {
+  it('sees the URL and the query without the token', async () => {
     const app = await startApp({ adapter, controllers: [FilesController] });
     const url = `/files/a;v=1?a=1&ss-tok=${good}&b=2`;
     const answer = await app.request(url, { headers: { referer: `https://a.example${url}` } });
@@ -138,7 +138,7 @@ describe.each(ADAPTERS)('log lines on %s', (adapter) => {
     await app.close();
   });
 
-  it('a handler of a route at the root of a prefix sees it too', async () => {
+  it('of a route at the root of a prefix sees it too', async () => {
     const app = await startApp({
       adapter,
       controllers: [FilesController],
@@ -151,7 +151,6 @@ describe.each(ADAPTERS)('log lines on %s', (adapter) => {
 });
 
 it("Fastify's own logger shows no token, with redactUrl in its serializer", async () => {
-  const log = memory();
   const loggerInstance = pino(
     {
       serializers: {
