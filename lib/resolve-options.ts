@@ -1,15 +1,9 @@
 import { authRule } from './application-guard.js';
-import type { DownloadAuth } from './application-guard.js';
 import { resolveDelivery } from './delivery/options.js';
-import type { DeliveryOptions } from './delivery/options.js';
-import type { DownloadAuthOptions, RefusalPage } from './download-auth-options.js';
-import type { LeaseOptions } from './leases/options.js';
+import type { DownloadAuthOptions } from './download-auth-options.js';
 import { resolveLinkOptions } from './links/options.js';
-import type { ResolvedLinkOptions } from './links/options.js';
 import { createLinkKeys } from './links/link-tokens.js';
-import type { LinkKey } from './links/link-tokens.js';
 import { resolvePromptOptions } from './prompts/options.js';
-import type { ResolvedPromptOptions } from './prompts/options.js';
 import {
   anything,
   boolean,
@@ -24,14 +18,10 @@ import type { OptionRules } from './shared/check-options.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { durationInSeconds } from './shared/duration.js';
 import { resolveCookie } from './tokens/download-cookie.js';
-import type { CookieOptions } from './tokens/download-cookie.js';
 import { unsetSecret } from './tokens/key-material.js';
 import { createKeySource, KEY_RULES } from './tokens/keys.js';
-import type { KeySource } from './tokens/keys.js';
 import { ACCESS_TOKEN_RULES, resolveAccessPolicy } from './tokens/token-options.js';
-import type { AccessPolicy } from './tokens/token-options.js';
 import { resolveTokenNames, resolveTransports } from './tokens/transports.js';
-import type { TokenNames, Transports } from './tokens/transports.js';
 
 /** Injection token of the checked options. Nest's error names it where the module is not imported. */
 export const RESOLVED_OPTIONS = Symbol('DownloadAuthModule.forRoot()');
@@ -65,35 +55,6 @@ const RULES: OptionRules<DownloadAuthOptions> = {
   clock: callable,
 };
 
-/** The options with every default filled in and every duration in seconds. */
-export interface ResolvedOptions {
-  readonly auth: DownloadAuth;
-  readonly subject: DownloadAuthOptions['subject'];
-  readonly challenge: DownloadAuthOptions['challenge'];
-  /** Undefined where no key is configured, which `auth: 'token'` needs. */
-  readonly keySource: KeySource | undefined;
-  readonly linkKeys: readonly LinkKey[];
-  readonly accessPolicy: AccessPolicy;
-  readonly validate: DownloadAuthOptions['validate'];
-  readonly tokenNames: TokenNames;
-  readonly transports: Transports;
-  readonly cookie: CookieOptions;
-  readonly links: ResolvedLinkOptions;
-  /** Checked; those of a route are laid over them. */
-  readonly delivery: DeliveryOptions | undefined;
-  readonly prompts: ResolvedPromptOptions;
-  readonly leases: LeaseOptions | undefined;
-  readonly requireSecureConnection: boolean;
-  /** Plain HTTP is refused because of NODE_ENV alone. */
-  readonly isSecureByDefault: boolean;
-  readonly verifiedTokenCacheBytes: number;
-  /** Seconds. */
-  readonly shutdownTimeout: number;
-  readonly refusals: 'answer' | 'throw';
-  readonly refusalPage: RefusalPage | false | undefined;
-  readonly clock: () => number;
-}
-
 /**
  * @throws DownloadAuthConfigurationError without options: an unset variable, a factory that returns nothing
  */
@@ -105,11 +66,14 @@ export function requireOptions(options: unknown): void {
   }
 }
 
+/** The checked options of the module, with every default filled in. */
+export type ResolvedOptions = Readonly<ReturnType<typeof resolveOptions>>;
+
 /**
  * Checks the options and fills in the defaults.
  * @throws DownloadAuthConfigurationError that says what to write instead
  */
-export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
+export function resolveOptions(options: DownloadAuthOptions) {
   requireOptions(options);
   checkOptions(options, RULES, 'forRoot', '');
   if (options.refusals === 'throw' && options.refusalPage) {
@@ -133,6 +97,7 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     auth,
     subject: options.subject,
     challenge: options.challenge,
+    /** Undefined where no key is configured, which `auth: 'token'` needs. */
     keySource,
     linkKeys,
     accessPolicy: resolveAccessPolicy(options),
@@ -141,12 +106,15 @@ export function resolveOptions(options: DownloadAuthOptions): ResolvedOptions {
     transports: resolveTransports(options.transports),
     cookie: resolveCookie(options.cookie, tokenNames.cookie),
     links: resolveLinkOptions(options.links),
+    /** Those of a route are laid over them. */
     delivery: options.delivery,
     prompts: resolvePromptOptions(options.prompts),
     leases: options.leases,
     requireSecureConnection: options.requireSecureConnection ?? isProduction,
+    /** Plain HTTP is refused because of NODE_ENV alone. */
     isSecureByDefault: options.requireSecureConnection === undefined && isProduction,
     verifiedTokenCacheBytes: options.verifiedTokenCacheBytes ?? DEFAULT_CACHE_BYTES,
+    /** Seconds. */
     shutdownTimeout: durationInSeconds(shutdownTimeout),
     refusals: options.refusals ?? 'answer',
     refusalPage: options.refusalPage,

@@ -1,5 +1,4 @@
 import { authRule } from './application-guard.js';
-import type { DownloadAuth } from './application-guard.js';
 import { resolveDelivery } from './delivery/options.js';
 import type { StreamDownloadOptions } from './download-auth-options.js';
 import { markedOptions } from './http/handler-metadata.js';
@@ -8,7 +7,6 @@ import { anything, boolean, callable, checkOptions, rule } from './shared/check-
 import type { OptionRules } from './shared/check-options.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { ALL_TRANSPORTS, resolveTransports } from './tokens/transports.js';
-import type { Transports } from './tokens/transports.js';
 
 const RULES: OptionRules<StreamDownloadOptions> = {
   name: rule((name) => typeof name === 'string' && name !== '', "give a text, such as 'file'."),
@@ -36,16 +34,10 @@ export function routeOptions(controller: object, handler: object): StreamDownloa
 }
 
 /** What holds for one route: the module's options, under those of `@StreamDownload()`. */
-export interface RoutePolicy {
-  readonly auth: DownloadAuth;
-  readonly subject: StreamDownloadOptions['subject'];
-  readonly challenge: StreamDownloadOptions['challenge'];
-  readonly transports: Transports;
-  readonly requireSecureConnection: boolean;
-}
+export type RoutePolicy = Readonly<ReturnType<typeof routePolicy>>;
 
 /** @throws DownloadAuthConfigurationError where no transport is on, or a key is missing that `auth` needs */
-export function routePolicy(options: ResolvedOptions, controller: object, handler: object): RoutePolicy {
+export function routePolicy(options: ResolvedOptions, controller: object, handler: object) {
   const own = routeOptions(controller, handler);
   const auth = own.auth ?? options.auth;
   if (auth === 'token' && !options.keySource) {

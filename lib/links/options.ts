@@ -60,21 +60,8 @@ export interface LinkOptions {
   validate?: (claims: TokenClaims, request: AnyRequest) => unknown;
 }
 
-/** The options with every default filled in and every duration in seconds. */
-export interface ResolvedLinkOptions {
-  readonly expiresIn: number;
-  readonly maxAge: number | undefined;
-  /** Without a slash at its end; empty where none is configured. */
-  readonly publicUrl: string;
-  /** The name of its host. */
-  readonly publicHost: string | undefined;
-  /** Its path, which a proxy strips from requests; empty where it has none. */
-  readonly publicPath: string;
-  readonly ignoreQuery: ReadonlySet<string>;
-  /** Named routes of other processes. */
-  readonly routes: ReadonlyMap<string, ReachedRoute>;
-  readonly validate: LinkOptions['validate'];
-}
+/** The checked options of links, with every default filled in. */
+export type ResolvedLinkOptions = Readonly<ReturnType<typeof resolveLinkOptions>>;
 
 /** What this room reads of the module's options. */
 export interface LinkSettings {
@@ -123,7 +110,7 @@ const TOLD_ROUTE_RULES: OptionRules<ToldRouteOptions> = {
  * Checks the options of links and fills in the defaults; a secret is checked where its key is made.
  * @throws DownloadAuthConfigurationError that says what to write instead
  */
-export function resolveLinkOptions(options: LinkOptions = {}): ResolvedLinkOptions {
+export function resolveLinkOptions(options: LinkOptions = {}) {
   checkOptions(options, RULES, 'links');
   const {
     expiresIn = DEFAULT_LIFETIME,
@@ -135,12 +122,16 @@ export function resolveLinkOptions(options: LinkOptions = {}): ResolvedLinkOptio
   } = options;
   const { hostname, pathname = '' }: Partial<URL> = publicUrl ? new URL(publicUrl) : {};
   return {
+    /** Seconds, as is `maxAge`. */
     expiresIn: durationInSeconds(expiresIn),
     maxAge: maxAge === undefined ? undefined : durationInSeconds(maxAge),
+    /** Without a slash at its end; empty where none is configured. */
     publicUrl: publicUrl.replace(/\/+$/, ''),
     publicHost: hostname,
+    /** What a proxy strips from requests; empty where it strips nothing. */
     publicPath: pathname.replace(/\/+$/, ''),
-    ignoreQuery: new Set(ignoreQuery),
+    ignoreQuery: new Set<string>(ignoreQuery),
+    /** Named routes of other processes. */
     routes: new Map(Object.entries(routes).map(([name, told]) => [name, toldRoute(name, told)])),
     validate,
   };
