@@ -3,7 +3,6 @@ import { hash } from 'node:crypto';
 import type { ReadStream } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { ByteSource } from './body-reader.js';
 import type { ByteInterval } from './byte-range.js';
 import type { FileDownloadOptions } from './download.js';
 import { logFailure } from './failure.js';
@@ -46,16 +45,13 @@ export async function fileStreamRepresentation(
 ): Promise<Representation | undefined> {
   const { start = 0, end = Infinity } = stream as unknown as { start?: number; end?: number };
   const path = stream.path.toString();
-  const file = await adoptFileStream(stream, path, {
-    start: start + wanted.start,
-    end: Math.min(start + wanted.end, end + 1),
-  });
-  if (!file) {
-    return undefined;
-  }
   try {
-    const slice = await describeFile(file, basename(path), start, end + 1);
-    return { ...slice, ended: ({ completed }) => finishStream(stream, completed) };
+    const file = await adoptFileStream(stream, path, {
+      start: start + wanted.start,
+      end: Math.min(start + wanted.end, end + 1),
+    });
+    const slice = file && (await describeFile(file, basename(path), start, end + 1));
+    return slice && { ...slice, ended: ({ completed }) => finishStream(stream, completed) };
   } catch (error) {
     stream.destroy();
     throw error;
@@ -90,9 +86,9 @@ async function describeFile(
     const validators = validatorsOf(file.stats, slice);
     const size = Number(file.stats.size);
     const common = { filename, type: typeOf(filename) };
-    if (size === 0 && (await file.read(1, 0)).length > 0) {
+    if (size === 0 && (await file.read(0, 1, 1, false)).length > 0) {
       // As those of /proc say: only reading tells the length
-      return { ...common, seekable: false, source: new FileSource(file, from, end) };
+      return { ...common, seekable: false, source: file.slice(from, end) };
     }
     const start = Math.min(from, size);
     return {
@@ -101,7 +97,7 @@ async function describeFile(
       length: Math.max(0, Math.min(end, size) - start),
       seekable: true,
       path: slice === '0-' ? file.path : undefined,
-      source: new FileSource(file, start, end),
+      source: file.slice(start, end),
     };
   } catch (error) {
     await file.close();
@@ -141,45 +137,4 @@ function validatorsOf(stats: FileStats, slice: string): Validators {
 function sinceChange({ ctimeNs, mtimeNs }: FileStats): number {
   const age = Date.now() - Number((ctimeNs > mtimeNs ? ctimeNs : mtimeNs) / 1_000_000n);
   return age < 0 ? COARSE : age;
-}
-
-/** Bytes of an open file from an offset to a limit, if it goes that far. Owns the descriptor. */
-class FileSource implements ByteSource {
-  /** Read into again and again; the body's reader has written its bytes before it asks for more. */
-  #buffer: Buffer | undefined;
-
-  constructor(
-    private readonly file: OpenFile,
-    private readonly offset: number,
-    private readonly limit: number,
-  ) {}
-
-  get inPool(): boolean {
-    return !this.file.isAhead;
-  }
-
-  read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array> {
-    const wanted = Math.min(size, Math.min(end, this.limit - this.offset) - position);
-    return this.file.read(
-      wanted,
-      this.offset + position,
-      reuse ? (length) => this.#fitting(length) : undefined,
-    );
-  }
-
-  free(): void {
-    this.file.free();
-  }
-
-  close(): Promise<void> {
-    return this.file.close();
-  }
-
-  /** The buffer at hand, or another where it is too small, or so large that a slow client would waste it. */
-  #fitting(wanted: number): Buffer {
-    if (!this.#buffer || this.#buffer.length < wanted || this.#buffer.length > wanted * 2) {
-      this.#buffer = Buffer.allocUnsafe(wanted);
-    }
-    return this.#buffer;
-  }
 }

@@ -4,6 +4,7 @@ import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { WHOLE } from './byte-range.js';
 import type { ByteInterval } from './byte-range.js';
+import type { ByteSource } from './body-reader.js';
 import { missingFile } from './failure.js';
 import { fileThread } from './file-thread.js';
 import type { FileStats } from './file-thread-program.js';
@@ -26,10 +27,14 @@ type OpeningStream = ReadStream & { fd?: number | null; flags?: string };
 
 const NOTHING = new Uint8Array(0);
 
-/** A descriptor that this package owns, and what it said of itself when it was opened. */
-export class OpenFile {
+/** A descriptor that this package owns, what it said of itself, and the bytes of it that are to be sent. */
+export class OpenFile implements ByteSource {
   /** The file is deleted once it is closed. */
   deletesOnClose = false;
+  #start = 0;
+  #end = Infinity;
+  /** Read into again and again: the body's reader has written its bytes before it asks for more. */
+  #buffer: Buffer | undefined;
   #reading: Promise<unknown> | undefined;
   /** What was read ahead is being written. */
   #isLent = false;
@@ -43,13 +48,12 @@ export class OpenFile {
   constructor(
     readonly path: string,
     public stats: FileStats,
-    readonly fd: number | undefined,
+    private readonly fd: number | undefined,
     private ahead?: Pick<FoundFile, 'start' | 'bytes' | 'free'>,
   ) {}
 
-  /** The next read may be answered with bytes that were read ahead. */
-  get isAhead(): boolean {
-    return this.ahead !== undefined;
+  get inPool(): boolean {
+    return this.ahead === undefined;
   }
 
   /** Asks the descriptor again. */
@@ -59,41 +63,59 @@ export class OpenFile {
     }
   }
 
-  /**
-   * Resolves with the next bytes at `position`, at most `length`, none at the end. Reads must not overlap.
-   *
-   * @param reuse makes the buffer in which the bytes stay until the next read or {@link free}; without it
-   *   they are the caller's
-   */
-  async read(length: number, position: number, reuse?: (length: number) => Buffer): Promise<Uint8Array> {
-    const ahead = this.#ahead(length, position);
+  /** From now on positions count from `start`, and nothing from `end` on is read. */
+  slice(start: number, end: number): this {
+    this.#start = start;
+    this.#end = end;
+    return this;
+  }
+
+  async read(position: number, end: number, size: number, reuse: boolean): Promise<Uint8Array> {
+    const start = this.#start + position;
+    const length = Math.min(size, Math.min(this.#start + end, this.#end) - start);
+    const ahead = this.#ahead(start, length);
     if (ahead) {
-      this.#isLent ||= reuse !== undefined;
+      this.#isLent ||= reuse;
       return reuse ? ahead : Buffer.from(ahead);
     }
     if (this.#closed || this.fd === undefined) {
       return NOTHING;
     }
     this.free();
-    const buffer = reuse ? reuse(length) : Buffer.allocUnsafe(length);
-    const reading = readAsync(this.fd, buffer, 0, length, position);
+    const buffer = reuse ? this.#fitting(length) : Buffer.allocUnsafe(length);
+    const reading = readAsync(this.fd, buffer, 0, length, start);
     this.#reading = reading;
     return buffer.subarray(0, (await reading).bytesRead);
   }
 
-  #ahead(length: number, position: number): Uint8Array | undefined {
+  #ahead(position: number, length: number): Uint8Array | undefined {
     const { start, bytes } = this.ahead ?? { start: 0, bytes: NOTHING };
     const from = position - start;
     return from >= 0 && from < bytes.length ? bytes.subarray(from, from + length) : undefined;
   }
 
-  /** What was read with `reuse` is written, or will not be. */
+  /** The buffer at hand, or another where it is too small, or so large that a slow client would waste it. */
+  #fitting(length: number): Buffer {
+    if (!this.#buffer || this.#buffer.length < length || this.#buffer.length > length * 2) {
+      this.#buffer = Buffer.allocUnsafe(length);
+    }
+    return this.#buffer;
+  }
+
   free(): void {
     this.ahead?.free();
     this.ahead = undefined;
   }
 
-  /** Safe to call more than once, and while a read is under way. */
+  /** Where the descriptor really is, if the system tells. */
+  async place(): Promise<string | undefined> {
+    try {
+      return process.platform === 'linux' ? await readlink(`/proc/self/fd/${this.fd}`) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -144,7 +166,7 @@ export async function openFile(path: string, root?: string, wanted = WHOLE): Pro
   }
   const file = await openAs(real, READ_ONLY | NO_FOLLOW);
   try {
-    const place = await placeOf(file);
+    const place = await file.place();
     if (!(place === undefined ? await liesAt(real, file) : isInside(realRoot, place))) {
       throw missingFile();
     }
@@ -184,45 +206,30 @@ export function isInside(root: string, path: string): boolean {
   return inside !== '' && !isAbsolute(inside) && inside.split(sep)[0] !== '..';
 }
 
-/** Where the descriptor really is, if the system tells. */
-async function placeOf({ fd }: OpenFile): Promise<string | undefined> {
-  try {
-    return process.platform === 'linux' ? await readlink(`/proc/self/fd/${fd}`) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 async function liesAt(real: string, { stats }: OpenFile): Promise<boolean> {
   const [now, again] = await Promise.all([statAsync(real, { bigint: true }), realpath(real)]);
   return now.ino === stats.ino && now.dev === stats.dev && again === real;
 }
 
 /**
- * The file of a stream that a handler made with `createReadStream`. Where the stream opened it, its
- * descriptor is taken out of the stream: what it opened is sent, also where the name was unlinked since. The
- * caller destroys the stream in the end, which has nothing to close.
+ * The file of a stream that a handler made with `createReadStream`, by the descriptor that the stream opened:
+ * that is sent also where the name was unlinked since. The caller destroys the stream in the end, which has
+ * nothing to close.
  *
  * @returns undefined, the stream untouched, for a device or a FIFO
  * @throws HttpException 404 for a directory; what kept the stream from opening
  */
 export async function adoptFileStream(
-  stream: ReadStream,
+  stream: OpeningStream,
   path: string,
   wanted: ByteInterval,
 ): Promise<OpenFile | undefined> {
-  const opened = await openingOf(stream, wanted);
-  if (typeof opened !== 'number') {
-    const file = new OpenFile(path, opened.stats, opened.fd, opened);
-    if (stream.destroyed) {
-      await file.close();
-      throw new Error(DESTROYED);
-    }
-    return file;
+  const opened = await openingOf(stream, path, wanted);
+  if (opened instanceof OpenFile) {
+    return opened;
   }
   const stats = await fstatAsync(opened, { bigint: true });
   if (stats.isDirectory()) {
-    stream.destroy();
     throw missingFile();
   }
   if (!stats.isFile()) {
@@ -231,12 +238,12 @@ export async function adoptFileStream(
   if (stream.destroyed) {
     throw new Error(DESTROYED);
   }
-  (stream as OpeningStream).fd = null;
+  stream.fd = null;
   return new OpenFile(path, stats, opened);
 }
 
-/** The stream's descriptor, or the file that the thread opened in its place. */
-function openingOf(stream: OpeningStream, wanted: ByteInterval): Promise<number | FoundFile> {
+/** The stream's descriptor, or the file that was opened in its place. */
+function openingOf(stream: OpeningStream, path: string, wanted: ByteInterval): Promise<number | OpenFile> {
   return new Promise((resolve, reject) => {
     const fail = () => reject(stream.errored ?? new Error(DESTROYED));
     if (stream.errored || stream.destroyed) {
@@ -244,41 +251,48 @@ function openingOf(stream: OpeningStream, wanted: ByteInterval): Promise<number 
     } else if (typeof stream.fd === 'number') {
       resolve(stream.fd);
     } else {
-      const settle = (opened: number | FoundFile) => {
+      const settle = (opened: number | OpenFile) => {
         // Avoids allocating an error on a normal close
         stream.off('error', fail).off('close', fail);
         resolve(opened);
       };
-      stream.once('error', fail).once('close', fail);
+      stream.once('error', fail).once('close', fail).once('open', settle);
       if (mayOpenFor(stream)) {
-        openFor(stream, wanted, settle);
+        openFor(stream, path, wanted, settle);
       }
-      stream.once('open', settle);
     }
   });
 }
 
-/** Whether the stream is Node's own, without listeners for the opening of its file. */
+/** Whether the stream is Node's own, without listeners for the opening of its file but ours. */
 function mayOpenFor(stream: OpeningStream): boolean {
   return (
     Object.getPrototypeOf(stream) === ReadStream.prototype &&
     stream.flags === 'r' &&
-    stream.listenerCount('open') === 0 &&
+    stream.listenerCount('open') === 1 &&
     stream.listenerCount('ready') === 0
   );
 }
 
-/** Has the thread open the file of a stream that has not begun to, which it does in the next tick. */
-function openFor(stream: OpeningStream, wanted: ByteInterval, settle: (found: FoundFile) => void): void {
+/** Opens the file of a stream that has not begun to, which it does in the next tick; what fails is left to it. */
+function openFor(
+  stream: OpeningStream,
+  path: string,
+  wanted: ByteInterval,
+  settle: (file: OpenFile) => void,
+): void {
   const construct = Reflect.get(stream, '_construct') as NonNullable<ReadStream['_construct']>;
   stream._construct = (callback) => {
-    void fileThread.open(String(stream.path), undefined, wanted).then((found) => {
-      if (found) {
-        settle(found);
+    void openFile(path, undefined, wanted).then(
+      (file) => {
+        if (stream.destroyed) {
+          void file.close();
+        } else {
+          settle(file);
+        }
         callback();
-      } else {
-        construct.call(stream, callback);
-      }
-    });
+      },
+      () => construct.call(stream, callback),
+    );
   };
 }
