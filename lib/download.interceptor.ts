@@ -1,7 +1,6 @@
 import { Inject, Injectable, Logger, StreamableFile } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import { mergeMap, tap } from 'rxjs';
-import type { Observable } from 'rxjs';
+import { Observable } from 'rxjs';
 import { DeliveredFile, deliver } from './delivery/deliver.js';
 import { wrappedFile } from './delivery/download.js';
 import { resolveDelivery } from './delivery/options.js';
@@ -63,28 +62,47 @@ export class DownloadInterceptor implements NestInterceptor {
     }
     const release =
       link && (isLimited || isUnasked(link)) ? this.holdBack(port, request, link, route.name) : undefined;
-    let hasAnswer = false;
-    return next.handle().pipe(
-      mergeMap(async (result) => {
-        release?.();
-        const answer = await this.answer(result, exchange, headers, route);
+    // By hand, as operators of RxJS cost more than what is done here
+    return new Observable((subscriber) => {
+      let hasAnswer = false;
+      let pending = 1;
+      const done = () => {
+        if (--pending === 0) {
+          subscriber.complete();
+        }
+      };
+      const fail = (error: unknown) => {
+        if (subscriber.closed) {
+          return;
+        }
+        this.report.failed(exchange, error);
+        headers.fail();
+        subscriber.error(error);
+      };
+      const answer = async (result: unknown) => {
+        const answered = await this.answer(result, exchange, headers, route);
         hasAnswer = true;
-        return answer;
-      }),
-      tap({
-        error: (error: unknown) => {
-          this.report.failed(exchange, error);
-          headers.fail();
-        },
-        // An interceptor outside of this one that waits no longer answers with an error of its own
-        finalize: () => {
+        subscriber.next(answered);
+        done();
+      };
+      const handling = next.handle().subscribe({
+        next: (result) => {
           release?.();
-          if (!hasAnswer) {
-            headers.fail();
-          }
+          pending++;
+          answer(result).catch(fail);
         },
-      }),
-    );
+        error: fail,
+        complete: done,
+      });
+      return () => {
+        handling.unsubscribe();
+        release?.();
+        // An interceptor outside of this one that waits no longer answers with an error of its own
+        if (!hasAnswer) {
+          headers.fail();
+        }
+      };
+    });
   }
 
   private async answer(

@@ -10,7 +10,6 @@ import type { DeliveryOverrides } from './headers.js';
 import { multipartLayout, plainLayout } from './multipart.js';
 import type { BodyLayout } from './multipart.js';
 import { delegate } from './offload.js';
-import type { OffloadField } from './offload.js';
 import { firstRange } from './byte-range.js';
 import { planDelivery } from './plan.js';
 import { isPlainResponse, keepFromEncoding } from './plain-response.js';
@@ -29,8 +28,6 @@ export interface DeliveryContext {
   readonly overrides?: DeliveryOverrides;
   readonly watch?: DeliveryWatch;
 }
-
-const DEFAULT_TYPE = 'application/octet-stream';
 
 /**
  * Answers a request with what a handler returned: decides by RFC 9110 (§13 conditions, §14 ranges), and
@@ -74,7 +71,6 @@ async function answer(
     throw toHttpException(error, hooks);
   });
   let plan: PlannedDelivery;
-  let offload: OffloadField | undefined;
   try {
     const { maxRanges } = options;
     plan = planDelivery({ method, fields, status: port.status, maxRanges, now: Date.now() }, representation);
@@ -85,27 +81,24 @@ async function answer(
     }
     if (!watch.countsBytes) {
       const wanted = representation.options?.offload ?? options.offload;
-      offload = await delegate(wanted, representation.path, fields, plan);
-      plan = { ...plan, delegated: offload?.name };
+      plan = { ...plan, offload: await delegate(wanted, representation.path, fields, plan) };
     }
     await watch.planned?.(plan);
   } catch (error) {
     await discard(representation);
     throw error;
   }
-  return carryOut(plan, representation, offload, hooks, context);
+  return carryOut(plan, representation, hooks, context);
 }
 
 async function carryOut(
   plan: PlannedDelivery,
   representation: Representation,
-  offload: OffloadField | undefined,
   hooks: FailureHooks,
-  { request, headers, overrides = {}, watch = {} }: DeliveryContext,
+  { request, headers, overrides, watch = {} }: DeliveryContext,
 ): Promise<StreamableFile> {
   const { port } = headers;
-  const { source, missing } = representation;
-  const type = port.get('Content-Type') ?? representation.type ?? DEFAULT_TYPE;
+  const { source, missing, type } = representation;
   const layout = layOut(plan, type);
   const run = new DeliveryRun(port, plan.status, layout.content, watch, hooks, (outcome) =>
     representation.ended?.(endOf(outcome, plan)),
@@ -125,7 +118,7 @@ async function carryOut(
     return new DeliveredFile(body, hasType ? type : undefined, () => {
       try {
         restoreFileFields();
-        writeFields(headers, { plan, representation, layout, offload, type, overrides });
+        writeFields(headers, plan, representation, layout, overrides);
         if (body) {
           keepFromEncoding(request, port);
         }
@@ -143,8 +136,8 @@ async function carryOut(
   }
 }
 
-function layOut({ intervals, length, delegated }: PlannedDelivery, type: string): BodyLayout {
-  if (delegated) {
+function layOut({ intervals, length, offload }: PlannedDelivery, type: string): BodyLayout {
+  if (offload) {
     return plainLayout([]);
   }
   return intervals.length > 1 ? multipartLayout(intervals, length, type) : plainLayout(intervals);
@@ -204,7 +197,6 @@ async function redirect(
     intervals: [],
     ranged: false,
     ifRangeMatched: false,
-    delegated: 'redirect',
   });
   new DeliveryRun(port, status, 0, watch, hooks);
   const written = port.get('Cache-Control');

@@ -4,7 +4,6 @@ import { contentDisposition, isAttachment, readDisposition, repairDisposition } 
 import type { DispositionType } from './disposition.js';
 import { formatHttpDate } from './http-date.js';
 import type { BodyLayout } from './multipart.js';
-import type { OffloadField } from './offload.js';
 import type { PreparedHeaders } from './prepared-headers.js';
 import type { Representation } from './representation.js';
 import type { PlannedDelivery } from './watch.js';
@@ -15,35 +14,31 @@ export interface DeliveryOverrides {
   readonly disposition?: DispositionType;
 }
 
-export interface Answer {
-  readonly plan: PlannedDelivery;
-  readonly representation: Representation;
-  readonly layout: BodyLayout;
-  /** Where the proxy in front sends the body. */
-  readonly offload: OffloadField | undefined;
-  readonly type: string;
-  readonly overrides: DeliveryOverrides;
-}
-
 /** Sets status and headers; `Content-Type` is left to the `StreamableFile`, but for several parts. */
-export function writeFields(headers: PreparedHeaders, answer: Answer): void {
+export function writeFields(
+  headers: PreparedHeaders,
+  plan: PlannedDelivery,
+  representation: Representation,
+  layout: BodyLayout,
+  overrides: DeliveryOverrides = {},
+): void {
   const { port } = headers;
-  const { plan, offload } = answer;
-  const { status } = plan;
+  const { status, contentRange, offload } = plan;
   const isError = status === 412 || status === 416;
   if (isError || status === 304) {
     headers.removeBodyFields();
   } else {
-    writeBodyFields(headers, answer);
+    writeSaving(headers, representation, overrides);
+    writeBodyFields(port, plan, layout);
   }
   if (isError) {
     port.set('Content-Length', 0);
     headers.forbidCaching();
   }
-  if (plan.contentRange !== undefined && !offload) {
-    port.set('Content-Range', plan.contentRange);
+  if (contentRange !== undefined && !offload) {
+    port.set('Content-Range', contentRange);
   }
-  writeValidators(port, answer);
+  writeValidators(port, plan, representation);
   // The proxy answers to the range itself, and takes any other status for an answer of ours
   const sent = offload ? 200 : status;
   if (port.status !== sent) {
@@ -55,36 +50,45 @@ export function writeFields(headers: PreparedHeaders, answer: Answer): void {
  * A 304 repeats the entity tag; `Last-Modified` only where there is none (RFC 9110 §15.4.5). A modification
  * time in the future is sent as now (§8.8.2.1).
  */
-function writeValidators(port: ResponsePort, { plan, representation, offload }: Answer): void {
-  const { etag, lastModified, seekable } = representation;
-  const isNotModified = plan.status === 304;
+function writeValidators(
+  port: ResponsePort,
+  { status, offload }: PlannedDelivery,
+  { etag, lastModified, seekable }: Representation,
+): void {
   port.setDefault('ETag', etag);
-  if (lastModified !== undefined && !(isNotModified && etag !== undefined)) {
+  if (lastModified !== undefined && !(status === 304 && etag !== undefined)) {
     port.setDefault('Last-Modified', formatHttpDate(Math.min(lastModified, Date.now())));
   }
   // nginx adds its own to a 200, and would send both
-  if (!isNotModified && !(offload && plan.status === 200)) {
+  if (status !== 304 && !(offload && status === 200)) {
     port.setDefault('Accept-Ranges', seekable ? 'bytes' : 'none');
   }
 }
 
-function writeBodyFields(headers: PreparedHeaders, answer: Answer): void {
+/** How a client saves or shows the content, and how it can check it. */
+function writeSaving(
+  headers: PreparedHeaders,
+  representation: Representation,
+  overrides: DeliveryOverrides,
+): void {
   const { port } = headers;
-  const { plan, representation, layout, offload, type } = answer;
-  const disposition = dispositionField(headers, answer);
+  const disposition = dispositionField(headers, representation, overrides);
   port.set('Content-Disposition', disposition);
   if (representation.options?.digest) {
     writeDigests(port, representation.options.digest);
   }
-  if (!isAttachment(disposition) && mayRunScript(type)) {
+  if (!isAttachment(disposition) && mayRunScript(representation.type)) {
     headers.addPolicy();
   }
+}
+
+function writeBodyFields(port: ResponsePort, plan: PlannedDelivery, layout: BodyLayout): void {
   if (layout.boundary !== undefined) {
     port.set('Content-Type', `multipart/byteranges; boundary=${layout.boundary}`);
   }
-  if (offload) {
+  if (plan.offload) {
     port.remove('Content-Length');
-    port.set(offload.name, offload.value);
+    port.set(plan.offload.name, plan.offload.value);
     return;
   }
   if (plan.status === 204) {
@@ -102,8 +106,11 @@ function writeBodyFields(headers: PreparedHeaders, answer: Answer): void {
 }
 
 /** What the link, the handler, the content and the route say about saving, in this order. */
-function dispositionField({ port, options }: PreparedHeaders, { representation, overrides }: Answer): string {
-  const { filename, disposition } = overrides;
+function dispositionField(
+  { port, options }: PreparedHeaders,
+  representation: Representation,
+  { filename, disposition }: DeliveryOverrides,
+): string {
   const written = port.get('Content-Disposition') ?? representation.disposition;
   if (written === undefined) {
     const type = disposition ?? representation.options?.disposition ?? options.disposition;

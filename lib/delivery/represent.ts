@@ -9,10 +9,10 @@ import { isByteStream } from './download.js';
 import type { ByteStream, DeliverableContent, DownloadEnd, DownloadSource } from './download.js';
 import { toEntityTag } from './entity-tag.js';
 import { logFailure } from './failure.js';
-import { fileRepresentation, fileStreamRepresentation, typeOf } from './file.representation.js';
+import { fileContent, fileStreamContent, typeOf } from './file.content.js';
 import { isFieldValue } from './options.js';
 import { discard, NOTHING_SENT, withHandlerFields } from './representation.js';
-import type { Representation } from './representation.js';
+import type { Content, Representation } from './representation.js';
 import { StreamSource } from './stream.source.js';
 import { nextTurn } from './turns.js';
 
@@ -36,8 +36,8 @@ export async function represent(
   wanted: ByteInterval,
 ): Promise<Representation> {
   const found = await (content instanceof StreamableFile
-    ? representStreamable(content, wanted)
-    : representDownload(content, wanted));
+    ? streamableContent(content, wanted)
+    : downloadContent(content, wanted));
   try {
     return withHandlerFields(found, port, wantsRanges);
   } catch (error) {
@@ -46,11 +46,11 @@ export async function represent(
   }
 }
 
-async function representDownload(content: DeliverableContent, wanted: ByteInterval): Promise<Representation> {
+async function downloadContent(content: DeliverableContent, wanted: ByteInterval): Promise<Content> {
   const { options } = content;
   const ended = options.onEnd && safely(options.onEnd);
   try {
-    const found = await representContent(content, wanted);
+    const found = await contentOf(content, wanted);
     return {
       ...found,
       options,
@@ -82,16 +82,16 @@ function chosen<Option, Value>(
   return option === false ? undefined : convert(option);
 }
 
-async function representContent(content: DeliverableContent, wanted: ByteInterval): Promise<Representation> {
+async function contentOf(content: DeliverableContent, wanted: ByteInterval): Promise<Content> {
   switch (content.kind) {
     case 'file':
-      return fileRepresentation(content.path, content.options, wanted);
+      return fileContent(content.path, content.options, wanted);
     case 'buffer':
-      return bytesRepresentation(content.bytes, content.options.etag === undefined);
+      return bytesContent(content.bytes, content.options.etag === undefined);
     case 'source':
-      return sourceRepresentation(content.source);
+      return sourceContent(content.source);
     case 'stream':
-      return opaqueRepresentation(content.stream, content.options.length);
+      return opaqueContent(content.stream, content.options.length);
   }
 }
 
@@ -99,9 +99,9 @@ async function representContent(content: DeliverableContent, wanted: ByteInterva
  * A file stream and bytes can be read from an offset, any other stream cannot. Nest's own options count: the
  * disposition as the handler wrote it, the type, the length.
  */
-async function representStreamable(file: StreamableFile, wanted: ByteInterval): Promise<Representation> {
+async function streamableContent(file: StreamableFile, wanted: ByteInterval): Promise<Content> {
   const { type, disposition, length } = file.getHeaders();
-  const found = await representStream(file.getStream(), wanted);
+  const found = await streamContent(file.getStream(), wanted);
   const isExplicit = file.options?.type !== undefined || type !== UNKNOWN_TYPE;
   return {
     ...found,
@@ -111,16 +111,16 @@ async function representStreamable(file: StreamableFile, wanted: ByteInterval): 
   };
 }
 
-async function representStream(stream: Readable, wanted: ByteInterval): Promise<Representation> {
+async function streamContent(stream: Readable, wanted: ByteInterval): Promise<Content> {
   if (isFileStream(stream)) {
-    return (await fileStreamRepresentation(stream, wanted)) ?? opaqueRepresentation(stream);
+    return (await fileStreamContent(stream, wanted)) ?? opaqueContent(stream);
   }
   const bytes = takeBytes(stream);
   if (bytes) {
-    return bytesRepresentation(bytes, true);
+    return bytesContent(bytes, true);
   }
   // A stream of the old style has `pipe` and nothing else
-  return opaqueRepresentation(isByteStream(stream) ? stream : (stream as Readable).pipe(new PassThrough()));
+  return opaqueContent(isByteStream(stream) ? stream : (stream as Readable).pipe(new PassThrough()));
 }
 
 /** Whether the stream gives the bytes of a path as they are, and nothing was read from it. */
@@ -164,7 +164,7 @@ function takeBytes(stream: Readable): Uint8Array | undefined {
 }
 
 /** Bytes in memory. The entity tag is a digest of them, so it is as strong as can be. */
-async function bytesRepresentation(bytes: Uint8Array, withEtag: boolean): Promise<Representation> {
+async function bytesContent(bytes: Uint8Array, withEtag: boolean): Promise<Content> {
   return {
     length: bytes.length,
     seekable: true,
@@ -193,7 +193,7 @@ function bytesSource(bytes: Uint8Array): ByteSource {
   };
 }
 
-function sourceRepresentation(source: DownloadSource): Representation {
+function sourceContent(source: DownloadSource): Content {
   return {
     length: source.length,
     seekable: true,
@@ -205,7 +205,7 @@ function sourceRepresentation(source: DownloadSource): Representation {
 }
 
 /** A stream that can be read once, from its start: no ranges. */
-function opaqueRepresentation(stream: ByteStream, length?: number): Representation {
+function opaqueContent(stream: ByteStream, length?: number): Content {
   if (stream instanceof Readable) {
     stream.on('error', () => {});
   }

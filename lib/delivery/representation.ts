@@ -10,8 +10,8 @@ import { parseHttpDate } from './http-date.js';
 import type { PlannedRepresentation } from './plan.js';
 import { LONGER_THAN_ANNOUNCED } from './stream.source.js';
 
-/** The bytes a handler wants to be sent, and their metadata; RFC 9110's word for it. */
-export interface Representation extends PlannedRepresentation {
+/** The bytes a handler wants to be sent, and what they themselves and the handler's options say of them. */
+export interface Content extends PlannedRepresentation {
   readonly source: ByteSource;
   /** `Content-Type`, where it is known. */
   readonly type?: string;
@@ -31,11 +31,18 @@ export interface Representation extends PlannedRepresentation {
   readonly ended?: (end: DownloadEnd) => void;
 }
 
+/** The content as the client sees it; RFC 9110's word for it. */
+export interface Representation extends Content {
+  readonly type: string;
+}
+
+const DEFAULT_TYPE = 'application/octet-stream';
+
 /** How an answer ended that never began to send its content. */
 export const NOTHING_SENT: DownloadEnd = Object.freeze({ completed: false, bytes: 0 });
 
-/** Frees a representation of which nothing is sent. */
-export async function discard({ source, ended }: Representation): Promise<void> {
+/** Frees content of which nothing is sent. */
+export async function discard({ source, ended }: Content): Promise<void> {
   await source.close().catch(() => {});
   ended?.(NOTHING_SENT);
 }
@@ -49,7 +56,7 @@ export async function discard({ source, ended }: Representation): Promise<void> 
  * @throws HttpException 500 where the content is shorter than announced
  */
 export function withHandlerFields(
-  found: Representation,
+  found: Content,
   port: Pick<ResponsePort, 'get'>,
   wantsRanges: boolean,
 ): Representation {
@@ -61,6 +68,7 @@ export function withHandlerFields(
   const hasRanges = wantsRanges && !refusesRanges;
   const seen: Representation = {
     ...found,
+    type: port.get('Content-Type') ?? found.type ?? DEFAULT_TYPE,
     etag: etag === undefined || isEntityTag(etag) ? (etag ?? found.etag) : undefined,
     lastModified: lastModified === undefined ? found.lastModified : parseHttpDate(lastModified),
     seekable: found.seekable && hasRanges,

@@ -1,5 +1,6 @@
 import { RequestNote } from '../http/notes.js';
 import type { ByteInterval, RangeDecision } from './byte-range.js';
+import type { OffloadField } from './offload.js';
 import type { PreconditionAnswer } from './preconditions.js';
 
 /** Why an answer has its status. Stable: logs and tests may compare it. */
@@ -33,8 +34,8 @@ export interface PlannedDelivery {
   readonly ranged: boolean;
   /** The request carried `If-Range`, and it matched the representation. */
   readonly ifRangeMatched: boolean;
-  /** Others send the bytes: `sent` is not called, and aborting `signal` does not stop them. */
-  readonly delegated?: 'x-accel-redirect' | 'x-sendfile' | 'redirect';
+  /** A proxy sends the bytes: `sent` is not called, and aborting `signal` does not stop them. */
+  readonly offload?: OffloadField;
 }
 
 export interface DeliveryOutcome {

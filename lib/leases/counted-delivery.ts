@@ -91,7 +91,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
    * @throws DownloadAuthConfigurationError where a limited link redirects
    */
   override async planned(plan: PlannedDelivery): Promise<void> {
-    if (plan.delegated === 'redirect') {
+    if (plan.reason === 'redirect') {
       return this.redirected();
     }
     if (!sendsBody(plan)) {

@@ -85,7 +85,7 @@ describe.each(ADAPTERS)('offloading on %s', (adapter) => {
     const { status, headers, body } = await app.request('/f', { headers: { range: 'bytes=5-9' } });
     expect([status, body.length, headers['x-sendfile']]).toEqual([200, 0, join(root, 'sub/plain.pdf')]);
     expect(headers['content-range']).toBeUndefined();
-    expect(plans).toMatchObject([{ delegated: 'x-sendfile', intervals: [{ start: 5, end: 10 }] }]);
+    expect(plans).toMatchObject([{ offload: { name: 'x-sendfile' }, intervals: [{ start: 5, end: 10 }] }]);
   });
 
   it.each([
@@ -167,7 +167,7 @@ describe.skipIf(!isInstalled('nginx', '-v'))('behind nginx, on loopback', () => 
       handler: () =>
         Download.file(join('sub', name), { root, disposition: name.endsWith('pdf') ? 'inline' : undefined }),
       options: { offload: offloads && accel },
-      watch: { planned: (plan) => void (delegated += plan.delegated ? 1 : 0) },
+      watch: { planned: (plan) => void (delegated += plan.offload ? 1 : 0) },
     });
   const seen = [
     'content-type',

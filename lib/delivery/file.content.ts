@@ -11,7 +11,7 @@ import type { FileStats } from './file-thread-program.js';
 import { adoptFileStream, openFile } from './open-file.js';
 import type { OpenFile } from './open-file.js';
 import type { Validators } from './preconditions.js';
-import type { Representation } from './representation.js';
+import type { Content } from './representation.js';
 
 /**
  * A file of this machine, opened.
@@ -19,11 +19,11 @@ import type { Representation } from './representation.js';
  * @param wanted bytes that will probably be sent
  * @throws HttpException 404 for a directory and for what is outside `root`; what the system throws otherwise
  */
-export async function fileRepresentation(
+export async function fileContent(
   path: string,
   { root, deleteAfter = false }: FileDownloadOptions,
   wanted: ByteInterval,
-): Promise<Representation> {
+): Promise<Content> {
   const file = await openFile(path, root, wanted);
   const whole = await describeFile(file, basename(path));
   if (!deleteAfter) {
@@ -39,10 +39,10 @@ export async function fileRepresentation(
  *
  * @returns undefined, the stream untouched, where it is a device or a FIFO
  */
-export async function fileStreamRepresentation(
+export async function fileStreamContent(
   stream: ReadStream,
   wanted: ByteInterval,
-): Promise<Representation | undefined> {
+): Promise<Content | undefined> {
   const { start = 0, end = Infinity } = stream as unknown as { start?: number; end?: number };
   const path = stream.path.toString();
   try {
@@ -71,12 +71,7 @@ function finishStream(stream: ReadStream, completed: boolean): void {
 }
 
 /** @param end exclusive */
-async function describeFile(
-  file: OpenFile,
-  filename: string,
-  from = 0,
-  end = Infinity,
-): Promise<Representation> {
+async function describeFile(file: OpenFile, filename: string, from = 0, end = Infinity): Promise<Content> {
   try {
     const slice = `${from}-${end === Infinity ? '' : end}`;
     if (sinceChange(file.stats) < TICK) {
