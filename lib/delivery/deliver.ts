@@ -103,14 +103,13 @@ async function carryOut(
   const run = new DeliveryRun(port, plan.status, layout.content, watch, hooks, (outcome) =>
     representation.ended?.(endOf(outcome, plan)),
   );
-  void run.gone.then(() => source.free?.());
   try {
     if (plan.method === 'HEAD' && plan.status === 200 && missing && plan.length) {
       await source.read(0, 1, 1, false);
     }
     const body = await openBody(representation, layout, run, headers);
     if (port.raw.headersSent) {
-      body?.destroy();
+      body.destroy();
       return nothingMore();
     }
     const restoreFileFields = headers.withholdFileFields();
@@ -119,12 +118,12 @@ async function carryOut(
       try {
         restoreFileFields();
         writeFields(headers, plan, representation, layout, overrides);
-        if (body) {
+        if (layout.length > 0) {
           keepFromEncoding(request, port);
         }
       } catch (error) {
         run.cancel(error);
-        body?.destroy();
+        body.destroy();
         headers.removeFileFields();
         throw error;
       }
@@ -145,21 +144,24 @@ function layOut({ intervals, length, offload }: PlannedDelivery, type: string): 
 
 /**
  * The body with its first chunk read, so that what cannot be read is an error answer and not a broken
- * connection; undefined where none is sent.
+ * connection.
  */
 async function openBody(
   { source }: Representation,
   layout: BodyLayout,
   run: DeliveryRun,
   { port, options }: PreparedHeaders,
-): Promise<DeliveryBody | undefined> {
+): Promise<DeliveryBody> {
+  const body = new DeliveryBody(layout, source, run);
+  const gone = run.gone.then(() => {
+    body.abandon();
+    source.free?.();
+  });
   if (layout.length === 0) {
     void source.close().catch(logFailure);
-    return undefined;
+    return body;
   }
-  const body = new DeliveryBody(layout, source, run);
   run.watchStall(options.stallTimeout);
-  const gone = run.gone.then(() => body.abandon());
   await Promise.race([body.reader.prime(isPlainResponse(port.raw)), gone]);
   return body;
 }

@@ -3,7 +3,7 @@ import { isAbsolute, relative, sep } from 'node:path';
 import { isInside } from './open-file.js';
 import { field } from './preconditions.js';
 import type { RequestFields } from './preconditions.js';
-import type { PlannedDelivery } from './watch.js';
+import type { OffloadField, PlannedDelivery } from './watch.js';
 
 /**
  * Let the proxy in front of the application send file bodies: this process decides, sets the headers, and
@@ -40,11 +40,6 @@ export function offloadAdvice(value: unknown): string | undefined {
       : type === 'x-sendfile' && prefix === undefined;
   const isRoot = typeof root === 'string' && isAbsolute(root);
   return isPrefix && isRoot && Object.keys(rest).length === 0 ? undefined : ADVICE;
-}
-
-export interface OffloadField {
-  readonly name: OffloadOptions['type'];
-  readonly value: string;
 }
 
 /** The header that lets the proxy send the file, by its real path and that of the root. */

@@ -274,7 +274,7 @@ function mayOpenFor(stream: OpeningStream): boolean {
   );
 }
 
-/** Opens the file of a stream that has not begun to, which it does in the next tick; what fails is left to it. */
+/** Opens the file of a stream that has not begun to; what fails is left to the stream. */
 function openFor(
   stream: OpeningStream,
   path: string,

@@ -1,6 +1,5 @@
 import { RequestNote } from '../http/notes.js';
 import type { ByteInterval, RangeDecision } from './byte-range.js';
-import type { OffloadField } from './offload.js';
 import type { PreconditionAnswer } from './preconditions.js';
 
 /** Why an answer has its status. Stable: logs and tests may compare it. */
@@ -15,6 +14,12 @@ export type PlanReason =
   | 'ranges are off'
   | 'If-Range did not match'
   | 'redirect';
+
+/** The header field that lets a proxy send the file. */
+export interface OffloadField {
+  readonly name: 'x-accel-redirect' | 'x-sendfile';
+  readonly value: string;
+}
 
 /** The answer, decided: nothing in it depends on how it is carried out. */
 export interface PlannedDelivery {
