@@ -21,23 +21,29 @@ if now == '' then
 end
 `;
 
-/** KEYS: the link. ARGV: ms to keep it; of each record: id, version that was read or '', text or ''. */
+/**
+ * KEYS: the link; since when the server remembers, if in the same slot. ARGV: since when it should;
+ * ms to keep the link; of each record: id, version that was read or '', text or ''.
+ */
 export const COMMIT = script(`
-for i = 2, #ARGV, 3 do
+if KEYS[2] and redis.call('GET', KEYS[2]) ~= ARGV[1] then
+  return 0
+end
+for i = 3, #ARGV, 3 do
   local known = redis.call('HGET', KEYS[1], ARGV[i]) or ''
   if string.match(known, '^%S*') ~= ARGV[i + 1] then
     return 0
   end
 end
-for i = 2, #ARGV, 3 do
+for i = 3, #ARGV, 3 do
   if ARGV[i + 2] == '' then
     redis.call('HDEL', KEYS[1], ARGV[i])
   else
     redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
   end
 end
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return 1
 `);

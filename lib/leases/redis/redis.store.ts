@@ -52,6 +52,8 @@ export class RedisLeaseStore implements LeaseStore {
   private latest = 0;
   /** When the store was created, as it was last read. */
   private since?: string;
+  /** It has refused a script that looks at keys in two slots. */
+  private isCluster = false;
   private readonly logger = new ThrottledLogger('DownloadAuth');
   private readonly report = (error: unknown): void => {
     this.logger.error('redis', `The connection to Redis fails: ${errorReason(error)}`);
@@ -112,20 +114,29 @@ export class RedisLeaseStore implements LeaseStore {
     };
   }
 
-  async commit({ linkId, now, since, keepUntil, changes }: LinkCommit): Promise<boolean> {
-    const { redis } = this;
-    const keep = Math.max(1, Math.ceil(keepUntil - now));
+  async commit(commit: LinkCommit): Promise<boolean> {
+    const { linkId, now, since, keepUntil, changes } = commit;
     const fields = changes.flatMap(({ id, was, version, value }) => [
       id,
       was === undefined ? '' : String(was),
       value ? `${version} ${id} ${JSON.stringify(value)}` : '',
     ]);
-    // Sent together. The script cannot look, since another node of a cluster may have the key
-    const [done, [known]] = await Promise.all([
-      this.run(COMMIT, [this.linkKey(linkId, String(since))], String(keep), ...fields),
-      redis.mget(this.key('since')),
-    ]);
-    return done === 1 && Number(known) === since;
+    const args = [String(since), String(Math.max(1, Math.ceil(keepUntil - now))), ...fields];
+    const [link, store] = [this.linkKey(linkId, String(since)), this.key('since')];
+    if (this.isCluster) {
+      // Sent together. The script cannot look at what another node may have
+      const [done, [known]] = await Promise.all([this.run(COMMIT, [link], ...args), this.redis.mget(store)]);
+      return done === 1 && Number(known) === since;
+    }
+    try {
+      return (await this.run(COMMIT, [link, store], ...args)) === 1;
+    } catch (error) {
+      this.isCluster = error instanceof Error && error.message.startsWith('CROSSSLOT');
+      if (this.isCluster) {
+        return this.commit(commit);
+      }
+      throw error;
+    }
   }
 
   async revoke(revocation: Revocation, now: number): Promise<void> {
