@@ -88,8 +88,8 @@ function scrubFields({ rawRequest }: HttpExchange, scrub: (value: string) => str
   let isChanged = false;
   for (let i = 1; i < rawHeaders.length; i += 2) {
     const value = rawHeaders[i] as string;
-    const scrubbed = scrub(value);
-    if (scrubbed !== value && !CREDENTIALS.has((rawHeaders[i - 1] as string).toLowerCase())) {
+    const scrubbed = CREDENTIALS.has((rawHeaders[i - 1] as string).toLowerCase()) ? value : scrub(value);
+    if (scrubbed !== value) {
       rawHeaders[i] = scrubbed;
       isChanged = true;
     }

@@ -84,8 +84,7 @@ export function linkClaims(
     lim: unlessEmpty({
       max: options.maxDownloads,
       strict: options.strict,
-      // a link that many have, or to many files, is not counted, not even for resumes after its end
-      resume: win === undefined && !collection ? seconds(resume) : 0,
+      resume: seconds(resume),
       bytes: options.byteBudget,
       rev: options.revocable === true || undefined,
     }),
@@ -187,6 +186,8 @@ export function grantedLink(claims: LinkClaims, maxAge?: number): GrantedLink {
  */
 export function leasedLink(claims: LinkClaims, maxAge?: number, part?: string): LeasedLink {
   const { max, strict, resume, bytes, rev } = claims.lim ?? {};
+  // A link that many have, or to many files, is not counted, not even for resumes after its end
+  const isShared = claims.win !== undefined || claims.col !== undefined;
   return {
     id: claims.jti,
     subject: claims.sub,
@@ -196,7 +197,7 @@ export function leasedLink(claims: LinkClaims, maxAge?: number, part?: string): 
     expiresAt: milliseconds(endOf(claims, maxAge)),
     maxDownloads: max,
     strict,
-    resumeWithin: resume === undefined ? undefined : milliseconds(resume),
+    resumeWithin: isShared ? 0 : resume && milliseconds(resume),
     byteBudget: bytes,
     revocable: rev,
   };

@@ -49,52 +49,58 @@ function sorted(value: unknown): unknown {
   if (!isObject || 'toJSON' in value) {
     return value;
   }
-  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(members.map(([name, member]) => [name, sorted(member)]));
+  const names = Object.keys(value);
+  const member = (name: string) => [name, sorted((value as Record<string, unknown>)[name])];
+  return names.length === 0 ? value : Object.fromEntries(names.sort().map(member));
 }
 
 /** What a link to a collection says of it. */
 export interface Collection {
   /** The names of its free parameters, as handlers receive them. */
   readonly free: readonly string[];
-  /** The digest of each route, with the parameters that are not free. */
-  readonly of: readonly string[];
+  /** Where it has several routes: the digest of each, with the parameters that are not free. */
+  readonly of?: readonly string[];
   /** What the paths of its URLs begin with, as browsers see them: where the companion cookie is sent. */
   readonly path: string;
 }
 
 /**
+ * A collection, and the digest that stands for it.
+ *
  * @param members the digest of each route, with the parameters that are not free
  * @param publicPath what a proxy strips from the paths of requests
  */
 export function collectionOf(
   members: readonly (Pick<FilledRoute, 'free' | 'fixedPath'> & { readonly resource: string })[],
   publicPath: string,
-): Collection {
+): { resource: string; collection: Collection } {
+  const of = members.map(({ resource }) => resource).sort();
   const [first = [], ...others] = members.map(({ fixedPath }) => fixedPath.split('/'));
   const differs = first.findIndex((segment, index) => others.some((other) => other[index] !== segment));
   const path = publicPath + first.slice(0, differs === -1 ? undefined : differs).join('/');
-  return {
-    free: [...new Set(members.flatMap(({ free }) => free))].sort(),
-    of: members.map(({ resource }) => resource).sort(),
-    path: path.replace(/\/$/, '') || '/',
-  };
-}
-
-/** The digest that stands for a collection. */
-export function collectionDigest({ of }: Pick<Collection, 'of'>): string {
-  return of.length === 1 ? (of[0] as string) : digestOf(of);
+  const free = [...new Set(members.flatMap((member) => member.free))].sort();
+  const shared = { free, path: path.replace(/\/$/, '') || '/' };
+  return of.length === 1
+    ? { resource: of[0] as string, collection: shared }
+    : { resource: digestOf(of), collection: { ...shared, of } };
 }
 
 /**
  * Whether a request is for something in a collection.
+ *
+ * @param whole the digest that stands for the collection
  * @param path of the request, as it is spelled
  */
-export function isInCollection(collection: Collection, resource: LinkResource, path: string): boolean {
+export function isInCollection(
+  whole: string,
+  { free: names, of = [whole] }: Collection,
+  resource: LinkResource,
+  path: string,
+): boolean {
   const params: Record<string, unknown> = {};
   const free: string[] = [];
   for (const [name, value] of Object.entries(resource.params)) {
-    if (!collection.free.includes(name)) {
+    if (!names.includes(name)) {
       params[name] = value;
     } else if (isPlain(name, value, path)) {
       free.push(name);
@@ -102,7 +108,7 @@ export function isInCollection(collection: Collection, resource: LinkResource, p
       return false;
     }
   }
-  return collection.of.includes(resourceDigest({ ...resource, params, free: free.sort() }));
+  return of.includes(resourceDigest({ ...resource, params, free: free.sort() }));
 }
 
 /** Whether a free parameter is as links have them: it climbs to no other folder, and hides no separator. */

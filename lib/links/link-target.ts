@@ -4,7 +4,7 @@ import { DownloadAuthConfigurationError } from '../shared/configuration-error.js
 import type { RouteMatch } from './adapter-router.js';
 import type { LinkTarget, QueryParams } from './link.js';
 import type { LinkSettings } from './options.js';
-import { canonical, collectionDigest, collectionOf, resourceDigest } from './link-resource.js';
+import { canonical, collectionOf, resourceDigest } from './link-resource.js';
 import type { Collection } from './link-resource.js';
 import type { LinkedRoute, ReachedRoute, Route, RouteRegistry } from './route-registry.js';
 import { normalizedQuery, queryString, templateOf } from './route-template.js';
@@ -57,8 +57,7 @@ export class TargetLocator {
     if (!isCollection) {
       return start;
     }
-    const collection = collectionOf(members, this.options.links.publicPath);
-    return { ...start, resource: collectionDigest(collection), collection };
+    return { ...start, ...collectionOf(members, this.options.links.publicPath) };
   }
 
   /** A route that is not of this application is one of `links.routes`. */

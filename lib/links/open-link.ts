@@ -62,7 +62,7 @@ export class LinkOpener {
     const resource = this.resourceOf(exchange, context);
     const digest = resource && resourceDigest(resource);
     const isScope = claims.col
-      ? resource && isInCollection(claims.col, resource, requestPath(exchange))
+      ? resource && isInCollection(claims.res, claims.col, resource, requestPath(exchange))
       : claims.res === digest;
     if (!isScope) {
       throw new DownloadRefusal('LINK_SCOPE');
