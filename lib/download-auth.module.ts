@@ -12,6 +12,7 @@ import type { AbstractHttpAdapter } from '@nestjs/core';
 import type { Server } from 'node:http';
 import { RunningDeliveries } from './delivery/run.js';
 import { DownloadEvents } from './events/download-events.js';
+import { LinkCookies } from './http/link-cookies.js';
 import { LeaseKeeper } from './leases/keeper.js';
 import { DownloadLinks } from './links/download-links.js';
 import { LinkOpener } from './links/open-link.js';
@@ -68,8 +69,9 @@ const internals: Provider[] = [
   made(SignatureVerifier),
   made(VerifiedTokens, RESOLVED_OPTIONS, SignatureVerifier),
   made(LinkTokens, RESOLVED_OPTIONS, VerifiedTokens),
-  made(LinkOpener, RESOLVED_OPTIONS, LinkTokens, RouteRegistry, LeaseKeeper, HttpAdapterHost),
-  made(LinkPrompts, RESOLVED_OPTIONS, LeaseKeeper, HttpAdapterHost),
+  made(LinkCookies, RESOLVED_OPTIONS, HttpAdapterHost),
+  made(LinkOpener, RESOLVED_OPTIONS, LinkTokens, RouteRegistry, LeaseKeeper, LinkCookies),
+  made(LinkPrompts, RESOLVED_OPTIONS, LeaseKeeper, LinkCookies, HttpAdapterHost),
   made(AccessTokens, RESOLVED_OPTIONS, VerifiedTokens),
   made(DownloadLinks, RESOLVED_OPTIONS, LinkTokens, RouteRegistry, LeaseKeeper, DownloadEvents),
   made(DownloadCookie, RESOLVED_OPTIONS, HttpAdapterHost),

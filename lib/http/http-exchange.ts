@@ -136,23 +136,6 @@ export function cookieOf(exchange: HttpExchange, name: string): string | undefin
   return typeof value === 'string' ? value : undefined;
 }
 
-/**
- * The names of cookies that are too many of one kind, the oldest, which browsers send first (RFC 6265 §5.4).
- * @param set the one that is about to be set
- */
-export function surplusCookies(
-  { rawRequest }: HttpExchange,
-  prefix: string,
-  set: string,
-  most: number,
-): string[] {
-  const pairs = rawRequest.headers.cookie?.split(';') ?? [];
-  const others = pairs
-    .map((pair) => pair.split('=', 1).join('').trim())
-    .filter((name) => name.startsWith(prefix) && name !== set && /^[\w-]+$/.test(name));
-  return others.slice(0, Math.max(0, others.length + 1 - most));
-}
-
 /** Finds the address of a client, where it can be known. */
 export class ClientAddresses {
   private readonly warnings = new ThrottledLogger('DownloadAuth', Infinity);

@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto';
-import { isSecure, surplusCookies } from '../http/http-exchange.js';
-import type { HttpExchange } from '../http/http-exchange.js';
+import type { LinkCookie } from '../http/link-cookies.js';
 import { addressNetwork } from '../shared/ip-address.js';
 import type { LeaseName } from './lease-record.js';
 
@@ -18,7 +17,7 @@ export interface LeaseClient extends ClientDescription {
   /** The path as the client knows it; the cookie is confined to it. Default `/`. */
   readonly path?: string;
   /** Adds a cookie to the answer; called before any header is written. */
-  readonly setCookie?: (cookie: LinkCookie) => void;
+  setCookie?(cookie: LinkCookie): void;
 }
 
 /**
@@ -39,19 +38,6 @@ export function clientKey(client: ClientDescription): string | undefined {
   const network = addressNetwork(client.address);
   return network === undefined ? undefined : fingerprint(network, client.userAgent ?? '');
 }
-
-/** A cookie that makes later requests part of a lease, or says that a browser was asked. */
-export interface LinkCookie {
-  readonly name: string;
-  readonly value: string;
-  /** The path of the link. */
-  readonly path: string;
-  /** Seconds for which the link can still be used in this way. */
-  readonly maxAge: number;
-}
-
-/** How many of a kind a browser keeps for one path: all header fields of a request share 16 KiB. */
-const MAX_COOKIES = 40;
 
 const COOKIE_VALUE = /^([\w-]{43})\.([\w-]{36})$/;
 
@@ -74,25 +60,4 @@ export function leaseCookieValue({ client }: LeaseName, secret: string): string 
 export function leaseOfCookie(linkId: string, value = ''): LeaseName | undefined {
   const [, client, secret] = COOKIE_VALUE.exec(value) ?? [];
   return client === undefined ? undefined : { client, id: leaseId(linkId, secret!) };
-}
-
-/** The values of `Set-Cookie` for a cookie, and to remove the oldest of its kind where there are too many. */
-export function linkCookieLines(cookie: LinkCookie, exchange: HttpExchange): string[] {
-  const { name, path } = cookie;
-  const [prefix = name] = /^ss-[a-z]+-/.exec(name) ?? [];
-  const surplus = surplusCookies(exchange, prefix, name, MAX_COOKIES);
-  const removed = surplus.map((other) => ({ name: other, value: '', path, maxAge: 0 }));
-  return [cookie, ...removed].map((one) => serializeLinkCookie(one, isSecure(exchange)));
-}
-
-/**
- * A `Set-Cookie` value (RFC 6265 §4.1). Chromium drops cookies of low priority first when a site has too
- * many, so that the leases of 200 links do not cost the user the session; other browsers ignore the
- * attribute.
- */
-export function serializeLinkCookie(cookie: LinkCookie, secure: boolean): string {
-  // Only what RFC 6265 forbids in a path: the rest of a URL's path is ASCII already
-  const path = cookie.path.replace(/[;\s\p{Cc}]/gu, (c) => encodeURIComponent(c));
-  const attributes = [`Path=${path}`, `Max-Age=${cookie.maxAge}`, 'HttpOnly', 'SameSite=Lax', 'Priority=Low'];
-  return [`${cookie.name}=${cookie.value}`, ...attributes, ...(secure ? ['Secure'] : [])].join('; ');
 }

@@ -1,6 +1,5 @@
-import { serialize } from 'cookie';
-import { isSecure, surplusCookies } from '../http/http-exchange.js';
 import type { HttpExchange } from '../http/http-exchange.js';
+import type { LinkCookie } from '../http/link-cookies.js';
 import { isNavigation } from '../refusals/page.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_COOKIE_BYTES } from '../tokens/download-cookie.js';
@@ -46,31 +45,19 @@ export function checkCompanion(claims: CollectionClaims, token: string): void {
   }
 }
 
-/** The values of `Set-Cookie` that exchange a link for a cookie; none where the browser has it. */
-export function companionCookies(
+/** The cookie for which a link is exchanged; `undefined` where the browser has it or the link is ending. */
+export function companionCookie(
   claims: CollectionClaims,
   token: string,
-  exchange: HttpExchange,
-  { cookie, clock, links }: Pick<LinkSettings, 'cookie' | 'clock' | 'links'>,
-): string[] {
+  { rawRequest }: HttpExchange,
+  { clock, links }: Pick<LinkSettings, 'clock' | 'links'>,
+): LinkCookie | undefined {
   const name = companionName(claims);
-  const header = exchange.rawRequest.headers.cookie ?? '';
   const maxAge = Math.floor(endOf(claims, links.maxAge) - clock() / 1000);
-  if (header.includes(`${name}=${token}`) || maxAge < 1) {
-    return [];
-  }
-  const attributes = {
-    path: claims.col.path,
-    httpOnly: true,
-    sameSite: cookie.sameSite,
-    secure: cookie.secure ?? isSecure(exchange),
-    partitioned: cookie.partitioned,
-  };
-  const surplus = surplusCookies(exchange, COMPANION_PREFIX, name, MAX_COMPANIONS);
-  return [
-    serialize(name, token, { ...attributes, maxAge }),
-    ...surplus.map((other) => serialize(other, '', { ...attributes, maxAge: 0 })),
-  ];
+  const isKept = rawRequest.headers.cookie?.includes(`${name}=${token}`);
+  return isKept || maxAge < 1
+    ? undefined
+    : { name, value: token, path: claims.col.path, maxAge, most: MAX_COMPANIONS };
 }
 
 /** One for each collection: a newer link to it takes the place of an older one. */

@@ -1,17 +1,18 @@
 import type { ExecutionContext } from '@nestjs/common';
-import type { HttpAdapterHost } from '@nestjs/core';
 import type { DeliveryWatch } from '../delivery/watch.js';
 import { ClientAddresses, cookieOf, requestPath, routePattern } from '../http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
-import { leaseCookieName, linkCookieLines } from '../leases/client.js';
-import type { LeaseClient, LinkCookie } from '../leases/client.js';
+import type { LinkCookies } from '../http/link-cookies.js';
+import type { LinkCookie } from '../http/link-cookies.js';
+import { leaseCookieName } from '../leases/client.js';
+import type { LeaseClient } from '../leases/client.js';
 import type { LeasedLink } from '../leases/counted-delivery.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import { seeOther } from '../prompts/link-prompts.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { addressWithin } from '../shared/ip-address.js';
 import type { PresentedToken } from '../tokens/request-tokens.js';
-import { cleanUrl, companionCookies, opensCollection } from './companion-cookie.js';
+import { cleanUrl, companionCookie, opensCollection } from './companion-cookie.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkSettings } from './options.js';
@@ -29,7 +30,7 @@ export class LinkOpener {
     private readonly tokens: LinkTokens,
     private readonly routes: RouteRegistry,
     private readonly keeper: LeaseKeeper,
-    private readonly adapterHost: HttpAdapterHost,
+    private readonly cookies: LinkCookies,
   ) {}
 
   /** Whether a token is a link of this application, whatever it opens and until when. */
@@ -93,7 +94,9 @@ export class LinkOpener {
    *   `BOT_REFUSED`, `STORE_UNAVAILABLE`
    */
   async admit(link: LeasedLink, exchange: HttpExchange): Promise<DeliveryWatch> {
-    const watch = await this.keeper.admit(link, this.client(link.id, exchange));
+    const path = this.pathOf(exchange);
+    const client = new RequestingClient(link.id, exchange, path, this.addresses, this.cookies);
+    const watch = await this.keeper.admit(link, client);
     if (link.maxDownloads !== undefined) {
       this.refuseAutomatic(exchange.request);
     }
@@ -124,7 +127,10 @@ export class LinkOpener {
     if (!opensCollection(claims)) {
       return;
     }
-    this.setCookies(exchange, companionCookies(claims, token, exchange, this.options));
+    const cookie = companionCookie(claims, token, exchange, this.options);
+    if (cookie) {
+      this.cookies.set(cookie, exchange);
+    }
     const location = transport === 'query' ? cleanUrl(claims, exchange) : undefined;
     if (location !== undefined) {
       throw seeOther(location);
@@ -158,17 +164,6 @@ export class LinkOpener {
     if (request.method !== 'HEAD' && isBot && isBot(request)) {
       throw new DownloadRefusal('BOT_REFUSED');
     }
-  }
-
-  private setCookies({ response }: HttpExchange, lines: readonly string[]): void {
-    for (const line of lines) {
-      this.adapterHost.httpAdapter.appendHeader(response, 'Set-Cookie', line);
-    }
-  }
-
-  private client(linkId: string, exchange: HttpExchange): LeaseClient {
-    const setCookie = (cookie: LinkCookie) => this.setCookies(exchange, linkCookieLines(cookie, exchange));
-    return new RequestingClient(linkId, exchange, this.addresses, this.pathOf(exchange), setCookie);
   }
 }
 
@@ -217,9 +212,9 @@ class RequestingClient implements LeaseClient {
   constructor(
     private readonly linkId: string,
     private readonly exchange: HttpExchange,
-    private readonly addresses: ClientAddresses,
     readonly path: string,
-    readonly setCookie: (cookie: LinkCookie) => void,
+    private readonly addresses: ClientAddresses,
+    private readonly cookies: LinkCookies,
   ) {}
 
   get address(): string | undefined {
@@ -233,5 +228,9 @@ class RequestingClient implements LeaseClient {
   get leaseCookie(): string | undefined {
     const { headers } = this.exchange.request;
     return headers.cookie && cookieOf(this.exchange, leaseCookieName(this.linkId));
+  }
+
+  setCookie(cookie: LinkCookie): void {
+    this.cookies.set(cookie, this.exchange);
   }
 }

@@ -4,7 +4,7 @@ import type { HttpAdapterHost } from '@nestjs/core';
 import { withAdapter } from '../http/adapter-host.js';
 import { cookieOf } from '../http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
-import { linkCookieLines } from '../leases/client.js';
+import type { LinkCookies } from '../http/link-cookies.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
@@ -65,7 +65,8 @@ export class LinkPrompts {
   constructor(
     private readonly options: PromptSettings,
     private readonly keeper: LeaseKeeper,
-    private readonly adapterHost: HttpAdapterHost,
+    private readonly cookies: LinkCookies,
+    adapterHost: HttpAdapterHost,
   ) {
     this.seals = new PromptSeals(options);
     withAdapter(adapterHost, (adapter) => takePostedForms(adapter, options.tokenNames.query));
@@ -174,9 +175,7 @@ export class LinkPrompts {
       path: cookie.path,
       maxAge: Math.max(1, Math.ceil((cookie.endsAt - this.options.clock()) / 1000)),
     };
-    for (const line of linkCookieLines(set, exchange)) {
-      this.adapterHost.httpAdapter.appendHeader(exchange.response, 'Set-Cookie', line);
-    }
+    this.cookies.set(set, exchange);
   }
 
   private async pageOf(prompt: LinkPrompt): Promise<string> {

@@ -6,7 +6,6 @@ import {
   leaseCookieValue,
   leaseId,
   leaseOfCookie,
-  serializeLinkCookie,
 } from '../../lib/leases/client.js';
 import { addressNetwork } from '../../lib/shared/ip-address.js';
 
@@ -57,15 +56,5 @@ describe('lease cookie', () => {
   it('is named after its link, and no longer than a browser sends 40 of', () => {
     expect(leaseCookieName('x'.repeat(100))).toMatch(/^ss-lease-x{12}$/);
     expect(leaseCookieName('link-1')).not.toBe(leaseCookieName('link-2'));
-  });
-
-  it('is written so that no path breaks it', () => {
-    const cookie = { name: 'n', value: 'v', maxAge: 60 };
-    expect(serializeLinkCookie({ ...cookie, path: '/files/a%20b' }, true)).toBe(
-      'n=v; Path=/files/a%20b; Max-Age=60; HttpOnly; SameSite=Lax; Priority=Low; Secure',
-    );
-    expect(serializeLinkCookie({ ...cookie, path: '/a; Domain=evil\r\nX: y' }, false)).toBe(
-      'n=v; Path=/a%3B%20Domain=evil%0D%0AX:%20y; Max-Age=60; HttpOnly; SameSite=Lax; Priority=Low',
-    );
   });
 });

@@ -99,6 +99,7 @@ function jar(...answers: Answer[]): string {
   return answers.flatMap(companions).map((line) => line.split(';', 1)[0] as string).join('; ');
 } // prettier-ignore
 
+const BROWSER = { 'sec-fetch-mode': 'navigate', accept: 'text/html,*/*;q=0.8' };
 const SEGMENT = { id: '1', file: 'seg-1.ts' };
 const BY_LINK = { kind: 'link', subject: 'grace', transport: 'companion', ...SEGMENT };
 
@@ -120,10 +121,11 @@ describe.each(ADAPTERS)('the companion cookie of a collection, on %s', (adapter)
     expect(cookie).toMatch(/^ss-open-[\w-]{12}=/);
     expect(cookie?.split('; ')).toEqual([
       expect.stringMatching(new RegExp(`=${token}$`)),
-      'Max-Age=120',
       'Path=/token/1',
+      'Max-Age=120',
       'HttpOnly',
       'SameSite=Lax',
+      'Priority=Low',
     ]);
     clock.advance(MINUTE);
     expect(companions(await app.request(url))[0]).toContain('Max-Age=60');
@@ -324,8 +326,6 @@ describe.each(ADAPTERS)('the companion cookie of a collection, on %s', (adapter)
     expect(refused[1]?.type === 'refused' && refused[1].transport).toBeUndefined();
   });
 
-  const BROWSER = { 'sec-fetch-mode': 'navigate', accept: 'text/html,*/*;q=0.8' };
-
   it.each<[string, object, Record<string, string>]>([
     ['in a browser', {}, BROWSER],
     ['in a browser without fetch metadata', {}, { accept: 'text/html' }],
@@ -359,21 +359,33 @@ describe.each(ADAPTERS)('the companion cookie of a collection, on %s', (adapter)
   });
 });
 
-it.each(ADAPTERS)('the companion cookie has the path that browsers see, and the marks of the cookie, on %s', async (adapter) => {
-  const app = await start(adapter, {
-    links: { publicUrl: 'https://example.com/api/' },
-    cookie: { partitioned: true, path: '/elsewhere' },
-    tokenName: { cookie: '__Secure-tok' },
+describe.each(ADAPTERS)('the cookies of links, on %s', (adapter) => {
+  it('have the path that browsers see', async () => {
+    const app = await start(adapter, { links: { publicUrl: 'https://example.com/api/' }, cookie: { path: '/elsewhere' } });
+    const { url } = mint(app, { params: { id: 'a b/ü', file: 'x' } });
+    expect(url).toContain('https://example.com/api/token/a%20b%2F%C3%BC/x?');
+    const answer = await app.request(url.slice('https://example.com/api'.length));
+    expect(companions(answer)[0]).toContain('; Path=/api/token/a%20b%2F%C3%BC;');
+    await app.close();
   });
-  const { url } = mint(app, { params: { id: 'a b/ü', file: 'x' } });
-  expect(url).toContain('https://example.com/api/token/a%20b%2F%C3%BC/x?');
-  const answer = await app.request(url.slice('https://example.com/api'.length));
-  expect(companions(answer)[0]?.split('; ').slice(2)).toEqual([
-    'Path=/api/token/a%20b%2F%C3%BC',
-    'HttpOnly',
-    'Secure',
-    'Partitioned',
-    'SameSite=None',
-  ]);
-  await app.close();
+
+  // `Strict` would lose them on the way from a mail to the clean URL
+  it.each<[NonNullable<DownloadAuthOptions['cookie']>, string[]]>([
+    [{ sameSite: 'strict' }, ['SameSite=Lax', 'Priority=Low']],
+    [{ sameSite: 'none' }, ['SameSite=None', 'Priority=Low', 'Secure']],
+    [{ partitioned: true }, ['SameSite=None', 'Priority=Low', 'Secure', 'Partitioned']],
+  ])('have the marks of the access token’s cookie: %o', async (cookie, marks) => {
+    const app = await start(adapter, { cookie });
+    const kinds: [string, CreateLinkOptions][] = [
+      ['ss-open-', {}],
+      ['ss-lease-', { free: undefined, maxDownloads: 1 }],
+      ['ss-prompt-', { free: undefined, confirm: true }],
+    ];
+    for (const [kind, options] of kinds) {
+      const { headers } = await app.request(mint(app, options).url, { headers: BROWSER });
+      const set = headers['set-cookie']?.filter((line) => line.startsWith(kind)) ?? [];
+      expect(set.map((line) => line.split('; ').slice(4))).toEqual([marks]);
+    }
+    await app.close();
+  });
 }); // prettier-ignore

@@ -1,5 +1,6 @@
 import type { PlannedDelivery } from '../../../lib/delivery/watch.js';
-import type { LeaseClient, LinkCookie } from '../../../lib/leases/client.js';
+import type { LinkCookie } from '../../../lib/http/link-cookies.js';
+import type { LeaseClient } from '../../../lib/leases/client.js';
 import type { CountedDelivery, LeasedLink } from '../../../lib/leases/counted-delivery.js';
 import type { LeaseKeeper } from '../../../lib/leases/keeper.js';
 import { HOUR, START } from '../../../lib/leases/testing/fixtures.js';
