@@ -286,6 +286,30 @@ describe.each(ADAPTERS)('a guard of the application on %s', (adapter) => {
   });
 });
 
+it('a link for who is signed in cannot be made where nothing says who that is', async () => {
+  @Controller('files')
+  class FilesController {
+    @Get()
+    @StreamDownload()
+    download(): string {
+      return '';
+    }
+  }
+  const { app } = await start(
+    'express',
+    { ...LINKS_ONLY, auth: 'public' },
+    { controllers: [FilesController] },
+  );
+  const mint = () =>
+    app
+      .get(DownloadLinks)
+      .create(FilesController, 'download', { subject: 'ada', bindTo: { signedIn: true } });
+  expect(mint).toThrow(DownloadAuthConfigurationError);
+  expect(mint).toThrow(
+    /^bindTo\.signedIn: nothing says who is signed in at FilesController\.download\. Write subject: \(request\)/,
+  );
+});
+
 it('keeps the application from starting where it cannot be created, and says what to do', async () => {
   const started = start('express', { ...LINKS_ONLY, auth: KeyGuard });
   await expect(started).rejects.toThrow(DownloadAuthConfigurationError);

@@ -12,6 +12,7 @@ export const STREAM_DOWNLOAD = 'nestjs-download-auth:stream-download';
 interface MarkedOptions {
   readonly name?: string;
   readonly auth?: unknown;
+  readonly subject?: unknown;
   readonly challenge?: unknown;
   readonly transports?: object;
   readonly delivery?: object;
@@ -35,8 +36,8 @@ export function markedOptions(controller: object, handler: object): MarkedOption
 
 /** Members that are `undefined` leave the choice to what is below them. */
 function laidOver(under: object = {}, over: object = {}): object {
-  const given = Object.entries(over).filter(([, value]) => value !== undefined);
-  return { ...under, ...Object.fromEntries(given) };
+  const given = [under, over].flatMap((options) => Object.entries(options));
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 
 /** Whether the handler sends its answer itself: it has `@Res()` or `@Next()`, without passthrough. */

@@ -171,7 +171,7 @@ function adviceOnCollection(
 
 function adviceOnRoute(
   options: CreateLinkOptions,
-  { route: { label, method, answersItself, hasChallenge } }: LocatedTarget,
+  { route: { label, method, answersItself, options: own } }: LocatedTarget,
   settings: LinkSettings,
 ): string | undefined {
   if (options.maxDownloads !== undefined && answersItself) {
@@ -184,13 +184,24 @@ function adviceOnRoute(
   if (asking && method !== 'GET') {
     return `${asking}: ${label} is opened by a form of yours, which is where to ask. Leave ${asking} out.`;
   }
-  if (options.challenge && hasChallenge === false && !settings.challenge) {
+  if (own && options.bindTo?.signedIn && !saysWhoIsSignedIn({ ...settings, ...own })) {
+    return (
+      `bindTo.signedIn: nothing says who is signed in at ${label}. Write subject: (request) => request.user?.id in ` +
+      'forRoot() or @StreamDownload().'
+    );
+  }
+  if (options.challenge && own && !(own.challenge ?? settings.challenge)) {
     return (
       'challenge: nothing says whether an answer is right. Write challenge: (answer, grant) => … in forRoot(), or in ' +
       `@StreamDownload() of ${label}.`
     );
   }
   return undefined;
+}
+
+/** An access token has its own subject. */
+function saysWhoIsSignedIn({ auth, subject }: Pick<LinkSettings, 'auth' | 'subject'>): boolean {
+  return auth === 'token' || subject !== undefined;
 }
 
 function isLinkedState(state: unknown): boolean {

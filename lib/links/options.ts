@@ -66,6 +66,7 @@ export type ResolvedLinkOptions = Readonly<ReturnType<typeof resolveLinkOptions>
 /** What this room reads of the module's options. */
 export interface LinkSettings {
   readonly auth: unknown;
+  readonly subject: unknown;
   readonly challenge: unknown;
   readonly links: ResolvedLinkOptions;
   readonly tokenNames: TokenNames;

@@ -31,14 +31,12 @@ export interface LinkedRoute {
   readonly label: string;
   /** The handler sends the answer itself, where nothing can be counted. */
   readonly answersItself?: boolean;
-  /** The route says whether an answer to a link's challenge is right; undefined where that is not known. */
-  readonly hasChallenge?: boolean;
+  /** Those of its `@StreamDownload()`; undefined without one, and where another process knows them. */
+  readonly options?: ReturnType<typeof markedOptions>;
 }
 
 /** A handler and all that Nest's router knows of it. */
 export interface Route extends LinkedRoute {
-  /** Undefined for a route that is not marked `@StreamDownload()`. */
-  readonly options: ReturnType<typeof markedOptions>;
   readonly controller: Type;
   readonly handler: object;
   readonly requestMethod: RequestMethod;
@@ -176,7 +174,6 @@ export class RouteRegistry implements OnModuleInit {
       controller,
       handler,
       answersItself: answersItself(controller, handler),
-      hasChallenge: options?.challenge !== undefined,
       requestMethod,
       patterns: this.patternsOf(controller, module, definition, versions),
       hosts,
