@@ -21,7 +21,7 @@ import type { RoutePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { AccessTokens, invalidToken } from './tokens/access-tokens.js';
 import { claimsToBeLink, typeOf } from './tokens/compact-jws.js';
-import { grantNote } from './tokens/grant.js';
+import { grantNote, otherWayNote } from './tokens/grant.js';
 import type { AccessGrant, DownloadGrant, OtherGrant } from './tokens/grant.js';
 import { RequestTokens } from './tokens/request-tokens.js';
 import type { PresentedToken } from './tokens/request-tokens.js';
@@ -66,7 +66,8 @@ export class DownloadAuthGuard implements CanActivate {
     if (judgedIn.get(request) === context) {
       return true;
     }
-    for (const note of [judgedIn, grantNote, watchNote, admissionNote, claimantNote, transportNote]) {
+    const notes = [judgedIn, grantNote, otherWayNote, watchNote, admissionNote, claimantNote, transportNote];
+    for (const note of notes) {
       note.clear(request);
     }
     this.report.begin(exchange, context);

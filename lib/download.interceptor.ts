@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger, StreamableFile } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import { Observable } from 'rxjs';
+import { catchError, concatAll, from, Observable } from 'rxjs';
 import { DeliveredFile, deliver } from './delivery/deliver.js';
 import { wrappedFile } from './delivery/download.js';
 import { resolveDelivery } from './delivery/options.js';
@@ -14,11 +14,12 @@ import { beforeHead, ResponsePort } from './http/response-port.js';
 import { isUnasked } from './links/download-links.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { PerRoute } from './http/notes.js';
+import { DownloadRefusal } from './refusals/download-refusal.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { RequestReport } from './request-report.js';
 import { routeOptions } from './route-options.js';
-import { grantOf } from './tokens/grant.js';
+import { grantNote, grantOf, otherWayNote } from './tokens/grant.js';
 import type { DownloadGrant, GrantedLink } from './tokens/grant.js';
 
 interface DownloadRoute {
@@ -85,7 +86,7 @@ export class DownloadInterceptor implements NestInterceptor {
         subscriber.next(answered);
         done();
       };
-      const handling = next.handle().subscribe({
+      const handling = this.handled(context, next, headers).subscribe({
         next: (result) => {
           release?.();
           pending++;
@@ -103,6 +104,34 @@ export class DownloadInterceptor implements NestInterceptor {
         }
       };
     });
+  }
+
+  /**
+   * What the handler returns. A companion cookie that it refuses, because of its state, counts as absent
+   * where something else lets the request in: then it is asked again.
+   */
+  private handled(
+    context: ExecutionContext,
+    next: CallHandler,
+    headers: PreparedHeaders,
+  ): Observable<unknown> {
+    const { request } = exchangeOf(context);
+    const otherWay = otherWayNote.get(request);
+    if (!otherWay) {
+      return next.handle();
+    }
+    otherWayNote.clear(request);
+    const again = async (error: unknown) => {
+      const isRefused = error instanceof DownloadRefusal && error.code === 'LINK_REVOKED';
+      const grant = isRefused && (await otherWay(error));
+      if (!grant) {
+        throw error;
+      }
+      grantNote.set(request, grant);
+      headers.fail();
+      return this.intercept(context, next);
+    };
+    return next.handle().pipe(catchError((error: unknown) => from(again(error)).pipe(concatAll())));
   }
 
   private async answer(

@@ -18,6 +18,7 @@ import { DownloadRefusal } from './refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import type { AccessTokens } from './tokens/access-tokens.js';
 import type { TokenClaims } from './tokens/compact-jws.js';
+import { otherWayNote } from './tokens/grant.js';
 import type { DownloadGrant, LinkGrant } from './tokens/grant.js';
 import type { PresentedToken, RequestTokens } from './tokens/request-tokens.js';
 
@@ -34,6 +35,12 @@ interface SignedIn {
   readonly subject: string | undefined;
   /** Of the access token; without one, a guard of the application has filled `request.user`. */
   readonly claims?: TokenClaims;
+}
+
+/** The first link that was made for what is asked, and does not open it. */
+interface FailedLink {
+  readonly refusal: DownloadRefusal;
+  readonly claimant: Claimant | undefined;
 }
 
 /** Grants what links open, to whoever they are for. */
@@ -56,17 +63,25 @@ export class LinkGrants {
   async byCompanion(
     visit: Visit,
     otherwise: () => Promise<DownloadGrant | undefined>,
+    companions = visit.tokens.all('companion'),
+    failed?: FailedLink,
   ): Promise<DownloadGrant | undefined> {
     const { tokens, policy } = visit;
     const { request } = visit.exchange;
     const { user } = request;
-    const companions = tokens.all('companion');
     const hasOtherWay = policy.auth === 'token' ? tokens.in('cookie') : policy.auth !== 'links';
     const isOnlyWay = companions.length === 1 && !hasOtherWay;
-    let failed: { refusal: DownloadRefusal; claimant?: Claimant } | undefined;
-    for (const token of companions) {
+    for (const [index, token] of companions.entries()) {
       try {
-        return await this.open({ token, transport: 'companion' }, visit, isOnlyWay);
+        const grant = await this.open({ token, transport: 'companion' }, visit, isOnlyWay);
+        if (grant.link.state !== undefined && !isOnlyWay) {
+          const claimant = claimantNote.get(request);
+          otherWayNote.set(request, (refusal) => {
+            request.user = user;
+            return this.byCompanion(visit, otherwise, companions.slice(index + 1), { refusal, claimant });
+          });
+        }
+        return grant;
       } catch (refusal) {
         if (!(refusal instanceof DownloadRefusal)) {
           throw refusal;

@@ -2,6 +2,7 @@ import { createParamDecorator } from '@nestjs/common';
 import type { ExecutionContext } from '@nestjs/common';
 import type { Transport } from '../http/http-exchange.js';
 import { RequestNote } from '../http/notes.js';
+import type { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { TokenClaims } from './compact-jws.js';
 
 /** The link of a grant, as a handler sees it. */
@@ -71,6 +72,14 @@ export type DownloadGrant = AccessGrant | LinkGrant | OtherGrant;
 
 /** @internal */
 export const grantNote = new RequestNote<DownloadGrant>('grant');
+
+/**
+ * Asks what else lets a request in whose companion cookie the handler refuses, because of its state.
+ * @throws DownloadRefusal this refusal, where nothing does
+ */
+export const otherWayNote = new RequestNote<(refusal: DownloadRefusal) => Promise<DownloadGrant | undefined>>(
+  'other way',
+);
 
 /** The grant of a request; `undefined` if it did not pass the guard of `@StreamDownload()`. */
 export function grantOf(request: object): DownloadGrant | undefined {

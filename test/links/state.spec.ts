@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   Download,
   DownloadAuthConfigurationError,
+  DownloadEvents,
   DownloadLinks,
   Grant,
   MemoryLeaseStore,
@@ -77,8 +78,13 @@ class SharesController {
 
   @Get(':id/:file')
   @StreamDownload()
-  file(@Param() { id, file: name }: Record<string, string>, @Grant() grant: DownloadGrant) {
+  file(
+    @Param() { id, file: name }: Record<string, string>,
+    @Grant() grant: DownloadGrant,
+    @Res({ passthrough: true }) response: { header(name: string, value: string): void },
+  ) {
     this.links.requireState(grant, states[id!]);
+    response.header('X-Transport', String(grant.transport));
     return file(`${name} of ${id}`);
   }
 } // prettier-ignore
@@ -277,6 +283,40 @@ describe.each(ADAPTERS)('a state and the store, on %s', (adapter) => {
     expectRefusal(await app.request('/shares/x/b', { headers: { cookie } }), 410, 'LINK_REVOKED');
     const both = `${cookie}; ss-tok=${accessToken()}`;
     expect((await app.request('/shares/x/b', { headers: { cookie: both } })).text).toBe('b of x');
+  });
+
+  it('a companion cookie whose state changed refuses nothing that something else allows', async () => {
+    states.x = 1;
+    const link = mint({ state: 1, free: ['file'], reuseWithin: '1m' });
+    const companion = await companionOf(link);
+    states.x = 2;
+    const other = await companionOf(mint({ state: 2, free: ['id', 'file'] }));
+    const refused: unknown[] = [];
+    const watching = app
+      .get(DownloadEvents)
+      .subscribe((event) => event.type === 'refused' && refused.push(event));
+    for (const [beside, transport] of [
+      [`ss-tok=${accessToken()}`, 'cookie'],
+      [other, 'companion'],
+    ] as const) {
+      for (const cookie of [`${companion}; ${beside}`, `${beside}; ${companion}`]) {
+        for (const method of ['GET', 'HEAD']) {
+          const answer = await app.request('/shares/x/b', { method, headers: { cookie } });
+          expect([answer.status, answer.headers['x-transport']]).toEqual([200, transport]);
+          expect(answer.headers['cache-control']).toBe('private, no-store, no-transform');
+          expect(answer.headers.etag).toBeDefined();
+        }
+      }
+    }
+    expect(refused).toEqual([]);
+    states.x = 3;
+    const both = { cookie: `${companion}; ${other}` };
+    expectRefusal(await app.request('/shares/x/b', { headers: both }), 410, 'LINK_REVOKED');
+    const stranger = { cookie: `${companion}; ss-tok=nonsense` };
+    expectRefusal(await app.request('/shares/x/b', { headers: stranger }), 410, 'LINK_REVOKED');
+    const event = { code: 'LINK_REVOKED', transport: 'companion' };
+    expect(refused).toMatchObject([event, { ...event, linkId: link.id }]);
+    watching.unsubscribe();
   });
 
   it('is asked before a handler sends anything behind the back of its decorators', async () => {
