@@ -1,8 +1,8 @@
-import { Controller, Get, Header, Headers, HttpCode, Post, Res } from '@nestjs/common';
+import { Controller, Get, Header, Headers, HttpCode, Param, Post, Res } from '@nestjs/common';
 import { readFileSync } from 'node:fs';
 import type { BrowserContext, Frame, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Download, DownloadCookie, StreamDownload } from '../../lib/index.js';
+import { Download, DownloadCookie, DownloadLinks, StreamDownload } from '../../lib/index.js';
 import type { DownloadAuthOptions } from '../../lib/index.js';
 import { accessToken } from '../support/access-token.js';
 import { hasChromium, openBrowser } from '../support/browser.js';
@@ -16,7 +16,10 @@ import type { TestApp } from '../support/test-app.js';
 /** The application is `files.test`; `customer.test` and `other.test` show it in a frame. */
 @Controller()
 class FilesController {
-  constructor(private readonly cookie: DownloadCookie) {}
+  constructor(
+    private readonly cookie: DownloadCookie,
+    private readonly links: DownloadLinks,
+  ) {}
 
   @Get('customer')
   @Header('Content-Type', 'text/html')
@@ -34,6 +37,18 @@ class FilesController {
           .then(({ status }) => (document.body.dataset.signIn = status))
       ">Sign in</button>
       <a href="/report">Report</a>`;
+  }
+
+  /** A link to all parts of a film. */
+  @Get('share')
+  share() {
+    return this.links.create(FilesController, 'film', { params: { part: 'index' }, free: ['part'] }).url;
+  }
+
+  @Get('film/:part')
+  @StreamDownload({ auth: 'links' })
+  film(@Param('part') part: string) {
+    return Download.buffer(Buffer.from(part), { filename: 'part.txt' });
   }
 
   @Post('sign-in')
@@ -118,6 +133,27 @@ describe.skipIf(!hasChromium || !isInstalled('openssl', 'version'))(
     );
 
     it.each(ADAPTERS)(
+      'on %s, a frame that opens a collection goes on without a token, by a partitioned companion cookie',
+      async (adapter) => {
+        await start(adapter, { cookie: { partitioned: true } });
+        const frame = await openFrameOn('customer.test');
+        expect(await statuses(frame, '/film/part-1')).toEqual([403]);
+        expect(await statuses(frame, await shared(frame), '/film/part-1')).toEqual([200, 200]);
+        expect(await statuses(await openFrameOn('other.test'), '/film/part-1')).toEqual([403]);
+        expect(await statuses(await openApplication(), '/film/part-1')).toEqual([403]);
+      },
+    );
+
+    it.each(ADAPTERS)(
+      'on %s, a frame that opens a collection keeps no companion cookie that is not partitioned',
+      async (adapter) => {
+        await start(adapter, { cookie: { sameSite: 'none' } });
+        const frame = await openFrameOn('customer.test');
+        expect(await statuses(frame, await shared(frame), '/film/part-1')).toEqual([200, 403]);
+      },
+    );
+
+    it.each(ADAPTERS)(
       'on %s, a frame that signs in is refused with a cookie that is not partitioned',
       async (adapter) => {
         await start(adapter, { cookie: { sameSite: 'none' } });
@@ -143,4 +179,20 @@ async function follow(where: Page | Frame): Promise<string | number> {
     where.getByText('Report').click(),
   ]);
   return response.ok() ? readFileSync(await (await download)!.path(), 'utf8') : response.status();
+}
+
+/** A new link to the film, as the page has it from its server. */
+function shared(where: Page | Frame): Promise<string> {
+  return where.evaluate(async () => (await fetch('/share')).text());
+}
+
+/** What a script of the page is answered, one request after the other. */
+function statuses(where: Page | Frame, ...paths: string[]): Promise<number[]> {
+  return where.evaluate(async (all) => {
+    const found: number[] = [];
+    for (const path of all) {
+      found.push((await fetch(path)).status);
+    }
+    return found;
+  }, paths);
 }

@@ -8,7 +8,8 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Download, DownloadLinks, redactUrl, StreamDownload } from '../../lib/index.js';
-import { send } from '../support/http-client.js';
+import { send, start as request } from '../support/http-client.js';
+import { FollowModule, messagesIn } from '../support/link-messages.js';
 import { until } from '../support/until.js';
 import { temporaryFolder } from '../support/files.js';
 import { freePort, isInstalled, stop } from '../support/programs.js';
@@ -61,6 +62,7 @@ describe.skipIf(!isInstalled('nginx', '-v')).each(ADAPTERS)(
       const app = await startApp({
         adapter,
         controllers: [FilesController],
+        imports: [FollowModule],
         providers: [{ provide: APP_FILTER, useClass: NotFoundFilter }],
         options: { secret: SECRET, links: { publicUrl: `http://127.0.0.1:${port}${publicPath}` } },
         configure: (it) => {
@@ -131,6 +133,18 @@ describe.skipIf(!isInstalled('nginx', '-v')).each(ADAPTERS)(
           headers: { 'x-forwarded-for': '192.0.2.1' },
         });
         expect(answer.json.code).toBe('LINK_ADDRESS');
+      });
+
+      it('a page that follows a link hears at once what happens to it', async () => {
+        const { id, url } = site.links.create(FilesController, 'file', { params: { name: '42' } });
+        const followed = await request(`${site.url}/api/links/${id}/events`);
+        const heard = (type: string) => until(() => messagesIn(followed).at(-1)?.type === type, type);
+        await heard('waiting');
+        const { pathname, search } = new URL(url);
+        await send(site.url + pathname + search);
+        await heard('completed');
+        expect(messagesIn(followed).at(-1)?.data).toMatchObject({ bytes: 2, percent: 100 });
+        followed.leave();
       });
 
       it('a 404 of the framework does not show the token', async () => {
