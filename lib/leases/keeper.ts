@@ -86,7 +86,7 @@ export class LeaseKeeper {
   /** To be called once, before the first request. Rejects only for a programmer's mistake. */
   async start(): Promise<void> {
     const { clock, options, running } = this.services;
-    await this.store.open(clock(), { timeout: options.storeTimeout });
+    await this.store.open(clock(), options.storeTimeout);
     this.unsubscribe = this.store.subscribe(running);
   }
 

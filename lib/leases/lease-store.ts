@@ -12,10 +12,10 @@ export interface LeaseStore {
    * Called once before anything else. Records when the store was created, the first time. Rejects only for
    * a programmer's mistake, such as a missing package; not where a server cannot be reached yet.
    *
-   * @param waits how long callers wait for an answer: a call that has not begun to take effect by then should
-   *   reject without any
+   * @param timeout milliseconds for which callers wait for an answer: a call that has not begun to take
+   *   effect by then should reject without any
    */
-  open(now: number, waits?: StoreTimeout): Promise<void>;
+  open(now: number, timeout?: number): Promise<void>;
 
   /** Records of one link, and whether it was revoked. Changes nothing. */
   read(query: LinkQuery): Promise<LinkState>;
@@ -34,11 +34,6 @@ export interface LeaseStore {
 
   /** Releases what the store itself opened: connections, files, timers. */
   close(): Promise<void>;
-}
-
-/** Milliseconds for which the callers of a store wait for an answer. */
-export interface StoreTimeout {
-  readonly timeout: number;
 }
 
 /** What is asked about a link. */

@@ -77,7 +77,7 @@ describe('memory store', () => {
   });
 
   it('forgets revocations of links that have expired, and none before', async () => {
-    const store = await opened({ revocations: 10 });
+    const store = await opened({ capacity: 10 });
     const revoke = (i: number, now: number) =>
       store.revoke({ name: `link:${i}`, issuedBefore: WHENEVER_ISSUED, keepUntil: now + HOUR }, now);
     for (let i = 0; i < 10; i++) {

@@ -125,7 +125,7 @@ describe.skipIf(!hasPostgres)('PostgreSQL store', () => {
     const pool = poolOn(await server.database(), { max: 1 });
     const store = new PostgresLeaseStore({ pool, clock: 'caller' });
     cleanUps.push(() => store.close());
-    await store.open(START, { timeout: 500 });
+    await store.open(START, 500);
     const others = await pool.connect();
     const late = store.commit(commitOf([added('a')]));
     const rejected = expect(late).rejects.toThrow(/no connection of the pool/);

@@ -12,12 +12,11 @@ import type { Revocation } from '../revocation.js';
 /** Bounds of a {@link MemoryLeaseStore}. */
 export interface MemoryLeaseStoreOptions {
   /**
-   * How many records may be kept: one for each link and one for each of its downloads. Beyond it, what needs
-   * a further one is refused (503), because a link that was forgotten could be used again. Default 2,000,000.
+   * How many records may be kept, one for each link and each of its clients, and how many revocations
+   * beside them. Beyond it, what needs a further one is refused (503), as a link that was forgotten could be
+   * used again. Default 2,000,000.
    */
   readonly capacity?: number;
-  /** How many revocations may be kept; beyond it, revoking throws. Default 1,000,000. */
-  readonly revocations?: number;
 }
 
 interface KnownLink {
@@ -34,20 +33,18 @@ export class MemoryLeaseStore implements LeaseStore {
   private readonly links: ExpiringMap<KnownLink>;
   private readonly revocations: ExpiringMap<Revocation>;
   private readonly listeners = new Set<RevocationListener>();
-  private readonly capacity: number;
   private records = 0;
   private since = Infinity;
 
   /** @throws DownloadAuthConfigurationError for an unknown option or a value that cannot work */
   constructor(options: MemoryLeaseStoreOptions = {}) {
-    checkOptions(options, { capacity: wholeNumber(1), revocations: wholeNumber(1) }, 'MemoryLeaseStore');
-    this.capacity = options.capacity ?? 2_000_000;
+    checkOptions(options, { capacity: wholeNumber(1) }, 'MemoryLeaseStore');
+    const { capacity = 2_000_000 } = options;
     this.links = new ExpiringMap(
-      () => this.records < this.capacity,
+      () => this.records < capacity,
       ({ records }) => (this.records -= records.length),
     );
-    const mostRevocations = options.revocations ?? 1_000_000;
-    this.revocations = new ExpiringMap(() => this.revocations.size < mostRevocations);
+    this.revocations = new ExpiringMap(() => this.revocations.size < capacity);
   }
 
   /** Records that are kept, including expired ones that were not yet found. */

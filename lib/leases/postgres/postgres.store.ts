@@ -2,14 +2,7 @@ import { anything, checkOptions, oneOf, text } from '../../shared/check-options.
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 import { errorReason } from '../../shared/error-reason.js';
 import { ThrottledLogger } from '../../shared/throttled-logger.js';
-import type {
-  LeaseStore,
-  LinkCommit,
-  LinkQuery,
-  LinkState,
-  RevocationListener,
-  StoreTimeout,
-} from '../lease-store.js';
+import type { LeaseStore, LinkCommit, LinkQuery, LinkState, RevocationListener } from '../lease-store.js';
 import { RevocationPolling } from '../revocation-polling.js';
 import type { RevocationNews } from '../revocation-polling.js';
 import type { Revocation } from '../revocation.js';
@@ -120,7 +113,7 @@ export class PostgresLeaseStore implements LeaseStore {
   }
 
   /** @throws Error where the server refuses the store, such as for want of the right to make tables */
-  async open(now: number, { timeout }: StoreTimeout = { timeout: PATIENCE }): Promise<void> {
+  async open(now: number, timeout = PATIENCE): Promise<void> {
     this.latest = now;
     this.patience = timeout;
     this.pool ??= connect(this.options.url!, this.report);

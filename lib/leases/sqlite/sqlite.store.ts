@@ -8,7 +8,6 @@ import type {
   LinkState,
   RecordChange,
   RevocationListener,
-  StoreTimeout,
 } from '../lease-store.js';
 import { RevocationPolling } from '../revocation-polling.js';
 import type { RevocationNews } from '../revocation-polling.js';
@@ -77,7 +76,7 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   /** @throws Error saying what to do where Node has no `node:sqlite`, or the file cannot be used */
-  async open(now: number, { timeout }: StoreTimeout = { timeout: PATIENCE }): Promise<void> {
+  async open(now: number, timeout = PATIENCE): Promise<void> {
     if (!isBuiltin('node:sqlite')) {
       throw new Error(
         `The SQLite lease store needs node:sqlite, which Node ${process.versions.node} does not have. ` +
