@@ -20,6 +20,7 @@ export class ByteCredit {
   taken = 0;
   private granted = 0;
   private refused = false;
+  private isFree = false;
 
   /**
    * @param total bytes the request will send; Infinity if unknown
@@ -34,7 +35,7 @@ export class ByteCredit {
 
   /** Takes up to `bytes` of what is granted. */
   take(bytes: number): number {
-    const taken = Math.max(0, Math.min(bytes, this.granted - this.taken));
+    const taken = this.isFree ? bytes : Math.max(0, Math.min(bytes, this.granted - this.taken));
     this.taken += taken;
     return taken;
   }
@@ -47,24 +48,13 @@ export class ByteCredit {
 
   /** Half the step is used up: ask before the rest is. */
   get low(): boolean {
-    return !this.refused && this.target - this.granted > (this.target - this.taken) / 2;
+    return !this.isFree && !this.refused && this.target - this.granted > (this.target - this.taken) / 2;
   }
 
-  /** All that is granted is taken, and there was more to send. */
-  get isSpent(): boolean {
-    return this.taken >= this.granted && this.taken < this.total;
-  }
-
-  /** Takes in the answer to having asked for `asked` bytes. */
-  answered(granted: number, asked: number): void {
-    this.granted = Math.max(this.granted, granted);
-    this.refused = granted < asked;
-  }
-
-  /** As {@link answered}, while the store does not answer: goes on with what was left when it last did. */
-  draw(left: number): number {
-    const drawn = Math.max(0, Math.min(left, this.target - this.granted));
-    this.granted += drawn;
-    return drawn;
+  /** Takes in the answer to having asked for `asked` bytes. Without one, nothing limits the request. */
+  answered(granted: number | undefined, asked: number): void {
+    this.isFree = granted === undefined;
+    this.granted = Math.max(this.granted, granted ?? 0);
+    this.refused = granted !== undefined && granted < asked;
   }
 }

@@ -137,8 +137,8 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
     return { ...about, type: outcome ? 'aborted' : 'progress', bytes: this.position };
   }
 
-  unreported(leaseId: string): IntervalSet {
-    return this.lease?.unreportedOf(leaseId) ?? NO_INTERVALS;
+  sentUnder(leaseId: string): IntervalSet {
+    return this.lease?.sentUnder(leaseId) ?? NO_INTERVALS;
   }
 
   override ended(outcome: DeliveryOutcome): void {

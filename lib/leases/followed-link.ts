@@ -59,9 +59,9 @@ export class LookedAtLink implements FollowedLink {
     const { length, served, completedAt, cut: code } = lease;
     const id = `${rootOf(lease).slice(0, 8)}.${served}`;
     const sent = [...this.answers.running]
-      .map((answer) => answer.unreported(lease.id))
+      .map((answer) => answer.sentUnder(lease.id))
       .reduce(union, lease.covered);
-    // What was sent here and is just being reported is in neither
+    // What has ended here and is just being reported is in neither
     const bytes = Math.max(bytesIn(sent), id === this.last.id ? this.last.bytes : 0);
     const ended = completedAt === undefined ? 'aborted' : 'completed';
     return { id, type: this.running ? 'progress' : ended, bytes, length, code };

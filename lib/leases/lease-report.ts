@@ -11,7 +11,7 @@ export interface Report {
   readonly request: string;
   /** Bytes it has sent so far; at its end, the unconfirmed ones too. */
   readonly sent: number;
-  /** What it sent since it last reported, or longer ago. */
+  /** What it has sent. */
   readonly covered: IntervalSet;
   /** Absent once it has ended. */
   readonly wish?: Wish;

@@ -3,11 +3,10 @@ import type { ByteInterval, DeliveryOutcome } from '../delivery/watch.js';
 import type { DownloadEventSink } from '../events/download-event.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit } from './byte-credit.js';
-import { bytesIn, NO_INTERVALS, union, withInterval } from './interval-set.js';
+import { bytesIn, NO_INTERVALS, withInterval } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
 import type { Granted } from './lease.js';
 import type { Booking, LeaseBook } from './lease-book.js';
-import { bytesLeft } from './lease-record.js';
 import type { Lease } from './lease-record.js';
 import type { Report, Reported } from './lease-report.js';
 import type { ResolvedLeaseOptions } from './options.js';
@@ -35,16 +34,10 @@ export class LeaseRequest {
   private readonly credit: ByteCredit;
   private lease: Lease;
   private sentBytes = 0;
-  /** What was sent since the last report, and what the store has not confirmed of those before. */
-  private unreported: IntervalSet = NO_INTERVALS;
-  private pending: IntervalSet = NO_INTERVALS;
+  private covered: IntervalSet = NO_INTERVALS;
   private reportedAt: number;
-  private reporting?: Promise<void>;
-  private failing = false;
-  private exhausted = false;
+  private reporting?: Promise<boolean>;
   private over = false;
-  /** Bytes of the budget that were not granted to any request, by the latest answer. */
-  private left: number;
   private lifeTimer?: NodeJS.Timeout;
 
   /**
@@ -62,7 +55,6 @@ export class LeaseRequest {
   ) {
     this.lease = lease;
     this.credit = new ByteCredit(total, granted);
-    this.left = bytesLeft(lease) ?? Infinity;
     this.reportedAt = services.clock();
     this.cutAtEndOfLife();
   }
@@ -73,23 +65,24 @@ export class LeaseRequest {
     if (taken === 0 && bytes > 0) {
       return this.waitFor(bytes);
     }
-    if (this.credit.low && !this.reporting && !this.failing) {
+    if (this.credit.low && !this.reporting) {
       void this.report();
     }
     return taken;
   }
 
   sent(start: number, end: number): void {
-    this.unreported = withInterval(this.unreported, start, end);
+    this.covered = withInterval(this.covered, start, end);
     this.sentBytes += end - start;
-    if (!this.reporting && !this.over && this.isTimeToReport) {
+    const isTime = this.services.clock() - this.reportedAt >= this.services.options.reportEvery;
+    if (isTime && !this.reporting && !this.over) {
       void this.report();
     }
   }
 
-  /** What it sent under this lease and the store may not know of. */
-  unreportedOf(leaseId: string): IntervalSet {
-    return leaseId === this.lease.id ? union(this.pending, this.unreported) : NO_INTERVALS;
+  /** What it has sent, if it runs under this lease. */
+  sentUnder(leaseId: string): IntervalSet {
+    return leaseId === this.lease.id ? this.covered : NO_INTERVALS;
   }
 
   /**
@@ -109,7 +102,7 @@ export class LeaseRequest {
     const told: Report = {
       request: this.name,
       sent: this.sentBytes + bytesIn(broken),
-      covered: union(this.pending, this.unreported),
+      covered: this.covered,
       unconfirmed: broken.length > 0 ? broken : undefined,
       whole: outcome.completed,
       cut,
@@ -125,72 +118,40 @@ export class LeaseRequest {
   }
 
   private async waitFor(bytes: number): Promise<number> {
-    while (!this.over && !this.exhausted) {
-      if (this.failing && !this.isTimeToReport) {
-        this.drawOn();
-      } else {
-        await this.report();
-      }
+    while (!this.over) {
+      const isExhausted = await this.report();
       const taken = this.take(bytes);
       if (taken > 0) {
         return taken;
       }
-    }
-    if (!this.over) {
-      this.cut('LINK_USED_UP', 'byte budget used up, and no further download left');
+      if (isExhausted && !this.over) {
+        this.cut('LINK_USED_UP', 'byte budget used up, and no further download left');
+        break;
+      }
     }
     return 0;
   }
 
-  private get isTimeToReport(): boolean {
-    const { clock, options } = this.services;
-    return clock() - this.reportedAt >= options.reportEvery;
-  }
-
-  private report(): Promise<void> {
+  /** Tells the store what was sent, and asks for more. True if neither lease nor link have any left. */
+  private report(): Promise<boolean> {
     return (this.reporting ??= this.exchange().finally(() => (this.reporting = undefined)));
   }
 
-  /** Tells the store what was sent, and asks for the right to send more. */
-  private async exchange(): Promise<void> {
+  private async exchange(): Promise<boolean> {
     const { book, calls, clock } = this.services;
     this.reportedAt = clock();
-    this.pending = union(this.pending, this.unreported);
-    this.unreported = NO_INTERVALS;
     const { taken, target: total } = this.credit;
-    const told: Report = {
-      request: this.name,
-      sent: this.sentBytes,
-      covered: this.pending,
-      wish: { taken, total, lease: randomUUID() },
-    };
-    let answer: Reported | undefined;
-    try {
-      answer = await calls.required(() => book.report(this.booking, [this.lease.client], told));
-    } catch {
-      this.failing = true;
-      this.drawOn();
-      return;
-    }
-    this.failing = false;
-    this.pending = NO_INTERVALS;
-    // A store that lost its memory does not limit the request, which ends with its plan in any case
-    const granted = answer?.granted ?? Infinity;
-    this.credit.answered(granted, total);
-    this.left = (answer && bytesLeft(answer.lease)) ?? Infinity;
-    this.exhausted = granted <= taken && taken < total;
+    const wish = { taken, total, lease: randomUUID() };
+    const told: Report = { request: this.name, sent: this.sentBytes, covered: this.covered, wish };
+    const report = () => book.report(this.booking, [this.lease.client], told);
+    const answer = await calls.required(report).catch(() => undefined);
+    // Without an answer, and where the store lost its records, the request goes on
+    this.credit.answered(answer?.granted, total);
     if (answer && answer.lease.id !== this.lease.id && !this.over) {
       this.lease = answer.lease;
       this.cutAtEndOfLife();
     }
-  }
-
-  /** Goes on, while the store does not answer, with what was left of the budget when it last did. */
-  private drawOn(): void {
-    if (this.credit.isSpent) {
-      this.left -= this.credit.draw(this.left);
-      this.exhausted = this.credit.isSpent;
-    }
+    return answer !== undefined && answer.granted <= taken && taken < total;
   }
 
   private cutAtEndOfLife(): void {

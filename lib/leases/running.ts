@@ -22,8 +22,8 @@ interface RunningDownload extends NamedLink {
 export interface LocalAnswer {
   /** How far it is, and how it ended; undefined where it has a lease, which says so. */
   readonly progress: LinkProgress | undefined;
-  /** What it sent under a lease and has not reported. */
-  unreported(leaseId: string): IntervalSet;
+  /** What it sent, if it runs under this lease. */
+  sentUnder(leaseId: string): IntervalSet;
 }
 
 /** The answers of one link on this node. */

@@ -161,6 +161,13 @@ describe('a store that does not answer', () => {
     await expect(Answer.begin(keeper, link())).rejects.toThrow(refusal('LINK_USED_UP'));
   });
 
+  it('does not limit the bytes of a download that was counted', async () => {
+    const answer = await Answer.begin(keeper, link({ byteBudget: 2 * MIB }));
+    store.state.mode = 'down';
+    await answer.finish();
+    expect(answer.bytes).toBe(10 * MIB);
+  });
+
   it('gets the report of a download whose last one it never answered', async () => {
     const answer = await Answer.begin(keeper, link());
     await answer.send(MIB);
