@@ -27,7 +27,6 @@ import type { LinkClaims } from './link-claims.js';
 import { isDigest } from './link-resource.js';
 import type { LinkSettings } from './options.js';
 import { TargetLocator } from './link-target.js';
-import type { NamedRoutes } from './link-target.js';
 import { LinkTokens } from './link-tokens.js';
 import type { RouteRegistry } from './route-registry.js';
 import { queryString } from './route-template.js';
@@ -48,11 +47,11 @@ const REVOKE_RULES: OptionRules<LinkRevocation> = {
 type RouteCall<Options> = [Type, Names, Options?] | [Names, Options?];
 type Names = string | readonly string[];
 
-function partsOf<Options>(call: RouteCall<Options>): [routes: NamedRoutes, options: Options] {
+function partsOf<Options>(call: RouteCall<Options>): [Type | undefined, Names, Options] {
   const [first, second, third] = call;
   const isByName = typeof first === 'string' || Array.isArray(first);
-  const routes = isByName ? { names: first } : { controller: first, names: second };
-  return [routes as NamedRoutes, ((isByName ? second : third) ?? {}) as Options];
+  const parts = isByName ? [undefined, first, second ?? {}] : [first, second, third ?? {}];
+  return parts as [Type | undefined, Names, Options];
 }
 
 /** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
@@ -99,9 +98,9 @@ export class DownloadLinks {
   ): DownloadLink;
   create(routes: readonly RouteName[], options?: CreateLinkOptions): DownloadLink;
   create(...call: RouteCall<CreateLinkOptions>): DownloadLink {
-    const [routes, options] = partsOf(call);
+    const [controller, names, options] = partsOf(call);
     checkOptions(options, CREATE_RULES, 'links.create', '');
-    const target = this.targets.locate(routes, options);
+    const target = this.targets.locate(controller, names, options);
     checkTogether(options, target, this.options);
     const { route, path, query, resource } = target;
     const { links } = this.options;
@@ -137,9 +136,9 @@ export class DownloadLinks {
   resource<Name extends RouteName>(route: Name, ...target: OptionsOfRoute<Name, LinkTarget>): string;
   resource(routes: readonly RouteName[], target?: LinkTarget): string;
   resource(...call: RouteCall<LinkTarget>): string {
-    const [routes, target] = partsOf(call);
+    const [controller, names, target] = partsOf(call);
     checkOptions(target, TARGET_RULES, 'links.resource', '');
-    return this.targets.locate(routes, target).resource;
+    return this.targets.locate(controller, names, target).resource;
   }
 
   /**

@@ -25,12 +25,6 @@ export interface LocatedTarget {
   readonly unset: readonly string[];
 }
 
-/** One route or several: methods of a controller, or the names of routes. */
-export interface NamedRoutes {
-  readonly controller?: Type;
-  readonly names: string | readonly string[];
-}
-
 /** Finds out whether a URL will reach its handler, and what the handler will receive. */
 export class TargetLocator {
   constructor(
@@ -39,10 +33,11 @@ export class TargetLocator {
   ) {}
 
   /**
+   * @param names of methods of the controller; without one, of routes
    * @throws DownloadAuthConfigurationError for values that the router or the query parser would not hand over
    *   as they are given
    */
-  locate({ controller, names }: NamedRoutes, target: LinkTarget): LocatedTarget {
+  locate(controller: Type | undefined, names: string | readonly string[], target: LinkTarget): LocatedTarget {
     const routes = [names].flat().map((name, index) => {
       const own = index === 0 ? target : { ...target, path: undefined };
       return controller ? this.served(this.registry.byHandler(controller, name), own) : this.named(name, own);

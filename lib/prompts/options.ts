@@ -69,11 +69,8 @@ export interface PromptOptions {
   readonly blockFor?: Duration;
 }
 
-/** The options with the defaults filled in; `blockFor` is in milliseconds. */
-export interface ResolvedPromptOptions extends Pick<PromptOptions, 'page' | 'texts'> {
-  readonly wrongAnswers: number;
-  readonly blockFor: number;
-}
+/** The checked options, with the defaults filled in; `blockFor` is in milliseconds. */
+export type ResolvedPromptOptions = Readonly<ReturnType<typeof resolvePromptOptions>>;
 
 const RULES: OptionRules<PromptOptions> = {
   page: callable,
@@ -83,7 +80,7 @@ const RULES: OptionRules<PromptOptions> = {
 };
 
 /** @throws DownloadAuthConfigurationError for an unknown option or a value that cannot work */
-export function resolvePromptOptions(options: PromptOptions = {}): ResolvedPromptOptions {
+export function resolvePromptOptions(options: PromptOptions = {}) {
   checkOptions(options, RULES, 'prompts');
   const { page, texts, wrongAnswers = 10, blockFor = '15m' } = options;
   return { page, texts, wrongAnswers, blockFor: durationInSeconds(blockFor) * 1000 };

@@ -1,10 +1,7 @@
-import type { Route } from '../links/route-registry.js';
 import { ANSWER_FIELD } from '../prompts/page.js';
 import { REFUSALS } from '../refusals/refusals.js';
-import type { ResolvedOptions } from '../resolve-options.js';
-import { routePolicy } from '../route-options.js';
 import { header, RANGES } from './operation.js';
-import type { Operation, Parameter, Response } from './operation.js';
+import type { DescribedDownload, Operation, Parameter, Response } from './operation.js';
 
 /** HEAD answers as GET without a range does, and without a body. */
 export function headOperation(get: Operation): Operation {
@@ -39,10 +36,8 @@ const REFUSING = new Set<number>(Object.values(REFUSALS).map(({ status }) => sta
  */
 export function answerOperation(
   get: Operation,
-  route: Route,
-  options: ResolvedOptions,
+  { options, policy }: DescribedDownload,
 ): Operation | undefined {
-  const policy = routePolicy(options, route.controller, route.handler);
   const mayAsk =
     policy.auth !== false && policy.challenge && policy.transports.query && options.linkKeys.length > 0;
   if (!mayAsk) {

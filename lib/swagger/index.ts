@@ -6,9 +6,11 @@ import { DownloadAuthGuard } from '../download-auth.guard.js';
 import { RouteRegistry } from '../links/route-registry.js';
 import type { Route } from '../links/route-registry.js';
 import type { ResolvedOptions } from '../resolve-options.js';
+import { routePolicy } from '../route-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { answerOperation, headOperation } from './further-operations.js';
 import { describeOperation } from './operation.js';
+import type { DescribedDownload } from './operation.js';
 
 const METHODS = ['get', 'head', 'post', 'put', 'patch', 'delete', 'options'] as const;
 
@@ -30,24 +32,24 @@ export function describeDownloads<Document extends OpenAPIObject>(
   document: Document,
 ): Document {
   const prefix = app.get(ApplicationConfig).getGlobalPrefix();
-  const routes = downloadRoutes(app);
-  const findRoute = (path: string, method: string) =>
-    routes.find((route) => isServed(route, method, path)) ??
+  const downloads = downloadsOf(app);
+  const find = (path: string, method: string) =>
+    downloads.find(({ route }) => isServed(route, method, path)) ??
     // createDocument() leaves the prefix out where it is told to
-    routes.find((route) => isServed(route, method, `${prefix}/${path}`));
+    downloads.find(({ route }) => isServed(route, method, `${prefix}/${path}`));
 
   for (const [path, item] of Object.entries(document.paths)) {
     for (const method of METHODS) {
       const operation = item[method];
-      const route = operation && findRoute(path, method);
-      if (route) {
-        describeOperation(document, operation, route, optionsOf(app, route.controller));
+      const download = operation && find(path, method);
+      if (download) {
+        describeOperation(document, operation, download);
       }
     }
-    const route = item.get && findRoute(path, 'get');
-    if (item.get && route) {
+    const download = item.get && find(path, 'get');
+    if (item.get && download) {
       item.head ??= headOperation(item.get);
-      const answer = answerOperation(item.get, route, optionsOf(app, route.controller));
+      const answer = answerOperation(item.get, download);
       if (answer) {
         item.post ??= answer;
       }
@@ -57,7 +59,7 @@ export function describeDownloads<Document extends OpenAPIObject>(
 }
 
 /** @throws DownloadAuthConfigurationError where the application does not import `DownloadAuthModule` */
-function downloadRoutes(app: INestApplicationContext): Route[] {
+function downloadsOf(app: INestApplicationContext): DescribedDownload[] {
   let registry: RouteRegistry;
   try {
     registry = app.get(RouteRegistry);
@@ -66,7 +68,12 @@ function downloadRoutes(app: INestApplicationContext): Route[] {
       'describeDownloads: the application does not import DownloadAuthModule. Give the application that has the downloads.',
     );
   }
-  return registry.list.filter(({ options }) => options !== undefined);
+  return registry.list
+    .filter((route) => route.options)
+    .map((route) => {
+      const options = optionsOf(app, route.controller);
+      return { route, options, policy: routePolicy(options, route.controller, route.handler) };
+    });
 }
 
 function isServed({ requestMethod, patterns }: Route, method: string, path: string): boolean {

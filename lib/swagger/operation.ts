@@ -6,7 +6,7 @@ import type { RefusalCode } from '../refusals/download-refusal.js';
 import { REFUSALS } from '../refusals/refusals.js';
 import type { RefusalDefinition } from '../refusals/refusals.js';
 import type { ResolvedOptions } from '../resolve-options.js';
-import { routeOptions, routePolicy } from '../route-options.js';
+import { routeOptions } from '../route-options.js';
 import type { RoutePolicy } from '../route-options.js';
 
 export type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
@@ -17,18 +17,25 @@ type Content = NonNullable<Response['content']>;
 type Schema = { format?: string };
 type Security = NonNullable<Operation['security']>;
 
+/** A route, and the options that hold for it. */
+export interface DescribedDownload {
+  readonly route: Route;
+  readonly options: ResolvedOptions;
+  readonly policy: RoutePolicy;
+}
+
 /** Adds to an operation, and to the components of its document, what is true of a download. */
 export function describeOperation(
   document: OpenAPIObject,
   operation: Operation,
-  route: Route,
-  options: ResolvedOptions,
+  { route, options, policy }: DescribedDownload,
 ): void {
-  const { controller, handler } = route;
-  const policy = routePolicy(options, controller, handler);
   const isGet = route.method === 'GET';
   if (!route.answersItself) {
-    const { ranges } = resolveDelivery(options.delivery, routeOptions(controller, handler).delivery);
+    const { ranges } = resolveDelivery(
+      options.delivery,
+      routeOptions(route.controller, route.handler).delivery,
+    );
     describeFile(operation, isGet, ranges);
   }
   operation.responses = mergeResponses(operation.responses, refusalResponses(document, policy, options));
