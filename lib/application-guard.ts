@@ -129,7 +129,7 @@ export class ApplicationGuards {
     try {
       return this.moduleRef.introspect(token as Type).scope === Scope.REQUEST;
     } catch {
-      return false; // optional, or missing, which Nest says better
+      return false; // optional, or missing, which Nest reports better
     }
   }
 }

@@ -17,8 +17,8 @@ interface Waiting {
 const waitingNote = new RequestNote<Waiting>('waiting');
 
 /**
- * Makes of a guard one that lets links to routes marked `@StreamDownload()` pass, which are judged there, and
- * decides over every other request as before. For guards that run before those of the route and would refuse
+ * Makes a guard let links to routes marked `@StreamDownload()` pass, because these routes check them, and
+ * decide about every other request as before. For guards that run before those of the route and would refuse
  * links: global ones.
  *
  * @example
@@ -49,7 +49,7 @@ export function besideLinks<Guard extends Type<CanActivate>>(guard: Guard): Guar
   return BesideLinks as Guard;
 }
 
-/** What asks the guards that wait in a call. */
+/** Ask the guards that wait in a call. */
 export function waitingIn(context: ExecutionContext, request: object): Waiting['asks'] {
   const waiting = waitingNote.get(request);
   return waiting?.context === context ? waiting.asks : [];

@@ -32,8 +32,8 @@ interface SignInOptions {
 
 /**
  * The options of `DownloadAuthModule.forRoot()`. For access tokens give one source of keys: `secret`,
- * `publicKey`/`privateKey`, `keys` or `secretOrKeyProvider`. What cannot work, an unknown member among it,
- * keeps the application from starting.
+ * `publicKey`/`privateKey`, `keys` or `secretOrKeyProvider`. Options that cannot work, unknown ones included,
+ * keep the application from starting.
  */
 export interface DownloadAuthOptions extends AccessTokenOptions, SignInOptions {
   /**

@@ -74,7 +74,7 @@ export class RouteCheck implements OnModuleInit {
     }
   }
 
-  /** Without this line, whoever serves plain HTTP in production finds out from the users. */
+  /** Otherwise the users are the first to notice plain HTTP in production. */
   private warnOfPlainHttp(): void {
     const servesPlainHttp =
       this.routes.router && !(this.adapterHost.httpAdapter.getHttpServer() instanceof TlsServer);
@@ -117,7 +117,7 @@ export class RouteCheck implements OnModuleInit {
     }
   }
 
-  /** A minifier gives classes other names in every build: the links of one are none to the next. */
+  /** A minifier renames classes in every build, and the next build refuses the links of the last one. */
   private warnOfMinifiedName(name: string): void {
     if (this.hasWarned || name.length > MINIFIED_LENGTH) {
       return;

@@ -9,7 +9,7 @@ import { RefusalFilter } from './refusal.filter.js';
 /**
  * Marks a handler, or every handler of a controller, as a download: the guard checks the token of the request
  * ({@link DownloadAuthGuard}), what the handler returns is delivered with ranges, validators and safe headers
- * ({@link DownloadInterceptor}), and refusals are answered as RFC 6750 and this package's codes have it.
+ * ({@link DownloadInterceptor}), and refusals are answered as RFC 6750 and the codes of this package say.
  *
  * @throws DownloadAuthConfigurationError for options that cannot work
  * @example

@@ -212,7 +212,7 @@ function isLinkedState(state: unknown): boolean {
   return state === null || isPlain || isValidDate(state);
 }
 
-/** A token is JSON, which holds neither a BigInt nor a circle. */
+/** JSON cannot hold a BigInt or a cycle. */
 function fitsToken(claims: unknown): boolean {
   try {
     return JSON.stringify(claims).startsWith('{');

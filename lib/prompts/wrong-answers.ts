@@ -5,7 +5,7 @@ import type { ResolvedPromptOptions } from './options.js';
 /** The record of a link that counts wrong answers. */
 const RECORD = 'challenge';
 
-/** How many answers were wrong or are still being judged since the last block, and what blocks came of it. */
+/** How many answers were wrong or are still being judged since the last block, and the blocks so far. */
 interface WrongAnswers {
   readonly wrong: number;
   /** How often the link was blocked. */

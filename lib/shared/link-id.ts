@@ -1,6 +1,6 @@
 import { DownloadAuthConfigurationError } from './configuration-error.js';
 
-/** Anything else is the id of no link, so that stores need not expect other characters, or long texts. */
+/** All ids of links are like this, so stores need not expect other characters, or long texts. */
 const LINK_ID = /^[\w-]{1,100}$/;
 
 /**
