@@ -63,8 +63,19 @@ export class DownloadInterceptor implements NestInterceptor {
     }
     const release =
       link && (isLimited || isUnasked(link)) ? this.holdBack(port, request, link, route.name) : undefined;
-    // By hand, as operators of RxJS cost more than what is done here
+    return this.answerOf(this.handled(context, next, headers), exchange, headers, route, release);
+  }
+
+  /** Written by hand, as operators of RxJS cost more than what is done here. */
+  private answerOf(
+    handled: Observable<unknown>,
+    exchange: HttpExchange,
+    headers: PreparedHeaders,
+    route: DownloadRoute,
+    release: (() => void) | undefined,
+  ): Observable<unknown> {
     return new Observable((subscriber) => {
+      let file: StreamableFile | undefined;
       let hasAnswer = false;
       let pending = 1;
       const done = () => {
@@ -73,27 +84,38 @@ export class DownloadInterceptor implements NestInterceptor {
         }
       };
       const fail = (error: unknown) => {
-        if (subscriber.closed) {
-          return;
+        if (!subscriber.closed) {
+          this.report.failed(exchange, error);
+          headers.fail();
+          subscriber.error(error);
         }
-        this.report.failed(exchange, error);
-        headers.fail();
-        subscriber.error(error);
       };
-      const answer = async (result: unknown) => {
-        const answered = await this.answer(result, exchange, headers, route);
-        hasAnswer = true;
-        subscriber.next(answered);
-        done();
+      const answer = (result: unknown) => {
+        pending++;
+        this.answer(result, exchange, headers, route).then((answered) => {
+          hasAnswer = true;
+          subscriber.next(answered);
+          done();
+        }, fail);
       };
-      const handling = this.handled(context, next, headers).subscribe({
+      const handling = handled.subscribe({
         next: (result) => {
           release?.();
-          pending++;
-          answer(result).catch(fail);
+          if (result instanceof StreamableFile) {
+            // Of several, Nest sends the last
+            file?.getStream().destroy();
+            file = result;
+          } else {
+            answer(result);
+          }
         },
         error: fail,
-        complete: done,
+        complete: () => {
+          if (file) {
+            answer(file);
+          }
+          done();
+        },
       });
       return () => {
         handling.unsubscribe();

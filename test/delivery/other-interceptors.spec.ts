@@ -11,7 +11,7 @@ import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/com
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
-import { catchError, delay, throwError, timeout, TimeoutError } from 'rxjs';
+import { catchError, concat, delay, of, throwError, timeout, TimeoutError } from 'rxjs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Download, StreamDownload } from '../../lib/index.js';
 import type { DownloadEnd } from '../../lib/index.js';
@@ -84,6 +84,11 @@ const contents: Record<string, () => unknown> = {
     return new StreamableFile(stream);
   },
   fast: () => Download.file(path, { onEnd }),
+  several: () =>
+    concat(
+      of(new StreamableFile(createReadStream(path)), Download.file(path, { onEnd })),
+      of(Download.buffer(Buffer.from('the last'), { onEnd })).pipe(delay(20)),
+    ),
 };
 
 @Controller()
@@ -153,6 +158,16 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       expect(answer.headers['content-disposition'] === undefined).toBe(status === 408);
     },
   );
+
+  it('of several files that a handler emits, the last is delivered', async () => {
+    const answer = await app.request('/inside/several', { headers: bearer(accessToken()) });
+    expect([answer.text, answer.headers['cache-control']]).toEqual([
+      'the last',
+      'private, no-store, no-transform',
+    ]);
+    await until(() => ends.length > 0, 'the end of the answer');
+    expect(ends).toEqual([{ completed: true, bytes: 8 }]);
+  });
 
   it.each([1, 10])(
     'a client that leaves while an interceptor waits leaves nothing in the log: %i',
