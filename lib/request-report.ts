@@ -78,8 +78,13 @@ export class RequestReport {
       }
       return;
     }
+    const port = new ResponsePort(exchange.response);
     if (!(error instanceof DownloadRefusal)) {
       line?.reasons.push(`threw ${error instanceof Error ? error.name : typeof error}${causeOf(error)}`);
+      if (!port.hasBegun) {
+        // Caches keep a 404 or a 410 unasked (RFC 9110 §15.1), and CDNs do so for paths with an extension
+        port.setDefault('Cache-Control', 'no-store');
+      }
       return;
     }
     if (line) {
@@ -87,7 +92,6 @@ export class RequestReport {
       line.reasons.push(error.reason);
     }
     this.emitRefused(error, exchange);
-    const port = new ResponsePort(exchange.response);
     if (this.options.refusals === 'throw' && !port.hasBegun) {
       leaveToApplication(error, port);
     }

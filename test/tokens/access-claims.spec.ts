@@ -1,4 +1,4 @@
-import { Controller, ForbiddenException, Get, HttpException, Req } from '@nestjs/common';
+import { Controller, ForbiddenException, Get, HttpException, NotFoundException, Req } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { DownloadAuthOptions, RefusalCode, TokenClaims } from '../../lib/index.js';
 import { StreamDownload } from '../../lib/index.js';
@@ -158,6 +158,8 @@ describe.each(ADAPTERS)('the claims of an access token on %s', (adapter) => {
           switch (claims.jti) {
             case 'forbidden':
               throw new ForbiddenException('not for you');
+            case 'gone':
+              throw new NotFoundException('gone');
             case 'payment':
               return Promise.reject(new HttpException('pay first', 402));
             case 'broken':
@@ -189,10 +191,13 @@ describe.each(ADAPTERS)('the claims of an access token on %s', (adapter) => {
     it.each([
       ['forbidden', 403, 'not for you'],
       ['payment', 402, 'pay first'],
+      ['gone', 404, 'gone'],
+      ['broken', 500, 'Internal server error'],
     ])('the answer that it throws (%s) is the answer', async (jti, status, message) => {
       const answer = await ask(jti);
       expect(answer.status).toBe(status);
       expect(answer.json.message).toBe(message);
+      expect(answer.headers['cache-control']).toBe('no-store');
     });
 
     it('its own failure is a 500 that tells nobody the token', async () => {
