@@ -102,34 +102,34 @@ export class TargetLocator {
     }
   }
 
-  /** Fills the pattern in, and compares what the handler would receive with what was given. */
+  /** Fills the pattern in, and makes sure that the handler receives what was given. */
   private filled(found: ReachedRoute, target: LinkTarget): LocatedTarget & FilledRoute {
     const { route, pattern, host, readers } = found;
     const filled = templateOf(pattern).fill(target);
     const { path, free } = filled;
     const query = normalizedQuery(target.query ?? {});
+    const bound = this.boundQuery(query);
     const { query: tokenName } = this.options.tokenNames;
     if (Object.keys(query).some((name) => isTokenName(name, tokenName))) {
       throw new DownloadAuthConfigurationError(`query: ${tokenName} is the token's own parameter.`);
     }
     const url = urlOf(route, path + queryString({ ...query, [tokenName]: '' }), host);
-    const matches = readers.map((read) => this.received(found, filled, query, read(url)));
-    const received = matches[0] as RouteMatch;
+    readers.forEach((read) => this.checkMatch(found, filled, bound, read(url)));
     const params = Object.fromEntries(
-      Object.entries(received.params).filter(([name]) => !free.includes(name)),
+      Object.entries(filled.expected).filter(([name]) => !free.includes(name)),
     );
     const { hosts = {} } = target;
-    const resource = resourceDigest({ route, pattern, params, query: received.query, hosts, free });
+    const resource = resourceDigest({ route, pattern, params, query: bound, hosts, free });
     return { ...filled, route, query, resource };
   }
 
-  /** What the handler receives and a link is bound to. */
-  private received(
+  /** Compares what the handler would receive with what was given. */
+  private checkMatch(
     { route, pattern }: ReachedRoute,
     { path, expected }: FilledRoute,
-    query: QueryParams,
+    bound: QueryParams,
     match: RouteMatch | undefined,
-  ): RouteMatch {
+  ): void {
     if (!match) {
       throw new DownloadAuthConfigurationError(
         `${route.label}: the router would not find ${pattern} for ${shown(path)}. A parameter is too long ` +
@@ -142,7 +142,6 @@ export class TargetLocator {
           'Give each parameter a segment of the path, or take other values.',
       );
     }
-    const bound = this.boundQuery(query);
     const received = this.boundQuery(match.query);
     if (canonical(received) !== canonical(bound)) {
       throw new DownloadAuthConfigurationError(
@@ -150,7 +149,6 @@ export class TargetLocator {
           'Give names without brackets, short lists and no deeper objects than it reads.',
       );
     }
-    return { ...match, query: received };
   }
 
   /** What a link is bound to of a query. */

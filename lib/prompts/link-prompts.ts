@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { HttpException } from '@nestjs/common';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { withAdapter } from '../http/adapter-host.js';
-import { cookieOf } from '../http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
 import type { LinkCookies } from '../http/link-cookies.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
@@ -17,7 +16,7 @@ import type { TokenNames } from '../tokens/transports.js';
 import type { Challenge, LinkAsk, LinkPrompt, ResolvedPromptOptions } from './options.js';
 import { ANSWER_FIELD, PROMPT_PAGE_HEADERS, promptPage } from './page.js';
 import { postedNote, takeFields, takePostedForms } from './posted-form.js';
-import { promptCookieName, promptCookieParts, PromptSeals } from './prompt-cookie.js';
+import { promptCookie, promptCookieName, PromptSeals } from './prompt-cookie.js';
 import type { SealSettings } from './prompt-cookie.js';
 import { judged } from './wrong-answers.js';
 
@@ -94,14 +93,14 @@ export class LinkPrompts {
 
   private hasPassed(visit: PromptedVisit): boolean {
     const { id } = visit.grant.link;
-    const { nonce, seal } = cookieParts(visit);
+    const { nonce, seal } = promptCookie(visit.exchange, id);
     return nonce !== undefined && seal !== undefined && this.seals.fits(seal, 'passed', id, nonce);
   }
 
   /** Takes in a form, and remembers in the browser that its link has passed. */
   private async take(visit: PromptedVisit, fields: URLSearchParams): Promise<void> {
     const { exchange, grant, asks } = visit;
-    const { nonce } = cookieParts(visit);
+    const { nonce } = promptCookie(exchange, grant.link.id);
     if (asks === 'challenge') {
       await this.judge(visit, fields.get(ANSWER_FIELD) ?? '');
       this.remember(visit, nonce ?? randomUUID(), 'passed');
@@ -158,9 +157,10 @@ export class LinkPrompts {
 
   /** Gives a browser its number, unless another tab has it already, and binds the form to it. */
   private shown(visit: PromptedVisit): string {
-    const { nonce = randomUUID() } = cookieParts(visit);
+    const { id } = visit.grant.link;
+    const { nonce = randomUUID() } = promptCookie(visit.exchange, id);
     this.remember(visit, nonce, 'shown');
-    return this.seals.make('shown', visit.grant.link.id, nonce);
+    return this.seals.make('shown', id, nonce);
   }
 
   private remember(
@@ -189,10 +189,6 @@ export class LinkPrompts {
       return promptPage(prompt);
     }
   }
-}
-
-function cookieParts({ exchange, grant }: PromptedVisit): { nonce?: string; seal?: string } {
-  return promptCookieParts(cookieOf(exchange, promptCookieName(grant.link.id)));
 }
 
 /** Only a page that the browser shows, by itself, at the URL of the link can send a form there. */

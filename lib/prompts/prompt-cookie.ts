@@ -1,5 +1,7 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import { cookieOf } from '../http/http-exchange.js';
+import type { HttpExchange } from '../http/http-exchange.js';
 import { fingerprint } from '../leases/client.js';
 
 export interface SealSettings {
@@ -47,8 +49,9 @@ export function promptCookieName(linkId: string): string {
   return `ss-prompt-${fingerprint(linkId).slice(0, 12)}`;
 }
 
-/** The parts of a cookie; none for a text that cannot be one. */
-export function promptCookieParts(value = ''): { nonce?: string; seal?: string } {
+/** The parts of a link's cookie; none where it is missing or malformed. */
+export function promptCookie(exchange: HttpExchange, linkId: string): { nonce?: string; seal?: string } {
+  const value = cookieOf(exchange, promptCookieName(linkId)) ?? '';
   const [, nonce, seal] = /^([\w-]{36})(?:\.([\w-]{43}))?$/.exec(value) ?? [];
   return { nonce, seal };
 }

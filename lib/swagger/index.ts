@@ -5,12 +5,13 @@ import type { OpenAPIObject } from '@nestjs/swagger';
 import { DownloadAuthGuard } from '../download-auth.guard.js';
 import { RouteRegistry } from '../links/route-registry.js';
 import type { Route } from '../links/route-registry.js';
+import { ANSWER_FIELD } from '../prompts/page.js';
+import { REFUSALS } from '../refusals/refusals.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { routePolicy } from '../route-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { answerOperation, headOperation } from './further-operations.js';
-import { describeOperation } from './operation.js';
-import type { DescribedDownload } from './operation.js';
+import { describeOperation, header, RANGES } from './operation.js';
+import type { DescribedDownload, Operation, Parameter, Response } from './operation.js';
 
 const METHODS = ['get', 'head', 'post', 'put', 'patch', 'delete', 'options'] as const;
 
@@ -99,4 +100,55 @@ function optionsOf(app: INestApplicationContext, controller: Type): ResolvedOpti
   const module = modules.find(({ controllers }) => controllers.has(controller));
   const guard = module?.injectables.get(DownloadAuthGuard)?.instance as DownloadAuthGuard;
   return guard.options;
+}
+
+/** HEAD answers as GET without a range does, and without a body. */
+function headOperation(get: Operation): Operation {
+  const responses = { ...get.responses };
+  delete responses[206];
+  delete responses[416];
+  for (const [status, response] of Object.entries(responses) as [string, Response][]) {
+    const { content: _content, ...rest } = response;
+    responses[status] = rest;
+  }
+  return {
+    ...get,
+    operationId: get.operationId && `${get.operationId}_head`,
+    parameters: get.parameters?.filter((one) => !RANGES.includes(one as Parameter)),
+    responses,
+  };
+}
+
+const ANSWERED: Response = {
+  description: 'The answer is right: the same URL downloads for whoever sends the cookie',
+  headers: {
+    Location: header('Where the download is'),
+    'Set-Cookie': header('Says that this client answered'),
+  },
+};
+
+const REFUSING = new Set<number>(Object.values(REFUSALS).map(({ status }) => status));
+
+/**
+ * What a program sends to a link with a challenge: the answer, which the answer to it turns into a cookie.
+ * Undefined where the route knows no challenge, or the URLs of links do not open it.
+ */
+function answerOperation(get: Operation, { options, policy }: DescribedDownload): Operation | undefined {
+  const mayAsk =
+    policy.auth !== false && policy.challenge && policy.transports.query && options.linkKeys.length > 0;
+  if (!mayAsk) {
+    return undefined;
+  }
+  const properties = { [ANSWER_FIELD]: { type: 'string' } };
+  const schema = { type: 'object', properties, required: [ANSWER_FIELD] };
+  const refusals = Object.entries(get.responses).filter(([status]) => REFUSING.has(Number(status)));
+  return {
+    tags: get.tags,
+    operationId: get.operationId && `${get.operationId}_answer`,
+    summary: 'Answer the challenge of a link',
+    parameters: get.parameters?.filter((one) => 'in' in one && one.in === 'path'),
+    requestBody: { required: true, content: { 'application/x-www-form-urlencoded': { schema } } },
+    responses: { 303: ANSWERED, ...Object.fromEntries(refusals) },
+    security: [{ [`${options.tokenNames.query}-query`]: [] }],
+  };
 }
