@@ -8,8 +8,7 @@ import { DownloadAuthConfigurationError } from '../shared/configuration-error.js
 import { firstCredit } from './byte-credit.js';
 import { leaseCookieName, leaseCookieValue, leaseId } from './client.js';
 import type { LeaseClient } from './client.js';
-import type { Belonging, Entering } from './lease.js';
-import type { Booking } from './lease-book.js';
+import type { Belonging, Booking, Entering, Granted } from './lease.js';
 import type { Lease } from './lease-record.js';
 import { LeaseRequest } from './lease-request.js';
 import type { LeaseServices } from './lease-request.js';
@@ -20,7 +19,6 @@ import { recordsOf } from './link-knowledge.js';
 import type { Revocable } from './revocation.js';
 import type { LocalAnswer, NamedLink } from './running.js';
 import { sendsBody, WatchedDelivery } from './watched-delivery.js';
-import type { CountedAs } from './watched-delivery.js';
 
 /** What the keeper needs to know of a link whose signature was found good. */
 export interface LeasedLink extends Revocable {
@@ -42,14 +40,11 @@ export interface LeasedLink extends Revocable {
 export interface AdmittedRequest extends NamedLink {
   readonly link: LeasedLink;
   readonly client: LeaseClient;
-  /** Its uses are recorded: it is limited, or may be resumed after its expiry. */
-  readonly leased: boolean;
   /** It is refused while the store does not answer. */
   readonly needsStore: boolean;
-  /** It is refused if the store was created after it was issued. */
-  readonly needsRecord: boolean;
   readonly booking: Booking;
-  readonly belonging: Belonging;
+  /** Absent where its uses are not recorded: it has no limit, and may not be resumed after its expiry. */
+  readonly belonging?: Belonging;
 }
 
 /** Counts the answers of this process, to tell those without a lease apart. */
@@ -83,7 +78,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
 
   /** Offloaded bytes cannot be counted. */
   get countsBytes(): boolean {
-    return this.admitted.leased;
+    return this.admitted.belonging !== undefined;
   }
 
   /**
@@ -101,14 +96,14 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
     this.cutIfRevoked(this.admitted, this);
     try {
       await this.recheck();
-      const counted = this.admitted.leased ? await this.enter(plan) : this.uncounted('link without a limit');
+      const counted = this.countsBytes ? await this.enter(plan) : this.uncounted('link without a limit');
       // A revocation may have arrived while the lease was acquired
       if (this.cutBy) {
         this.lease?.end({ status: 0, completed: false, bytes: 0 });
         throw new DownloadRefusal(this.cutBy, { reason: this.reason });
       }
       this.plan = plan;
-      this.begin(plan, counted);
+      this.begin(plan, counted, this.admitted.booking.maxDownloads);
     } catch (error) {
       this.leave?.();
       throw error;
@@ -191,7 +186,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
    *
    * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP, LINK_BUSY, STORE_UNAVAILABLE
    */
-  private async enter(plan: PlannedDelivery): Promise<CountedAs | undefined> {
+  private async enter(plan: PlannedDelivery): Promise<Granted | undefined> {
     const { book, calls } = this.services;
     const { link, booking, needsStore } = this.admitted;
     const secret = randomUUID();
@@ -215,17 +210,16 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
         this.reason ??= 'not counted: the store does not answer';
         return undefined;
       }
-      const { entry, used } = decided;
-      if (!('granted' in entry)) {
-        throw new DownloadRefusal(entry.kind, { reason: entry.reason });
+      if (!('granted' in decided)) {
+        throw new DownloadRefusal(decided.kind, { reason: decided.reason });
       }
-      if (entry.kind === 'opened') {
-        this.setCookie(entry.lease, secret);
+      if (decided.kind === 'opened') {
+        this.setCookie(decided.lease, secret);
       }
-      this.reason ??= entry.reason;
+      this.reason ??= decided.reason;
       const cut = (code: RefusalCode, reason: string) => this.cut(code, reason);
-      this.lease = new LeaseRequest(this.services, booking, request.request, bytesOf(plan), entry, cut);
-      return { kind: entry.kind, used, maxDownloads: link.maxDownloads };
+      this.lease = new LeaseRequest(this.services, booking, request.request, bytesOf(plan), decided, cut);
+      return decided;
     } finally {
       if (!this.lease) {
         book.leave(link.id);
@@ -268,14 +262,11 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
 }
 
 /** @throws DownloadRefusal for a link that is revoked, or older than the store where that matters */
-export function refuseRevoked(
-  { link, needsRecord }: AdmittedRequest,
-  { revokedBefore, since }: LinkState,
-): void {
+export function refuseRevoked({ link, booking }: AdmittedRequest, { revokedBefore, since }: LinkState): void {
   if (link.issuedAt < revokedBefore) {
     throw new DownloadRefusal('LINK_REVOKED');
   }
-  if (needsRecord && link.issuedAt < since) {
+  if (booking.issuedAt !== undefined && booking.issuedAt < since) {
     // 410 and not 503: the store will not know later either
     throw new DownloadRefusal(link.maxDownloads === undefined ? 'LINK_REVOKED' : 'LINK_USED_UP', {
       message: LINK_OLDER_THAN_STORE,

@@ -119,7 +119,7 @@ export class LeaseKeeper {
       throw new DownloadRefusal('LINK_EXPIRED');
     }
     const { generation } = running;
-    const records = admitted.leased ? recordsOf(admitted.belonging) : [];
+    const records = admitted.belonging ? recordsOf(admitted.belonging) : [];
     const look = () => book.read(link.id, records, admitted.names);
     const seen = await (admitted.needsStore || expired ? calls.required(look) : calls.optional(look));
     if (seen) {
@@ -127,7 +127,7 @@ export class LeaseKeeper {
       refuseRevoked(admitted, seen);
       refuseUsedUp(admitted, seen, expired);
     }
-    return new CountedDelivery(this.services, admitted, generation, admitted.leased ? seen : undefined);
+    return new CountedDelivery(this.services, admitted, generation, seen);
   }
 
   /**
@@ -236,9 +236,7 @@ export class LeaseKeeper {
       link,
       client,
       names: revocationNames(link),
-      leased,
       needsStore: needsRecord || options.failClosed,
-      needsRecord,
       booking: {
         linkId: link.id,
         maxDownloads,
@@ -248,10 +246,12 @@ export class LeaseKeeper {
         terms:
           resumeWithin > 0 ? { ...options.terms, idle: options.terms.life, playsOn: true } : options.terms,
       },
-      belonging: {
-        presented: leased ? leaseOfCookie(link.id, client.leaseCookie) : undefined,
-        client: leased && !strict ? this.clientKey(client) : undefined,
-      },
+      belonging: leased
+        ? {
+            presented: leaseOfCookie(link.id, client.leaseCookie),
+            client: strict ? undefined : this.clientKey(client),
+          }
+        : undefined,
     };
   }
 
@@ -282,7 +282,11 @@ export class LeaseKeeper {
  * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP where no download is open to join, and none can be
  * opened
  */
-function refuseUsedUp({ booking, belonging }: AdmittedRequest, state: LinkState, expired: boolean): void {
+function refuseUsedUp(
+  { booking, belonging = {} }: AdmittedRequest,
+  state: LinkState,
+  expired: boolean,
+): void {
   const { maxDownloads, terms } = booking;
   const known = linkOf(state);
   if (mayJoin(known, belonging, terms)) {

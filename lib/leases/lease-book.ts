@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { enter } from './lease.js';
-import type { Entering, Entry, LinkTerms } from './lease.js';
+import type { Booking, Entering, Entry } from './lease.js';
 import { isOver } from './lease-record.js';
 import type { Lease } from './lease-record.js';
 import { report } from './lease-report.js';
@@ -31,16 +31,6 @@ const MOST_RECORDS = 4096;
 
 /** How many clients of an unlimited link are kept at most. */
 const MOST_UNLIMITED = 1000;
-
-/** The link that an operation is about. */
-export interface Booking extends LinkTerms {
-  readonly linkId: string;
-  /** Milliseconds since the epoch until which the link may be used or resumed. */
-  readonly endsAt: number;
-}
-
-/** What was decided of a request, and how often its link is used. */
-type Entered = { readonly entry: Entry; readonly used: number };
 
 /** What becomes of a record that is not about leases; a value that stays the same object is not written. */
 export type RecordDecision<T> = (now: number, value?: object) => { value?: object; answer: T };
@@ -97,7 +87,7 @@ export class LeaseBook {
    *
    * @param seen what was read of the request's records a moment ago
    */
-  async enter(booking: Booking, request: Entering, seen?: LinkState): Promise<Entered> {
+  async enter(booking: Booking, request: Entering, seen?: LinkState): Promise<Entry> {
     const needs = recordsOf(request);
     if (seen) {
       // The new lease was not read, as no other process can know of it
@@ -108,10 +98,10 @@ export class LeaseBook {
       if ('lease' in entry) {
         known.put(entry.lease, booking.terms, now);
       }
-      return { entry, used: known.used };
+      return entry;
     };
     const decided = await this.take({ booking, needs, decide });
-    if (decided.entry.kind === 'opened' && decided.used % SWEEP_EVERY === 0) {
+    if (decided.kind === 'opened' && decided.used % SWEEP_EVERY === 0) {
       this.sweep(booking).catch(() => {});
     }
     return decided;

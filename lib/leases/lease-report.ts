@@ -2,7 +2,7 @@ import type { RefusalCode } from '../refusals/download-refusal.js';
 import { coversAll, NO_INTERVALS, union } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
 import { hasLeft } from './lease.js';
-import type { KnownLink, LinkTerms } from './lease.js';
+import type { Booking, KnownLink } from './lease.js';
 import { charge, newLease, release, runningOf } from './lease-record.js';
 import type { Lease, RunningRequest } from './lease-record.js';
 
@@ -52,7 +52,7 @@ export interface Reported {
  * left, moves it to a further lease of the link, if there is one. At its end, what it did not send goes back
  * to the budget. Undefined if the request is not running.
  */
-export function report(known: KnownLink, link: LinkTerms, told: Report): Reported | undefined {
+export function report(known: KnownLink, link: Booking, told: Report): Reported | undefined {
   const { now, leases } = known;
   const before = leases.find((lease) => runningOf(lease, told.request));
   const running = before && runningOf(before, told.request);

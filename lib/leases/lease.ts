@@ -21,7 +21,10 @@ export interface KnownLink {
 }
 
 /** What a link allows. */
-export interface LinkTerms {
+export interface Booking {
+  readonly linkId: string;
+  /** Milliseconds since the epoch until which the link may be used or resumed. */
+  readonly endsAt: number;
   /** How many leases it has; unlimited if absent. */
   readonly maxDownloads?: number;
   /** When the link was issued, if a store that was created later refuses it. */
@@ -73,6 +76,8 @@ export interface Granted {
   readonly lease: Lease;
   /** Bytes this request may send before it has to ask again; less than asked where the budget ends. */
   readonly granted: number;
+  /** How often the link is used by now. */
+  readonly used: number;
 }
 
 export interface Denied {
@@ -101,14 +106,14 @@ export const REASONS = {
 type Reason = keyof typeof REASONS;
 
 /** Decides whether a request joins a lease, opens one, or may not send. */
-export function enter(known: KnownLink, link: LinkTerms, request: Entering): Entry {
-  const { now, leases } = known;
+export function enter(known: KnownLink, link: Booking, request: Entering): Entry {
+  const { now, used, leases } = known;
   const { terms } = link;
   const before = leases.find((lease) => runningOf(lease, request.request));
   if (before) {
     const kind = before.id === request.request ? 'opened' : 'joined';
     const { granted } = runningOf(before, request.request)!;
-    return { kind, reason: REASONS.before, lease: before, granted };
+    return { kind, reason: REASONS.before, lease: before, granted, used };
   }
   if (link.issuedAt !== undefined && link.issuedAt < known.since) {
     return denied('LINK_USED_UP', 'olderThanStore');
@@ -118,19 +123,19 @@ export function enter(known: KnownLink, link: LinkTerms, request: Entering): Ent
   const own = open.filter((lease) => isPresented(lease, request.presented));
   if (own.length > 0) {
     const found = own.find(hasRoom);
-    return found ? joined(now, found, request, 'byCookie') : denied('LINK_BUSY', 'busy');
+    return found ? joined(known, found, request, 'byCookie') : denied('LINK_BUSY', 'busy');
   }
   const ofClient = open.filter(({ client }) => client === request.client);
   const carrying = ofClient.find((lease) => hasRoom(lease) && canCarry(lease, request.planned));
   if (carrying) {
-    return joined(now, carrying, request, 'byAddress');
+    return joined(known, carrying, request, 'byAddress');
   }
   if (request.mayOpen && hasLeft(known, link)) {
     return opened(known, link, request, ofClient.length > 0 ? 'notCarried' : 'first');
   }
   const last = ofClient.find((lease) => hasRoom(lease) && spare(lease) > 0);
   if (last) {
-    return joined(now, last, request, 'byAddressAsLast');
+    return joined(known, last, request, 'byAddressAsLast');
   }
   if (ofClient.some((lease) => !hasRoom(lease))) {
     return denied('LINK_BUSY', 'busy');
@@ -139,7 +144,7 @@ export function enter(known: KnownLink, link: LinkTerms, request: Entering): Ent
 }
 
 /** Whether a request goes on with what was begun, and does not begin again. */
-function goesOn(lease: Lease, { now }: KnownLink, { terms }: LinkTerms, request: Entering): boolean {
+function goesOn(lease: Lease, { now }: KnownLink, { terms }: Booking, request: Entering): boolean {
   const isSameVersion = lease.version === request.version;
   if (isDelivered(lease, now, terms)) {
     return isSameVersion && request.isPart === true;
@@ -156,8 +161,8 @@ export function mayJoin({ now, leases }: KnownLink, request: Belonging, terms: L
 }
 
 function opened(
-  { now, leases }: KnownLink,
-  { terms }: LinkTerms,
+  { now, used, leases }: KnownLink,
+  { terms }: Booking,
   request: Entering,
   reason: Reason,
 ): Granted {
@@ -167,10 +172,11 @@ function opened(
   // What has no room among the leases of its client is found by its cookie only
   const client = isFull ? request.request : (request.client ?? request.request);
   const lease = { ...newLease(request.request, client, now), version, length, budget };
-  return { kind: 'opened', reason: REASONS[reason], ...charge(lease, started(request, true), request.bytes) };
+  const charged = charge(lease, started(request, true), request.bytes);
+  return { kind: 'opened', reason: REASONS[reason], used: used + 1, ...charged };
 }
 
-function joined(now: number, found: Lease, request: Entering, reason: Reason): Granted {
+function joined({ now, used }: KnownLink, found: Lease, request: Entering, reason: Reason): Granted {
   let lease = found;
   if (lease.version !== request.version && lease.completedAt === undefined) {
     // The file was replaced under way: what was sent of the old one does not count for the new one
@@ -184,7 +190,7 @@ function joined(now: number, found: Lease, request: Entering, reason: Reason): G
     served: lease.served + 1,
   };
   const running = started(request, reason === 'byCookie');
-  return { kind: 'joined', reason: REASONS[reason], ...charge(lease, running, request.bytes) };
+  return { kind: 'joined', reason: REASONS[reason], used, ...charge(lease, running, request.bytes) };
 }
 
 function denied(kind: Denied['kind'], reason: Reason): Denied {
@@ -195,7 +201,7 @@ function started({ request, planned }: Entering, own: boolean): RunningRequest {
   return { request, start: 0, granted: 0, planned, own };
 }
 
-export function hasLeft({ used }: KnownLink, { maxDownloads }: LinkTerms): boolean {
+export function hasLeft({ used }: KnownLink, { maxDownloads }: Booking): boolean {
   return maxDownloads === undefined || used < maxDownloads;
 }
 

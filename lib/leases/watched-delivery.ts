@@ -2,16 +2,10 @@ import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from '../deliver
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import type { Claimant } from '../events/claimant.js';
+import type { Granted } from './lease.js';
 import type { LeaseServices } from './lease-request.js';
 import { ofSubject } from './revocation.js';
 import type { LocalAnswer, NamedLink } from './running.js';
-
-/** How a delivery is counted, if it is. */
-export interface CountedAs {
-  readonly kind: 'opened' | 'joined';
-  readonly used: number;
-  readonly maxDownloads?: number;
-}
 
 /**
  * Watches one delivery: emits its events, and cuts it where it is revoked. As it is, for a download without a
@@ -66,7 +60,8 @@ export class WatchedDelivery implements DeliveryWatch {
     this.controller.abort(new DownloadRefusal(code, { reason: this.reason }));
   }
 
-  protected begin({ length, status, intervals }: PlannedDelivery, counted?: CountedAs): void {
+  protected begin(plan: PlannedDelivery, counted?: Granted, maxDownloads?: number): void {
+    const { length, status, intervals } = plan;
     const { events, clock } = this.services;
     if (!events?.observed) {
       return;
@@ -76,7 +71,7 @@ export class WatchedDelivery implements DeliveryWatch {
     const from = intervals[0]?.start ?? 0;
     // Without a lease, not to start at the first byte is the best sign of a resume
     const resumed = counted ? counted.kind === 'joined' : from > 0;
-    const began = { ...this.begun, used: counted?.used, maxDownloads: counted?.maxDownloads };
+    const began = { ...this.begun, used: counted?.used, maxDownloads };
     events.emit(resumed ? { type: 'resumed', ...began, from } : { type: 'opened', ...began });
   }
 

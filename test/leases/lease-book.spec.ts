@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import type { Entering, Entry } from '../../lib/leases/lease.js';
+import type { Booking, Entering, Entry } from '../../lib/leases/lease.js';
 import { LeaseBook } from '../../lib/leases/lease-book.js';
-import type { Booking } from '../../lib/leases/lease-book.js';
 import type { Report } from '../../lib/leases/lease-report.js';
 import type { LeaseStore } from '../../lib/leases/lease-store.js';
 import { recordsOf } from '../../lib/leases/link-knowledge.js';
@@ -32,7 +31,7 @@ function entering(changes: Partial<Entering> = {}): Entering {
   };
 }
 
-function leaseOf({ entry }: { entry: Entry }) {
+function leaseOf(entry: Entry) {
   if (!('lease' in entry)) {
     throw new Error(`refused: ${entry.kind}`);
   }
@@ -55,8 +54,8 @@ describe('many requests for one link at once', () => {
     const entries = await Promise.all(
       Array.from({ length: 1000 }, () => book.enter({ ...BOOKING, maxDownloads: 500 }, entering())),
     );
-    expect(entries.filter(({ entry: { kind } }) => kind === 'opened')).toHaveLength(500);
-    expect(entries.filter(({ entry: { kind } }) => kind === 'LINK_USED_UP')).toHaveLength(500);
+    expect(entries.filter(({ kind }) => kind === 'opened')).toHaveLength(500);
+    expect(entries.filter(({ kind }) => kind === 'LINK_USED_UP')).toHaveLength(500);
     expect(commit.mock.calls.length).toBeLessThan(10);
   });
 
@@ -64,8 +63,8 @@ describe('many requests for one link at once', () => {
     const book = bookOn(await opened());
     const ask = () => book.enter(BOOKING, entering({ client: 'ada', bytes: 10, planned: 10 }));
     const entries = await Promise.all(Array.from({ length: 20 }, ask));
-    expect(entries.filter(({ entry: { kind } }) => kind === 'opened')).toHaveLength(1);
-    expect(entries.filter(({ entry: { kind } }) => kind === 'joined')).toHaveLength(19);
+    expect(entries.filter(({ kind }) => kind === 'opened')).toHaveLength(1);
+    expect(entries.filter(({ kind }) => kind === 'joined')).toHaveLength(19);
   });
 });
 
@@ -95,7 +94,7 @@ describe('a request that was looked up before', () => {
     const seen = await here.read(BOOKING.linkId, recordsOf(request));
     const first = await there.enter(BOOKING, entering({ client: 'ada' }));
     const second = await here.enter(BOOKING, request, seen);
-    expect(second.entry).toMatchObject({ kind: 'joined', lease: { id: leaseOf(first).id } });
+    expect(second).toMatchObject({ kind: 'joined', lease: { id: leaseOf(first).id } });
   });
 
   it.each([
@@ -118,7 +117,7 @@ describe('a request that was looked up before', () => {
     const seen = await Promise.all(requests.map((request) => book.read(BOOKING.linkId, recordsOf(request))));
     store.current = after;
     for (const [i, request] of requests.entries()) {
-      const { entry } = await book.enter(booking, request, seen[i]);
+      const entry = await book.enter(booking, request, seen[i]);
       expect(entry).toMatchObject({
         kind: 'LINK_USED_UP',
         reason: 'link older than the record of the store',
@@ -135,7 +134,7 @@ describe('a request that was looked up before', () => {
     void book.enter(BOOKING, entering());
     const second = book.enter(BOOKING, entering());
     await vi.advanceTimersByTimeAsync(PATIENCE);
-    expect((await second).entry.kind).toBe('opened');
+    expect((await second).kind).toBe('opened');
     vi.useRealTimers();
     expect(
       await commit({ linkId: BOOKING.linkId, now: START, since: START, keepUntil: 0, changes: [] }),
@@ -279,14 +278,14 @@ describe('several nodes, in whatever order their calls arrive', () => {
               } else if (!entered) {
                 // What may have been done unheard is undone
                 await untilTold(() => book.report(booking, recordsOf(request), about));
-              } else if ('lease' in entered.entry) {
+              } else if ('lease' in entered) {
                 const { id, client: record } = leaseOf(entered);
                 const tell = (report: Partial<Report>) =>
                   untilTold(() => book.report(booking, [record], { ...about, ...report }));
                 let sent = 0;
                 if (fate !== 'sends nothing') {
                   served.add(id);
-                  sent = entered.entry.granted;
+                  sent = entered.granted;
                 }
                 if (fate === 'goes on') {
                   const wish = { taken: sent, total: 60, lease: `${name}-next` };

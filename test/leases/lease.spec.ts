@@ -10,6 +10,7 @@ import type { Lease } from '../../lib/leases/lease-record.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 
 const TERMS = { idle: HOUR, life: 24 * HOUR, grace: 10 * SECOND, attempts: 3, connections: 4 };
+const BOOKING = { linkId: 'link-1', endsAt: START + HOUR, terms: TERMS };
 
 /** What a test says of a request; the link has one download where it does not say. */
 type Asking = Partial<Entering> & { maxDownloads?: number };
@@ -49,7 +50,7 @@ class Link {
   enter(asking: Asking = {}): Entry & { request: string } {
     const request = entering(asking);
     const maxDownloads = 'maxDownloads' in asking ? asking.maxDownloads : 1;
-    const entry = enter(this.known, { maxDownloads, terms: TERMS }, request);
+    const entry = enter(this.known, { ...BOOKING, maxDownloads }, request);
     if ('lease' in entry) {
       this.put(entry.lease);
     }
@@ -66,7 +67,7 @@ class Link {
   }
 
   report(told: Report, maxDownloads?: number) {
-    const answer = report(this.known, { maxDownloads, terms: TERMS }, told);
+    const answer = report(this.known, { ...BOOKING, maxDownloads }, told);
     [answer?.left, answer?.lease].forEach((lease) => lease && this.put(lease));
     return answer;
   }
@@ -377,7 +378,7 @@ describe('a download whose lease has nothing left', () => {
   it('does not where it does not run, or its link was forgotten', () => {
     const { link, told } = spent();
     expect(link.report({ ...told, request: 'another' })).toBeUndefined();
-    const forgotten = report({ ...link.known, used: 0 }, { maxDownloads: 2, terms: TERMS }, told);
+    const forgotten = report({ ...link.known, used: 0 }, { ...BOOKING, maxDownloads: 2 }, told);
     expect(forgotten?.granted).toBe(40);
   });
 });
