@@ -8,6 +8,7 @@ import { LinkReply } from './prompts/link-prompts.js';
 import { RequestReport } from './request-report.js';
 import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
+import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { errorReason } from './shared/error-reason.js';
 import { ThrottledLogger } from './shared/throttled-logger.js';
 import { AnsweredRefusal } from './refusals/download-refusal.js';
@@ -60,7 +61,13 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal | LinkRepl
   private pageOf(refusal: DownloadRefusal): string | undefined {
     const choice = this.options.refusalPage;
     try {
-      return choice === false ? undefined : (choice ?? refusalPage)(refusal);
+      const page: unknown = choice === false ? undefined : (choice ?? refusalPage)(refusal);
+      if (page === undefined || typeof page === 'string') {
+        return page;
+      }
+      // A promise that rejects would end the process
+      Promise.resolve(page).catch(() => undefined);
+      throw new DownloadAuthConfigurationError('return a string, not a promise, or undefined for JSON');
     } catch (error) {
       const reason = errorReason(error);
       this.logger.error(reason, `refusalPage failed (${reason}); the refusal is answered as JSON.`, error);

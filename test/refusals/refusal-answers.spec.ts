@@ -198,17 +198,18 @@ describe.each(ADAPTERS)('the page of a refusal on %s is replaced', (adapter) => 
     expect(answer.headers['content-type']).toMatch(/^text\/html/);
   });
 
-  it('by JSON where the page of the application breaks', async () => {
+  it.each<[string, () => unknown, RegExp]>([
+    ['breaks', () => { throw new Error('template is missing'); }, /template is missing/],
+    ['is a promise', async () => '<h1>later</h1>', /return a string, not a promise/],
+    ['is a promise that is broken', () => Promise.reject(new Error('too late')), /return a string, not a promise/],
+    ['is not a text', () => 401, /return a string/],
+  ])('by JSON where the page of the application %s', async (_name, page, says) => {
     logger.lines.length = 0;
-    await start(adapter, {
-      refusalPage: () => {
-        throw new Error('template is missing');
-      },
-    });
+    await start(adapter, { refusalPage: page as () => string });
     expectRefusal(await ask({ accept: CHROME }), 401, 'TOKEN_MISSING');
-    expect(logger.text).toMatch(/template is missing/);
+    expect(logger.text).toMatch(says);
     expectRefusal(await ask({ accept: '*/*' }), 401, 'TOKEN_MISSING');
-  });
+  }); // prettier-ignore
 });
 
 describe('DownloadRefusal', () => {
