@@ -138,7 +138,7 @@ function adviceOnReuse(options: CreateLinkOptions, { links }: LinkSettings): str
     ASKING.find((one) => options[one]) ??
     (options.bindTo?.addresses?.length ? 'bindTo.addresses' : undefined);
   if (name) {
-    return `reuseWithin: many people have the same link, so it has no ${name}. Leave one of the two out.`;
+    return `reuseWithin: many people have the same link, so it cannot have ${name}. Leave one of the two out.`;
   }
   return links.maxAge !== undefined && durationInSeconds(reuseWithin) >= links.maxAge
     ? 'reuseWithin: links.maxAge would refuse the link while it is still given out. Write less than links.maxAge.'

@@ -34,13 +34,13 @@ export const REFUSALS = {
   TOKEN_NOT_YET_VALID: {
     status: 401,
     message: 'The access token is not valid yet.',
-    advice: 'Wait a minute and try again. If it goes on, tell the people who run the application.',
+    advice: 'Wait a minute and try again. If that does not help, tell the people who run the application.',
     challenge: 'invalid_token',
   },
   TOKEN_CUT_OFF: {
     status: 401,
     message: 'The access token was issued before tokens of its age were withdrawn.',
-    advice: 'Everybody has to sign in again, you too. Then start the download once more.',
+    advice: 'Everyone has to sign in again. Do so, then start the download once more.',
     challenge: 'invalid_token',
   },
   TOKEN_AMBIGUOUS: {
