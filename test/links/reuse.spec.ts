@@ -202,11 +202,11 @@ describe.each(ADAPTERS)('a link that may be reused on %s', (adapter) => {
   });
 
   it.each<[object, RegExp]>([
-    [{ maxDownloads: 2 }, /reuseWithin: .*no maxDownloads\. Leave one/],
-    [{ strict: true }, /no strict/],
-    [{ byteBudget: 10 }, /no byteBudget/],
-    [{ resumeWithin: '1h' }, /no resumeWithin/],
-    [{ bindTo: { addresses: '192.0.2.0/24' } }, /no bindTo\.addresses/],
+    [{ maxDownloads: 2 }, /reuseWithin: .*cannot have maxDownloads\. Leave one/],
+    [{ strict: true }, /cannot have strict/],
+    [{ byteBudget: 10 }, /cannot have byteBudget/],
+    [{ resumeWithin: '1h' }, /cannot have resumeWithin/],
+    [{ bindTo: { addresses: '192.0.2.0/24' } }, /cannot have bindTo\.addresses/],
     [{ reuseWithin: 0 }, /reuseWithin: .*'10m'/],
     [{ reuseWithin: 'soon' }, /reuseWithin: .*not a duration/],
     [{ expiresIn: 0 }, /in the future/],
