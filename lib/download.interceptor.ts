@@ -2,7 +2,7 @@ import { Inject, Injectable, Logger, StreamableFile } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import { catchError, concatAll, from, Observable } from 'rxjs';
 import { DeliveredFile, deliver } from './delivery/deliver.js';
-import { wrappedFile } from './delivery/download.js';
+import { wrappedFile } from './delivery/failure.js';
 import { resolveDelivery } from './delivery/options.js';
 import { PreparedHeaders, RouteHeaders } from './delivery/prepared-headers.js';
 import { RunningDeliveries } from './delivery/run.js';

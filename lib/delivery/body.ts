@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { BodyReader, ChunkSize } from './body-reader.js';
 import type { ByteSource, Chunk } from './body-reader.js';
-import { logFailure, toError } from './failure.js';
+import { logFailure } from './failure.js';
 import type { BodyLayout } from './multipart.js';
 import { isPlainResponse } from './plain-response.js';
 import type { DeliveryRun } from './run.js';
@@ -20,12 +20,11 @@ const ORDINARY_CHUNK = 64 * 1024;
 export class DeliveryBody extends Readable {
   readonly reader: BodyReader;
   #isRead = false;
-  #hasFailed = false;
 
   constructor(
     layout: BodyLayout,
     source: ByteSource,
-    private readonly run: Pick<DeliveryRun, 'grant' | 'gone' | 'writing' | 'wrote' | 'fail'>,
+    private readonly run: Pick<DeliveryRun, 'grant' | 'writing' | 'wrote' | 'fail'>,
   ) {
     super({ highWaterMark: ORDINARY_CHUNK });
     this.reader = new BodyReader(layout, source, run.grant);
@@ -125,21 +124,12 @@ export class DeliveryBody extends Readable {
         if (error) {
           // The client left: the content did not fail
           this.destroy();
-        } else if (this.#wrote(chunk)) {
+        } else {
+          this.run.wrote(chunk);
           resolve();
         }
       });
     });
-  }
-
-  #wrote(chunk: Chunk): boolean {
-    try {
-      this.run.wrote(chunk);
-      return true;
-    } catch (error) {
-      this.#fail(error);
-      return false;
-    }
   }
 
   /**
@@ -154,7 +144,7 @@ export class DeliveryBody extends Readable {
           return;
         }
         this.run.writing(last);
-        response.end(last.bytes, () => this.#wrote(last));
+        response.end(last.bytes, () => this.run.wrote(last));
       } catch (error) {
         // Node judges the headers here, or a listener that waited for them fails
         this.#fail(error);
@@ -168,14 +158,10 @@ export class DeliveryBody extends Readable {
     this.resume();
   }
 
-  /** The body cannot go on; a client must not take what it has for the whole. */
+  /** Destroyed only once the connection is: until then, Fastify answers for a body that failed. */
   #fail(error: unknown): void {
-    if (this.destroyed || this.#hasFailed) {
-      return;
+    if (!this.destroyed) {
+      this.run.fail(error);
     }
-    this.#hasFailed = true;
-    this.run.fail(error);
-    // While the connection is open, Fastify answers for a body that failed
-    void this.run.gone.then(() => this.destroy(toError(error)));
   }
 }

@@ -7,6 +7,7 @@ import { digestRule } from './digest.js';
 import type { DownloadDigests } from './digest.js';
 import type { DispositionType } from './disposition.js';
 import { entityTagAdvice } from './entity-tag.js';
+import { wrappedFile } from './failure.js';
 import { offloadAdvice } from './offload.js';
 import type { OffloadOptions } from './offload.js';
 import { isFieldValue, orFalse } from './options.js';
@@ -108,16 +109,15 @@ export type DeliverableContent =
   | { readonly kind: 'source'; readonly source: DownloadSource; readonly options: DownloadOptions }
   | { readonly kind: 'stream'; readonly stream: ByteStream; readonly options: ReadableDownloadOptions };
 
-export interface RedirectContent {
-  readonly kind: 'redirect';
-  readonly url: string;
-  readonly cacheControl?: string;
-}
-
 /** The options of `Download.redirect()`. */
 export interface RedirectDownloadOptions {
   /** Default `'no-store'`, not the route's: a cached redirect would outlive a presigned URL. */
   readonly cacheControl?: string;
+}
+
+export interface RedirectContent extends RedirectDownloadOptions {
+  readonly kind: 'redirect';
+  readonly url: string;
 }
 
 const NOTHING = { pipe: () => undefined, destroy: () => undefined } as unknown as Readable;
@@ -296,12 +296,4 @@ export function isByteStream(value: unknown): value is ByteStream {
 
 export function isLength(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-/** The mistake of an interceptor that made a file part of an object. */
-export function wrappedFile(): DownloadAuthConfigurationError {
-  return new DownloadAuthConfigurationError(
-    'A download was put into another object, most likely by an interceptor that wraps every answer, such as ' +
-      'map((data) => ({ data })). Let it return files as they are: if (data instanceof StreamableFile) return data.',
-  );
 }

@@ -6,6 +6,7 @@ import {
   StreamableFile,
 } from '@nestjs/common';
 import type { ResponsePort } from '../http/response-port.js';
+import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
 /** System errors for a file that does not exist. A path with a NUL byte is the last one. */
 const MISSING = new Set([
@@ -95,4 +96,12 @@ export function toError(error: unknown): Error {
 
 export function logFailure(error: unknown): void {
   new Logger('DownloadDelivery').error(error instanceof Error ? (error.stack ?? error.message) : error);
+}
+
+/** The mistake of an interceptor that made a file part of an object. */
+export function wrappedFile(): DownloadAuthConfigurationError {
+  return new DownloadAuthConfigurationError(
+    'A download was put into another object, most likely by an interceptor that wraps every answer, such as ' +
+      'map((data) => ({ data })). Let it return files as they are: if (data instanceof StreamableFile) return data.',
+  );
 }

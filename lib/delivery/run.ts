@@ -67,13 +67,20 @@ export class DeliveryRun {
     this.#writing = undefined;
     if (interval) {
       this.#bytes += interval.end - interval.start;
-      this.watch.sent?.(interval.start, interval.end);
+      try {
+        this.watch.sent?.(interval.start, interval.end);
+      } catch (error) {
+        this.fail(error);
+      }
     }
   }
 
   /** The content failed after the answer began: the client must see that, and the log says why. */
   fail(error: unknown): void {
-    this.#error ??= error;
+    if (this.#error !== undefined) {
+      return;
+    }
+    this.#error = error;
     this.hooks.report(error);
     this.hooks.handle(error);
     this.port.destroy();

@@ -21,7 +21,6 @@ describe('a body whose source cannot be closed', () => {
     const fail = vi.fn();
     const body = new DeliveryBody(layout, source, {
       grant: undefined,
-      gone: Promise.resolve(),
       writing: vi.fn(),
       wrote: vi.fn(),
       fail,
@@ -47,14 +46,15 @@ describe('a body whose source cannot be closed', () => {
     const fail = vi.fn();
     const body = new DeliveryBody(layout, source, {
       grant: undefined,
-      gone: Promise.resolve(),
       writing: vi.fn(),
       wrote: vi.fn(),
       fail,
     });
     body.resume();
-    const [error] = (await once(body, 'error')) as [Error];
-    expect(error.message).toBe('the content fails');
-    expect(fail).toHaveBeenCalledWith(error);
+    await vi.waitUntil(() => fail.mock.calls.length > 0);
+    body.destroy();
+    await once(body, 'close');
+    expect(fail.mock.calls).toEqual([[new Error('the content fails')]]);
+    expect(logged).toHaveBeenCalledWith(expect.stringContaining('EIO'));
   });
 });
