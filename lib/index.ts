@@ -38,8 +38,7 @@ export type { RedirectDownloadOptions, SourceRange } from './delivery/download.j
 export type { DeliveryOptions } from './delivery/options.js';
 
 // Counting the downloads of limited links, and the stores that keep the count
-export type { LinkUsage } from './leases/keeper.js';
-export type { LeaseUsage } from './leases/lease-record.js';
+export type { LeaseUsage, LinkUsage } from './leases/link-usage.js';
 export type { LeaseOptions } from './leases/options.js';
 export { MemoryLeaseStore } from './leases/memory/memory.store.js';
 export type { LeaseStore, LinkCommit, LinkQuery, LinkRecord, LinkState } from './leases/lease-store.js';

@@ -3,8 +3,7 @@ import type { Claimant } from '../events/claimant.js';
 import type { DownloadEventSink } from '../events/download-event.js';
 import type { FollowedLink } from '../events/link-messages.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
-import { checkOptions, text, wholeNumber } from '../shared/check-options.js';
-import type { OptionRules } from '../shared/check-options.js';
+import { checkOptions } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { checkLinkId } from '../shared/link-id.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
@@ -16,11 +15,11 @@ import { LookedAtLink } from './followed-link.js';
 import { mayJoin, REASONS } from './lease.js';
 import { LeaseBook } from './lease-book.js';
 import type { RecordDecision } from './lease-book.js';
-import { leaseUsage } from './lease-record.js';
-import type { Lease, LeaseUsage } from './lease-record.js';
 import type { LeaseServices } from './lease-request.js';
 import type { LeaseStore, LinkState } from './lease-store.js';
 import { linkOf, recordsOf } from './link-knowledge.js';
+import { PAGE_RULES, usageOf } from './link-usage.js';
+import type { LinkUsage, UsagePage } from './link-usage.js';
 import { MemoryLeaseStore } from './memory/memory.store.js';
 import { resolveLeaseOptions } from './options.js';
 import type { LeaseOptions } from './options.js';
@@ -35,29 +34,6 @@ const CLOCKS_DIFFER = 2000;
 
 /** How long after the server has closed its connections report that they broke, ms. */
 const LAST_ENDS_WITHIN = 2000;
-
-/** Which part of a link's downloads to list. */
-export interface UsagePage {
-  /** How many downloads at most: 1 to 1000. Default 100. */
-  readonly limit?: number;
-  /** Where the last page ended: its {@link LinkUsage.next}. */
-  readonly after?: string;
-}
-
-const PAGE_RULES: OptionRules<UsagePage> = {
-  limit: wholeNumber(1, 1000),
-  after: text("the last page's next"),
-};
-
-/** How often a link has been used, on all nodes: the answer of `DownloadLinks.usage()`. */
-export interface LinkUsage {
-  /** Downloads that were begun and not given back. */
-  readonly used: number;
-  /** Those that are still known, the latest first; at most a page of them. */
-  readonly leases: readonly LeaseUsage[];
-  /** Where the next page begins; absent on the last one. */
-  readonly next?: string;
-}
 
 /** Decides whether a link may be used now, counts its downloads, and cuts those of revoked links. */
 export class LeaseKeeper {
@@ -205,16 +181,8 @@ export class LeaseKeeper {
   async usage(linkId: string, page: UsagePage = {}): Promise<LinkUsage> {
     checkLinkId(linkId, 'links.usage');
     checkOptions(page, PAGE_RULES, 'links.usage', 'links.usage: ');
-    const { limit = 100, after } = page;
     const { book, calls } = this.services;
-    const { used, leases } = await calls.required(() => book.list(linkId));
-    const rest = leases
-      .map((lease) => ({ lease, place: placeOf(lease) }))
-      .filter(({ place }) => after === undefined || place < after)
-      .sort((a, b) => (a.place < b.place ? 1 : -1));
-    const next = rest.length > limit ? rest[limit - 1]!.place : undefined;
-    const latest = rest.slice(0, limit).map(({ lease }) => leaseUsage(lease));
-    return { used, leases: latest, ...(next !== undefined && { next }) };
+    return usageOf(await calls.required(() => book.list(linkId)), page);
   }
 
   /** For `DownloadEvents.of()`. */
@@ -298,9 +266,4 @@ function refuseUsedUp(
   if (maxDownloads !== undefined && known.used >= maxDownloads) {
     throw new DownloadRefusal('LINK_USED_UP', { reason: REASONS.usedUp });
   }
-}
-
-/** Where a lease stands in the list of its link: the latest first. */
-function placeOf({ openedAt, id }: Lease): string {
-  return `${openedAt} ${id}`;
 }

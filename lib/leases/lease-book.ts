@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { enter } from './lease.js';
-import type { Booking, Entering, Entry } from './lease.js';
+import type { Booking, Entering, Entry, KnownLink } from './lease.js';
 import { isOver } from './lease-record.js';
-import type { Lease } from './lease-record.js';
 import { report } from './lease-report.js';
 import type { Report, Reported } from './lease-report.js';
 import type { LeaseStore, LinkRecord, LinkState } from './lease-store.js';
@@ -138,7 +137,7 @@ export class LeaseBook {
   }
 
   /** How often a link was used, and the leases that are still known. */
-  async list(linkId: string): Promise<{ readonly used: number; readonly leases: readonly Lease[] }> {
+  async list(linkId: string): Promise<KnownLink> {
     return linkOf(await this.read(linkId, 'all'));
   }
 

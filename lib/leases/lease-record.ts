@@ -1,5 +1,5 @@
 import type { RefusalCode } from '../refusals/download-refusal.js';
-import { bytesIn, NO_INTERVALS } from './interval-set.js';
+import { NO_INTERVALS } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
 
 /** One download of a link, as the stores keep it: among the leases of its client. */
@@ -155,32 +155,5 @@ export function newLease(id: string, client: string, now: number): Lease {
     completedAt: undefined,
     cut: undefined,
     running: undefined,
-  };
-}
-
-/**
- * One download of a link, as `DownloadLinks.usage()` answers it. Moments are milliseconds since the epoch.
- */
-export interface LeaseUsage {
-  readonly openedAt: number;
-  /** When it last sent something. */
-  readonly seenAt: number;
-  readonly completedAt?: number;
-  /** Length of the representation in bytes, where it is known. */
-  readonly length?: number;
-  /** How many different bytes of the representation were sent. */
-  readonly covered: number;
-  /** Requests running under it. */
-  readonly running: number;
-}
-
-export function leaseUsage(lease: Lease): LeaseUsage {
-  return {
-    openedAt: lease.openedAt,
-    seenAt: lease.seenAt,
-    completedAt: lease.completedAt,
-    length: lease.length,
-    covered: bytesIn(lease.covered),
-    running: lease.running?.length ?? 0,
   };
 }

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Type } from '@nestjs/common';
 import { DownloadEvents } from '../events/download-events.js';
 import { LeaseKeeper } from '../leases/keeper.js';
-import type { LinkUsage, UsagePage } from '../leases/keeper.js';
+import type { LinkUsage, UsagePage } from '../leases/link-usage.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { checkOptions, date, rule, text } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';

@@ -5,8 +5,9 @@ import { enter, LEASES_OF_CLIENT, mayJoin, REASONS } from '../../lib/leases/leas
 import type { Entering, Entry, KnownLink } from '../../lib/leases/lease.js';
 import { report } from '../../lib/leases/lease-report.js';
 import type { Report, Wish } from '../../lib/leases/lease-report.js';
-import { isGivenBack, isOpen, isOver, leaseUsage, runningOf } from '../../lib/leases/lease-record.js';
+import { isGivenBack, isOpen, isOver, runningOf } from '../../lib/leases/lease-record.js';
 import type { Lease } from '../../lib/leases/lease-record.js';
+import { leaseUsage } from '../../lib/leases/link-usage.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 
 const TERMS = { idle: HOUR, life: 24 * HOUR, grace: 10 * SECOND, attempts: 3, connections: 4 };
