@@ -7,8 +7,8 @@ import type { Report, Reported } from './lease-report.js';
 import type { LeaseStore, LinkRecord, LinkState } from './lease-store.js';
 import { holdsLeases, leasesIn, LINK, LinkKnowledge, linkOf, recordsOf } from './link-knowledge.js';
 
-/** How many operations are decided and committed at once. */
-const BATCH = 200;
+/** How many operations are decided and committed at once: each changes two records of its own at most. */
+const BATCH = 49;
 
 /** How often a commit that came too late is decided again, before its operations fail. */
 const ATTEMPTS = 50;

@@ -76,7 +76,7 @@ export interface LinkCommit {
   readonly linkId: string;
   /** Records that are written must be kept until this moment; they may be forgotten afterwards. */
   readonly keepUntil: number;
-  /** At most one of each record. */
+  /** At most one of each record, and at most 99: with the look at `since`, one transaction of DynamoDB. */
   readonly changes: readonly RecordChange[];
   /**
    * True where nothing is counted and only the progress of running downloads is reported: a store may answer

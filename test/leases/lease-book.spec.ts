@@ -56,7 +56,9 @@ describe('many requests for one link at once', () => {
     );
     expect(entries.filter(({ kind }) => kind === 'opened')).toHaveLength(500);
     expect(entries.filter(({ kind }) => kind === 'LINK_USED_UP')).toHaveLength(500);
-    expect(commit.mock.calls.length).toBeLessThan(10);
+    const changes = commit.mock.calls.map(([one]) => one.changes.length);
+    expect(changes.length).toBeLessThan(15);
+    expect(Math.max(...changes)).toBeLessThan(100);
   });
 
   it('are one download where one client makes them', async () => {
