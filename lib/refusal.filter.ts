@@ -3,6 +3,7 @@ import type { ArgumentsHost, ExceptionFilter, HttpException } from '@nestjs/comm
 import { HttpAdapterHost } from '@nestjs/core';
 import { exchangeOfHost } from './http/http-exchange.js';
 import type { HttpExchange } from './http/http-exchange.js';
+import { isNavigation } from './http/requester.js';
 import { ResponsePort } from './http/response-port.js';
 import { LinkReply } from './prompts/link-prompts.js';
 import { RequestReport } from './request-report.js';
@@ -13,7 +14,7 @@ import { errorReason } from './shared/error-reason.js';
 import { ThrottledLogger } from './shared/throttled-logger.js';
 import { AnsweredRefusal } from './refusals/download-refusal.js';
 import type { DownloadRefusal } from './refusals/download-refusal.js';
-import { isNavigation, REFUSAL_PAGE_HEADERS, refusalPage } from './refusals/page.js';
+import { REFUSAL_PAGE_HEADERS, refusalPage } from './refusals/page.js';
 
 /**
  * Answers a refusal: JSON for programs, a small page for a person who opened a link in a browser. Answers for

@@ -1,6 +1,6 @@
 import type { HttpExchange } from '../http/http-exchange.js';
 import type { LinkCookie } from '../http/link-cookies.js';
-import { isNavigation } from '../refusals/page.js';
+import { isNavigation } from '../http/requester.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_COOKIE_BYTES } from '../tokens/download-cookie.js';
 import { COMPANION_PREFIX } from '../tokens/transports.js';

@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { HttpException } from '@nestjs/common';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { withAdapter } from '../http/adapter-host.js';
-import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
+import type { HttpExchange } from '../http/http-exchange.js';
 import type { LinkCookies } from '../http/link-cookies.js';
+import { isBrowser, isNavigation, isWithoutUser } from '../http/requester.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
-import { isNavigation } from '../refusals/page.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { errorReason } from '../shared/error-reason.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
@@ -200,23 +200,4 @@ function showsPage({ exchange, grant }: PromptedVisit): boolean {
     isNavigation(headers) &&
     (destination === undefined || destination === 'document')
   );
-}
-
-/** Whether a client is a browser, or calls itself one: programs that download say neither. */
-function isBrowser({ headers }: FrameworkRequest): boolean {
-  return (
-    headers['sec-fetch-mode'] !== undefined ||
-    /\bmozilla\//i.test(headers['user-agent'] ?? '') ||
-    isNavigation(headers)
-  );
-}
-
-/**
- * Whether a browser says that it sent the form by itself. Chromium and Firefox send `Sec-Fetch-User` with
- * what a person did; WebKit, which is all browsers of iOS, sends the other fields, but not this one
- * (https://webkit.org/b/247697).
- */
-function isWithoutUser({ headers }: FrameworkRequest): boolean {
-  const sendsUser = /\b(?:Chrome|HeadlessChrome|Firefox)\//.test(headers['user-agent'] ?? '');
-  return sendsUser && headers['sec-fetch-mode'] !== undefined && headers['sec-fetch-user'] !== '?1';
 }

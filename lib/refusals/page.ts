@@ -1,16 +1,5 @@
-import Negotiator from 'negotiator';
 import { STATUS_CODES } from 'node:http';
-import type { IncomingHttpHeaders } from 'node:http';
 import type { DownloadRefusal } from './download-refusal.js';
-
-/** Whether a browser is about to show the answer to a person (Fetch metadata, RFC 9110 §12.5.1). */
-export function isNavigation(headers: IncomingHttpHeaders): boolean {
-  const mode = headers['sec-fetch-mode'];
-  if (mode !== undefined && mode !== 'navigate') {
-    return false;
-  }
-  return new Negotiator({ headers }).mediaType(['application/json', 'text/html']) === 'text/html';
-}
 
 /** The header fields of the page: nothing may run in it, nothing is loaded by it. */
 export const REFUSAL_PAGE_HEADERS = {
