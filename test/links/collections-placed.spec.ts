@@ -84,8 +84,8 @@ describe.each(ADAPTERS)('a collection under a global prefix, a version and a pro
   it('opens by the version that it was made for, and sets its cookie where browsers see it', async () => {
     const { url, token } = links.create(AlbumsController, ['cover', 'photo'], TARGET);
     expect(url).toContain(`${ORIGIN}/files/api/v1/albums/7?`);
-    const [pair = '', , path] = cookieOf(await app.request(behind(url)));
-    expect(path).toBe('Path=/files/api/v1/albums/7');
+    const [pair = '', ...attributes] = cookieOf(await app.request(behind(url)));
+    expect(attributes).toContain('Path=/files/api/v1/albums/7');
     const headers = { cookie: pair };
     expect((await app.request('/api/v1/albums/7/photos/a', { headers })).text).toBe('a of 7');
     for (const elsewhere of ['/api/v2/albums/7/photos/a', '/api/v1/albums/71/photos/a', '/api/v1/named/7/photos/a']) {
@@ -114,7 +114,7 @@ describe.each(ADAPTERS)('a collection under a global prefix, a version and a pro
       links.resource(['album cover', 'album photo'], TARGET),
     );
     await worker.close();
-    expect(cookieOf(await app.request(behind(url)))[2]).toBe('Path=/files/api/v1/named/7');
+    expect(cookieOf(await app.request(behind(url)))).toContain('Path=/files/api/v1/named/7');
     expect((await app.request(`/api/v1/named/7/photos/a?ss-tok=${token}`)).text).toBe('photo');
     expect((await app.request(`/api/v1/named/8/photos/a?ss-tok=${token}`)).code).toBe('LINK_SCOPE');
   });
