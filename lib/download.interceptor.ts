@@ -23,7 +23,6 @@ import { grantNote, grantOf, otherWayNote } from './tokens/grant.js';
 import type { DownloadGrant, GrantedLink } from './tokens/grant.js';
 
 interface DownloadRoute {
-  /** Class and method, for the log. */
   readonly name: string;
   readonly headers: RouteHeaders;
   /** The options of the module or of the route say how files are cached. */
@@ -56,13 +55,14 @@ export class DownloadInterceptor implements NestInterceptor {
     if (isLimited && route.headers.answersItself) {
       throw uncountable(route.name);
     }
-    const port = new ResponsePort(response);
-    const headers = new PreparedHeaders(port, this.headersOf(route, grant));
+    const headers = new PreparedHeaders(new ResponsePort(response), this.headersOf(route, grant));
     if (grant?.transport === 'cookie' || grant?.transport === 'companion') {
       headers.varyBy('Cookie');
     }
     const release =
-      link && (isLimited || isUnasked(link)) ? this.holdBack(port, request, link, route.name) : undefined;
+      link && (isLimited || isUnasked(link))
+        ? this.holdBack(headers.port, request, link, route.name)
+        : undefined;
     return this.answerOf(this.handled(context, next, headers), exchange, headers, route, release);
   }
 
@@ -77,12 +77,7 @@ export class DownloadInterceptor implements NestInterceptor {
     return new Observable((subscriber) => {
       let file: StreamableFile | undefined;
       let hasAnswer = false;
-      let pending = 1;
-      const done = () => {
-        if (--pending === 0) {
-          subscriber.complete();
-        }
-      };
+      let answered = Promise.resolve();
       const fail = (error: unknown) => {
         if (!subscriber.closed) {
           this.report.failed(exchange, error);
@@ -91,12 +86,12 @@ export class DownloadInterceptor implements NestInterceptor {
         }
       };
       const answer = (result: unknown) => {
-        pending++;
-        this.answer(result, exchange, headers, route).then((answered) => {
+        answered = answered.then(async () => {
+          const value = await this.answer(result, exchange, headers, route);
           hasAnswer = true;
-          subscriber.next(answered);
-          done();
-        }, fail);
+          subscriber.next(value);
+        });
+        answered.catch(fail);
       };
       const handling = handled.subscribe({
         next: (result) => {
@@ -114,7 +109,7 @@ export class DownloadInterceptor implements NestInterceptor {
           if (file) {
             answer(file);
           }
-          done();
+          void answered.then(() => subscriber.complete(), fail);
         },
       });
       return () => {

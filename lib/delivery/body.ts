@@ -48,7 +48,11 @@ export class DeliveryBody extends Readable {
     const mayReuse = !this.#isRead;
     if (mayReuse && options?.end !== false && isPlainResponse(destination)) {
       this.#isRead = true;
-      void this.#pump(destination);
+      if (this.reader.isEmpty) {
+        this.#finish(destination, undefined);
+      } else {
+        void this.#pump(destination);
+      }
       return destination;
     }
     this.#isRead = true;
