@@ -138,6 +138,14 @@ describe.skipIf(!hasRedis)('Redis store', () => {
     expect(await client.keys('nothing:*')).toEqual(['nothing:{revoked}:since']);
   });
 
+  it('finds what is kept by each of the first reads, sent together', async () => {
+    const prefix = 'together:';
+    await (await opened({ prefix })).commit(commitOf([added('a')]));
+    const other = await opened({ prefix });
+    const states = await Promise.all([1, 2, 3].map(() => other.read(query())));
+    expect(states.map(({ records }) => records.length)).toEqual([1, 1, 1]);
+  });
+
   it('goes on when the server has forgotten its scripts', async () => {
     const client = ioredis();
     const store = await opened({ client });

@@ -93,12 +93,14 @@ export class RedisLeaseStore implements LeaseStore {
 
   async read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
     this.latest = Math.max(this.latest, now);
+    // Other reads may change it meanwhile
+    const looked = this.since;
     // Sent together: one round trip
     const [[since, ...moments], found] = await Promise.all([
       this.redis.mget(this.key('since'), ...revocations.map((name) => this.key(name))),
-      this.records(this.linkKey(linkId, this.since), records),
+      this.records(this.linkKey(linkId, looked), records),
     ]);
-    if (since !== this.since) {
+    if (since !== looked) {
       if (since === null) {
         // The server came back empty, and remembers from now on
         await this.news();
