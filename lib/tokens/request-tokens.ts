@@ -83,7 +83,7 @@ export class RequestTokens {
 
   /** As {@link explicit}, of one kind, where all other tokens are the application's. */
   explicitOf(isOfKind: (token: string) => boolean): PresentedToken | undefined {
-    for (const transport of ['query', 'form', 'header'] as const) {
+    for (const transport of [...EXPLICIT, 'header'] as const) {
       const finding = this.in(transport);
       if (typeof finding === 'object' && isOfKind(finding.token)) {
         return { token: finding.token, transport };
