@@ -23,8 +23,6 @@ Exit codes of inspect: 0 genuine and valid now, 1 not, 2 not checked.`;
 
 const NOT_CHECKED = 2;
 
-const signatures = new SignatureVerifier();
-
 const OTHER_KEY = 'It was signed with another key, or altered.';
 
 async function main(): Promise<number> {
@@ -109,7 +107,7 @@ async function flawOf(unverified: UnverifiedToken): Promise<string | undefined> 
     if (linkKeys.length === 0) {
       throw new Error('Genuine: not checked. Set JWT_SECRET, JWT_PRIVATE_KEY or LINK_SECRET.');
     }
-    const remembered = new VerifiedTokens({ verifiedTokenCacheBytes: 0, clock: Date.now }, signatures);
+    const remembered = new VerifiedTokens({ verifiedTokenCacheBytes: 0, clock: Date.now });
     const claims = await new LinkTokens({ linkKeys, clock: Date.now }, remembered).claimsOf(unverified.token);
     return claims ? undefined : OTHER_KEY;
   }
@@ -120,7 +118,7 @@ async function flawOf(unverified: UnverifiedToken): Promise<string | undefined> 
   if (typeof key === 'string') {
     return key;
   }
-  return (await signatures.verify(unverified.token, key)) ? undefined : OTHER_KEY;
+  return (await new SignatureVerifier().isSigned(unverified.token, key)) ? undefined : OTHER_KEY;
 }
 
 main().then(

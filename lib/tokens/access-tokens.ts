@@ -6,7 +6,7 @@ import { DownloadAuthConfigurationError } from '../shared/configuration-error.js
 import { printable, ThrottledLogger } from '../shared/throttled-logger.js';
 import type { JoseHeader, TokenClaims } from './compact-jws.js';
 import type { KeySource } from './keys.js';
-import type { VerifiedTokens } from './signatures.js';
+import type { SignatureVerifier, VerifiedTokens } from './signatures.js';
 import { mediaType } from './token-options.js';
 import type { AccessPolicy } from './token-options.js';
 
@@ -25,6 +25,7 @@ export class AccessTokens {
   constructor(
     private readonly options: AccessTokensSettings,
     private readonly tokens: VerifiedTokens,
+    private readonly signatures: Pick<SignatureVerifier, 'isSigned'>,
   ) {}
 
   /**
@@ -42,7 +43,7 @@ export class AccessTokens {
     if (typeof key === 'string') {
       throw invalidToken(key);
     }
-    const claims = await this.tokens.verify(unverified, key);
+    const claims = await this.tokens.verify(unverified, key, () => this.signatures.isSigned(token, key));
     if (!claims) {
       throw invalidToken(
         'The signature does not fit the key: the token was signed with another one, or altered.',

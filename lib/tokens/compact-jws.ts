@@ -1,6 +1,5 @@
 import { LRUCache } from 'lru-cache';
 import { isUtf8 } from 'node:buffer';
-import type { KeyObject } from 'node:crypto';
 
 /** Maximum characters of a token; Node's own limit for all headers together is 16 KiB. */
 export const MAX_TOKEN_LENGTH = 16 * 1024;
@@ -32,8 +31,6 @@ export interface UnverifiedToken {
   readonly token: string;
   readonly header: JoseHeader;
   readonly claims: TokenClaims;
-  /** The key that was found to have signed it, earlier. */
-  readonly verifiedWith?: KeyObject;
 }
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
@@ -116,13 +113,18 @@ function parseObject(segment: string): Record<string, unknown> | undefined {
   try {
     const value = JSON.parse(text) as Record<string, unknown> | null;
     const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return isObject && countMembers(text) === Object.keys(value).length ? value : undefined;
+    return isObject && hasEachMemberOnce(value, text) ? value : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Members of the outermost object of valid JSON; more than were parsed means that a name was repeated. */
+/** Whether no name is repeated in the outermost object. Most JSON is as Node writes it, without spaces. */
+function hasEachMemberOnce(value: object, json: string): boolean {
+  return JSON.stringify(value) === json || countMembers(json) === Object.keys(value).length;
+}
+
+/** Members of the outermost object of valid JSON. */
 function countMembers(json: string): number {
   let members = 0;
   let depth = 0;

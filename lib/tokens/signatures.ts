@@ -15,7 +15,7 @@ interface VerificationAttempt {
 }
 
 type KeyCallback = (error: unknown, key?: KeyObject) => void;
-type VerificationCallback = (error: Error | null, result?: { claims: TokenClaims } | false) => void;
+type VerificationCallback = (error: Error | null, result?: boolean) => void;
 type Authenticate = (
   attempt: VerificationAttempt,
   response: undefined,
@@ -35,8 +35,8 @@ export class SignatureVerifier {
 
   constructor() {
     class JwtStrategy extends PassportStrategy(Strategy, this.strategyName) {
-      validate(claims: TokenClaims): { claims: TokenClaims } {
-        return { claims };
+      validate(): boolean {
+        return true;
       }
     }
     new JwtStrategy({
@@ -50,15 +50,15 @@ export class SignatureVerifier {
   }
 
   /**
-   * The claims of a token whose signature is good, otherwise `undefined`. The caller has checked that the key
-   * is pinned to the algorithm that the token names.
+   * Whether the signature of a token is good. The caller has checked that the key is pinned to the algorithm
+   * that the token names.
    *
    * Passport's middleware adds members to its request; passing it the attempt instead of the real request
    * saves some 40 µs on Express.
    */
-  verify(token: string, key: KeyObject): Promise<TokenClaims | undefined> {
+  isSigned(token: string, key: KeyObject): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const done: VerificationCallback = (_error, result) => resolve(result ? result.claims : undefined);
+      const done: VerificationCallback = (_error, result) => resolve(result === true);
       const authenticate = passport.authenticate(this.strategyName, { session: false }, done) as Authenticate;
       authenticate({ token, key }, undefined, reject);
     });
@@ -68,6 +68,14 @@ export class SignatureVerifier {
   dispose(): void {
     passport.unuse(this.strategyName);
   }
+}
+
+/** A token that is parsed, and what is known of its signature. */
+interface ParsedToken extends UnverifiedToken {
+  /** Its SHA-256. */
+  readonly digest: string;
+  /** The key that was found to have signed it, earlier. */
+  readonly verifiedWith?: KeyObject;
 }
 
 /** A token whose signature was good. */
@@ -89,41 +97,47 @@ export class VerifiedTokens {
   /** Beyond `verifiedTokenCacheBytes`, the least recently used tokens are dropped. */
   constructor(
     private readonly options: { readonly verifiedTokenCacheBytes: number; readonly clock: () => number },
-    private readonly signatures: Pick<SignatureVerifier, 'verify'>,
   ) {
     const maxSize = options.verifiedTokenCacheBytes;
     this.remembered = maxSize > 0 ? new LRUCache({ maxSize }) : undefined;
   }
 
   /** As {@link parseCompactJws}, which a token that is remembered is spared. */
-  parse(token: unknown): UnverifiedToken | undefined {
+  parse(token: unknown): ParsedToken | undefined {
     if (typeof token !== 'string') {
       return undefined;
     }
-    const known = this.remembered?.get(digestOf(token));
-    if (!known || this.options.clock() >= known.expiresAt) {
-      return parseCompactJws(token);
+    const digest = hash('sha256', token, 'base64');
+    const known = this.remembered?.get(digest);
+    if (known && this.options.clock() < known.expiresAt) {
+      return { token, digest, header: known.header, claims: copyOf(known.claims), verifiedWith: known.key };
     }
-    return { token, header: known.header, claims: copyOf(known.claims), verifiedWith: known.key };
+    const unverified = parseCompactJws(token);
+    return unverified && { ...unverified, digest };
   }
 
-  /** The claims of a token whose signature is good, for the caller to keep; otherwise `undefined`. */
-  async verify(unverified: UnverifiedToken, key: KeyObject): Promise<TokenClaims | undefined> {
-    const { token, header, claims, verifiedWith } = unverified;
+  /**
+   * The claims of a token whose signature is good, for the caller to keep; otherwise `undefined`.
+   *
+   * @param isSigned asked where that is not known: whether the key has signed it
+   */
+  async verify(
+    { token, digest, header, claims, verifiedWith }: ParsedToken,
+    key: KeyObject,
+    isSigned: () => boolean | Promise<boolean>,
+  ): Promise<TokenClaims | undefined> {
     if (verifiedWith === key) {
       return claims;
     }
-    const verified = await this.signatures.verify(token, key);
-    if (typeof verified?.exp === 'number') {
-      const entry = { key, header, claims: copyOf(verified), expiresAt: verified.exp * 1000 };
-      this.remembered?.set(digestOf(token), entry, { size: sizeOf(token) });
+    if (!(await isSigned())) {
+      return undefined;
     }
-    return verified;
+    if (typeof claims.exp === 'number') {
+      const entry = { key, header, claims: copyOf(claims), expiresAt: claims.exp * 1000 };
+      this.remembered?.set(digest, entry, { size: sizeOf(token) });
+    }
+    return claims;
   }
-}
-
-function digestOf(token: string): string {
-  return hash('sha256', token, 'base64');
 }
 
 /** About the bytes that a token takes once it is parsed; many small members take more than long ones. */

@@ -30,8 +30,8 @@ describe.each((groups ?? []).map((group, index) => ({ name: `${index} ${group.so
       async (_name, { jws }) => {
         // a JWT is never empty, so the verifying library may refuse an empty payload, good as its signature
         // is
-        if (SUPPORTED.test(group.alg) && !jws.includes('..')) {expect(await signatures.verify(jws, key)).toBeDefined();}
-        else {expect(await signatures.verify(jws, key)).toBeUndefined();}
+        if (SUPPORTED.test(group.alg) && !jws.includes('..')) {expect(await signatures.isSigned(jws, key)).toBe(true);}
+        else {expect(await signatures.isSigned(jws, key)).toBe(false);}
       },
     );
 
@@ -40,9 +40,9 @@ describe.each((groups ?? []).map((group, index) => ({ name: `${index} ${group.so
       async (_name, { jws, comment }) => {
         const isPinned = alg(jws) === group.alg;
         if (isPinned && !STOPPED_BY_THE_PARSER.test(comment)) {
-          expect(await signatures.verify(jws, key)).toBeUndefined();
+          expect(await signatures.isSigned(jws, key)).toBe(false);
         }
-        expect(parseCompactJws(jws) && (await signatures.verify(jws, key))).toBeUndefined();
+        expect(Boolean(parseCompactJws(jws)) && (await signatures.isSigned(jws, key))).toBe(false);
       },
     );
 
@@ -77,7 +77,8 @@ async function authenticate(jws: string, group: JwsVectorGroup, key: KeyObject, 
       accessPolicy: resolveAccessPolicy({ requireExpiration: false, notIssuedBefore: undefined }),
       clock: () => now,
     },
-    new VerifiedTokens({ verifiedTokenCacheBytes: 10_000, clock: () => now }, signatures),
+    new VerifiedTokens({ verifiedTokenCacheBytes: 10_000, clock: () => now }),
+    signatures,
   );
   return tokens.authenticate(jws, {});
 }

@@ -122,8 +122,8 @@ describe('SignatureVerifier', () => {
     one.dispose();
     expect(strategies()).not.toContain(one.strategyName);
     const signed = forge({ alg: 'ES256' }, { sub: 'ada' }, keys.p256.privateKey);
-    expect(await two.verify(signed, keys.p256.publicKey)).toEqual({ sub: 'ada' });
-    await expect(one.verify(signed, keys.p256.publicKey)).rejects.toThrow(/strategy/);
+    expect(await two.isSigned(signed, keys.p256.publicKey)).toBe(true);
+    await expect(one.isSigned(signed, keys.p256.publicKey)).rejects.toThrow(/strategy/);
     two.dispose();
   });
 });
