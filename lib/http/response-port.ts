@@ -6,7 +6,6 @@ const originalWriteHead: unknown = Reflect.get(ServerResponse.prototype, 'writeH
 interface FrameworkResponse {
   statusCode: number;
   getHeader(name: string): string | number | string[] | undefined;
-  getHeaders(): Record<string, string | number | string[] | undefined>;
   removeHeader(name: string): unknown;
 }
 
@@ -14,6 +13,7 @@ interface FrameworkResponse {
 interface Reply extends FrameworkResponse {
   readonly raw: ServerResponse;
   readonly sent: boolean;
+  getHeaders(): object;
   header(name: string, value: string): unknown;
 }
 
@@ -67,13 +67,18 @@ export class ResponsePort {
     if (this.raw.headersSent) {
       return taken;
     }
-    for (const [name, value] of Object.entries(this.#framework.getHeaders())) {
-      if (names.has(name) && value !== undefined) {
-        taken.set(name, String(value));
+    for (const name of this.#fieldNames()) {
+      if (names.has(name)) {
+        taken.set(name, this.get(name)!);
         this.remove(name);
       }
     }
     return taken;
+  }
+
+  /** In lower case. Node's own response would copy the values, too, for `getHeaders()`. */
+  #fieldNames(): string[] {
+    return this.#reply ? Object.keys(this.#reply.getHeaders()) : this.raw.getHeaderNames();
   }
 
   setDefault(name: string, value: string | false | undefined): void {
