@@ -4,7 +4,7 @@ import { DownloadAuthConfigurationError } from '../shared/configuration-error.js
 import type { RouteMatch } from './adapter-router.js';
 import type { LinkTarget, QueryParams } from './link.js';
 import type { LinkSettings } from './options.js';
-import { canonical, collectionOf, resourceDigest } from './link-resource.js';
+import { boundQuery, canonical, collectionOf, resourceDigest } from './link-resource.js';
 import type { Collection } from './link-resource.js';
 import type { LinkedRoute, ReachedRoute, Route, RouteRegistry } from './route-registry.js';
 import { normalizedQuery, queryString, templateOf } from './route-template.js';
@@ -47,7 +47,7 @@ export class TargetLocator {
       checkMembers(routes);
     }
     this.checkParams(target, routes);
-    const members = routes.map((route) => this.filled(route, target));
+    const members = routes.map((route) => this.member(route, target));
     const start = members[0] as LocatedTarget;
     if (!isCollection) {
       return start;
@@ -103,60 +103,62 @@ export class TargetLocator {
   }
 
   /** Fills the pattern in, and makes sure that the handler receives what was given. */
-  private filled(found: ReachedRoute, target: LinkTarget): LocatedTarget & FilledRoute {
-    const { route, pattern, host, readers } = found;
+  private member(reached: ReachedRoute, target: LinkTarget): LocatedTarget & FilledRoute {
+    const { route, pattern, host, readers } = reached;
+    const { hosts = {} } = target;
+    const { ignoreQuery } = this.options.links;
     const filled = templateOf(pattern).fill(target);
-    const { path, free } = filled;
     const query = normalizedQuery(target.query ?? {});
-    const bound = this.boundQuery(query);
     const { query: tokenName } = this.options.tokenNames;
     if (Object.keys(query).some((name) => isTokenName(name, tokenName))) {
       throw new DownloadAuthConfigurationError(`query: ${tokenName} is the token's own parameter.`);
     }
-    const url = urlOf(route, path + queryString({ ...query, [tokenName]: '' }), host);
-    readers.forEach((read) => this.checkMatch(found, filled, bound, read(url)));
-    const params = Object.fromEntries(
-      Object.entries(filled.expected).filter(([name]) => !free.includes(name)),
-    );
-    const { hosts = {} } = target;
-    const resource = resourceDigest({ route, pattern, params, query: bound, hosts, free });
+    const bound = boundQuery(query, ignoreQuery);
+    const url = urlOf(route, filled.path + queryString(query), host);
+    let params = {};
+    for (const read of readers) {
+      const match = read(url);
+      checkMatch(reached, filled, match);
+      checkQuery(bound, boundQuery(match.query, ignoreQuery));
+      params = match.params;
+    }
+    const resource = resourceDigest({ route, pattern, params, query: bound, hosts, free: filled.free });
     return { ...filled, route, query, resource };
   }
+}
 
-  /** Compares what the handler would receive with what was given. */
-  private checkMatch(
-    { route, pattern }: ReachedRoute,
-    { path, expected }: FilledRoute,
-    bound: QueryParams,
-    match: RouteMatch | undefined,
-  ): void {
-    if (!match) {
-      throw new DownloadAuthConfigurationError(
-        `${route.label}: the router would not find ${pattern} for ${shown(path)}. A parameter is too long ` +
-          '(Fastify: routerOptions.maxParamLength, 100 characters by default), or does not fit the expression of the route.',
-      );
-    }
-    if (canonical(match.params) !== canonical(expected)) {
-      throw new DownloadAuthConfigurationError(
-        `params: the router would read ${shown(match.params)} out of ${path} (${pattern}), not ${shown(expected)}. ` +
-          'Give each parameter a segment of the path, or take other values.',
-      );
-    }
-    const received = this.boundQuery(match.query);
-    if (canonical(received) !== canonical(bound)) {
-      throw new DownloadAuthConfigurationError(
-        `query: the application's query parser would read ${shown(received)}, not ${shown(bound)}. ` +
-          'Give names without brackets, short lists and no deeper objects than it reads.',
-      );
-    }
+/** Compares what the handler would receive with what was given. */
+function checkMatch(
+  { route, pattern }: ReachedRoute,
+  { path, values }: FilledRoute,
+  match: RouteMatch | undefined,
+): asserts match is RouteMatch {
+  if (!match) {
+    throw new DownloadAuthConfigurationError(
+      `${route.label}: the router would not find ${pattern} for ${shown(path)}. A parameter is too long ` +
+        '(Fastify: routerOptions.maxParamLength, 100 characters by default), or does not fit the expression of the route.',
+    );
   }
+  const { params } = match;
+  if (templateOf(pattern).names.some((name) => text(params[name]) !== text(values[name]))) {
+    throw new DownloadAuthConfigurationError(
+      `params: the router would read ${shown(params)} out of ${path} (${pattern}), not ${shown(values)}. ` +
+        'Give each parameter a segment of the path, or take other values.',
+    );
+  }
+}
 
-  /** What a link is bound to of a query. */
-  private boundQuery(query: QueryParams): QueryParams {
-    const { query: tokenName } = this.options.tokenNames;
-    const { ignoreQuery } = this.options.links;
-    const bound = ([name]: [string, unknown]) => !isTokenName(name, tokenName) && !ignoreQuery.has(name);
-    return Object.fromEntries(Object.entries(query).filter(bound));
+/** Wildcards are segments on Express, and one text on Fastify. */
+function text(param: unknown): string {
+  return [param].flat().join('/');
+}
+
+function checkQuery(given: QueryParams, received: QueryParams): void {
+  if (canonical(received) !== canonical(given)) {
+    throw new DownloadAuthConfigurationError(
+      `query: the application's query parser would read ${shown(received)}, not ${shown(given)}. ` +
+        'Give names without brackets, short lists and no deeper objects than it reads.',
+    );
   }
 }
 

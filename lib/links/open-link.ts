@@ -16,7 +16,7 @@ import { cleanUrl, companionCookie, opensCollection } from './companion-cookie.j
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkSettings } from './options.js';
-import { isInCollection, resourceDigest } from './link-resource.js';
+import { boundQuery, isInCollection, resourceDigest } from './link-resource.js';
 import type { LinkResource } from './link-resource.js';
 import type { LinkTokens } from './link-tokens.js';
 import type { Route, RouteRegistry } from './route-registry.js';
@@ -150,8 +150,7 @@ export class LinkOpener {
       return undefined;
     }
     const { params = {}, query = {}, hosts = {} } = request;
-    const { ignoreQuery } = this.options.links;
-    const bound = Object.fromEntries(Object.entries(query).filter(([name]) => !ignoreQuery.has(name)));
+    const bound = boundQuery(query, this.options.links.ignoreQuery);
     return { route, pattern: routePattern(request), params, query: bound, hosts };
   }
 

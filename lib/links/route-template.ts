@@ -1,15 +1,15 @@
 import { compile } from 'path-to-regexp';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import type { LinkTarget, QueryParams, RouteParams } from './link.js';
+import type { LinkTarget, QueryParams } from './link.js';
 
 /** A pattern that was filled in. */
 export interface FilledRoute {
   readonly path: string;
-  /** The parameters that its handler is to receive. */
-  readonly expected: Readonly<Record<string, string | readonly string[]>>;
-  /** Those of its parameters that are free, as its handler receives them. */
+  /** What stands in the path for each parameter. */
+  readonly values: Readonly<Record<string, string | readonly string[]>>;
+  /** The names of the parameters that are free. */
   readonly free: readonly string[];
-  /** The names of free ones that have no value. */
+  /** Those of them that have no value. */
   readonly unset: readonly string[];
   /** The path up to the first free parameter, by whole segments. */
   readonly fixedPath: string;
@@ -29,6 +29,7 @@ export function templateOf(pattern: string): RouteTemplate {
 
 /** The pattern of a route, ready to be filled in. */
 class RouteTemplate {
+  /** As handlers receive them. */
   readonly names: readonly string[];
   private readonly wildcards: readonly string[];
   private readonly template: string;
@@ -36,13 +37,13 @@ class RouteTemplate {
 
   constructor(private readonly pattern: string) {
     this.template = inExpressSyntax(pattern);
-    const parameters = [...this.template.matchAll(/[:*](\w+)/g)];
-    this.names = parameters.map(([, name]) => name as string);
-    this.wildcards = this.names.filter((_name, index) => parameters[index]?.[0].startsWith('*'));
+    const parameters = [...this.template.matchAll(/([:*])"?(\w+|\*)/g)];
+    this.names = parameters.map(([, , name]) => name as string);
+    this.wildcards = this.names.filter((_name, index) => parameters[index]?.[1] === '*');
   }
 
   has(given: string): boolean {
-    return this.names.includes(this.ownName(given));
+    return this.names.includes(this.nameOf(given));
   }
 
   /**
@@ -53,63 +54,53 @@ class RouteTemplate {
    */
   fill({ params = {}, free: names = [] }: LinkTarget): FilledRoute {
     const given = Object.entries(params).filter(([name]) => this.has(name));
-    const own = Object.fromEntries(given.map(([name, value]) => [this.ownName(name), value]));
-    const free = names.filter((name) => this.has(name)).map((name) => this.ownName(name));
-    const anything = Object.fromEntries(free.map((name) => [name, ANY]));
-    const filled = this.filled({ ...anything, ...own });
-    let fixedPath = filled.path;
-    if (free.length > 0) {
-      const [before = ''] = this.filled({ ...own, ...anything }).path.split(ANY_IN_PATH);
-      fixedPath = before.replace(/[^/]*$/, '');
-    }
+    const own = Object.fromEntries(given.map(([name, value]) => [this.nameOf(name), this.carried(name, value)]));
+    const free = names.filter((name) => this.has(name)).map((name) => this.nameOf(name));
+    const anything = Object.fromEntries(free.map((name) => [name, this.carried(name, ANY)]));
+    const values = { ...anything, ...own };
+    const path = this.path(values);
+    const [fixed = ''] = this.path({ ...own, ...anything }).split(ANY_IN_PATH);
     return {
-      ...filled,
-      free: free.map((name) => this.receivedName(name)).sort(),
+      path,
+      values,
+      free: free.sort(),
       unset: free.filter((name) => !(name in own)),
-      fixedPath,
+      fixedPath: free.length > 0 ? fixed.replace(/[^/]*$/, '') : path,
     };
   }
 
-  private filled(params: RouteParams): Pick<FilledRoute, 'path' | 'expected'> {
-    const { pattern, wildcards } = this;
-    const values: Record<string, string | string[]> = {};
-    const expected: Record<string, string | string[]> = {};
-    for (const [name, value] of Object.entries(params)) {
-      if (!wildcards.includes(name)) {
-        values[name] = expected[name] = carriable(pattern, name, value);
-        continue;
-      }
-      const segments = typeof value === 'object' ? [...value] : String(value).split('/');
-      const carried = segments.map((segment) => carriable(pattern, name, segment));
-      values[name] = carried;
-      expected[this.receivedName(name)] = pattern.endsWith('*') ? carried.join('/') : carried;
-    }
+  private path(values: Record<string, string | string[]>): string {
     try {
       this.toPath ??= compile(this.template);
-      return { path: this.toPath(values), expected };
+      return this.toPath(values);
     } catch (error) {
       throw new DownloadAuthConfigurationError(
-        `No link can be made to ${pattern}: ${(error as Error).message}. Give every parameter of the route in params.`,
+        `No link can be made to ${this.pattern}: ${(error as Error).message}. Give every parameter of the route in params.`,
       );
     }
   }
 
-  /** The wildcard may be given as `*`, whatever the adapter calls it. */
-  private ownName(given: string): string {
-    const { wildcards } = this;
-    return given === '*' && wildcards.length === 1 ? (wildcards[0] as string) : given;
+  /** A parameter, or the segments of a wildcard. */
+  private carried(name: string, value: unknown): string | string[] {
+    if (!this.wildcards.includes(this.nameOf(name))) {
+      return carriable(this.pattern, name, value);
+    }
+    const segments: unknown[] = typeof value === 'string' ? value.split('/') : [value].flat();
+    return segments.map((segment) => carriable(this.pattern, name, segment));
   }
 
-  /** Express names its wildcards and gives segments, Fastify has `*` and gives one string. */
-  private receivedName(name: string): string {
-    return this.wildcards.includes(name) && this.pattern.endsWith('*') ? '*' : name;
+  /** An only wildcard may have the name that it has on the other adapter. */
+  private nameOf(given: string): string {
+    const [wildcard, ...others] = this.wildcards;
+    const alias = wildcard === '*' ? 'path' : '*';
+    return wildcard !== undefined && others.length === 0 && given === alias ? wildcard : given;
   }
 }
 
 /** Only patterns of Fastify have `*`, `?` and expressions. */
 function inExpressSyntax(pattern: string): string {
   return pattern
-    .replace(/\/\*$/, '{/*path}')
+    .replace(/\/\*$/, '{/*"*"}')
     .replace(/\/:(\w+)\?$/, '{/:$1}')
     .replace(/(:\w+)\((?:[^()\\]|\\.|\([^()]*\))*\)/g, '$1');
 }

@@ -36,11 +36,11 @@ export function servedRoute(
     );
   }
   const host = hostOf(route, hosts, publicHost);
-  const read = (url: URL) => {
+  const reader = (url: URL) => {
     checkVersion(route, registry, url);
-    return firstAsked(route, pattern, registry, router, url);
+    return read(route, pattern, registry, router, url);
   };
-  return { route, pattern, host, readers: [read] };
+  return { route, pattern, host, readers: [reader] };
 }
 
 function patternOf(route: Route, path: string | undefined, router: AdapterRouter): string {
@@ -61,31 +61,31 @@ function hostOf(
   hosts: Readonly<Record<string, string>>,
   publicHost: string | undefined,
 ): string | undefined {
-  if (bound.length === 0) {
+  const given = canonical(hosts);
+  if (bound.length === 0 && given === '{}') {
     return publicHost;
   }
-  const filled = bound.map((one) => (one instanceof RegExp ? undefined : filledHost(one, hosts)));
-  const host = publicHost ?? filled.find(Boolean);
-  const given = canonical(hosts);
-  if (host !== undefined && bound.some((one) => canonical(hostParams(one, host)) === given)) {
-    return host;
-  }
+  const names = publicHost ? [publicHost] : bound.flatMap((one) => filledHost(one, hosts) ?? []);
+  const found = names.find((name) => bound.some((one) => canonical(hostParams(one, name)) === given));
   const mayFit = (one: string | RegExp) =>
     one instanceof RegExp && one.source.includes('(?<') === (given !== '{}');
-  if (host === undefined && bound.some(mayFit)) {
-    return undefined;
+  if (found !== undefined || (!publicHost && bound.some(mayFit))) {
+    return found;
   }
   throw new DownloadAuthConfigurationError(
-    publicHost
+    publicHost && bound.length > 0
       ? `${label} is bound to ${bound.join(', ')}, and links.publicUrl leads to ${publicHost}, where it does ` +
           `not receive hosts: ${given}. Leave publicUrl out, and put the origin before the link's url.`
-      : `hosts: ${given} does not fit ${bound.join(', ')}. Give each of its parameters, such as hosts: { tenant: 'acme' }, ` +
-          'in lower case as browsers send host names.',
+      : `hosts: ${given} does not fit ${bound.join(', ') || `${label}, which is bound to no host`}. Give each of its ` +
+          "parameters, such as hosts: { tenant: 'acme' }, in lower case as browsers send host names.",
   );
 }
 
 /** The name of a host with its parameters filled in, where a browser can ask for it under that name. */
-function filledHost(host: string, hosts: Readonly<Record<string, string>>): string | undefined {
+function filledHost(host: string | RegExp, hosts: Readonly<Record<string, string>>): string | undefined {
+  if (host instanceof RegExp) {
+    return undefined;
+  }
   try {
     const name = compile(host, { encode: false })(hosts);
     return new URL(`http://${name}`).hostname === name ? name : undefined;
@@ -104,50 +104,50 @@ function hostParams(host: string | RegExp, name: string): object | undefined {
   return match ? match.params : undefined;
 }
 
-function checkVersion(route: Route, registry: RouteRegistry, url: URL): void {
-  if (registry.servesVersion(route, url)) {
-    return;
-  }
-  const isCustom = registry.versioning?.type === VersioningType.CUSTOM;
-  const versions = [route.versions].flat().filter((version) => version !== VERSION_NEUTRAL);
-  throw new DownloadAuthConfigurationError(
-    `${route.label} serves version ${versions.join(', ')} only, which ` +
-      (isCustom
-        ? 'the extractor does not find in a URL without headers. '
-        : 'a browser that follows a link does not ask for: it is in a header. ') +
-      'Make it VERSION_NEUTRAL, or put versions into the URL (VersioningType.URI).',
-  );
-}
-
-function firstAsked(
+/**
+ * What the handler of a route receives at a URL; undefined where the router does not find the route.
+ * @throws DownloadAuthConfigurationError where another route is asked first
+ */
+function read(
   route: Route,
   pattern: string,
   registry: RouteRegistry,
   router: AdapterRouter,
   url: URL,
 ): RouteMatch | undefined {
-  return router.matches(routerMethod(route), url).find((match) => {
-    const isWanted = match.pattern === pattern;
-    const first = registry.list.find(
-      (one) =>
-        one.patterns.includes(match.pattern) &&
-        ((isWanted && one === route) || hides(one, route, registry, url)),
+  for (const match of router.matches(routerMethod(route), url)) {
+    const asked = registry.list.find(
+      (one) => one.patterns.includes(match.pattern) && (one === route || hides(one, route, registry, url)),
     );
-    if (first === route && isWanted) {
-      return true;
+    if (asked === route && match.pattern === pattern) {
+      return match;
     }
-    if (first || router.asksOne) {
+    if (asked || router.asksOne) {
       throw new DownloadAuthConfigurationError(
-        `${url.pathname} does not lead to ${route.label}: ${first?.label ?? match.pattern} is asked first. ` +
+        `${url.pathname} does not lead to ${route.label}: ${asked?.label ?? match.pattern} is asked first. ` +
           'Declare it behind, or give one of them another path.',
       );
     }
-    return false;
-  });
+  }
+  return undefined;
 }
 
 /** Whether a route answers what is meant for another one, to all hosts. */
 function hides(one: Route, other: Route, registry: RouteRegistry, url: URL): boolean {
   const isAsked = routerMethod(one) === routerMethod(other) || one.requestMethod === RequestMethod.ALL;
   return isAsked && one.hosts.length === 0 && registry.servesVersion(one, url);
+}
+
+function checkVersion(route: Route, registry: RouteRegistry, url: URL): void {
+  if (registry.servesVersion(route, url)) {
+    return;
+  }
+  const versions = [route.versions].flat().filter((version) => version !== VERSION_NEUTRAL);
+  throw new DownloadAuthConfigurationError(
+    `${route.label} serves version ${versions.join(', ')} only, which ` +
+      (registry.versioning?.type === VersioningType.CUSTOM
+        ? 'the extractor does not find in a URL without headers. '
+        : 'a browser that follows a link does not ask for: it is in a header. ') +
+      'Make it VERSION_NEUTRAL, or put versions into the URL (VersioningType.URI).',
+  );
 }
