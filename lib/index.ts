@@ -43,7 +43,7 @@ export type { LeaseOptions } from './leases/options.js';
 export { MemoryLeaseStore } from './leases/memory/memory.store.js';
 export type { LeaseStore, LinkCommit, LinkQuery, LinkRecord, LinkState } from './leases/lease-store.js';
 export type { RecordChange, RevocationListener } from './leases/lease-store.js';
-export type { Revocation } from './leases/revocation.js';
+export type { LinkRevocation, Revocation } from './leases/revocation.js';
 export { RevocationPolling, type RevocationNews } from './leases/revocation-polling.js';
 
 // What happened, and what was refused

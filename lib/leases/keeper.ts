@@ -24,7 +24,7 @@ import { MemoryLeaseStore } from './memory/memory.store.js';
 import { resolveLeaseOptions } from './options.js';
 import type { LeaseOptions } from './options.js';
 import { revocationNames, revocationOf } from './revocation.js';
-import type { RevocationTarget } from './revocation.js';
+import type { LinkRevocation } from './revocation.js';
 import { RunningDownloads } from './running.js';
 import { StoreCalls } from './store-calls.js';
 import { WatchedDelivery } from './watched-delivery.js';
@@ -149,7 +149,7 @@ export class LeaseKeeper {
    *
    * @throws DownloadRefusal STORE_UNAVAILABLE; then downloads were cut here, but nothing is recorded
    */
-  async revoke(target: RevocationTarget): Promise<void> {
+  async revoke(target: LinkRevocation): Promise<void> {
     const { clock, options, running, calls, events } = this.services;
     const now = clock();
     const revocation = revocationOf(target, now, options.maxLinkLife);

@@ -1,4 +1,4 @@
-import { checkOptions, rule, text } from '../shared/check-options.js';
+import { checkOptions, date, rule, text } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { checkLinkId } from '../shared/link-id.js';
@@ -48,33 +48,45 @@ export function revocationNames({ id, resource, part, subject }: Revocable): str
   ];
 }
 
-/**
- * What to revoke: one link, resource or subject, or `{ issuedBefore }` alone for every link issued before it.
- */
-export interface RevocationTarget {
-  /** The link's id: revoked for good, whenever it was issued. */
-  readonly link?: string;
-  /** All links to a resource, by its digest. */
-  readonly resource?: string;
-  /** All links made for a subject. */
-  readonly subject?: string;
-  /** Milliseconds since the epoch; links issued at this moment or later stay good. Default: now. */
-  readonly issuedBefore?: number;
+/** What to revoke: one of a link, a resource, a subject; or `issuedBefore` alone for all links. */
+export interface LinkRevocation {
+  /** The link's id: it is revoked for good, whenever it was issued. */
+  link?: string;
+  /** The answer of `DownloadLinks.resource()`. */
+  resource?: string;
+  subject?: string;
+  /** Links issued at this moment or later stay good. Default: those issued up to now are revoked. */
+  issuedBefore?: Date;
 }
 
-const RULES: OptionRules<RevocationTarget> = {
+const RULES: OptionRules<LinkRevocation> = {
   link: text("the link's id"),
-  resource: text('what links.resource() answers'),
-  subject: text('such as String(user.id)'),
-  issuedBefore: rule(Number.isFinite, 'give milliseconds since the epoch.'),
+  // A path would silently revoke nothing
+  resource: rule(
+    (digest) => typeof digest === 'string' && /^[\w-]{43}$/.test(digest),
+    'give a string, what links.resource() answers.',
+  ),
+  subject: rule(
+    (subject) => typeof subject === 'string' && subject !== '',
+    'give a string, such as String(user.id).',
+  ),
+  issuedBefore: date('new Date()'),
 };
 
 /** @throws DownloadAuthConfigurationError for no target, for several, and for what cannot be one */
-export function revocationOf(target: RevocationTarget, now: number, maxLinkLife: number): Revocation {
+export function revocationOf(target: LinkRevocation, now: number, maxLinkLife: number): Revocation {
   checkOptions(target, RULES, 'links.revoke', 'links.revoke: ');
-  const { link, resource, subject } = target;
+  const { issuedBefore: moment, ...names } = { ...target };
+  const [missing] = Object.entries(names).find(([, value]) => value === undefined) ?? [];
+  if (missing !== undefined) {
+    // { subject: undefined, issuedBefore } would revoke all links
+    throw new DownloadAuthConfigurationError(
+      `links.revoke: ${missing} is undefined. Give its value, or leave it out.`,
+    );
+  }
+  const { link, resource, subject } = names;
   const named = [link, resource, subject].filter((name) => name !== undefined);
-  if (named.length > 1 || (named.length === 0 && target.issuedBefore === undefined)) {
+  if (named.length > 1 || (named.length === 0 && moment === undefined)) {
     throw new DownloadAuthConfigurationError(
       'Revoke one of: { link }, { resource }, { subject }, { issuedBefore }.',
     );
@@ -84,7 +96,7 @@ export function revocationOf(target: RevocationTarget, now: number, maxLinkLife:
     return { name: ofLink(link), issuedBefore: WHENEVER_ISSUED, keepUntil: now + maxLinkLife };
   }
   // One later, as a link issued in this very millisecond may have been issued before the call
-  const issuedBefore = target.issuedBefore ?? now + 1;
+  const issuedBefore = moment?.getTime() ?? now + 1;
   const times = { issuedBefore, keepUntil: Math.max(now, issuedBefore) + maxLinkLife };
   if (resource !== undefined) {
     return { name: ofResource(resource), ...times };

@@ -3,9 +3,9 @@ import type { Type } from '@nestjs/common';
 import { DownloadEvents } from '../events/download-events.js';
 import { LeaseKeeper } from '../leases/keeper.js';
 import type { LinkUsage, UsagePage } from '../leases/link-usage.js';
+import type { LinkRevocation } from '../leases/revocation.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
-import { checkOptions, date, rule, text } from '../shared/check-options.js';
-import type { OptionRules } from '../shared/check-options.js';
+import { checkOptions } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_TOKEN_LENGTH } from '../tokens/compact-jws.js';
 import type { DownloadGrant, GrantedLink } from '../tokens/grant.js';
@@ -17,31 +17,17 @@ import type {
   HandlerName,
   LinkedState,
   LinkInspection,
-  LinkRevocation,
   LinkTarget,
   OptionsOfRoute,
   RouteName,
 } from './link.js';
 import { endOf, grantedLink, leasedLink, linkClaims, milliseconds } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
-import { isDigest } from './link-resource.js';
 import type { LinkSettings } from './options.js';
 import { TargetLocator } from './link-target.js';
 import { LinkTokens } from './link-tokens.js';
 import type { RouteRegistry } from './route-registry.js';
 import { queryString } from './route-template.js';
-
-/** The keeper checks that exactly one thing is named. */
-const REVOKE_RULES: OptionRules<LinkRevocation> = {
-  link: text("the link's id"),
-  // A path would silently revoke nothing
-  resource: rule(isDigest, 'give a string, what links.resource() answers.'),
-  subject: rule(
-    (value) => typeof value === 'string' && value !== '',
-    'give a string, such as String(user.id).',
-  ),
-  issuedBefore: date('new Date()'),
-};
 
 /** Handlers by their class and methods, or by the names of their routes. */
 type RouteCall<Options> = [Type, Names, Options?] | [Names, Options?];
@@ -199,17 +185,8 @@ export class DownloadLinks {
    * await links.revoke({ issuedBefore: new Date() });
    * ```
    */
-  async revoke(target: LinkRevocation): Promise<void> {
-    const { issuedBefore, ...named } = { ...target };
-    checkOptions({ ...named, issuedBefore }, REVOKE_RULES, 'links.revoke', 'links.revoke: ');
-    const [missing] = Object.entries(named).find(([, value]) => value === undefined) ?? [];
-    if (missing !== undefined) {
-      // { subject: undefined, issuedBefore } would revoke all links
-      throw new DownloadAuthConfigurationError(
-        `links.revoke: ${missing} is undefined. Give its value, or leave it out.`,
-      );
-    }
-    await this.keeper.revoke({ ...named, issuedBefore: issuedBefore?.getTime() });
+  revoke(target: LinkRevocation): Promise<void> {
+    return this.keeper.revoke(target);
   }
 
   /**

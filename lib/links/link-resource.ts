@@ -32,11 +32,6 @@ function digestOf(value: unknown): string {
   return hash('sha256', canonical(value), 'base64url');
 }
 
-/** Whether a value has the form of a {@link resourceDigest}. */
-export function isDigest(value: unknown): boolean {
-  return typeof value === 'string' && /^[\w-]{43}$/.test(value);
-}
-
 /** JSON with the members of objects in one order, so that two spellings of one thing are one text. */
 export function canonical(value: unknown): string {
   // a Date becomes a text

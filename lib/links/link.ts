@@ -178,14 +178,3 @@ export interface LinkInspection extends GrantedLink {
   /** Why it would be refused now because of its times; whether it was revoked or used up is not looked up. */
   readonly refusal?: RefusalCode;
 }
-
-/** What to revoke: one of a link, a resource, a subject; or `issuedBefore` alone for all links. */
-export interface LinkRevocation {
-  /** The link's id. */
-  link?: string;
-  /** The answer of {@link DownloadLinks.resource}. */
-  resource?: string;
-  subject?: string;
-  /** Links issued at this moment or later stay good. Default: those issued up to now are revoked. */
-  issuedBefore?: Date;
-}

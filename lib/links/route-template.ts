@@ -54,7 +54,9 @@ class RouteTemplate {
    */
   fill({ params = {}, free: names = [] }: LinkTarget): FilledRoute {
     const given = Object.entries(params).filter(([name]) => this.has(name));
-    const own = Object.fromEntries(given.map(([name, value]) => [this.nameOf(name), this.carried(name, value)]));
+    const own = Object.fromEntries(
+      given.map(([name, value]) => [this.nameOf(name), this.carried(name, value)]),
+    );
     const free = names.filter((name) => this.has(name)).map((name) => this.nameOf(name));
     const anything = Object.fromEntries(free.map((name) => [name, this.carried(name, ANY)]));
     const values = { ...anything, ...own };

@@ -12,7 +12,7 @@ import { SqliteLeaseStore } from '../../lib/leases/sqlite/index.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
 import { testClock } from '../support/clock.js';
 import type { TestClock } from '../support/clock.js';
-import { ADA, Answer, GRACE, link, MIB, plan } from './support/downloads.js';
+import { ADA, Answer, GRACE, link, MIB, plan, RESOURCE } from './support/downloads.js';
 import { hasRedis, RedisServer } from './support/redis-server.js';
 import { hasSqlite, temporaryFile } from './support/sqlite.js';
 
@@ -402,9 +402,9 @@ describe.each(stores.filter(({ available }) => available))('with $name', ({ crea
   describe('revocation', () => {
     it.each([
       ['the link', { link: 'link-1' }],
-      ['the resource', { resource: '/files/42' }],
+      ['the resource', { resource: RESOURCE }],
       ['the subject', { subject: 'ada' }],
-      ['everything issued before a moment', { issuedBefore: START + 1 }],
+      ['everything issued before a moment', { issuedBefore: new Date(START + 1) }],
     ])('of %s cuts running downloads and refuses to resume', async (_, target) => {
       for (const limit of [1, undefined]) {
         await start();
@@ -424,9 +424,9 @@ describe.each(stores.filter(({ available }) => available))('with $name', ({ crea
     it('leaves others alone', async () => {
       const running = await begin(link());
       await keeper.revoke({ link: 'link-2' });
-      await keeper.revoke({ resource: '/files/43' });
+      await keeper.revoke({ resource: 'x'.repeat(43) });
       await keeper.revoke({ subject: 'grace' });
-      await keeper.revoke({ issuedBefore: START });
+      await keeper.revoke({ issuedBefore: new Date(START) });
       expect(running.admission.signal.aborted).toBe(false);
       await running.finish();
     });
@@ -468,7 +468,7 @@ describe.each(stores.filter(({ available }) => available))('with $name', ({ crea
       const about = {
         linkId: 'link-1',
         subject: 'ada',
-        resource: '/files/42',
+        resource: RESOURCE,
         length: 10 * MIB,
         status: 200,
       };

@@ -178,6 +178,13 @@ it.each(ADAPTERS)('a controller bound to a plain name for its host makes links o
   expect(() => links.create(plain, 'get')).toThrow(/leads to third\.example.*Leave publicUrl out/);
 });
 
+it.each(ADAPTERS)('host parameters of a controller that is bound to no host throw on %s', async (adapter) => {
+  await start({ adapter });
+  expect(() => links.create(FilesController, 'get', { params, hosts: { tenant: 'acme' } })).toThrow(
+    /hosts: {"tenant":"acme"} does not fit FilesController\.get, which is bound to no host/,
+  );
+});
+
 /** Makes links in a process without HTTP. */
 async function inWorker<T>(routes: LinkOptions['routes'], make: (far: DownloadLinks) => T): Promise<T> {
   @Module({ imports: [DownloadAuthModule.forRoot({ secret: SECRET, links: { routes } })] })

@@ -7,11 +7,13 @@ import { HOUR, START } from '../../../lib/leases/testing/fixtures.js';
 
 export const MIB = 1024 * 1024;
 
+export const RESOURCE = 'r'.repeat(43);
+
 export function link(changes: Partial<LeasedLink> = {}): LeasedLink {
   return {
     id: 'link-1',
     subject: 'ada',
-    resource: '/files/42',
+    resource: RESOURCE,
     issuedAt: START,
     expiresAt: START + HOUR,
     maxDownloads: 1,
