@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { LinkCookie } from '../http/link-cookies.js';
 import { addressNetwork } from '../shared/ip-address.js';
-import type { LeaseName } from './lease-record.js';
+import type { Lease } from './lease-record.js';
 
 /** What is known of the client that makes a request. */
 export interface ClientDescription {
@@ -52,12 +52,12 @@ export function leaseId(linkId: string, secret: string): string {
 }
 
 /** @param secret a random UUID */
-export function leaseCookieValue({ client }: LeaseName, secret: string): string {
+export function leaseCookieValue(client: string, secret: string): string {
   return `${client}.${secret}`;
 }
 
 /** The lease of a link that a cookie names; undefined for what cannot be such a cookie. */
-export function leaseOfCookie(linkId: string, value = ''): LeaseName | undefined {
+export function leaseOfCookie(linkId: string, value = ''): Pick<Lease, 'id' | 'client'> | undefined {
   const [, client, secret] = COOKIE_VALUE.exec(value) ?? [];
   return client === undefined ? undefined : { client, id: leaseId(linkId, secret!) };
 }

@@ -254,7 +254,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
     const usable = Math.min(options.terms.life, booking.endsAt - clock());
     client.setCookie?.({
       name: leaseCookieName(link.id),
-      value: leaseCookieValue(lease, secret),
+      value: leaseCookieValue(lease.client, secret),
       path: client.path ?? '/',
       maxAge: Math.max(1, Math.ceil(usable / 1000)),
     });

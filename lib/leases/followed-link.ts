@@ -57,7 +57,7 @@ export class LookedAtLink implements FollowedLink {
       return undefined;
     }
     const { length, served, completedAt, cut: code } = lease;
-    const id = `${rootOf(lease).slice(0, 8)}.${served}`;
+    const id = `${lease.id.slice(0, 8)}.${served}`;
     const sent = [...this.answers.running]
       .map((answer) => answer.sentUnder(lease.id))
       .reduce(union, lease.covered);
@@ -69,13 +69,8 @@ export class LookedAtLink implements FollowedLink {
 
   private latest(leases: readonly Lease[], isRunning: (lease: Lease) => boolean): Lease | undefined {
     const { running } = this;
-    const candidates = running ? leases.filter((lease) => rootOf(lease) === rootOf(running)) : leases;
+    const candidates = running ? leases.filter(({ id }) => id === running.id) : leases;
     const byLatest = candidates.toSorted((a, b) => b.seenAt - a.seenAt);
     return byLatest.find(isRunning) ?? byLatest[0];
   }
-}
-
-/** The lease that a download began with: it may go on under a further one. */
-function rootOf({ root, id }: Lease): string {
-  return root ?? id;
 }

@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { enter } from './lease.js';
-import type { Booking, Entering, Entry, KnownLink } from './lease.js';
+import { enter, report } from './lease.js';
+import type { Booking, Entering, Entry, KnownLink, Report, Reported } from './lease.js';
 import { isOver } from './lease-record.js';
-import { report } from './lease-report.js';
-import type { Report, Reported } from './lease-report.js';
 import type { LeaseStore, LinkRecord, LinkState } from './lease-store.js';
 import { holdsLeases, leasesIn, LINK, LinkKnowledge, linkOf, recordsOf } from './link-knowledge.js';
 
@@ -115,10 +113,8 @@ export class LeaseBook {
   report(booking: Booking, records: readonly string[], told: Report): Promise<Reported | undefined> {
     const decide = (known: LinkKnowledge, now: number) => {
       const reported = report(known.about(records, now), booking, told);
-      for (const lease of [reported?.left, reported?.lease]) {
-        if (lease) {
-          known.put(lease, booking.terms, now);
-        }
+      if (reported) {
+        known.put(reported.lease, booking.terms, now);
       }
       return reported;
     };

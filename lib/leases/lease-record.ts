@@ -1,5 +1,4 @@
 import type { RefusalCode } from '../refusals/download-refusal.js';
-import { NO_INTERVALS } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
 
 /** One download of a link, as the stores keep it: among the leases of its client. */
@@ -10,17 +9,16 @@ export interface Lease {
   readonly openedAt: number;
   /** When it was last joined, or last sent something. */
   readonly seenAt: number;
-  /** The lease whose cookie opens this one too, where a download went on under a further lease. */
-  readonly root?: string;
+  /** How many downloads of the link it takes: a further one each time its budget ended; 0 if given back. */
+  readonly uses: number;
   readonly version?: string;
   readonly length?: number;
+  /** Bytes that may be sent for each use; unlimited if absent. */
   readonly budget?: number;
   /** Bytes charged: sent by requests that ended, granted to those that run. */
   readonly charged: number;
   /** Requests it has served. */
   readonly served: number;
-  /** Something was sent under it, so it can no longer be given back. */
-  readonly used: boolean;
   readonly covered: IntervalSet;
   /** What was being written when connections broke; a resume tells how much of it arrived. */
   readonly unconfirmed?: IntervalSet;
@@ -34,9 +32,7 @@ export interface Lease {
 /** A request that runs under a lease. All bytes are counted from its own first one. */
 export interface RunningRequest {
   readonly request: string;
-  /** Bytes it had sent before it came under this lease. */
-  readonly start: number;
-  /** Bytes it may send; those after {@link start} are charged to the budget. */
+  /** Bytes it may send: they are charged. */
   readonly granted: number;
   /** Bytes it means to send in all; 0 where that is not known. */
   readonly planned: number;
@@ -60,16 +56,13 @@ export interface LeaseTerms {
   readonly connections: number;
 }
 
-/** What a lease is found by. */
-export type LeaseName = Pick<Lease, 'id' | 'client'>;
-
 /** Whether a further request may join. */
 export function isOpen(lease: Lease, now: number, terms: LeaseTerms): boolean {
   return (
     now < lease.openedAt + terms.life &&
     now < lease.seenAt + terms.idle &&
     (terms.playsOn || !isDelivered(lease, now, terms)) &&
-    (lease.budget === undefined || lease.charged < lease.budget) &&
+    bytesLeft(lease) > 0 &&
     (lease.length !== undefined || lease.served < terms.attempts)
   );
 }
@@ -84,76 +77,52 @@ export function isOver(lease: Lease, now: number, terms: LeaseTerms): boolean {
   return !lease.running && (isDelivered(lease, now, terms) || !isOpen(lease, now, terms));
 }
 
-/** Whether the link has the lease back: nothing was sent under it, and nothing will be. */
-export function isGivenBack({ used, running }: Lease): boolean {
-  return !used && !running;
-}
-
 export function runningOf(lease: Lease, request: string): RunningRequest | undefined {
   return lease.running?.find((running) => running.request === request);
 }
 
-/** Bytes that may still be charged; undefined without a budget. */
-export function bytesLeft(lease: Lease): number | undefined {
-  return lease.budget === undefined ? undefined : Math.max(0, lease.budget - lease.charged);
+/** Bytes of the budget that are left, without what some running requests planned and have yet to charge. */
+export function bytesLeft(
+  { budget, uses, charged, running = [] }: Lease,
+  isKeptFor: (running: RunningRequest) => boolean = () => false,
+): number {
+  if (budget === undefined) {
+    return Infinity;
+  }
+  const kept = running
+    .filter(isKeptFor)
+    .reduce((sum, { planned, granted }) => sum + Math.max(0, planned - granted), 0);
+  return uses * budget - charged - kept;
 }
 
 /** Whether the budget suffices for a further request, when all that run send what they planned. */
 export function canCarry(lease: Lease, planned: number): boolean {
-  return unplanned(lease, lease.running) >= Math.max(1, planned);
+  return bytesLeft(lease, () => true) >= Math.max(1, planned);
 }
 
-/** What a request without the lease's cookie may take: never what those planned that have it. */
-export function spare(lease: Lease): number {
-  return unplanned(
-    lease,
-    lease.running?.filter(({ own }) => own),
-  );
+/** What a request may take: never what those planned that have the lease's cookie, unless it has it, too. */
+export function available(lease: Lease, isOwn: boolean): number {
+  return Math.max(0, isOwn ? bytesLeft(lease) : bytesLeft(lease, ({ own }) => own));
 }
 
-function unplanned(lease: Lease, running: readonly RunningRequest[] = []): number {
-  const ahead = running.reduce((sum, { planned, granted }) => sum + Math.max(0, planned - granted), 0);
-  return (bytesLeft(lease) ?? Infinity) - ahead;
-}
-
-/** Charges up to `bytes` more to the budget, for a request that runs or begins to. */
-export function charge(
-  lease: Lease,
-  running: RunningRequest,
-  bytes: number,
-): { lease: Lease; granted: number } {
-  const available = running.own ? (bytesLeft(lease) ?? Infinity) : spare(lease);
-  const more = Math.max(0, Math.min(bytes, available));
-  const granted = running.granted + more;
+/** Charges bytes for a request that runs or begins to. */
+export function charge(lease: Lease, running: RunningRequest, bytes: number): Lease {
   const others = lease.running?.filter(({ request }) => request !== running.request) ?? [];
-  const all = [...others, { ...running, granted }];
-  return { lease: { ...lease, charged: lease.charged + more, running: all }, granted };
+  const granted = running.granted + bytes;
+  return { ...lease, charged: lease.charged + bytes, running: [...others, { ...running, granted }] };
 }
 
-/** Takes a request off its lease; what it was granted and did not send goes back to the budget. */
+/**
+ * Takes a request off its lease; what it was granted and did not send goes back to the budget, and after the
+ * last one the link gets back each use that nothing was sent for.
+ */
 export function release(lease: Lease, { request, granted }: RunningRequest, sent: number): Lease {
-  const others = lease.running?.filter((other) => other.request !== request);
-  return { ...lease, charged: lease.charged + sent - granted, running: others?.length ? others : undefined };
-}
-
-/** With all members, so that the leases in memory have one shape. */
-export function newLease(id: string, client: string, now: number): Lease {
-  return {
-    id,
-    client,
-    openedAt: now,
-    seenAt: now,
-    root: undefined,
-    version: undefined,
-    length: undefined,
-    budget: undefined,
-    charged: 0,
-    served: 1,
-    used: false,
-    covered: NO_INTERVALS,
-    unconfirmed: undefined,
-    completedAt: undefined,
-    cut: undefined,
-    running: undefined,
-  };
+  const others = lease.running?.filter((other) => other.request !== request) ?? [];
+  const charged = lease.charged + sent - granted;
+  if (others.length > 0) {
+    return { ...lease, charged, running: others };
+  }
+  const { budget = Infinity } = lease;
+  const uses = charged > 0 ? Math.max(1, Math.ceil(charged / budget)) : 0;
+  return { ...lease, charged, uses, running: undefined };
 }

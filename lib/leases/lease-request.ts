@@ -1,14 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import type { ByteInterval, DeliveryOutcome } from '../delivery/watch.js';
 import type { DownloadEventSink } from '../events/download-event.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { ByteCredit } from './byte-credit.js';
 import { bytesIn, NO_INTERVALS, withInterval } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
-import type { Booking, Granted } from './lease.js';
+import type { Booking, Granted, Report, Reported } from './lease.js';
 import type { LeaseBook } from './lease-book.js';
 import type { Lease } from './lease-record.js';
-import type { Report, Reported } from './lease-report.js';
 import type { ResolvedLeaseOptions } from './options.js';
 import type { RunningDownloads } from './running.js';
 import type { StoreCalls } from './store-calls.js';
@@ -32,7 +30,7 @@ export type Cut = (code: RefusalCode, reason: string) => void;
 /** One request under a lease: what it sent, what it may still send, and what the store knows of it. */
 export class LeaseRequest {
   private readonly credit: ByteCredit;
-  private lease: Lease;
+  private readonly lease: Lease;
   private sentBytes = 0;
   private covered: IntervalSet = NO_INTERVALS;
   private reportedAt: number;
@@ -141,16 +139,11 @@ export class LeaseRequest {
     const { book, calls, clock } = this.services;
     this.reportedAt = clock();
     const { taken, target: total } = this.credit;
-    const wish = { taken, total, lease: randomUUID() };
-    const told: Report = { request: this.name, sent: this.sentBytes, covered: this.covered, wish };
+    const told: Report = { request: this.name, sent: this.sentBytes, covered: this.covered, wanted: total };
     const report = () => book.report(this.booking, [this.lease.client], told);
     const answer = await calls.required(report).catch(() => undefined);
     // Without an answer, and where the store lost its records, the request goes on
     this.credit.answered(answer?.granted, total);
-    if (answer && answer.lease.id !== this.lease.id && !this.over) {
-      this.lease = answer.lease;
-      this.cutAtEndOfLife();
-    }
     return answer !== undefined && answer.granted <= taken && taken < total;
   }
 

@@ -1,10 +1,21 @@
 /*
- * How a request comes under a lease (docs/leases.md); lease-report.ts goes on from there. Both are the state
- * machine of a lease: they take plain records, change none of them, and answer what is to be written.
+ * The state machine of a lease (docs/leases.md): how a request comes under one, and what it reports
+ * afterwards. It takes plain records, changes none of them, and answers what is to be written.
  */
-import { NO_INTERVALS, partBefore, union } from './interval-set.js';
-import { canCarry, charge, isDelivered, isOpen, isOver, newLease, runningOf, spare } from './lease-record.js';
-import type { Lease, LeaseName, LeaseTerms, RunningRequest } from './lease-record.js';
+import type { RefusalCode } from '../refusals/download-refusal.js';
+import { coversAll, NO_INTERVALS, partBefore, union } from './interval-set.js';
+import type { IntervalSet } from './interval-set.js';
+import {
+  available,
+  canCarry,
+  charge,
+  isDelivered,
+  isOpen,
+  isOver,
+  release,
+  runningOf,
+} from './lease-record.js';
+import type { Lease, LeaseTerms, RunningRequest } from './lease-record.js';
 
 /** How many leases of one client are found by its address and User-Agent. */
 export const LEASES_OF_CLIENT = 8;
@@ -14,9 +25,9 @@ export interface KnownLink {
   readonly now: number;
   /** When the store was created. */
   readonly since: number;
-  /** Leases that were opened and not given back. */
+  /** Downloads that were begun and not given back. */
   readonly used: number;
-  /** Those the request might belong to, the latest of each client first. */
+  /** The leases that the request might belong to, the latest of each client first. */
   readonly leases: readonly Lease[];
 }
 
@@ -25,7 +36,7 @@ export interface Booking {
   readonly linkId: string;
   /** Milliseconds since the epoch until which the link may be used or resumed. */
   readonly endsAt: number;
-  /** How many leases it has; unlimited if absent. */
+  /** How many downloads it has; unlimited if absent. */
   readonly maxDownloads?: number;
   /** When the link was issued, if a store that was created later refuses it. */
   readonly issuedAt?: number;
@@ -35,7 +46,7 @@ export interface Booking {
 /** What tells whether a request belongs to a lease. */
 export interface Belonging {
   /** The lease that the request's cookie names. */
-  readonly presented?: LeaseName;
+  readonly presented?: Pick<Lease, 'id' | 'client'>;
   /** The client's key, unless only the cookie counts. */
   readonly client?: string;
 }
@@ -103,8 +114,6 @@ export const REASONS = {
   busy: 'too many connections of one download',
 } as const;
 
-type Reason = keyof typeof REASONS;
-
 /** Decides whether a request joins a lease, opens one, or may not send. */
 export function enter(known: KnownLink, link: Booking, request: Entering): Entry {
   const { now, used, leases } = known;
@@ -113,17 +122,17 @@ export function enter(known: KnownLink, link: Booking, request: Entering): Entry
   if (before) {
     const kind = before.id === request.request ? 'opened' : 'joined';
     const { granted } = runningOf(before, request.request)!;
-    return { kind, reason: REASONS.before, lease: before, granted, used };
+    return { kind, reason: REASONS.before, used, lease: before, granted };
   }
-  if (link.issuedAt !== undefined && link.issuedAt < known.since) {
-    return denied('LINK_USED_UP', 'olderThanStore');
+  if (isForgotten(known, link)) {
+    return { kind: 'LINK_USED_UP', reason: REASONS.olderThanStore };
   }
   const open = leases.filter((lease) => isOpen(lease, now, terms) && goesOn(lease, known, link, request));
-  const hasRoom = (lease: Lease) => (lease.running?.length ?? 0) < terms.connections;
-  const own = open.filter((lease) => isPresented(lease, request.presented));
+  const hasRoom = ({ running = [] }: Lease) => running.length < terms.connections;
+  const own = open.filter(({ id }) => id === request.presented?.id);
   if (own.length > 0) {
     const found = own.find(hasRoom);
-    return found ? joined(known, found, request, 'byCookie') : denied('LINK_BUSY', 'busy');
+    return found ? joined(known, found, request, 'byCookie') : { kind: 'LINK_BUSY', reason: REASONS.busy };
   }
   const ofClient = open.filter(({ client }) => client === request.client);
   const carrying = ofClient.find((lease) => hasRoom(lease) && canCarry(lease, request.planned));
@@ -133,14 +142,33 @@ export function enter(known: KnownLink, link: Booking, request: Entering): Entry
   if (request.mayOpen && hasLeft(known, link)) {
     return opened(known, link, request, ofClient.length > 0 ? 'notCarried' : 'first');
   }
-  const last = ofClient.find((lease) => hasRoom(lease) && spare(lease) > 0);
+  const last = ofClient.find((lease) => hasRoom(lease) && available(lease, false) > 0);
   if (last) {
     return joined(known, last, request, 'byAddressAsLast');
   }
   if (ofClient.some((lease) => !hasRoom(lease))) {
-    return denied('LINK_BUSY', 'busy');
+    return { kind: 'LINK_BUSY', reason: REASONS.busy };
   }
-  return request.mayOpen ? denied('LINK_USED_UP', 'usedUp') : denied('LINK_EXPIRED', 'closed');
+  return request.mayOpen
+    ? { kind: 'LINK_USED_UP', reason: REASONS.usedUp }
+    : { kind: 'LINK_EXPIRED', reason: REASONS.closed };
+}
+
+/** Whether the store was created after the link, so that it cannot know how often the link was used. */
+export function isForgotten({ since }: Pick<KnownLink, 'since'>, { issuedAt = Infinity }: Booking): boolean {
+  return issuedAt < since;
+}
+
+/** Whether there is a lease that the request may join, before anything is known of what it will send. */
+export function mayJoin({ now, leases }: KnownLink, request: Belonging, terms: LeaseTerms): boolean {
+  return leases.some(
+    (lease) =>
+      isOpen(lease, now, terms) && (lease.id === request.presented?.id || lease.client === request.client),
+  );
+}
+
+export function hasLeft({ used }: Pick<KnownLink, 'used'>, { maxDownloads = Infinity }: Booking): boolean {
+  return used < maxDownloads;
 }
 
 /** Whether a request goes on with what was begun, and does not begin again. */
@@ -152,59 +180,140 @@ function goesOn(lease: Lease, { now }: KnownLink, { terms }: Booking, request: E
   return isSameVersion || !request.sameVersion;
 }
 
-/** Whether there is a lease that the request may join, before anything is known of what it will send. */
-export function mayJoin({ now, leases }: KnownLink, request: Belonging, terms: LeaseTerms): boolean {
-  return leases.some(
-    (lease) =>
-      isOpen(lease, now, terms) && (isPresented(lease, request.presented) || lease.client === request.client),
-  );
-}
-
 function opened(
   { now, used, leases }: KnownLink,
   { terms }: Booking,
   request: Entering,
-  reason: Reason,
+  reason: keyof typeof REASONS,
 ): Granted {
-  const { version, length, budget } = request;
-  const kept = leases.filter(({ client }) => client === request.client);
-  const isFull = kept.filter((lease) => !isOver(lease, now, terms)).length >= LEASES_OF_CLIENT;
+  const { request: id, version, length, budget } = request;
+  const kept = leases.filter((lease) => lease.client === request.client && !isOver(lease, now, terms));
   // What has no room among the leases of its client is found by its cookie only
-  const client = isFull ? request.request : (request.client ?? request.request);
-  const lease = { ...newLease(request.request, client, now), version, length, budget };
-  const charged = charge(lease, started(request, true), request.bytes);
-  return { kind: 'opened', reason: REASONS[reason], used: used + 1, ...charged };
-}
-
-function joined({ now, used }: KnownLink, found: Lease, request: Entering, reason: Reason): Granted {
-  let lease = found;
-  if (lease.version !== request.version && lease.completedAt === undefined) {
-    // The file was replaced under way: what was sent of the old one does not count for the new one
-    const { version, length } = request;
-    lease = { ...lease, version, length, covered: NO_INTERVALS, unconfirmed: undefined };
-  }
-  lease = {
-    ...lease,
-    covered: union(lease.covered, partBefore(lease.unconfirmed, request.from)),
-    seenAt: Math.max(lease.seenAt, now),
-    served: lease.served + 1,
+  const client = kept.length < LEASES_OF_CLIENT ? (request.client ?? id) : id;
+  // With all members, so that the leases in memory have one shape
+  const lease: Lease = {
+    id,
+    client,
+    openedAt: now,
+    seenAt: now,
+    uses: 1,
+    version,
+    length,
+    budget,
+    charged: 0,
+    served: 1,
+    covered: NO_INTERVALS,
+    unconfirmed: undefined,
+    completedAt: undefined,
+    cut: undefined,
+    running: undefined,
   };
-  const running = started(request, reason === 'byCookie');
-  return { kind: 'joined', reason: REASONS[reason], used, ...charge(lease, running, request.bytes) };
+  return { kind: 'opened', reason: REASONS[reason], used: used + 1, ...begun(lease, request, true) };
 }
 
-function denied(kind: Denied['kind'], reason: Reason): Denied {
-  return { kind, reason: REASONS[reason] };
+function joined(
+  { now, used }: KnownLink,
+  found: Lease,
+  request: Entering,
+  reason: keyof typeof REASONS,
+): Granted {
+  const { version, length } = request;
+  const isReplaced = found.version !== version && found.completedAt === undefined;
+  // What was sent of a file that was replaced under way does not count for the new one
+  const known = isReplaced
+    ? { ...found, version, length, covered: NO_INTERVALS, unconfirmed: undefined }
+    : found;
+  const lease: Lease = {
+    ...known,
+    covered: union(known.covered, partBefore(known.unconfirmed, request.from)),
+    seenAt: Math.max(known.seenAt, now),
+    served: known.served + 1,
+  };
+  return { kind: 'joined', reason: REASONS[reason], used, ...begun(lease, request, reason === 'byCookie') };
 }
 
-function started({ request, planned }: Entering, own: boolean): RunningRequest {
-  return { request, start: 0, granted: 0, planned, own };
+function begun(lease: Lease, { request, planned, bytes }: Entering, own: boolean) {
+  const granted = Math.min(bytes, available(lease, own));
+  return { lease: charge(lease, { request, granted: 0, planned, own }, granted), granted };
 }
 
-export function hasLeft({ used }: KnownLink, { maxDownloads }: Booking): boolean {
-  return maxDownloads === undefined || used < maxDownloads;
+/** What a running request tells, and what it asks for. Repeating it changes nothing. */
+export interface Report {
+  readonly request: string;
+  /** Bytes it has sent so far; at its end, the unconfirmed ones too. */
+  readonly sent: number;
+  /** What it has sent. */
+  readonly covered: IntervalSet;
+  /** Bytes it wants to be allowed in all, those already granted included; absent once it has ended. */
+  readonly wanted?: number;
+  /**
+   * Bytes that were being written when the connection broke, so that the client has some of them, all or
+   * none.
+   */
+  readonly unconfirmed?: IntervalSet;
+  /** It has ended and every byte was sent: what tells of completion where the length is not known. */
+  readonly whole?: boolean;
+  /** Why this side cut it. */
+  readonly cut?: RefusalCode;
 }
 
-function isPresented({ id, root }: Lease, presented: LeaseName | undefined): boolean {
-  return presented !== undefined && (id === presented.id || root === presented.id);
+export interface Reported {
+  /** The lease that the request runs or ran under, to be written. */
+  readonly lease: Lease;
+  /** Bytes the request may send in all. */
+  readonly granted: number;
+  /** By this report the lease became complete. */
+  readonly completed: boolean;
+}
+
+/**
+ * Takes in what a request has sent. While it runs, charges the budget for more, and where that lacks some,
+ * the link for another download, if it has one left. At its end, what it did not send goes back. Undefined if
+ * the request is not running.
+ */
+export function report(known: KnownLink, link: Booking, told: Report): Reported | undefined {
+  const { now, leases } = known;
+  const before = leases.find((lease) => runningOf(lease, told.request));
+  const running = before && runningOf(before, told.request);
+  if (!before || !running) {
+    return undefined;
+  }
+  const lease: Lease = {
+    ...before,
+    covered: union(before.covered, told.covered),
+    seenAt: told.sent > 0 ? Math.max(before.seenAt, now) : before.seenAt,
+  };
+  if (told.wanted === undefined) {
+    return ended(now, lease, running, told);
+  }
+  const isOver = now >= lease.openedAt + link.terms.life;
+  const wanted = isOver ? 0 : Math.max(0, told.wanted - running.granted);
+  const bytes = Math.min(wanted, available(lease, running.own));
+  // Long after its expiry a link may be forgotten: then no use is counted
+  const after =
+    bytes < wanted && known.used > 0 && hasLeft(known, link)
+      ? extended(lease, running, wanted)
+      : charge(lease, running, bytes);
+  return { lease: after, granted: runningOf(after, told.request)!.granted, completed: false };
+}
+
+/** Charges the link another download, and its budget to the request, as far as that means to send. */
+function extended(lease: Lease, running: RunningRequest, wanted: number): Lease {
+  const planned = Math.max(wanted, running.planned - running.granted);
+  const bytes = available(lease, running.own) + (lease.budget ?? 0);
+  return charge({ ...lease, uses: lease.uses + 1 }, running, Math.min(planned, bytes));
+}
+
+function ended(now: number, lease: Lease, running: RunningRequest, told: Report): Reported {
+  const whole = lease.length === undefined ? told.whole === true : coversAll(lease.covered, lease.length);
+  const completed = whole && lease.completedAt === undefined;
+  const { unconfirmed } = told;
+  const after: Lease = {
+    ...release(lease, running, told.sent),
+    cut: told.cut ?? lease.cut,
+    unconfirmed: unconfirmed ? union(lease.unconfirmed ?? NO_INTERVALS, unconfirmed) : lease.unconfirmed,
+    completedAt: completed ? now : lease.completedAt,
+    covered: completed && lease.length === undefined ? NO_INTERVALS : lease.covered,
+  };
+  return { lease: after, granted: told.sent, completed };
 }

@@ -1,6 +1,6 @@
 import { LEASES_OF_CLIENT } from './lease.js';
 import type { Belonging, Entering, KnownLink } from './lease.js';
-import { isGivenBack, isOver } from './lease-record.js';
+import { isOver } from './lease-record.js';
 import type { Lease, LeaseTerms } from './lease-record.js';
 import type { LinkRecord, LinkState, RecordChange } from './lease-store.js';
 
@@ -107,19 +107,21 @@ export class LinkKnowledge {
   put(lease: Lease, terms: LeaseTerms, now: number): void {
     const leases = this.leasesOf(lease.client);
     const at = leases.findIndex(({ id }) => id === lease.id);
+    this.count(lease.uses - (leases[at]?.uses ?? 0));
     if (at < 0) {
-      this.count(1);
       // concat() reserves no room for more, unlike a literal with spreads
       this.set(lease.client, withRoom([lease].concat(leases), terms, now));
-    } else if (isGivenBack(lease)) {
-      this.count(-1);
+    } else if (lease.uses === 0) {
       this.set(lease.client, leases.length > 1 ? leases.toSpliced(at, 1) : undefined);
     } else {
       this.set(lease.client, leases.with(at, lease));
     }
   }
 
-  private count(more: 1 | -1): void {
+  private count(more: number): void {
+    if (more === 0) {
+      return;
+    }
     const used = this.used + more;
     this.set(LINK, used > 0 ? ({ used } satisfies LinkUse) : undefined);
   }

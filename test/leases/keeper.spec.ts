@@ -219,7 +219,7 @@ describe.each(stores.filter(({ available }) => available))('with $name', ({ crea
       },
     );
 
-    it('goes on under a further lease where the budget ends, as long as the link has one', async () => {
+    it('counts as a further one where its budget ends, as long as the link has one', async () => {
       const to = link({ maxDownloads: 3, byteBudget: 4 * MIB });
       const first = await begin(to);
       await first.finish();

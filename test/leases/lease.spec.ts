@@ -1,11 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { coversAll } from '../../lib/leases/interval-set.js';
-import { enter, LEASES_OF_CLIENT, mayJoin, REASONS } from '../../lib/leases/lease.js';
-import type { Entering, Entry, KnownLink } from '../../lib/leases/lease.js';
-import { report } from '../../lib/leases/lease-report.js';
-import type { Report, Wish } from '../../lib/leases/lease-report.js';
-import { isGivenBack, isOpen, isOver, runningOf } from '../../lib/leases/lease-record.js';
+import { enter, LEASES_OF_CLIENT, REASONS, report } from '../../lib/leases/lease.js';
+import type { Entering, Entry, KnownLink, Report } from '../../lib/leases/lease.js';
+import { isOpen, isOver, runningOf } from '../../lib/leases/lease-record.js';
 import type { Lease } from '../../lib/leases/lease-record.js';
 import { leaseUsage } from '../../lib/leases/link-usage.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
@@ -41,7 +39,7 @@ class Link {
   leases: Lease[] = [];
 
   get used(): number {
-    return this.leases.length;
+    return this.leases.reduce((sum, { uses }) => sum + uses, 0);
   }
 
   get known(): KnownLink {
@@ -69,19 +67,21 @@ class Link {
 
   report(told: Report, maxDownloads?: number) {
     const answer = report(this.known, { ...BOOKING, maxDownloads }, told);
-    [answer?.left, answer?.lease].forEach((lease) => lease && this.put(lease));
+    if (answer) {
+      this.put(answer.lease);
+    }
     return answer;
   }
 
   /** The end of a request that sent all of 100 bytes, unless told otherwise. */
   end(request: string, changes: Partial<Report> = {}) {
     const answer = this.report({ request, sent: 100, covered: [0, 100], whole: true, ...changes });
-    return answer && { completed: answer.completed, givenBack: isGivenBack(answer.lease) };
+    return answer && { completed: answer.completed, givenBack: answer.lease.uses === 0 };
   }
 
   /** Asks for more under the same lease: the link has no other. */
   progress(request: string, total: number, sent = 0, covered: number[] = []) {
-    return this.report({ request, sent, covered, wish: { taken: sent, total, lease: 'none' } }, 0)?.granted;
+    return this.report({ request, sent, covered, wanted: total }, 0)?.granted;
   }
 
   lease(id: string): Lease {
@@ -91,7 +91,7 @@ class Link {
   private put(lease: Lease): void {
     const known = this.leases.findIndex((other) => other.id === lease.id);
     const others = this.leases.filter((other) => other.id !== lease.id);
-    if (isGivenBack(lease)) {
+    if (lease.uses === 0) {
       this.leases = others;
     } else {
       this.leases = known < 0 ? [lease, ...others] : this.leases.with(known, lease);
@@ -324,46 +324,53 @@ describe('a lease', () => {
   });
 });
 
-describe('a download whose lease has nothing left', () => {
-  const wish: Wish = { taken: 40, total: 70, lease: 'next' };
-
+describe('a download whose budget has ended', () => {
   function spent(changes: Partial<Entering> = {}) {
     const link = new Link();
     const entry = link.granted({ client: 'ada', budget: 40, planned: 100, ...changes });
     link.progress(entry.request, 40, 40, [0, 40]);
-    return { link, entry, told: { request: entry.request, sent: 40, covered: [0, 40], wish } };
+    return { link, entry, told: { request: entry.request, sent: 40, covered: [0, 40], wanted: 70 } };
   }
 
-  it('goes on under a further one, which is found by the cookie and the client of the first', () => {
+  it('goes on, and counts as another one, with the whole of its budget', () => {
     const { link, entry, told } = spent();
-    expect(link.report(told)?.granted).toBe(70);
-    expect(link.lease(entry.id)).toMatchObject({ charged: 40, running: undefined });
-    expect(link.lease('next')).toMatchObject({
-      client: 'ada',
-      root: entry.id,
-      charged: 30,
-      covered: [0, 40],
-      used: false,
-    });
+    expect(link.report(told)?.granted).toBe(80);
+    expect(link.lease(entry.id)).toMatchObject({ uses: 2, charged: 80, covered: [0, 40] });
+    expect(link.report({ ...told, sent: 80, covered: [0, 80], wanted: 90 })?.granted).toBe(100);
+    expect(link.end(entry.request)).toEqual({ completed: true, givenBack: false });
+    expect([link.used, link.lease(entry.id).charged]).toEqual([3, 100]);
     for (const belonging of [{ presented: entry.lease }, { client: 'ada' }]) {
-      expect(mayJoin({ ...link.known, leases: [link.lease('next')] }, belonging, TERMS)).toBe(true);
+      expect(link.granted({ ...belonging, maxDownloads: 3, bytes: 1, planned: 1 }).id).toBe(entry.id);
     }
-    expect(link.end(entry.request, { covered: [40, 100] })).toEqual({ completed: true, givenBack: false });
-    expect([link.used, link.lease('next').charged]).toEqual([2, 60]);
   });
 
   it('goes on once, however often it reports', () => {
     const { link, told } = spent();
     link.report(told);
-    expect(link.report({ ...told, wish: { ...wish, lease: 'another' } })?.granted).toBe(70);
-    expect([link.used, link.lease('next').charged]).toEqual([2, 30]);
+    expect(link.report(told)?.granted).toBe(80);
+    expect([link.used, link.leases.length]).toEqual([2, 1]);
   });
 
   it('gives the further one back where nothing more was sent', () => {
     const { link, entry, told } = spent();
     link.report(told);
-    expect(link.end(entry.request, { sent: 40, covered: [0, 40] })?.givenBack).toBe(true);
+    expect(link.end(entry.request, { sent: 40, covered: [0, 40] })?.givenBack).toBe(false);
     expect(link.used).toBe(1);
+  });
+
+  it('without its cookie, leaves alone what those planned that have it', () => {
+    const link = new Link();
+    const asking = { client: 'ada', budget: 150, maxDownloads: undefined };
+    const own = link.granted({ ...asking, bytes: 10, planned: 100 });
+    const other = link.granted({ ...asking, bytes: 10, planned: 50 });
+    const told = { request: other.request, sent: 10, covered: [], wanted: 40 };
+    expect(link.report(told)?.granted).toBe(40);
+    // It sends more than it planned: only the link can give it that
+    link.report({ ...told, wanted: 51 }, 1);
+    expect(runningOf(link.lease(own.id), other.request)?.granted).toBe(50);
+    link.report({ ...told, wanted: 60 }, 2);
+    expect(link.used).toBe(2);
+    expect(link.progress(own.request, 100)).toBe(100);
   });
 
   it.each([
@@ -415,7 +422,7 @@ describe('whatever happens', () => {
         const covered = one && one.sent > 0 && to > from ? [from, to] : [];
         if (what === 'enter') {
           const lease = link.leases.find((found) => cookie && one && runningOf(found, one.request));
-          const presented = lease && { client: lease.client, id: lease.root ?? lease.id };
+          const presented = lease;
           const bytes = Math.max(1, to - from);
           const entry = link.enter({
             client: `client-${client}`,
@@ -432,8 +439,7 @@ describe('whatever happens', () => {
           link.now += time;
         } else if (one && what !== 'end') {
           one.sent = Math.min(one.granted, one.sent + to);
-          const wish = { taken: one.sent, total: one.granted + from, lease: `next-${names++}` };
-          const told = { request: one.request, sent: one.sent, covered, wish };
+          const told = { request: one.request, sent: one.sent, covered, wanted: one.granted + from };
           const answer = link.report(told, what === 'go on' ? max : 0)!;
           expect(answer.granted).toBeGreaterThanOrEqual(one.granted);
           one.granted = answer.granted;
@@ -444,8 +450,9 @@ describe('whatever happens', () => {
         expect(link.used).toBeLessThanOrEqual(max);
         for (const lease of link.leases) {
           const { running: requests = [] } = lease;
-          const charged = requests.reduce((sum, { granted, start }) => sum + granted - start, 0);
-          expect(lease.charged).toBeLessThanOrEqual(budget);
+          const charged = requests.reduce((sum, { granted }) => sum + granted, 0);
+          expect(lease.uses).toBeGreaterThan(0);
+          expect(lease.charged).toBeLessThanOrEqual(lease.uses * budget);
           expect(lease.charged).toBeGreaterThanOrEqual(charged);
           expect(requests.length).toBeLessThanOrEqual(TERMS.connections);
           for (const { request, granted } of requests) {
