@@ -7,25 +7,10 @@ import { ThrottledLogger } from '../shared/throttled-logger.js';
 /** How often a store that failed is asked again, ms. */
 const PROBE_EVERY = 1000;
 
-/** An outage is over with the first answer to a call made this long after the last failure, ms. */
-const QUIET_FOR = 500;
-
-/** For how long after a failure the store is not asked about what can do without its answer, ms. */
-const REST = 1000;
-
-/** Cap on calls that wait to be repeated; beyond it the oldest is dropped. */
+/** Cap on reports that wait to be repeated; beyond it the oldest is dropped. */
 const MOST_WAITING = 10_000;
 
-/** `async`, so that a store that throws counts as one that rejects. */
 type Call<T = unknown> = () => Promise<T>;
-
-interface Outage {
-  /** By the clock of the application. */
-  readonly since: number;
-  /** By `performance.now()`. */
-  failedAt: number;
-  logged: boolean;
-}
 
 export interface StoreCallsOptions {
   readonly storeTimeout: number;
@@ -39,9 +24,9 @@ export interface StoreCallsOptions {
 /** Calls to a store that may fail. Tells the log and the events when it does, and when it answers again. */
 export class StoreCalls {
   private readonly throttled = new ThrottledLogger('DownloadAuth', 30_000);
-  private outage?: Outage;
-  private restUntil = -Infinity;
-  private probing?: NodeJS.Timeout;
+  /** Quiet: no call has failed since the last probe. */
+  private outage?: { readonly since: number; isLogged: boolean; isQuiet: boolean };
+  private timer?: NodeJS.Timeout;
   private waiting: Call[] = [];
   private readonly underWay = new Set<Promise<void>>();
   private stopped = false;
@@ -54,40 +39,21 @@ export class StoreCalls {
    * @param undo takes back what the call may have done, if it fails and again if it is answered later
    * @throws DownloadRefusal STORE_UNAVAILABLE
    */
-  required<T>(call: Call<T>, undo?: () => void): Promise<T> {
-    const { storeTimeout } = this.options;
-    const startedAt = performance.now();
-    return new Promise<T>((resolve, reject) => {
-      let isOver = false;
-      const fail = (error: unknown) => {
-        if (!isOver) {
-          isOver = true;
-          clearTimeout(timer);
-          this.failed(error);
-          reject(new DownloadRefusal('STORE_UNAVAILABLE', { cause: error }));
-          undo?.();
-        }
-      };
-      const timer = setTimeout(() => fail(new Error(`no answer within ${storeTimeout} ms`)), storeTimeout);
-      call().then((answer) => {
-        if (isOver) {
-          undo?.();
-          return;
-        }
-        clearTimeout(timer);
-        this.answered(startedAt);
-        resolve(answer);
-      }, fail);
-    });
+  async required<T>(call: Call<T>, undo?: () => void): Promise<T> {
+    const answer = call();
+    try {
+      return await within(this.options.storeTimeout, answer);
+    } catch (error) {
+      this.failed(error);
+      undo?.();
+      answer.then(undo, () => {});
+      throw new DownloadRefusal('STORE_UNAVAILABLE', { cause: error });
+    }
   }
 
-  /** The store's answer; undefined if the call fails, or if one failed within the last second. */
+  /** The store's answer; undefined if the call fails, and during an outage. */
   async optional<T>(call: Call<T>, undo?: () => void): Promise<T | undefined> {
-    const now = this.options.clock();
-    if (now < this.restUntil && now >= this.restUntil - REST) {
-      return undefined;
-    }
-    return this.required(call, undo).catch(() => undefined);
+    return this.outage ? undefined : this.required(call, undo).catch(() => undefined);
   }
 
   /** Tells the store that a request has ended, again and again until it answers. */
@@ -107,60 +73,59 @@ export class StoreCalls {
   /** The application ends: what waits is tried once more, and later failures are not reported. */
   async end(): Promise<void> {
     this.stopped = true;
-    clearInterval(this.probing);
+    clearTimeout(this.timer);
     await this.settled();
     this.lost(this.waiting.splice(0).length);
   }
 
   private failed(error: unknown): void {
-    const { clock, events, failClosed } = this.options;
-    const now = clock();
-    this.restUntil = now + REST;
     if (this.stopped) {
       return;
     }
+    const { clock, events, failClosed } = this.options;
     const reason = errorReason(error);
-    if (!this.outage) {
-      this.outage = { since: now, failedAt: 0, logged: false };
-      this.probing ??= setInterval(() => void this.probe(), PROBE_EVERY).unref();
-      events?.emit({ type: 'storeUnavailable', at: now, reason });
-    }
-    this.outage.failedAt = performance.now();
     const others = failClosed
       ? 'So are all other links (leases.failClosed).'
       : 'Other links are served, the revoked ones too (leases.failClosed refuses them).';
     const message = `The lease store fails (${reason}). Limited and revocable links are refused with 503. ${others}`;
-    const logged = this.throttled.error('store', message);
-    this.outage.logged ||= logged;
-  }
-
-  private answered(startedAt: number): void {
-    if (!this.outage || startedAt < this.outage.failedAt + QUIET_FOR) {
+    const isLogged = this.throttled.error('store', message);
+    if (this.outage) {
+      this.outage.isLogged ||= isLogged;
+      this.outage.isQuiet = false;
       return;
     }
-    const { since, logged } = this.outage;
+    const since = clock();
+    this.outage = { since, isLogged, isQuiet: true };
+    this.timer = setTimeout(() => void this.probe(), PROBE_EVERY).unref();
+    events?.emit({ type: 'storeUnavailable', at: since, reason });
+  }
+
+  /** Ends the outage where the store answers, and has answered all others since the last probe. */
+  private async probe(): Promise<void> {
+    const outage = this.outage!;
+    try {
+      await this.required(this.options.probe);
+      await this.settled();
+    } catch {
+      outage.isQuiet = false;
+    }
+    if (outage.isQuiet) {
+      this.outage = undefined;
+      this.answersAgain(outage);
+    } else if (!this.stopped) {
+      outage.isQuiet = true;
+      this.timer = setTimeout(() => void this.probe(), PROBE_EVERY).unref();
+    }
+  }
+
+  private answersAgain({ since, isLogged }: { since: number; isLogged: boolean }): void {
     const { clock, events } = this.options;
-    this.outage = undefined;
     const at = clock();
     const duration = Math.max(0, at - since);
-    if (logged) {
+    if (isLogged) {
       new Logger('DownloadAuth').log(`The lease store answers again, after ${Math.ceil(duration / 1000)} s.`);
     }
     events?.emit({ type: 'storeAvailable', at, duration });
-  }
-
-  private async probe(): Promise<void> {
-    const answers = await this.required(this.options.probe).then(
-      () => true,
-      () => false,
-    );
-    if (answers) {
-      await this.settled();
-    }
-    if (!this.outage && this.waiting.length === 0) {
-      clearInterval(this.probing);
-      this.probing = undefined;
-    }
   }
 
   private postpone(call: Call): void {
@@ -179,4 +144,11 @@ export class StoreCalls {
       );
     }
   }
+}
+
+function within<T>(milliseconds: number, answer: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer within ${milliseconds} ms`)), milliseconds);
+    void answer.then(resolve, reject).then(() => clearTimeout(timer));
+  });
 }

@@ -89,10 +89,30 @@ describe('a store that does not answer', () => {
       await (await Answer.begin(keeper, unlimited, GRACE)).finish();
     }
     expect(store.state.calls).toBe(1);
-    clock.advance(1000);
     store.state.mode = 'up';
-    await keeper.admit(unlimited, ADA);
+    await vi.advanceTimersByTimeAsync(1000);
     expect(store.state.calls).toBe(2);
+    await keeper.admit(unlimited, ADA);
+    expect(store.state.calls).toBe(3);
+  });
+
+  it('is not taken for answering again while other calls fail', async () => {
+    const types: string[] = [];
+    keeper = new LeaseKeeper({ store: store.store }, clock, {
+      observed: true,
+      emit: ({ type }) => types.push(type),
+    });
+    await keeper.start();
+    vi.spyOn(store.memory, 'commit').mockRejectedValue(new Error('full'));
+    for (let i = 0; i < 4; i++) {
+      await expect(Answer.begin(keeper, link())).rejects.toThrow(refusal('STORE_UNAVAILABLE'));
+      await vi.advanceTimersByTimeAsync(900);
+    }
+    expect(types).toEqual(['storeUnavailable']);
+    vi.restoreAllMocks();
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(types).toEqual(['storeUnavailable', 'storeAvailable']);
+    await keeper.close();
   });
 
   it('lets a link go on that is not limited but could be resumed later, until it has expired', async () => {
