@@ -19,85 +19,96 @@ const RETRY_EVERY = 50;
  * is.
  */
 export class RevocationPolling {
-  /** Milliseconds by which the store's clock is ahead of this machine's; undefined if it has none. */
-  private ahead?: number;
   private readonly listeners = new Set<RevocationListener>();
   private timer?: NodeJS.Timeout;
-  private asking = false;
+  private asking?: Promise<void>;
   /** The latest revocation that listeners know of; undefined while they may have missed some. */
   private seen?: number;
+  /** The latest moment that a caller gave. */
+  private latest = 0;
+  /** Milliseconds by which the store's clock is ahead of this machine's; undefined if it has none. */
+  private ahead?: number;
 
   /**
-   * @param news answers the revocations after a number; without one, only the number of the latest
+   * @param news answers the revocations after a number; without one, only the number of the latest. `now` is
+   *   the latest moment that is known of the caller's clock
    * @param interval milliseconds between two questions
    */
   constructor(
-    private readonly news: (after?: number) => Promise<RevocationNews>,
+    private readonly news: (after: number | undefined, now: number) => Promise<RevocationNews>,
     private readonly interval: number,
   ) {}
+
+  /**
+   * Waits until the store has answered once, but not longer than `patience` milliseconds.
+   *
+   * @throws the first error that is fatal
+   */
+  async first(now: number, patience: number, isFatal: (error: unknown) => boolean): Promise<void> {
+    this.latest = now;
+    const giveUp = performance.now() + patience;
+    for (;;) {
+      try {
+        return await this.ask();
+      } catch (error) {
+        if (isFatal(error)) {
+          throw error;
+        }
+      }
+      if (performance.now() > giveUp) {
+        return;
+      }
+      await sleep(RETRY_EVERY);
+    }
+  }
 
   subscribe(listener: RevocationListener): () => void {
     this.listeners.add(listener);
     this.seen = undefined;
     this.look();
-    return () => {
-      this.listeners.delete(listener);
-      this.rest();
-    };
+    return () => this.listeners.delete(listener);
   }
 
   /** The moment by the store's clock if it has one; otherwise the caller's. */
   moment(callers: number): number {
+    this.latest = Math.max(this.latest, callers);
     return this.ahead === undefined ? callers : Date.now() + this.ahead;
-  }
-
-  /** Waits until the store has answered once, but not longer than `patience` milliseconds. */
-  async first(patience: number): Promise<void> {
-    const giveUp = performance.now() + patience;
-    while (!(await this.ask()) && performance.now() < giveUp) {
-      await sleep(RETRY_EVERY);
-    }
   }
 
   /** Asks now instead of later. */
   look(): void {
-    if (!this.asking && this.listeners.size > 0) {
-      clearTimeout(this.timer);
-      this.asking = true;
-      void this.ask().finally(() => {
-        this.asking = false;
-        this.rest();
-      });
-    }
-  }
-
-  private async ask(): Promise<boolean> {
-    const askedAt = Date.now();
-    try {
-      const { last, revocations, now } = await this.news(this.seen);
-      this.ahead = now === undefined ? undefined : difference(now, askedAt);
-      // A lower number is one of a store that lost its memory
-      const missed = this.seen === undefined || last < this.seen;
-      this.seen = last;
-      for (const listener of this.listeners) {
-        if (missed) {
-          listener.missed();
-        } else {
-          revocations.forEach((revocation) => listener.revoked(revocation));
-        }
-      }
-      return true;
-    } catch (error) {
-      this.seen = undefined;
-      this.listeners.forEach((listener) => listener.interrupted?.(error));
-      return false;
-    }
-  }
-
-  private rest(): void {
     clearTimeout(this.timer);
-    if (this.listeners.size > 0 && !this.asking) {
-      this.timer = setTimeout(() => this.look(), this.interval).unref();
+    if (this.listeners.size > 0) {
+      this.ask()
+        .catch((error: unknown) => {
+          this.seen = undefined;
+          this.listeners.forEach((listener) => listener.interrupted?.(error));
+        })
+        .finally(() => {
+          clearTimeout(this.timer);
+          this.timer = setTimeout(() => this.look(), this.interval).unref();
+        });
+    }
+  }
+
+  private ask(): Promise<void> {
+    this.asking ??= this.learn().finally(() => (this.asking = undefined));
+    return this.asking;
+  }
+
+  private async learn(): Promise<void> {
+    const askedAt = Date.now();
+    const { last, revocations, now } = await this.news(this.seen, this.latest);
+    this.ahead = now === undefined ? undefined : difference(now, askedAt);
+    // A lower number is one of a store that lost its memory
+    const missed = this.seen === undefined || last < this.seen;
+    this.seen = last;
+    for (const listener of this.listeners) {
+      if (missed) {
+        listener.missed();
+      } else {
+        revocations.forEach((revocation) => listener.revoked(revocation));
+      }
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { LinkState } from './lease-store.js';
 import type { RevocationNews } from './revocation-polling.js';
+import type { Revocation } from './revocation.js';
 
 /** What SQLite and PostgreSQL answer: the names of the columns are the same. */
 export type SqlRow = Record<string, unknown>;
@@ -26,14 +27,6 @@ export function stateOf(rows: readonly SqlRow[], now: number): LinkState {
 
 /** @param rows of the store joined with its new revocations, at least one */
 export function newsOf(rows: readonly SqlRow[]): RevocationNews {
-  return {
-    last: rows[0]!.last as number,
-    revocations: rows
-      .filter(({ name }) => name !== null)
-      .map((row) => ({
-        name: row.name as string,
-        issuedBefore: row.issued_before as number,
-        keepUntil: row.keep_until as number,
-      })),
-  };
+  const revocations = rows.filter(({ name }) => name !== null) as unknown as Revocation[];
+  return { last: rows[0]!.last as number, revocations };
 }

@@ -1,10 +1,7 @@
+import type { EventEmitter } from 'node:events';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
+import { logErrors } from '../client-errors.js';
 import type { SqlRow } from '../sql-rows.js';
-
-export interface Query {
-  readonly text: string;
-  readonly values?: readonly unknown[];
-}
 
 /** The part of a `Pool` of the package `pg` that is used. */
 export interface PostgresPool {
@@ -13,118 +10,95 @@ export interface PostgresPool {
   end(): Promise<unknown>;
 }
 
-interface Emitter {
-  on(event: string, listener: (reason: unknown) => void): unknown;
-  removeListener(event: string, listener: (reason: unknown) => void): unknown;
-  listenerCount(event: string): number;
+/** A pool, and what its types do not show. */
+export interface Pool extends PostgresPool, EventEmitter {
+  readonly Client: new (options: object) => Connection;
+  connect(): Promise<Connection>;
 }
 
-interface Connection extends Emitter {
-  query(query: Query & { readonly query_timeout: number }): Promise<{ rows: SqlRow[] }>;
-}
-
-export interface Client extends Connection {
+/** One of a pool, which takes it back, or one of the store's own. */
+export interface Connection extends EventEmitter {
   connect(): Promise<unknown>;
+  query(query: object): Promise<{ rows: SqlRow[] }>;
   unref(): void;
   end(): Promise<unknown>;
-}
-
-interface PooledClient extends Connection {
-  /** @param broken the pool replaces it */
-  release(broken: boolean): void;
-}
-
-/** A pool, and what else it has that types do not show. */
-export interface Pool extends PostgresPool, Emitter {
-  readonly Client: new (options: object) => Client;
-  connect(): Promise<PooledClient>;
+  /** @param isBroken the pool replaces it */
+  release(isBroken: boolean): void;
 }
 
 /** How long to wait for a connection, ms. */
 const CONNECT_TIMEOUT = 2000;
 
-type Report = (error: unknown) => void;
-
-/**
- * @param report is told of errors, unless the application listens to them
- * @throws DownloadAuthConfigurationError for anything but a pool of the package `pg`
- */
-export function poolOf(pool: PostgresPool, report: Report): Pool {
+/** @throws DownloadAuthConfigurationError for anything but a pool of the package `pg` */
+export function poolOf(pool: PostgresPool): Pool {
   if (typeof pool?.connect !== 'function' || typeof (pool as Pool).Client !== 'function') {
     throw new DownloadAuthConfigurationError(
       'PostgresLeaseStore.pool: give a Pool of the package pg, or a url instead.',
     );
   }
-  if ((pool as Pool).listenerCount('error') === 0) {
-    // Without a listener, an idle connection that breaks would end the process
-    (pool as Pool).on('error', report);
-  }
+  logErrors(pool as Pool, 'PostgreSQL');
   return pool as Pool;
 }
 
-/** A connection of its own to where the pool connects to. */
-export function clientOf({ Client, options }: Pool): Client {
-  // It is not enumerable
-  const { password } = options as { password?: unknown };
-  return new Client({ ...options, password, connectionTimeoutMillis: CONNECT_TIMEOUT });
-}
-
-/**
- * The rows of a query on a connection of the pool. One that does not answer within `patience` milliseconds is
- * replaced; where none becomes free in that time, nothing is asked.
- */
-export async function rowsFrom(pool: Pool, query: Query, patience: number): Promise<SqlRow[]> {
-  const giveUp = performance.now() + patience;
-  const client = await pool.connect();
-  if (performance.now() > giveUp) {
-    client.release(false);
-    throw new Error('no connection of the pool became free in time');
-  }
-  let isBroken = false;
-  // Without a listener, a connection that breaks would end the process
-  const ignore = () => {};
-  client.on('error', ignore);
-  try {
-    return await rowsOf(client, query, patience);
-  } catch (error) {
-    isBroken = codeOf(error) === undefined;
-    throw error;
-  } finally {
-    client.removeListener('error', ignore);
-    client.release(isBroken);
-  }
-}
-
-/** @throws Error where the answer takes longer than `patience` milliseconds */
-export async function rowsOf(connection: Connection, query: Query, patience: number): Promise<SqlRow[]> {
-  return (await connection.query({ ...query, query_timeout: patience })).rows;
-}
-
-interface Pg {
-  readonly Pool: new (options: object) => Pool;
-}
-
 /** @throws Error if the package `pg` is not installed */
-export function connect(url: string, report: Report): Pool {
-  const pg = pgModule();
-  const pool = new pg.Pool({
+export function connect(url: string): Pool {
+  const pool = new (pgModule().Pool)({
     connectionString: url,
     connectionTimeoutMillis: CONNECT_TIMEOUT,
     keepAlive: true,
     allowExitOnIdle: true,
     application_name: 'download-auth',
   });
-  return poolOf(pool, report);
+  return poolOf(pool);
 }
 
-function pgModule(): Pg {
+function pgModule(): { readonly Pool: new (options: object) => Pool } {
   try {
     // Not by `import()`, which Jest needs a flag for
-    return require('pg') as Pg;
+    return require('pg') as ReturnType<typeof pgModule>;
   } catch (error) {
     throw new Error('The PostgreSQL lease store needs the package pg: npm install pg.', { cause: error });
   }
 }
+
+/** A connection of its own to where the pool connects to. */
+export function clientOf({ Client, options }: Pool): Connection {
+  // It is not enumerable
+  const { password } = options as { password?: unknown };
+  const client = new Client({ ...options, password, connectionTimeoutMillis: CONNECT_TIMEOUT });
+  return client.on('error', ignore);
+}
+
+/**
+ * The rows of a query on a connection of the pool. One that does not answer within `patience` milliseconds is
+ * replaced; where none becomes free in that time, nothing is asked.
+ */
+export async function rowsFrom(
+  pool: Pool,
+  text: string,
+  values: readonly unknown[],
+  patience: number,
+): Promise<SqlRow[]> {
+  const giveUp = performance.now() + patience;
+  const connection = await pool.connect();
+  let isBroken = false;
+  connection.on('error', ignore);
+  try {
+    if (performance.now() > giveUp) {
+      throw new Error('no connection of the pool became free in time');
+    }
+    return (await connection.query({ text, values, query_timeout: patience })).rows;
+  } catch (error) {
+    isBroken = codeOf(error) === undefined;
+    throw error;
+  } finally {
+    connection.removeListener('error', ignore);
+    connection.release(isBroken);
+  }
+}
+
+/** Without a listener, a connection that breaks would end the process; its queries are rejected anyway. */
+function ignore(): void {}
 
 /** Other transactions were in the way: what was read has changed, or may have. */
 const CONFLICTS = ['40001', '40P01', '23505'];
@@ -136,8 +110,10 @@ export function isConflict(error: unknown): boolean {
   return CONFLICTS.includes(codeOf(error) ?? '');
 }
 
-export function isPassing(error: unknown): boolean {
-  return PASSING.test(codeOf(error) ?? '');
+/** The server has refused something, and will again: nothing that passes, such as a restart. */
+export function isFatal(error: unknown): boolean {
+  const code = codeOf(error);
+  return error instanceof DownloadAuthConfigurationError || (code !== undefined && !PASSING.test(code));
 }
 
 /** The SQLSTATE of what the server answered; undefined for other errors, such as a broken connection. */

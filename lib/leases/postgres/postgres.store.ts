@@ -1,24 +1,14 @@
 import { anything, checkOptions, oneOf, text } from '../../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 import { errorReason } from '../../shared/error-reason.js';
-import { ThrottledLogger } from '../../shared/throttled-logger.js';
 import type { LeaseStore, LinkCommit, LinkQuery, LinkState, RevocationListener } from '../lease-store.js';
 import { RevocationPolling } from '../revocation-polling.js';
 import type { RevocationNews } from '../revocation-polling.js';
 import type { Revocation } from '../revocation.js';
 import { newsOf, stateOf } from '../sql-rows.js';
 import type { SqlRow } from '../sql-rows.js';
-import {
-  clientOf,
-  codeOf,
-  connect,
-  isConflict,
-  isPassing,
-  poolOf,
-  rowsFrom,
-  rowsOf,
-} from './postgres-connection.js';
-import type { Client, Pool, PostgresPool, Query } from './postgres-connection.js';
+import { clientOf, codeOf, connect, isConflict, isFatal, poolOf, rowsFrom } from './postgres-connection.js';
+import type { Connection, Pool, PostgresPool } from './postgres-connection.js';
 import { FORMAT, schema } from './schema.js';
 
 /** How long to wait for an answer if the caller does not say how long it waits, ms. */
@@ -30,14 +20,12 @@ const PATIENCE = 2000;
  */
 const LOOK_EVERY = 500;
 
-const CHANNEL = 'download_auth';
-
 const READ = `SELECT store.since, record.id, record.version, record.value,
     (SELECT max(issued_before) FROM download_auth_revocations WHERE name = ANY($1)) AS revoked
-  FROM download_auth_store AS store LEFT JOIN download_auth_records AS record ON record.link = $2`;
-const READ_SOME = `${READ} AND record.id = ANY($3)`;
+  FROM download_auth_store AS store LEFT JOIN download_auth_records AS record
+  ON record.link = $2 AND ($3::text[] IS NULL OR record.id = ANY($3))`;
 
-const COMMIT = 'SELECT download_auth_commit($1, $2, $3, $4, $5, $6, $7, $8) AS done';
+const COMMIT = 'SELECT download_auth_commit($1, $2, $3, $4, $5) AS done';
 
 // The row of the store is locked until the end, so revocations become visible in the order of their numbers
 const REVOKE = `WITH number AS (UPDATE download_auth_store SET revoked = revoked + 1 RETURNING revoked)
@@ -45,18 +33,25 @@ const REVOKE = `WITH number AS (UPDATE download_auth_store SET revoked = revoked
   ON CONFLICT (name) DO UPDATE SET number = excluded.number,
     issued_before = greatest(known.issued_before, excluded.issued_before),
     keep_until = greatest(known.keep_until, excluded.keep_until)
-  RETURNING pg_notify('${CHANNEL}', '')`;
+  RETURNING pg_notify('download_auth', '')`;
 const SWEEP_REVOCATIONS = `DELETE FROM download_auth_revocations WHERE name IN (
   SELECT name FROM download_auth_revocations WHERE keep_until <= $1 LIMIT 16 FOR UPDATE SKIP LOCKED)`;
 // Answers nothing on a standby, such as a server that another one has taken over from
-const NEWS = `SELECT store.revoked AS last, known.name, known.issued_before, known.keep_until,
+const NEWS = `SELECT store.revoked AS last, known.name,
+    known.issued_before AS "issuedBefore", known.keep_until AS "keepUntil",
     (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now
   FROM download_auth_store AS store LEFT JOIN download_auth_revocations AS known ON known.number > $1
   WHERE NOT pg_is_in_recovery() ORDER BY known.number`;
 
-const REMEMBER = `INSERT INTO download_auth_store (format, since)
-  SELECT ${FORMAT}, coalesce($1, floor(extract(epoch FROM clock_timestamp()) * 1000)::float8)
-  WHERE NOT EXISTS (SELECT FROM download_auth_store) ON CONFLICT DO NOTHING`;
+/** Answers the format of the tables. */
+const REMEMBER = `WITH made AS (
+    INSERT INTO download_auth_store (format, since)
+    SELECT ${FORMAT}, coalesce($1, floor(extract(epoch FROM clock_timestamp()) * 1000)::float8)
+    WHERE NOT EXISTS (SELECT FROM download_auth_store) ON CONFLICT DO NOTHING RETURNING format
+  ) SELECT format FROM made UNION ALL SELECT format FROM download_auth_store`;
+
+/** One statement for the server, so one transaction; processes that start together take turns. */
+const MAKE_TABLES = `SELECT pg_advisory_xact_lock(hashtextextended('download_auth', 0)); ${schema}`;
 
 const UNDEFINED_TABLE = '42P01';
 /** The role may not create in the schema, or may use none. */
@@ -83,82 +78,48 @@ export class PostgresLeaseStore implements LeaseStore {
   private pool?: Pool;
   private readonly usesServerClock: boolean;
   private patience = PATIENCE;
-  /** The latest moment that a caller gave. */
-  private latest = 0;
   /** The store's own connection, on which it is notified. */
-  private listening?: Promise<Client>;
-  private readonly logger = new ThrottledLogger('DownloadAuth');
-  private readonly report = (error: unknown): void => {
-    this.logger.error('postgres', `A connection to PostgreSQL broke: ${errorReason(error)}`);
-  };
-  private readonly polling = new RevocationPolling((after) => this.news(after), LOOK_EVERY);
+  private listening?: Connection;
+  private readonly polling = new RevocationPolling((after, now) => this.news(after, now), LOOK_EVERY);
 
   /**
    * @throws DownloadAuthConfigurationError for an unknown option, and unless given either a pool or a url
    */
   constructor(private readonly options: PostgresLeaseStoreOptions) {
-    const rules = {
-      pool: anything,
-      url: text('such as postgres://localhost/shop'),
-      clock: oneOf('server', 'caller'),
-    };
-    checkOptions(options, rules, 'PostgresLeaseStore');
+    const url = text('such as postgres://localhost/shop');
+    checkOptions(options, { pool: anything, url, clock: oneOf('server', 'caller') }, 'PostgresLeaseStore');
     if ((options.pool === undefined) === (options.url === undefined)) {
-      throw new DownloadAuthConfigurationError(
-        'The PostgreSQL lease store needs a pool or a url, one of the two.',
-      );
+      throw new DownloadAuthConfigurationError('PostgresLeaseStore: give a pool or a url, one of the two.');
     }
-    this.pool = options.pool && poolOf(options.pool, this.report);
+    this.pool = options.pool && poolOf(options.pool);
     this.usesServerClock = options.clock !== 'caller';
   }
 
   /** @throws Error where the server refuses the store, such as for want of the right to make tables */
   async open(now: number, timeout = PATIENCE): Promise<void> {
-    this.latest = now;
     this.patience = timeout;
-    this.pool ??= connect(this.options.url!, this.report);
-    try {
-      await this.listen();
-    } catch (error) {
-      if (error instanceof DownloadAuthConfigurationError || (codeOf(error) && !isPassing(error))) {
-        await this.close();
-        throw error;
-      }
-    }
-    await this.polling.first(timeout);
+    this.pool ??= connect(this.options.url!);
+    await this.polling.first(now, timeout, isFatal);
   }
 
   async read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
-    const rows = await this.query(
-      records === 'all'
-        ? { text: READ, values: [revocations, linkId] }
-        : { text: READ_SOME, values: [revocations, linkId, records] },
-      now,
-    );
-    return stateOf(rows, this.polling.moment(now));
+    const values = [revocations, linkId, records === 'all' ? null : records];
+    return stateOf(await this.query(READ, values), this.polling.moment(now));
   }
 
   async commit({ linkId, now, since, keepUntil, changes }: LinkCommit): Promise<boolean> {
-    const values = [
-      ...[linkId, now, since, keepUntil],
-      changes.map(({ id }) => id),
-      changes.map(({ was }) => was),
-      changes.map(({ version }) => version),
-      changes.map(({ value }) => value && JSON.stringify(value)),
-    ];
-    try {
-      return (await this.query({ text: COMMIT, values }, now))[0]!.done as boolean;
-    } catch (error) {
-      if (isConflict(error)) {
-        return false;
-      }
-      throw error;
-    }
+    // Values are JSON within JSON: PostgreSQL would refuse some of their escapes
+    const rows = changes.map((change) => ({
+      ...change,
+      value: change.value && JSON.stringify(change.value),
+    }));
+    const [row] = await this.query(COMMIT, [linkId, now, since, keepUntil, JSON.stringify(rows)]);
+    return row!.done as boolean;
   }
 
   async revoke({ name, issuedBefore, keepUntil }: Revocation, now: number): Promise<void> {
-    await this.repeated({ text: REVOKE, values: [name, issuedBefore, keepUntil] }, now);
-    await this.repeated({ text: SWEEP_REVOCATIONS, values: [now] }, now);
+    await this.query(REVOKE, [name, issuedBefore, keepUntil]);
+    await this.query(SWEEP_REVOCATIONS, [now]);
   }
 
   subscribe(listener: RevocationListener): () => void {
@@ -173,10 +134,10 @@ export class PostgresLeaseStore implements LeaseStore {
     }
   }
 
-  private async news(after?: number): Promise<RevocationNews> {
-    const listening = this.listen();
+  private async news(after: number | undefined, callers: number): Promise<RevocationNews> {
     try {
-      const rows = await this.ask(await listening, { text: NEWS, values: [after ?? Infinity] });
+      const connection = this.listening ?? (await this.listen(callers));
+      const rows = await this.ask(connection, NEWS, [after ?? Infinity]);
       if (!rows[0]) {
         throw new Error('the server is a standby');
       }
@@ -188,58 +149,39 @@ export class PostgresLeaseStore implements LeaseStore {
     }
   }
 
-  /** Connects, makes the tables if they are missing, and listens; or answers the connection that stands. */
-  private listen(): Promise<Client> {
-    this.listening ??= this.startListening();
-    return this.listening;
-  }
-
-  private async startListening(): Promise<Client> {
-    const client = clientOf(this.connected);
-    // The next question fails, and starts over
-    client.on('error', () => {});
-    client.on('notification', () => this.polling.look());
-    try {
-      await client.connect();
-      client.unref();
-      await this.prepare(client);
-      await this.ask(client, { text: `LISTEN ${CHANNEL}` });
-      return client;
-    } catch (error) {
-      client.end().catch(() => {});
-      throw error;
-    }
-  }
-
-  private stopListening(): void {
-    this.listening?.then((client) => client.end()).catch(() => {});
-    this.listening = undefined;
-  }
-
-  private async prepare(client: Client): Promise<void> {
-    const find = { text: 'SELECT format FROM download_auth_store' };
-    const found = await this.ask(client, find).catch(async (error: unknown) => {
+  /** Connects, makes the tables if they are missing, and listens. */
+  private async listen(now: number): Promise<Connection> {
+    const connection = clientOf(this.connected);
+    this.listening = connection;
+    connection.on('notification', () => this.polling.look());
+    await connection.connect();
+    connection.unref();
+    const remember = () => this.ask(connection, REMEMBER, [this.usesServerClock ? null : now]);
+    const [store] = await remember().catch(async (error: unknown) => {
       if (codeOf(error) !== UNDEFINED_TABLE) {
         throw error;
       }
-      await this.makeTables(client);
-      return [];
+      await this.makeTables(connection);
+      return remember();
     });
-    if (found.length === 0) {
-      await this.ask(client, { text: REMEMBER, values: [this.usesServerClock ? null : this.latest] });
-    } else if (found[0]!.format !== FORMAT) {
+    if (store && store.format !== FORMAT) {
       throw new DownloadAuthConfigurationError(
-        `The tables of the PostgreSQL lease store are of format ${String(found[0]!.format)}, not ${FORMAT}: ` +
+        `The tables of the PostgreSQL lease store are of format ${String(store.format)}, not ${FORMAT}: ` +
           'another version of nestjs-download-auth made them.',
       );
     }
+    await this.ask(connection, 'LISTEN download_auth');
+    return connection;
   }
 
-  private async makeTables(client: Client): Promise<void> {
-    // One statement for the server, so one transaction; processes that start together take turns
-    const text = `SELECT pg_advisory_xact_lock(hashtextextended('download_auth', 0)); ${schema}`;
+  private stopListening(): void {
+    this.listening?.end().catch(() => {});
+    this.listening = undefined;
+  }
+
+  private async makeTables(connection: Connection): Promise<void> {
     try {
-      await this.ask(client, { text });
+      await this.ask(connection, MAKE_TABLES);
     } catch (error) {
       if (MAY_NOT_CREATE.includes(codeOf(error) ?? '')) {
         throw new DownloadAuthConfigurationError(
@@ -252,27 +194,21 @@ export class PostgresLeaseStore implements LeaseStore {
   }
 
   /** Repeats what conflicts with another transaction, which has then been committed. */
-  private async repeated(query: Query, now: number): Promise<void> {
-    const deadline = performance.now() + this.patience;
+  private async query(sql: string, values: readonly unknown[]): Promise<SqlRow[]> {
+    const giveUp = performance.now() + this.patience;
     for (;;) {
       try {
-        await this.query(query, now);
-        return;
+        return await rowsFrom(this.connected, sql, values, this.patience);
       } catch (error) {
-        if (!isConflict(error) || performance.now() > deadline) {
+        if (!isConflict(error) || performance.now() > giveUp) {
           throw error;
         }
       }
     }
   }
 
-  private async query(query: Query, now: number): Promise<SqlRow[]> {
-    this.latest = Math.max(this.latest, now);
-    return rowsFrom(this.connected, query, this.patience);
-  }
-
-  private ask(client: Client, query: Query): Promise<SqlRow[]> {
-    return rowsOf(client, query, this.patience);
+  private async ask(connection: Connection, sql: string, values?: readonly unknown[]): Promise<SqlRow[]> {
+    return (await connection.query({ text: sql, values, query_timeout: this.patience })).rows;
   }
 
   private get connected(): Pool {

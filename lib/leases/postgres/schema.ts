@@ -32,24 +32,24 @@ CREATE INDEX IF NOT EXISTS download_auth_revocations_by_age ON download_auth_rev
 
 -- Makes all changes to the records of a link, or none if the store or a version is not what was read
 CREATE OR REPLACE FUNCTION download_auth_commit(
-  of_link text, moment double precision, created double precision, keep double precision,
-  ids text[], were double precision[], versions double precision[], texts text[]
+  of_link text, moment double precision, created double precision, keep double precision, changes json
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
   -- Commits of one link take turns
   PERFORM pg_advisory_xact_lock(hashtextextended('download_auth ' || of_link, 0));
   IF NOT EXISTS (SELECT FROM download_auth_store WHERE since = created) OR EXISTS (
-    SELECT FROM unnest(ids, were) AS change (id, was)
+    SELECT FROM json_to_recordset(changes) AS change (id text, was double precision)
     LEFT JOIN download_auth_records AS known ON known.link = of_link AND known.id = change.id
     WHERE known.version IS DISTINCT FROM change.was
   ) THEN
     RETURN false;
   END IF;
-  DELETE FROM download_auth_records AS known USING unnest(ids, texts) AS change (id, value)
+  DELETE FROM download_auth_records AS known USING json_to_recordset(changes) AS change (id text, value text)
     WHERE known.link = of_link AND known.id = change.id AND change.value IS NULL;
   INSERT INTO download_auth_records AS known
     SELECT of_link, change.id, change.version, change.value, keep
-    FROM unnest(ids, versions, texts) AS change (id, version, value) WHERE change.value IS NOT NULL
+    FROM json_to_recordset(changes) AS change (id text, version double precision, value text)
+    WHERE change.value IS NOT NULL
     ON CONFLICT (link, id) DO UPDATE SET version = excluded.version, value = excluded.value,
       keep_until = greatest(known.keep_until, excluded.keep_until);
   -- Expired records go a few at a time, to keep commits short

@@ -1,4 +1,5 @@
-import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
+import type { EventEmitter } from 'node:events';
+import { logErrors } from '../client-errors.js';
 
 /** The commands that are used, as `ioredis` and `iovalkey` have them: `Redis` and `Cluster` both do. */
 export interface IoredisClient {
@@ -10,58 +11,34 @@ export interface IoredisClient {
   info(section: string): Promise<string>;
 }
 
-interface ScriptCall {
-  keys: string[];
-  arguments: string[];
-}
-
 /** The same commands of a `redis` client: `createClient` and `createCluster` both give it. */
-export interface NodeRedisClient {
-  evalSha(sha: string, call: ScriptCall): Promise<unknown>;
-  eval(script: string, call: ScriptCall): Promise<unknown>;
-  mGet(keys: string[]): Promise<unknown>;
-  hmGet(key: string, fields: string[]): Promise<unknown>;
-  hVals(key: string): Promise<unknown>;
-  info(section: string): Promise<unknown>;
-}
+export type NodeRedisClient = Readonly<
+  Record<'evalSha' | 'eval' | 'mGet' | 'hmGet' | 'hVals' | 'info', (...args: never[]) => Promise<unknown>>
+>;
 
 /** A client of `ioredis` or `iovalkey`, or of `redis` (node-redis); of a cluster, too. */
 export type RedisClient = IoredisClient | NodeRedisClient;
 
-interface Emitter {
-  on(event: 'error', listener: Report): unknown;
-  listenerCount(event: string): number;
+/** @returns whether it is a client of one of the packages */
+export function isClient(client: unknown): client is RedisClient {
+  return typeof client === 'object' && client !== null && ('evalsha' in client || 'evalSha' in client);
 }
 
-type Report = (error: unknown) => void;
-
-/**
- * @param report is told of errors, unless the application listens to them
- * @throws DownloadAuthConfigurationError for what is a client of none of the packages
- */
-export function commandsOf(client: RedisClient, report: Report): IoredisClient {
-  const isIoredis = typeof (client as IoredisClient).evalsha === 'function';
-  if (!isIoredis && typeof (client as NodeRedisClient).evalSha !== 'function') {
-    throw new DownloadAuthConfigurationError(
-      'RedisLeaseStore.client: give a client of the package ioredis, iovalkey or redis, or a url instead.',
-    );
-  }
-  if ((client as unknown as Emitter).listenerCount('error') === 0) {
-    // Without a listener, errors would end the process
-    (client as unknown as Emitter).on('error', report);
-  }
-  return isIoredis ? (client as IoredisClient) : ofNodeRedis(client as NodeRedisClient);
+export function commandsOf(client: RedisClient): IoredisClient {
+  logErrors(client as unknown as EventEmitter, 'Redis');
+  return 'evalsha' in client ? client : ofNodeRedis(client);
 }
 
 function ofNodeRedis(client: NodeRedisClient): IoredisClient {
+  const redis = client as unknown as Record<keyof NodeRedisClient, (...args: unknown[]) => Promise<never>>;
   const call = (keys: number, args: string[]) => ({ keys: args.slice(0, keys), arguments: args.slice(keys) });
   return {
-    evalsha: (sha, keys, ...args) => client.evalSha(sha, call(keys, args)),
-    eval: (text, keys, ...args) => client.eval(text, call(keys, args)),
-    mget: (...keys) => client.mGet(keys) as Promise<(string | null)[]>,
-    hmget: (key, ...fields) => client.hmGet(key, fields) as Promise<(string | null)[]>,
-    hvals: (key) => client.hVals(key) as Promise<string[]>,
-    info: (section) => client.info(section) as Promise<string>,
+    evalsha: (sha, keys, ...args) => redis.evalSha(sha, call(keys, args)),
+    eval: (text, keys, ...args) => redis.eval(text, call(keys, args)),
+    mget: (...keys) => redis.mGet(keys),
+    hmget: (key, ...fields) => redis.hmGet(key, fields),
+    hvals: (key) => redis.hVals(key),
+    info: (section) => redis.info(section),
   };
 }
 
@@ -82,10 +59,6 @@ const OPTIONS = {
 /** A client that the store makes itself. */
 export type OwnClient = IoredisClient & { disconnect(): void };
 
-interface Package {
-  readonly Redis: new (url: string, options: object) => OwnClient;
-}
-
 /** Makes a client of the first of the packages that is installed. @throws Error if neither is */
 export function connect(url: string): OwnClient {
   const { Redis } = installedPackage();
@@ -93,25 +66,18 @@ export function connect(url: string): OwnClient {
 }
 
 // Not by `import()`: Jest needs a flag for it. What is required in a `try` block, bundlers take for optional
-function installedPackage(): Package {
+function installedPackage(): { readonly Redis: new (url: string, options: object) => OwnClient } {
   try {
-    return require('ioredis') as Package;
-  } catch (error) {
-    assertMissing(error);
-  }
-  try {
-    return require('iovalkey') as Package;
-  } catch (error) {
-    assertMissing(error);
-  }
-  throw new Error(
-    'The Redis lease store was given a url, for which it needs the package ioredis or iovalkey: npm install ioredis. ' +
-      'Or give it a client of the package redis.',
-  );
-}
-
-function assertMissing(error: unknown): void {
-  if ((error as { code?: string }).code !== 'MODULE_NOT_FOUND') {
-    throw error;
+    return require('ioredis') as ReturnType<typeof installedPackage>;
+  } catch (cause) {
+    try {
+      return require('iovalkey') as ReturnType<typeof installedPackage>;
+    } catch {
+      throw new Error(
+        'The Redis lease store was given a url, for which it needs the package ioredis or iovalkey: npm install ioredis. ' +
+          'Or give it a client of the package redis.',
+        { cause },
+      );
+    }
   }
 }

@@ -12,13 +12,10 @@ function script(text: string): Script {
 /** How long a revocation stays in the log for those who ask what is new, ms. */
 const LOG_KEPT = 10 * 60 * 1000;
 
-/** The caller's moment, or that of the server where the caller gives none. */
+/** Milliseconds since the epoch, by the clock of the server. */
 const NOW = `
-local now = ARGV[1]
-if now == '' then
-  local time = redis.call('TIME')
-  now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-end
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 `;
 
 /**
@@ -48,34 +45,28 @@ end
 return 1
 `);
 
-/** KEYS: the revocation, the log. ARGV: the moment, links issued before it, ms to keep it, as JSON. */
+/** KEYS: the revocation, the log. ARGV: links issued before it, ms to keep it, as JSON. */
 export const REVOKE = script(`${NOW}
 local known = tonumber(redis.call('GET', KEYS[1]) or '0')
-local keep = math.max(ARGV[3], redis.call('PTTL', KEYS[1]))
-if known < tonumber(ARGV[2]) then
-  redis.call('SET', KEYS[1], ARGV[2])
+local keep = math.max(ARGV[2], redis.call('PTTL', KEYS[1]))
+if known < tonumber(ARGV[1]) then
+  redis.call('SET', KEYS[1], ARGV[1])
 end
 redis.call('PEXPIRE', KEYS[1], keep)
 local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or 0
-redis.call('ZADD', KEYS[2], math.max(now, last + 1), ARGV[4])
+redis.call('ZADD', KEYS[2], math.max(now, last + 1), ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ${LOG_KEPT})
 redis.call('PEXPIRE', KEYS[2], ${LOG_KEPT})
-return 1
 `);
 
 /**
- * KEYS: since when the server remembers, the log. ARGV: the moment, the number of a revocation or ''. Answers
- * [now, last number, later revocations as JSON…].
+ * KEYS: since when the server remembers, the log. ARGV: since when it should if it does not, or '' for now;
+ * the number of a revocation or '+inf'. Answers [now, last number, [later revocations as JSON…]].
  */
 export const NEWS = script(`${NOW}
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('SET', KEYS[1], now)
+  redis.call('SET', KEYS[1], ARGV[1] == '' and now or ARGV[1])
 end
-local answer = { now, redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '0' }
-if ARGV[2] ~= '' then
-  for _, revocation in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf')) do
-    table.insert(answer, revocation)
-  end
-end
-return answer
+local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '0'
+return { now, last, redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf') }
 `);

@@ -28,10 +28,13 @@ PRAGMA user_version = ${FORMAT};
 /** How long SQLite itself waits for another process's lock, ms. Reads queue behind it. */
 const BUSY_TIMEOUT = 2;
 
+/** How many expired records, and how many expired revocations, are deleted with each write. */
+const SWEPT = 16;
+
 /**
  * What the thread runs that has the file open. It is text so that it works from source, from `dist` and from
- * a bundle. Each message is answered once; the first one opens the file, and so does the first one after the
- * file was replaced.
+ * a bundle. Each message is answered once; the first one opens the file, and so does the next one after a
+ * failure.
  */
 export const PROGRAM = `'use strict';
 const { statSync } = require('node:fs');
@@ -39,8 +42,10 @@ const { DatabaseSync } = require('node:sqlite');
 const { parentPort, workerData } = require('node:worker_threads');
 const { file, synchronous, tables, format } = workerData;
 const SQLITE_BUSY = 5;
-let db, identity;
 const prepared = new Map();
+let db;
+/** Of the file that is open; undefined if none is. */
+let identity;
 
 function identify() {
   const found = statSync(file, { bigint: true, throwIfNoEntry: false });
@@ -48,40 +53,36 @@ function identify() {
 }
 
 function open(now) {
-  const opened = new DatabaseSync(file);
-  try {
-    // For processes that start together
-    opened.exec('PRAGMA busy_timeout = 5000');
-    const mode = opened.prepare('PRAGMA journal_mode = WAL').get().journal_mode;
-    if (mode !== 'wal') {
-      throw new Error(file + ' cannot be opened with a write-ahead log (journal_mode ' + mode +
-        '). Give the SQLite lease store a file on a local disk.');
-    }
-    const found = () => opened.prepare('PRAGMA user_version').get().user_version;
-    if (found() === 0) {
-      opened.exec('BEGIN IMMEDIATE');
-      // Another process may have been faster
-      if (found() === 0) {
-        opened.exec(tables);
-        opened.prepare('INSERT INTO store (since) VALUES (?)').run(now);
-      }
-      opened.exec('COMMIT');
-    }
-    if (found() !== format) {
-      throw new Error(file + ' was written by another version of nestjs-download-auth (format ' + found() +
-        ', not ' + format + '). Use another file, or that version.');
-    }
-    opened.exec('PRAGMA synchronous = ' + synchronous);
-    opened.exec('PRAGMA busy_timeout = ${BUSY_TIMEOUT}');
-    identity = identify();
-    db = opened;
-  } catch (error) {
-    opened.close();
-    throw error;
+  close();
+  db = new DatabaseSync(file);
+  // For processes that start together
+  db.exec('PRAGMA busy_timeout = 5000');
+  const mode = db.prepare('PRAGMA journal_mode = WAL').get().journal_mode;
+  if (mode !== 'wal') {
+    throw new Error(file + ' cannot be opened with a write-ahead log (journal_mode ' + mode +
+      '). Give the SQLite lease store a file on a local disk.');
   }
+  const found = () => db.prepare('PRAGMA user_version').get().user_version;
+  if (found() === 0) {
+    db.exec('BEGIN IMMEDIATE');
+    // Another process may have been faster
+    if (found() === 0) {
+      db.exec(tables);
+      db.prepare('INSERT INTO store (since) VALUES (?)').run(now);
+    }
+    db.exec('COMMIT');
+  }
+  if (found() !== format) {
+    throw new Error(file + ' was written by another version of nestjs-download-auth (format ' + found() +
+      ', not ' + format + '). Use another file, or that version.');
+  }
+  db.exec('PRAGMA synchronous = ' + synchronous);
+  db.exec('PRAGMA busy_timeout = ${BUSY_TIMEOUT}');
+  identity = identify();
 }
 
 function close() {
+  identity = undefined;
   prepared.clear();
   db?.close();
   db = undefined;
@@ -92,42 +93,44 @@ function run({ sql, values }) {
   return prepared.get(sql).all(...values);
 }
 
-/** Whether each required statement had a row; otherwise nothing is changed. */
-function change(statements) {
+function write(statements) {
   db.exec('SAVEPOINT one');
-  const done = statements.every((statement) => run(statement).length > 0 || !statement.required);
-  if (!done) db.exec('ROLLBACK TO one');
+  const fits = statements.every((statement) => run(statement).length > 0);
+  if (!fits) db.exec('ROLLBACK TO one');
   db.exec('RELEASE one');
-  return done;
+  return fits;
 }
 
-function transaction(changes) {
-  db.exec('BEGIN IMMEDIATE');
-  const answers = changes.map(change);
-  db.exec('COMMIT');
-  return answers;
+function sweep(table, now, most) {
+  const over = 'SELECT rowid FROM ' + table + ' WHERE keep_until <= ? ORDER BY keep_until LIMIT ?';
+  run({ sql: 'DELETE FROM ' + table + ' WHERE rowid IN (' + over + ')', values: [now, most] });
 }
 
-function settle(calls, now, work) {
-  if (calls.length === 0) return { answers: [] };
+parentPort.on('message', ({ reads, writes, now }) => {
+  const answers = [];
   try {
-    if (!db) open(now);
+    if (!identity) open(now);
     if (identify() !== identity) {
       throw new Error(file + ' was removed or replaced while it was in use. It is opened again, and links that it ' +
         'does not know of are refused');
     }
-    return { answers: work(calls) };
+    answers.push(...reads.map(run));
+    if (writes.length > 0) {
+      db.exec('BEGIN IMMEDIATE');
+      const written = writes.map(write);
+      // A few at a time, to keep transactions short
+      sweep('records', now, ${SWEPT} * writes.length);
+      sweep('revocations', now, ${SWEPT} * writes.length);
+      db.exec('COMMIT');
+      answers.push(...written);
+    }
+    parentPort.postMessage({ answers });
   } catch ({ message, errcode = 0 }) {
     // The low byte: extended codes such as SQLITE_BUSY_SNAPSHOT carry more above it
     const isBusy = errcode % 256 === SQLITE_BUSY;
     // Nothing of a transaction stays; the next call opens the file again, which may be writable by then
     if (!isBusy) close();
-    return { answers: [], error: { message, isBusy } };
+    parentPort.postMessage({ answers, failure: { message, isBusy } });
   }
-}
-
-parentPort.on('message', ({ reads, writes, now }) => {
-  const readAll = (statements) => statements.map(run);
-  parentPort.postMessage({ reads: settle(reads, now, readAll), writes: settle(writes, now, transaction) });
 });
 `;

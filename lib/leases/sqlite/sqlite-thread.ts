@@ -5,14 +5,12 @@ import { FORMAT, PROGRAM, TABLES } from './sqlite-program.js';
 
 export interface Statement {
   readonly sql: string;
-  readonly values: readonly (string | number)[];
-  /** Without a row of it, nothing is written. */
-  readonly required?: boolean;
+  readonly values: readonly (string | number | null)[];
 }
 
 interface Call {
+  readonly job: Statement | readonly Statement[];
   readonly isWrite: boolean;
-  readonly job: unknown;
   readonly now: number;
   /** By `performance.now()`. */
   readonly giveUp: number;
@@ -20,15 +18,10 @@ interface Call {
   readonly reject: (error: unknown) => void;
 }
 
-/** An answer to each call, or what went wrong with all of them. */
-interface Outcome {
-  readonly answers: readonly unknown[];
-  readonly error?: { readonly message: string; readonly isBusy: boolean };
-}
-
 interface Reply {
-  readonly reads: Outcome;
-  readonly writes: Outcome;
+  /** One for each call; where something failed, only for the first ones. */
+  readonly answers: readonly never[];
+  readonly failure?: { readonly message: string; readonly isBusy: boolean };
 }
 
 /** How long closing waits for the disk, ms. */
@@ -44,8 +37,8 @@ const BATCH = 100;
  */
 export class SqliteThread {
   private worker?: Worker;
-  private closed = false;
   private waiting: Call[] = [];
+  /** In the order of the answers. */
   private underWay: readonly Call[] = [];
 
   /**
@@ -59,51 +52,47 @@ export class SqliteThread {
   ) {}
 
   /** The rows of a statement. Makes the file, created `now`, if it is missing. */
-  read(job: Statement, now: number): Promise<SqlRow[]> {
-    return this.ask({ isWrite: false, job, now });
+  read(statement: Statement, now: number): Promise<SqlRow[]> {
+    return this.ask(statement, false, now);
   }
 
-  /** Runs statements, all or none: answers whether each that is required had a row. */
-  write(job: readonly Statement[], now: number): Promise<boolean> {
-    return this.ask({ isWrite: true, job, now });
+  /** Runs all statements, or none if one of them has no row: answers whether they ran. */
+  write(statements: readonly Statement[], now: number): Promise<boolean> {
+    return this.ask(statements, true, now);
   }
 
   async close(): Promise<void> {
     const { worker } = this;
-    this.closed = true;
-    this.fail(closed());
+    this.fail(new Error('The SQLite lease store is closed.'));
     worker?.unref();
     await Promise.race([worker?.terminate(), sleep(CLOSE_TIMEOUT, undefined, { ref: false })]);
   }
 
-  private ask<T>(call: Pick<Call, 'isWrite' | 'job' | 'now'>): Promise<T> {
+  private ask<T>(job: Call['job'], isWrite: boolean, now: number): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.add([{ ...call, giveUp: performance.now() + this.patience, resolve, reject }]);
+      const giveUp = performance.now() + this.patience;
+      this.waiting.push({ job, isWrite, now, giveUp, resolve, reject });
+      this.handOver();
     });
   }
 
-  private add(calls: readonly Call[]): void {
-    this.waiting.push(...calls);
-    if (this.closed) {
-      this.fail(closed());
-    } else if (this.underWay.length === 0) {
-      this.handOver();
-    }
-  }
-
   private handOver(): void {
+    if (this.underWay.length > 0) {
+      return;
+    }
     const now = performance.now();
     const late = this.waiting.filter(({ giveUp }) => giveUp <= now);
     late.forEach(({ reject }) => reject(new Error('The SQLite file was locked, or its disk too slow.')));
     const due = this.waiting.filter(({ giveUp }) => giveUp > now);
     this.waiting = due.splice(BATCH);
-    this.underWay = due;
     if (due.length > 0) {
       const worker = (this.worker ??= this.start());
       // Keeps the process alive for an answer, but not for an idle thread
       worker.ref();
-      const jobs = (writes: boolean) => due.filter(({ isWrite }) => isWrite === writes).map(({ job }) => job);
-      worker.postMessage({ reads: jobs(false), writes: jobs(true), now: due.at(-1)!.now });
+      const [reads, writes] = [due.filter(({ isWrite }) => !isWrite), due.filter(({ isWrite }) => isWrite)];
+      this.underWay = [...reads, ...writes];
+      const jobs = (calls: readonly Call[]) => calls.map(({ job }) => job);
+      worker.postMessage({ reads: jobs(reads), writes: jobs(writes), now: due.at(-1)!.now });
     }
   }
 
@@ -123,27 +112,18 @@ export class SqliteThread {
     return worker;
   }
 
-  private answered({ reads, writes }: Reply): void {
+  private answered({ answers, failure }: Reply): void {
     const calls = this.underWay;
+    this.underWay = [];
     this.worker?.unref();
-    this.settle(
-      calls.filter(({ isWrite }) => !isWrite),
-      reads,
-    );
-    this.settle(
-      calls.filter(({ isWrite }) => isWrite),
-      writes,
-    );
-    this.handOver();
-  }
-
-  private settle(calls: readonly Call[], { answers, error }: Outcome): void {
-    if (error?.isBusy) {
-      setTimeout(() => this.add(calls), 1 + Math.random() * 10);
-    } else if (error) {
-      calls.forEach(({ reject }) => reject(new Error(error.message)));
+    calls.slice(0, answers.length).forEach(({ resolve }, i) => resolve(answers[i]!));
+    const failed = calls.slice(answers.length);
+    if (failure?.isBusy) {
+      this.waiting.push(...failed);
+      setTimeout(() => this.handOver(), 1 + Math.random() * 10);
     } else {
-      calls.forEach(({ resolve }, i) => resolve(answers[i] as never));
+      failed.forEach(({ reject }) => reject(new Error(failure?.message)));
+      this.handOver();
     }
   }
 
@@ -156,5 +136,3 @@ export class SqliteThread {
     calls.forEach(({ reject }) => reject(why));
   }
 }
-
-const closed = () => new Error('The SQLite lease store is closed.');

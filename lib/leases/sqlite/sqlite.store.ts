@@ -1,20 +1,12 @@
 import { isBuiltin } from 'node:module';
 import { checkOptions, oneOf, text } from '../../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
-import type {
-  LeaseStore,
-  LinkCommit,
-  LinkQuery,
-  LinkState,
-  RecordChange,
-  RevocationListener,
-} from '../lease-store.js';
+import type { LeaseStore, LinkCommit, LinkQuery, LinkState, RevocationListener } from '../lease-store.js';
 import { RevocationPolling } from '../revocation-polling.js';
 import type { RevocationNews } from '../revocation-polling.js';
 import type { Revocation } from '../revocation.js';
 import { newsOf, stateOf } from '../sql-rows.js';
 import { SqliteThread } from './sqlite-thread.js';
-import type { Statement } from './sqlite-thread.js';
 
 /** How long a write may wait for a lock if the caller does not say how long it waits, ms. */
 const PATIENCE = 5000;
@@ -29,21 +21,18 @@ const READ = `SELECT since, id, version, value, (
 const READ_SOME = `${READ} AND id IN (SELECT value FROM json_each(?3))`;
 
 const SAME_STORE = 'SELECT 1 FROM store WHERE since = ?';
-const ADD = `INSERT INTO records (link, id, version, value, keep_until) VALUES (?, ?, ?, ?, ?)
-  ON CONFLICT DO NOTHING RETURNING 1`;
-const REPLACE = `UPDATE records SET version = ?, value = ?, keep_until = max(keep_until, ?)
-  WHERE link = ? AND id = ? AND version = ? RETURNING 1`;
+const WRITE = `INSERT INTO records (link, id, version, value, keep_until)
+  SELECT ?1, ?2, ?4, ?5, ?6 WHERE ?3 IS (SELECT version FROM records WHERE link = ?1 AND id = ?2)
+  ON CONFLICT DO UPDATE SET version = excluded.version, value = excluded.value,
+    keep_until = max(keep_until, excluded.keep_until)
+  RETURNING 1`;
 const REMOVE = 'DELETE FROM records WHERE link = ? AND id = ? AND version = ? RETURNING 1';
-/** A few at a time, to keep commits short. */
-const SWEEP = `DELETE FROM records WHERE (link, id) IN
-  (SELECT link, id FROM records WHERE keep_until <= ? ORDER BY keep_until LIMIT 16)`;
 
 // REPLACE gives the row a new number, by which the other processes notice it
 const REVOKE = `REPLACE INTO revocations (name, issued_before, keep_until)
   SELECT ?1, max(?2, ifnull(max(issued_before), 0)), max(?3, ifnull(max(keep_until), 0))
-  FROM revocations WHERE name = ?1`;
-const SWEEP_REVOCATIONS = 'DELETE FROM revocations WHERE keep_until <= ?';
-const NEWS = `SELECT last, name, issued_before, keep_until FROM (
+  FROM revocations WHERE name = ?1 RETURNING 1`;
+const NEWS = `SELECT last, name, issued_before AS issuedBefore, keep_until AS keepUntil FROM (
     SELECT ifnull(max(seq), 0) AS last FROM sqlite_sequence WHERE name = 'revocations'
   ) LEFT JOIN revocations ON number > ? ORDER BY number`;
 
@@ -86,12 +75,7 @@ export class SqliteLeaseStore implements LeaseStore {
     }
     const { file, durability } = this.options;
     this.thread ??= new SqliteThread(file, durability === 'power' ? 'FULL' : 'NORMAL', timeout);
-    try {
-      await this.news(undefined, now);
-    } catch (error) {
-      await this.close();
-      throw error;
-    }
+    await this.news(undefined, now);
   }
 
   async read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
@@ -103,24 +87,18 @@ export class SqliteLeaseStore implements LeaseStore {
     return stateOf(await this.opened.read(statement, now), now);
   }
 
-  // `async`, so that what it throws is a rejection
   async commit({ linkId, now, since, keepUntil, changes }: LinkCommit): Promise<boolean> {
-    const statements: Statement[] = [
-      { sql: SAME_STORE, values: [since], required: true },
-      ...changes.map((change) => statementFor(linkId, Math.ceil(keepUntil), change)),
-    ];
-    if (changes.some(({ was }) => was === undefined)) {
-      statements.push({ sql: SWEEP, values: [now] });
-    }
-    return await this.opened.write(statements, now);
+    const writes = changes.map(({ id, was = null, version, value }) =>
+      value
+        ? { sql: WRITE, values: [linkId, id, was, version, JSON.stringify(value), Math.ceil(keepUntil)] }
+        : { sql: REMOVE, values: [linkId, id, was] },
+    );
+    return await this.opened.write([{ sql: SAME_STORE, values: [since] }, ...writes], now);
   }
 
   async revoke({ name, issuedBefore, keepUntil }: Revocation, now: number): Promise<void> {
-    const statements = [
-      { sql: SWEEP_REVOCATIONS, values: [now] },
-      { sql: REVOKE, values: [name, Math.ceil(issuedBefore), Math.ceil(keepUntil)] },
-    ];
-    await this.opened.write(statements, now);
+    const values = [name, Math.ceil(issuedBefore), Math.ceil(keepUntil)];
+    await this.opened.write([{ sql: REVOKE, values }], now);
   }
 
   subscribe(listener: RevocationListener): () => void {
@@ -144,19 +122,4 @@ export class SqliteLeaseStore implements LeaseStore {
     }
     return this.thread;
   }
-}
-
-function statementFor(
-  linkId: string,
-  keepUntil: number,
-  { id, was, version, value }: RecordChange,
-): Statement {
-  if (was === undefined) {
-    return { sql: ADD, values: [linkId, id, version, JSON.stringify(value), keepUntil], required: true };
-  }
-  if (value) {
-    const values = [version, JSON.stringify(value), keepUntil, linkId, id, was];
-    return { sql: REPLACE, values, required: true };
-  }
-  return { sql: REMOVE, values: [linkId, id, was], required: true };
 }
