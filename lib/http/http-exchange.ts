@@ -14,6 +14,7 @@ export type Transport = 'header' | 'query' | 'form' | 'companion' | 'cookie';
 /** What this package reads of the requests of Express and Fastify. */
 export interface FrameworkRequest {
   method: string;
+  originalUrl?: string;
   headers: IncomingMessage['headers'];
   params?: Record<string, unknown>;
   query?: Record<string, unknown>;

@@ -88,9 +88,9 @@ export class ResponsePort {
   }
 
   remove(name: string): void {
-    this.#reply?.removeHeader(name);
-    if (!this.raw.headersSent) {
-      this.raw.removeHeader(name);
+    // Deleting what is not there would slow Fastify's headers down
+    if (!this.raw.headersSent && this.get(name) !== undefined) {
+      this.#framework.removeHeader(name);
     }
   }
 

@@ -19,15 +19,15 @@ export function scrubUrls(exchange: HttpExchange, tokenName: string, token: stri
   const lowerName = tokenName.toLowerCase();
   if (url !== undefined && mayCarryToken(url, lowerName)) {
     const scrubbed = removeToken(url, tokenName);
-    if (scrubbed !== url) {
-      rawRequest.url = scrubbed;
-      forgetParsedUrls(rawRequest);
-      if (request !== rawRequest) {
-        replaceCopies(request, url, scrubbed);
-      }
-    }
+    rawRequest.url = scrubbed;
     if (originalUrl !== undefined) {
       rawRequest.originalUrl = originalUrl === url ? scrubbed : removeToken(originalUrl, tokenName);
+    }
+    if (scrubbed !== url) {
+      forgetParsedUrls(rawRequest);
+      if (request.originalUrl === url) {
+        replaceCopies(request, url, scrubbed);
+      }
     }
     dropFields(request.query, tokenName);
   }
