@@ -33,8 +33,17 @@ export function fingerprint(...parts: string[]): string {
 /**
  * The key by which requests without a lease cookie count as one client: network address and User-Agent.
  * Undefined without an address, since millions of clients share a User-Agent.
+ *
+ * @param own the application's key, which may be an address, too
  */
-export function clientKey(client: ClientDescription): string | undefined {
+export function clientKey(
+  client: ClientDescription,
+  own?: (client: ClientDescription) => string | undefined,
+): string | undefined {
+  if (own) {
+    const key = own(client);
+    return key === undefined ? undefined : fingerprint('client', key);
+  }
   const network = addressNetwork(client.address);
   return network === undefined ? undefined : fingerprint(network, client.userAgent ?? '');
 }

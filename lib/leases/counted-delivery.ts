@@ -2,23 +2,22 @@ import { randomUUID } from 'node:crypto';
 import type { DeliveryOutcome, PlannedDelivery } from '../delivery/watch.js';
 import type { LinkProgress } from '../events/link-messages.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
-import type { RefusalCode } from '../refusals/download-refusal.js';
 import { LINK_OLDER_THAN_STORE } from '../refusals/refusals.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
-import { firstCredit } from './byte-credit.js';
-import { leaseCookieName, leaseCookieValue, leaseId } from './client.js';
+import { clientKey, leaseCookieName, leaseCookieValue, leaseId, leaseOfCookie } from './client.js';
 import type { LeaseClient } from './client.js';
-import type { Belonging, Booking, Entering, Granted } from './lease.js';
-import type { Lease } from './lease-record.js';
-import { LeaseRequest } from './lease-request.js';
-import type { LeaseServices } from './lease-request.js';
-import type { LinkState } from './lease-store.js';
 import { NO_INTERVALS } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
-import { recordsOf } from './link-knowledge.js';
+import { hasLeft, isForgotten, mayJoin, REASONS } from './lease.js';
+import type { Belonging, Booking, Entering, Granted } from './lease.js';
+import { LeaseRequest, SMALLEST_STEP } from './lease-request.js';
+import type { LinkState } from './lease-store.js';
+import { linkOf, recordsOf } from './link-knowledge.js';
+import { revocationNames } from './revocation.js';
 import type { Revocable } from './revocation.js';
-import type { LocalAnswer, NamedLink } from './running.js';
+import type { LinkDownload } from './running.js';
 import { sendsBody, WatchedDelivery } from './watched-delivery.js';
+import type { LeaseServices } from './watched-delivery.js';
 
 /** What the keeper needs to know of a link whose signature was found good. */
 export interface LeasedLink extends Revocable {
@@ -36,17 +35,6 @@ export interface LeasedLink extends Revocable {
   readonly byteBudget?: number;
 }
 
-/** A request that the keeper admitted. */
-export interface AdmittedRequest extends NamedLink {
-  readonly link: LeasedLink;
-  readonly client: LeaseClient;
-  /** It is refused while the store does not answer. */
-  readonly needsStore: boolean;
-  readonly booking: Booking;
-  /** Absent where its uses are not recorded: it has no limit, and may not be resumed after its expiry. */
-  readonly belonging?: Belonging;
-}
-
 /** Counts the answers of this process, to tell those without a lease apart. */
 let answers = 0;
 
@@ -54,7 +42,16 @@ let answers = 0;
  * Watches one delivery under a link: opens or joins a lease when the answer is decided, counts what is sent,
  * and breaks the connection when the byte budget is used up.
  */
-export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
+export class CountedDelivery extends WatchedDelivery implements LinkDownload {
+  /** The link is limited, or may be resumed after its expiry. Offloaded bytes cannot be counted. */
+  readonly countsBytes: boolean;
+  /** It is refused while the store does not answer. */
+  private readonly needsStore: boolean;
+  private readonly booking: Booking;
+  private readonly belonging: Belonging;
+  /** Of the running downloads, when the link was looked up, and what that look found. */
+  private generation = 0;
+  private seen?: LinkState;
   private lease?: LeaseRequest;
   /** What was decided, once it has begun, the last byte that was sent, and how it ended. */
   private plan?: PlannedDelivery;
@@ -62,23 +59,57 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
   private outcome?: DeliveryOutcome;
   private readonly began = ++answers;
 
-  /**
-   * @param generation of the running downloads, when the link was looked up
-   * @param seen what that look found
-   */
   constructor(
     services: LeaseServices,
-    private readonly admitted: AdmittedRequest,
-    private readonly generation: number,
-    private readonly seen?: LinkState,
+    override readonly link: LeasedLink,
+    private readonly client: LeaseClient,
   ) {
-    const { id: linkId, subject, resource } = admitted.link;
-    super(services, { linkId, subject, resource, path: admitted.client.path });
+    const { id: linkId, subject, resource, maxDownloads } = link;
+    super(services, { linkId, subject, resource, path: client.path }, link, revocationNames(link));
+    const { options } = services;
+    const { resumeWithin = options.resumeWithin, strict = options.strict } = link;
+    const needsRecord = maxDownloads !== undefined || link.revocable === true;
+    this.needsStore = needsRecord || options.failClosed;
+    this.countsBytes = maxDownloads !== undefined || resumeWithin > 0;
+    const { terms } = options;
+    this.booking = {
+      linkId,
+      maxDownloads,
+      issuedAt: needsRecord ? link.issuedAt : undefined,
+      endsAt: link.expiresAt + resumeWithin,
+      // A film that stood still for hours, or was seen to its end, plays on
+      terms: resumeWithin > 0 ? { ...terms, idle: terms.life, playsOn: true } : terms,
+    };
+    this.belonging = {
+      presented: this.countsBytes ? leaseOfCookie(linkId, client.leaseCookie) : undefined,
+      client: this.countsBytes && !strict ? clientKey(client, options.clientKey) : undefined,
+    };
   }
 
-  /** Offloaded bytes cannot be counted. */
-  get countsBytes(): boolean {
-    return this.admitted.belonging !== undefined;
+  /**
+   * The guard's step: whether the link may be used now.
+   *
+   * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, STORE_UNAVAILABLE
+   */
+  async admit(): Promise<this> {
+    const { booking, belonging } = this;
+    const now = this.services.clock();
+    if (now >= booking.endsAt) {
+      throw new DownloadRefusal('LINK_EXPIRED');
+    }
+    this.generation = this.services.running.generation;
+    const isExpired = now >= this.link.expiresAt;
+    this.seen = await this.look(this.countsBytes ? recordsOf(belonging) : [], isExpired);
+    const known = this.seen && linkOf(this.seen);
+    if (known && !mayJoin(known, belonging, booking.terms)) {
+      if (isExpired) {
+        throw new DownloadRefusal('LINK_EXPIRED', { reason: REASONS.closed });
+      }
+      if (!hasLeft(known, booking)) {
+        throw new DownloadRefusal('LINK_USED_UP', { reason: REASONS.usedUp });
+      }
+    }
+    return this;
   }
 
   /**
@@ -93,7 +124,8 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
       this.reason = 'not counted: no body is sent';
       return;
     }
-    this.cutIfRevoked(this.admitted, this);
+    const { running } = this.services;
+    running.add(this);
     try {
       await this.recheck();
       const counted = this.countsBytes ? await this.enter(plan) : this.uncounted('link without a limit');
@@ -103,9 +135,9 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
         throw new DownloadRefusal(this.cutBy, { reason: this.reason });
       }
       this.plan = plan;
-      this.begin(plan, counted, this.admitted.booking.maxDownloads);
+      this.begin(plan, counted, this.booking.maxDownloads);
     } catch (error) {
-      this.leave?.();
+      running.delete(this);
       throw error;
     }
   }
@@ -117,6 +149,23 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
   sent(start: number, end: number): void {
     this.position = end;
     this.lease?.sent(start, end);
+  }
+
+  override ended(outcome: DeliveryOutcome): void {
+    this.outcome = outcome;
+    if (!this.lease) {
+      super.ended(outcome);
+      return;
+    }
+    this.services.running.delete(this);
+    if (!outcome.completed) {
+      this.tell('aborted', outcome);
+    }
+    this.lease.end(outcome, this.cutBy, () => this.tell('completed', outcome));
+  }
+
+  get isOver(): boolean {
+    return this.outcome !== undefined;
   }
 
   get progress(): LinkProgress | undefined {
@@ -136,21 +185,8 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
     return this.lease?.sentUnder(leaseId) ?? NO_INTERVALS;
   }
 
-  override ended(outcome: DeliveryOutcome): void {
-    this.outcome = outcome;
-    if (!this.lease) {
-      super.ended(outcome);
-      return;
-    }
-    this.leave?.();
-    if (!outcome.completed) {
-      this.tell('aborted', outcome);
-    }
-    this.lease.end(outcome, this.cutBy, () => this.tell('completed', outcome));
-  }
-
   private async redirected(): Promise<void> {
-    if (this.admitted.link.maxDownloads !== undefined) {
+    if (this.link.maxDownloads !== undefined) {
       throw new DownloadAuthConfigurationError(
         'Download.redirect() under a link with maxDownloads: what another server sends cannot be counted. ' +
           'Return Download.source(), which reads from that server, or mint the link without maxDownloads.',
@@ -161,7 +197,7 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
   }
 
   private uncounted(reason: string): undefined {
-    if (this.services.clock() >= this.admitted.link.expiresAt) {
+    if (this.services.clock() >= this.link.expiresAt) {
       throw new DownloadRefusal('LINK_EXPIRED');
     }
     this.reason ??= `not counted: ${reason}`;
@@ -169,16 +205,31 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
 
   /** Looks the link up again where revocations were heard of, or missed, while the handler ran. */
   private async recheck(): Promise<void> {
-    const { running, book, calls } = this.services;
-    if (running.generation === this.generation) {
-      return;
+    if (this.services.running.generation !== this.generation) {
+      await this.look([]);
     }
-    const { link, names, needsStore } = this.admitted;
-    const look = () => book.read(link.id, [], names);
-    const found = await (needsStore ? calls.required(look) : calls.optional(look));
-    if (found) {
-      refuseRevoked(this.admitted, found);
+  }
+
+  /**
+   * What the store knows of the link; undefined where it does not answer, and the link does without.
+   *
+   * @throws DownloadRefusal for a link that is revoked, or older than the store where that matters
+   */
+  private async look(records: readonly string[], isNeeded = false): Promise<LinkState | undefined> {
+    const { book, calls } = this.services;
+    const { link, names } = this;
+    const state = await calls.ask(this.needsStore || isNeeded, () => book.read(link.id, records, names));
+    if (state && link.issuedAt < state.revokedBefore) {
+      throw new DownloadRefusal('LINK_REVOKED');
     }
+    if (state && isForgotten(state, this.booking)) {
+      // 410 and not 503: the store will not know later either
+      throw new DownloadRefusal(link.maxDownloads === undefined ? 'LINK_REVOKED' : 'LINK_USED_UP', {
+        message: LINK_OLDER_THAN_STORE,
+        reason: REASONS.olderThanStore,
+      });
+    }
+    return state;
   }
 
   /**
@@ -187,8 +238,8 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
    * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP, LINK_BUSY, STORE_UNAVAILABLE
    */
   private async enter(plan: PlannedDelivery): Promise<Granted | undefined> {
-    const { book, calls } = this.services;
-    const { link, booking, needsStore } = this.admitted;
+    const { services, link, booking } = this;
+    const { book, calls } = services;
     const secret = randomUUID();
     const request = this.entering(plan, leaseId(link.id, secret));
     if (!request.mayOpen && !(plan.status === 206 && (plan.ifRangeMatched || plan.etag !== undefined))) {
@@ -196,16 +247,14 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
         reason: 'after its expiry only ranges of one version are sent',
       });
     }
-    const enter = () => book.enter(booking, request, this.seen);
     const undo = () => {
-      const told = { request: request.request, sent: 0, covered: [] };
-      const records = recordsOf(request);
-      calls.eventually(() => book.report(booking, records, told));
+      const told = { request: request.request, sent: 0, covered: NO_INTERVALS };
+      calls.eventually(() => book.report(booking, recordsOf(request), told));
     };
     book.stay(link.id);
     try {
-      const required = needsStore || !request.mayOpen;
-      const decided = await (required ? calls.required(enter, undo) : calls.optional(enter, undo));
+      const isNeeded = this.needsStore || !request.mayOpen;
+      const decided = await calls.ask(isNeeded, () => book.enter(booking, request, this.seen), undo);
       if (!decided) {
         this.reason ??= 'not counted: the store does not answer';
         return undefined;
@@ -214,11 +263,10 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
         throw new DownloadRefusal(decided.kind, { reason: decided.reason });
       }
       if (decided.kind === 'opened') {
-        this.setCookie(decided.lease, secret);
+        this.setCookie(leaseCookieValue(decided.lease.client, secret));
       }
       this.reason ??= decided.reason;
-      const cut = (code: RefusalCode, reason: string) => this.cut(code, reason);
-      this.lease = new LeaseRequest(this.services, booking, request.request, bytesOf(plan), decided, cut);
+      this.lease = new LeaseRequest(services, booking, request, decided, this);
       return decided;
     } finally {
       if (!this.lease) {
@@ -229,54 +277,35 @@ export class CountedDelivery extends WatchedDelivery implements LocalAnswer {
 
   private entering(plan: PlannedDelivery, request: string): Entering {
     const { clock, options } = this.services;
-    const { link, belonging } = this.admitted;
-    const { status, length, etag, intervals } = plan;
-    const total = bytesOf(plan);
-    const mayOpen = clock() < link.expiresAt;
+    const { status, length, etag, intervals, ifRangeMatched } = plan;
+    const mayOpen = clock() < this.link.expiresAt;
+    const planned =
+      length === undefined ? 0 : intervals.reduce((bytes, { start, end }) => bytes + end - start, 0);
+    const { byteBudget = length && Math.ceil(length * options.byteBudget) } = this.link;
     return {
-      ...belonging,
+      ...this.belonging,
       request,
       mayOpen,
-      sameVersion: !mayOpen && !plan.ifRangeMatched,
+      sameVersion: !mayOpen && !ifRangeMatched,
       isPart: status === 206,
       version: etag,
       length,
       from: intervals[0]?.start,
-      budget: link.byteBudget ?? (length === undefined ? undefined : Math.ceil(length * options.byteBudget)),
-      bytes: firstCredit(total),
-      planned: total === Infinity ? 0 : total,
+      budget: byteBudget,
+      bytes: Math.min(planned || Infinity, SMALLEST_STEP),
+      planned,
     };
   }
 
-  private setCookie(lease: Lease, secret: string): void {
+  private setCookie(value: string): void {
     const { clock, options } = this.services;
-    const { link, client, booking } = this.admitted;
+    const { link, client, booking } = this;
     const usable = Math.min(options.terms.life, booking.endsAt - clock());
     client.setCookie?.({
       name: leaseCookieName(link.id),
-      value: leaseCookieValue(lease.client, secret),
+      value,
       path: client.path ?? '/',
       maxAge: Math.max(1, Math.ceil(usable / 1000)),
     });
   }
-}
-
-/** @throws DownloadRefusal for a link that is revoked, or older than the store where that matters */
-export function refuseRevoked({ link, booking }: AdmittedRequest, { revokedBefore, since }: LinkState): void {
-  if (link.issuedAt < revokedBefore) {
-    throw new DownloadRefusal('LINK_REVOKED');
-  }
-  if (booking.issuedAt !== undefined && booking.issuedAt < since) {
-    // 410 and not 503: the store will not know later either
-    throw new DownloadRefusal(link.maxDownloads === undefined ? 'LINK_REVOKED' : 'LINK_USED_UP', {
-      message: LINK_OLDER_THAN_STORE,
-      reason: 'link older than the record of the store',
-    });
-  }
-}
-
-function bytesOf({ length, intervals }: PlannedDelivery): number {
-  return length === undefined
-    ? Infinity
-    : intervals.reduce((bytes, { start, end }) => bytes + end - start, 0);
 }

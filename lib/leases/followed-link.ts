@@ -1,11 +1,11 @@
 import type { FollowedLink, LinkProgress } from '../events/link-messages.js';
 import { bytesIn, union } from './interval-set.js';
 import type { Lease } from './lease-record.js';
-import type { LeaseServices } from './lease-request.js';
 import type { LinkState } from './lease-store.js';
 import { linkOf } from './link-knowledge.js';
 import { ofLink } from './revocation.js';
-import type { LocalAnswers } from './running.js';
+import type { LinkDownload } from './running.js';
+import type { LeaseServices } from './watched-delivery.js';
 
 /** A download that sent nothing for so long is not taken for running, ms: its node may be gone. */
 const SILENT_FOR = 60_000;
@@ -17,7 +17,8 @@ const NOTHING_BEGUN: LinkProgress = { id: 'none', type: 'waiting', bytes: 0 };
  * and at what runs on this node. A download that runs is looked at until it ends, whatever else begins.
  */
 export class LookedAtLink implements FollowedLink {
-  private readonly answers: LocalAnswers;
+  /** Those of this node that run, and the one that began last. */
+  private readonly downloads: LinkDownload[];
   private running?: Lease;
   private last = NOTHING_BEGUN;
 
@@ -25,12 +26,15 @@ export class LookedAtLink implements FollowedLink {
     private readonly services: LeaseServices,
     private readonly linkId: string,
   ) {
-    this.answers = services.running.follow(linkId);
+    this.downloads = services.running.follow(linkId);
   }
 
   /** @throws DownloadRefusal STORE_UNAVAILABLE */
   async look(): Promise<LinkProgress> {
-    const uncounted = this.answers.latest?.progress;
+    const { downloads } = this;
+    const latest = downloads.at(-1);
+    downloads.splice(0, Infinity, ...downloads.filter((one) => !one.isOver || one === latest));
+    const uncounted = latest?.progress;
     const state = await this.read(uncounted === undefined);
     const progress = uncounted ?? (state && this.inRecords(state)) ?? NOTHING_BEGUN;
     const isRevoked = (state && state.revokedBefore > 0) || progress.code === 'LINK_REVOKED';
@@ -45,8 +49,7 @@ export class LookedAtLink implements FollowedLink {
   private read(isNeeded: boolean): Promise<LinkState | undefined> {
     const { book, calls } = this.services;
     const records = this.running ? [this.running.client] : 'all';
-    const read = () => book.read(this.linkId, records, [ofLink(this.linkId)]);
-    return isNeeded ? calls.required(read) : calls.optional(read);
+    return calls.ask(isNeeded, () => book.read(this.linkId, records, [ofLink(this.linkId)]));
   }
 
   private inRecords(state: LinkState): LinkProgress | undefined {
@@ -58,9 +61,7 @@ export class LookedAtLink implements FollowedLink {
     }
     const { length, served, completedAt, cut: code } = lease;
     const id = `${lease.id.slice(0, 8)}.${served}`;
-    const sent = [...this.answers.running]
-      .map((answer) => answer.sentUnder(lease.id))
-      .reduce(union, lease.covered);
+    const sent = this.downloads.map((one) => one.sentUnder(lease.id)).reduce(union, lease.covered);
     // What has ended here and is just being reported is in neither
     const bytes = Math.max(bytesIn(sent), id === this.last.id ? this.last.bytes : 0);
     const ended = completedAt === undefined ? 'aborted' : 'completed';

@@ -2,35 +2,27 @@ import type { DeliveryWatch } from '../delivery/watch.js';
 import type { Claimant } from '../events/claimant.js';
 import type { DownloadEventSink } from '../events/download-event.js';
 import type { FollowedLink } from '../events/link-messages.js';
-import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { checkOptions } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { checkLinkId } from '../shared/link-id.js';
-import { ThrottledLogger } from '../shared/throttled-logger.js';
-import { clientKey, fingerprint, leaseOfCookie } from './client.js';
 import type { LeaseClient } from './client.js';
-import { CountedDelivery, refuseRevoked } from './counted-delivery.js';
-import type { AdmittedRequest, LeasedLink } from './counted-delivery.js';
+import { CountedDelivery } from './counted-delivery.js';
+import type { LeasedLink } from './counted-delivery.js';
 import { LookedAtLink } from './followed-link.js';
-import { mayJoin, REASONS } from './lease.js';
 import { LeaseBook } from './lease-book.js';
 import type { RecordDecision } from './lease-book.js';
-import type { LeaseServices } from './lease-request.js';
-import type { LeaseStore, LinkState } from './lease-store.js';
-import { linkOf, recordsOf } from './link-knowledge.js';
+import type { LeaseStore } from './lease-store.js';
 import { PAGE_RULES, usageOf } from './link-usage.js';
 import type { LinkUsage, UsagePage } from './link-usage.js';
 import { MemoryLeaseStore } from './memory/memory.store.js';
 import { resolveLeaseOptions } from './options.js';
 import type { LeaseOptions } from './options.js';
-import { revocationNames, revocationOf } from './revocation.js';
+import { ofSubject, revocationOf } from './revocation.js';
 import type { LinkRevocation } from './revocation.js';
 import { RunningDownloads } from './running.js';
 import { StoreCalls } from './store-calls.js';
 import { WatchedDelivery } from './watched-delivery.js';
-
-/** How far the clocks of two machines may differ before it is logged, ms. */
-const CLOCKS_DIFFER = 2000;
+import type { LeaseServices } from './watched-delivery.js';
 
 /** How long after the server has closed its connections report that they broke, ms. */
 const LAST_ENDS_WITHIN = 2000;
@@ -39,7 +31,6 @@ const LAST_ENDS_WITHIN = 2000;
 export class LeaseKeeper {
   private readonly store: LeaseStore;
   private readonly services: LeaseServices;
-  private readonly logger = new ThrottledLogger('DownloadAuth', 30_000);
   private unsubscribe?: () => void;
 
   /**
@@ -86,24 +77,8 @@ export class LeaseKeeper {
    *
    * @throws DownloadRefusal LINK_EXPIRED, LINK_REVOKED, LINK_USED_UP, STORE_UNAVAILABLE
    */
-  async admit(link: LeasedLink, client: LeaseClient): Promise<CountedDelivery> {
-    const { book, calls, clock, running } = this.services;
-    const admitted = this.describe(link, client);
-    const now = clock();
-    const expired = now >= link.expiresAt;
-    if (now >= admitted.booking.endsAt) {
-      throw new DownloadRefusal('LINK_EXPIRED');
-    }
-    const { generation } = running;
-    const records = admitted.belonging ? recordsOf(admitted.belonging) : [];
-    const look = () => book.read(link.id, records, admitted.names);
-    const seen = await (admitted.needsStore || expired ? calls.required(look) : calls.optional(look));
-    if (seen) {
-      this.checkClock(seen, now);
-      refuseRevoked(admitted, seen);
-      refuseUsedUp(admitted, seen, expired);
-    }
-    return new CountedDelivery(this.services, admitted, generation, seen);
+  admit(link: LeasedLink, client: LeaseClient): Promise<CountedDelivery> {
+    return new CountedDelivery(this.services, link, client).admit();
   }
 
   /**
@@ -126,8 +101,19 @@ export class LeaseKeeper {
 
   /** Watches a download without a link. Undefined where there is nothing to watch. */
   watch(claimant: Claimant): DeliveryWatch | undefined {
-    const isWatched = claimant.subject !== undefined || this.services.events?.observed;
-    return isWatched ? new WatchedDelivery(this.services, claimant) : undefined;
+    const { clock, events } = this.services;
+    const { subject } = claimant;
+    if (subject === undefined && !events?.observed) {
+      return undefined;
+    }
+    const issuedAt = clock();
+    const names = subject === undefined ? [] : [ofSubject(subject)];
+    return new WatchedDelivery(
+      this.services,
+      claimant,
+      { id: `${names.join()} ${issuedAt}`, issuedAt },
+      names,
+    );
   }
 
   /**
@@ -193,77 +179,5 @@ export class LeaseKeeper {
   /** Downloads that run on this node. */
   get running(): number {
     return this.services.running.size;
-  }
-
-  private describe(link: LeasedLink, client: LeaseClient): AdmittedRequest {
-    const { options } = this.services;
-    const { maxDownloads, resumeWithin = options.resumeWithin, strict = options.strict } = link;
-    const leased = maxDownloads !== undefined || resumeWithin > 0;
-    const needsRecord = maxDownloads !== undefined || link.revocable === true;
-    return {
-      link,
-      client,
-      names: revocationNames(link),
-      needsStore: needsRecord || options.failClosed,
-      booking: {
-        linkId: link.id,
-        maxDownloads,
-        issuedAt: needsRecord ? link.issuedAt : undefined,
-        endsAt: this.endOf(link),
-        // A film that stood still for hours, or was seen to its end, plays on
-        terms:
-          resumeWithin > 0 ? { ...options.terms, idle: options.terms.life, playsOn: true } : options.terms,
-      },
-      belonging: leased
-        ? {
-            presented: leaseOfCookie(link.id, client.leaseCookie),
-            client: strict ? undefined : this.clientKey(client),
-          }
-        : undefined,
-    };
-  }
-
-  private clientKey(client: LeaseClient): string | undefined {
-    const { clientKey: own } = this.services.options;
-    if (!own) {
-      return clientKey(client);
-    }
-    const key = own(client);
-    // Hashed, as the application's key may be an address
-    return key === undefined ? undefined : fingerprint('client', key);
-  }
-
-  /** A clock that is behind the store makes new links look older than the store, so they are refused. */
-  private checkClock({ since }: LinkState, now: number): void {
-    if (since > now + CLOCKS_DIFFER) {
-      const [known, here] = [since, now].map((moment) => new Date(moment).toISOString());
-      this.logger.error(
-        'clock',
-        `The lease store was created at ${known}, but here it is ${here}: this clock was set back, or differs from ` +
-          'the one that made the store. Limited and revocable links issued until then are refused with 410.',
-      );
-    }
-  }
-}
-
-/**
- * @throws DownloadRefusal LINK_EXPIRED, LINK_USED_UP where no download is open to join, and none can be
- * opened
- */
-function refuseUsedUp(
-  { booking, belonging = {} }: AdmittedRequest,
-  state: LinkState,
-  expired: boolean,
-): void {
-  const { maxDownloads, terms } = booking;
-  const known = linkOf(state);
-  if (mayJoin(known, belonging, terms)) {
-    return;
-  }
-  if (expired) {
-    throw new DownloadRefusal('LINK_EXPIRED', { reason: REASONS.closed });
-  }
-  if (maxDownloads !== undefined && known.used >= maxDownloads) {
-    throw new DownloadRefusal('LINK_USED_UP', { reason: REASONS.usedUp });
   }
 }

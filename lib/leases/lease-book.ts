@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ThrottledLogger } from '../shared/throttled-logger.js';
 import { enter, report } from './lease.js';
 import type { Booking, Entering, Entry, KnownLink, Report, Reported } from './lease.js';
 import { isOver } from './lease-record.js';
@@ -28,6 +29,9 @@ const MOST_RECORDS = 4096;
 
 /** How many clients of an unlimited link are kept at most. */
 const MOST_UNLIMITED = 1000;
+
+/** How far the clocks of two machines may differ before it is logged, ms. */
+const CLOCKS_DIFFER = 2000;
 
 /** What becomes of a record that is not about leases; a value that stays the same object is not written. */
 export type RecordDecision<T> = (now: number, value?: object) => { value?: object; answer: T };
@@ -64,6 +68,7 @@ interface Desk {
  */
 export class LeaseBook {
   private readonly desks = new Map<string, Desk>();
+  private readonly logger = new ThrottledLogger('DownloadAuth', 30_000);
   /** Milliseconds by which the store's clock is ahead. */
   private ahead = 0;
 
@@ -157,6 +162,15 @@ export class LeaseBook {
     const now = this.clock();
     const state = await this.store.read({ now, linkId, records, revocations });
     this.ahead = state.now - now;
+    if (state.since > now + CLOCKS_DIFFER) {
+      const [known, here] = [state.since, now].map((moment) => new Date(moment).toISOString());
+      // A clock that is behind the store makes new links look older than the store, so they are refused
+      this.logger.error(
+        'clock',
+        `The lease store was created at ${known}, but here it is ${here}: this clock was set back, or differs from ` +
+          'the one that made the store. Limited and revocable links issued until then are refused with 410.',
+      );
+    }
     return state;
   }
 

@@ -1,60 +1,56 @@
 import type { ByteInterval, DeliveryOutcome } from '../delivery/watch.js';
-import type { DownloadEventSink } from '../events/download-event.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
-import { ByteCredit } from './byte-credit.js';
 import { bytesIn, NO_INTERVALS, withInterval } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
-import type { Booking, Granted, Report, Reported } from './lease.js';
-import type { LeaseBook } from './lease-book.js';
+import type { Booking, Entering, Granted, Report } from './lease.js';
 import type { Lease } from './lease-record.js';
-import type { ResolvedLeaseOptions } from './options.js';
-import type { RunningDownloads } from './running.js';
-import type { StoreCalls } from './store-calls.js';
+import type { LeaseServices, WatchedDelivery } from './watched-delivery.js';
 
-/** The longest that a timer of Node runs, ms. */
-const LONGEST_TIMER = 2 ** 31 - 1;
+const MIB = 1024 * 1024;
 
-/** What the keeper shares with the deliveries that it watches. */
-export interface LeaseServices {
-  readonly book: LeaseBook;
-  readonly options: ResolvedLeaseOptions;
-  readonly clock: () => number;
-  readonly calls: StoreCalls;
-  readonly running: RunningDownloads;
-  readonly events?: DownloadEventSink;
-}
+/** Bytes charged before the first is sent, and at least with each step. */
+export const SMALLEST_STEP = MIB;
+const LARGEST_STEP = 32 * MIB;
 
-/** Stops a delivery; `reason` says why in words. */
-export type Cut = (code: RefusalCode, reason: string) => void;
-
-/** One request under a lease: what it sent, what it may still send, and what the store knows of it. */
+/**
+ * One request under a lease: what it sent, what it may still send, and what the store knows of it.
+ *
+ * Bytes are charged to the budget in steps ahead of the sending: the budget holds across nodes and through a
+ * crash. A step is at most a quarter of what was sent (and at least 1 MiB), so that requests that break off
+ * hold little of the budget back.
+ */
 export class LeaseRequest {
-  private readonly credit: ByteCredit;
   private readonly lease: Lease;
+  /** Bytes it may send without asking. */
+  private granted: number;
+  /** Bytes written, or being written. */
+  private taken = 0;
   private sentBytes = 0;
   private covered: IntervalSet = NO_INTERVALS;
+  /** It was granted less than it asked for. */
+  private isRefused: boolean;
   private reportedAt: number;
-  private reporting?: Promise<boolean>;
-  private over = false;
-  private lifeTimer?: NodeJS.Timeout;
+  private reporting?: Promise<void>;
+  private isOver = false;
+  private readonly endOfLife: NodeJS.Timeout;
 
-  /**
-   * @param name of the request
-   * @param total bytes it means to send; Infinity if unknown
-   * @param cut called when the lease's bytes or its time are used up
-   */
+  /** @param delivery is cut when the lease's bytes or its time are used up */
   constructor(
     private readonly services: LeaseServices,
     private readonly booking: Booking,
-    private readonly name: string,
-    total: number,
+    private readonly request: Entering,
     { lease, granted }: Granted,
-    private readonly cut: Cut,
+    private readonly delivery: Pick<WatchedDelivery, 'cut'>,
   ) {
     this.lease = lease;
-    this.credit = new ByteCredit(total, granted);
+    this.granted = granted;
+    this.isRefused = granted < request.bytes;
     this.reportedAt = services.clock();
-    this.cutAtEndOfLife();
+    const left = lease.openedAt + booking.terms.life - services.book.now();
+    this.endOfLife = setTimeout(
+      () => delivery.cut('LINK_USED_UP', 'life of the download over'),
+      left,
+    ).unref();
   }
 
   /** How many of the next bytes may be written; 0 where the download is cut. */
@@ -63,7 +59,9 @@ export class LeaseRequest {
     if (taken === 0 && bytes > 0) {
       return this.waitFor(bytes);
     }
-    if (this.credit.low && !this.reporting) {
+    // Half of the step is used up: asks before the rest is
+    const isLow = this.target - this.granted > (this.target - this.taken) / 2;
+    if (isLow && !this.isRefused) {
       void this.report();
     }
     return taken;
@@ -72,8 +70,7 @@ export class LeaseRequest {
   sent(start: number, end: number): void {
     this.covered = withInterval(this.covered, start, end);
     this.sentBytes += end - start;
-    const isTime = this.services.clock() - this.reportedAt >= this.services.options.reportEvery;
-    if (isTime && !this.reporting && !this.over) {
+    if (this.services.clock() - this.reportedAt >= this.services.options.reportEvery && !this.isOver) {
       void this.report();
     }
   }
@@ -90,72 +87,72 @@ export class LeaseRequest {
    * @param completed called if the lease became complete by it
    */
   end(outcome: DeliveryOutcome, cut?: RefusalCode, completed?: () => void): void {
-    if (this.over) {
+    if (this.isOver) {
       return;
     }
-    this.over = true;
-    clearTimeout(this.lifeTimer);
+    this.isOver = true;
+    clearTimeout(this.endOfLife);
     const { book, calls } = this.services;
     const broken = intervalSet(outcome.unconfirmed);
     const told: Report = {
-      request: this.name,
+      request: this.request.request,
       sent: this.sentBytes + bytesIn(broken),
       covered: this.covered,
       unconfirmed: broken.length > 0 ? broken : undefined,
       whole: outcome.completed,
       cut,
     };
-    const answered = (answer?: Reported) => answer?.completed && completed?.();
-    const { client } = this.lease;
-    calls.eventually(async () => answered(await book.report(this.booking, [client], told)));
+    calls.eventually(async () => {
+      const answer = await book.report(this.booking, [this.lease.client], told);
+      if (answer?.completed) {
+        completed?.();
+      }
+    });
     book.leave(this.booking.linkId);
   }
 
   private take(bytes: number): number {
-    return this.over ? 0 : this.credit.take(bytes);
+    const taken = this.isOver ? 0 : Math.max(0, Math.min(bytes, this.granted - this.taken));
+    this.taken += taken;
+    return taken;
   }
 
   private async waitFor(bytes: number): Promise<number> {
-    while (!this.over) {
-      const isExhausted = await this.report();
+    while (!this.isOver) {
+      await this.report();
       const taken = this.take(bytes);
       if (taken > 0) {
         return taken;
       }
-      if (isExhausted && !this.over) {
-        this.cut('LINK_USED_UP', 'byte budget used up, and no further download left');
+      if (this.isRefused && !this.isOver) {
+        this.delivery.cut('LINK_USED_UP', 'byte budget used up, and no further download left');
         break;
       }
     }
     return 0;
   }
 
-  /** Tells the store what was sent, and asks for more. True if neither lease nor link have any left. */
-  private report(): Promise<boolean> {
+  /** Bytes to ask for whenever something is reported. */
+  private get target(): number {
+    const step = Math.min(LARGEST_STEP, Math.max(SMALLEST_STEP, Math.ceil(this.taken / 4)));
+    return Math.min(this.request.planned || Infinity, this.taken + step);
+  }
+
+  /** Tells the store what was sent, and asks for more. */
+  private report(): Promise<void> {
     return (this.reporting ??= this.exchange().finally(() => (this.reporting = undefined)));
   }
 
-  private async exchange(): Promise<boolean> {
+  private async exchange(): Promise<void> {
     const { book, calls, clock } = this.services;
     this.reportedAt = clock();
-    const { taken, target: total } = this.credit;
-    const told: Report = { request: this.name, sent: this.sentBytes, covered: this.covered, wanted: total };
+    const { sentBytes: sent, covered, target: wanted } = this;
+    const told = { request: this.request.request, sent, covered, wanted };
     const report = () => book.report(this.booking, [this.lease.client], told);
     const answer = await calls.required(report).catch(() => undefined);
-    // Without an answer, and where the store lost its records, the request goes on
-    this.credit.answered(answer?.granted, total);
-    return answer !== undefined && answer.granted <= taken && taken < total;
-  }
-
-  private cutAtEndOfLife(): void {
-    clearTimeout(this.lifeTimer);
-    const { book, options } = this.services;
-    const left = this.lease.openedAt + options.terms.life - book.now();
-    if (left <= 0) {
-      this.cut('LINK_USED_UP', 'life of the download over');
-      return;
-    }
-    this.lifeTimer = setTimeout(() => this.cutAtEndOfLife(), Math.min(left, LONGEST_TIMER)).unref();
+    // Without an answer, and where the store lost its records, nothing limits the request
+    this.granted = answer?.granted ?? Infinity;
+    this.isRefused = this.granted < wanted;
   }
 }
 

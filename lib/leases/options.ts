@@ -21,7 +21,7 @@ export interface LeaseOptions {
   readonly byteBudget?: number;
   /** How long a download may send nothing and still be resumed. Default 1 hour. */
   readonly idle?: Duration;
-  /** How long a download may take in all; a running one is cut then. Default 24 hours. */
+  /** How long a download may take in all, 24 days at most; a running one is cut then. Default 24 hours. */
   readonly life?: Duration;
   /**
    * How long a complete download may still be resumed: what the kernel took may not have reached the client.
@@ -124,7 +124,7 @@ const RULES: OptionRules<LeaseOptions> = {
   ),
   byteBudget: atLeastOne,
   idle: duration(),
-  life: duration(),
+  life: duration({ most: 24 * 24 * 60 * 60, advice: "a download is cut by a timer: write '24d' or less." }),
   grace: duration(),
   attempts: atLeastOne,
   connections: atLeastOne,

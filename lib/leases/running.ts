@@ -6,31 +6,22 @@ import type { IntervalSet } from './interval-set.js';
 import type { RevocationListener } from './lease-store.js';
 import type { Revocable, Revocation } from './revocation.js';
 
-/** A link, and the names under which it may be revoked. */
-export interface NamedLink {
+/** A download that runs on this node. */
+export interface RunningDownload {
   readonly link: Pick<Revocable, 'id' | 'issuedAt'>;
+  /** The names under which it may be revoked. */
   readonly names: readonly string[];
+  /** Called when it is revoked. */
+  revoked(): void;
 }
 
-interface RunningDownload extends NamedLink {
-  /** Breaks the connection. */
-  readonly cut: () => void;
-  readonly answer?: LocalAnswer;
-}
-
-/** An answer of this node, for those who follow its link. */
-export interface LocalAnswer {
+/** A download of a link, for those who follow the link. */
+export interface LinkDownload extends RunningDownload {
+  readonly isOver: boolean;
   /** How far it is, and how it ended; undefined where it has a lease, which says so. */
   readonly progress: LinkProgress | undefined;
   /** What it sent, if it runs under this lease. */
   sentUnder(leaseId: string): IntervalSet;
-}
-
-/** The answers of one link on this node. */
-export interface LocalAnswers {
-  readonly running: Set<LocalAnswer>;
-  /** The one that began last, even if it has ended. */
-  latest?: LocalAnswer;
 }
 
 /** How many links are looked up at a time. */
@@ -41,52 +32,40 @@ const RECHECK_AFTER = 1000;
 
 /** The downloads that run on this node. Cuts them when their link is revoked, here or elsewhere. */
 export class RunningDownloads implements RevocationListener {
+  /** Changes whenever a revocation was heard of, or may have been missed: then links are looked up again. */
+  generation = 0;
   private readonly running = new Bag<RunningDownload>();
-  private readonly followed = new Map<string, LocalAnswers>();
+  private readonly followed = new Map<string, RunningDownload[]>();
   private readonly logger = new ThrottledLogger('DownloadAuth', 30_000);
-  private notices = 0;
   private hearing = true;
   private timer?: NodeJS.Timeout;
   private stopped = false;
-  private waiting: (() => void)[] = [];
+  private noneRuns = () => {};
 
   /** @param isRevoked asks the store */
-  constructor(private readonly isRevoked: (named: NamedLink) => Promise<boolean>) {}
-
-  /** Changes whenever a revocation was heard of, or may have been missed: then links are looked up again. */
-  get generation(): number {
-    return this.notices;
-  }
+  constructor(private readonly isRevoked: (download: RunningDownload) => Promise<boolean>) {}
 
   get size(): number {
     return this.running.size;
   }
 
-  /**
-   * @param cut called when the link is revoked
-   * @param answer for those who follow the link
-   */
-  add({ link, names }: NamedLink, cut: () => void, answer?: LocalAnswer): () => void {
-    const download = { link, names, cut, answer };
+  add(download: RunningDownload): void {
     this.running.add(download);
-    const followed = this.followed.get(link.id);
-    if (followed && answer) {
-      followed.running.add(answer);
-      followed.latest = answer;
-    }
-    return () => {
-      this.running.delete(download);
-      this.followed.get(link.id)?.running.delete(answer!);
-      this.tellWhetherNone();
-    };
+    this.followed.get(download.link.id)?.push(download);
   }
 
-  /** The answers of a link, kept up to date until it is {@link unfollow}ed. */
-  follow(linkId: string): LocalAnswers {
-    const found = [...this.running].filter(({ link }) => link.id === linkId).map(({ answer }) => answer!);
-    const answers = { running: new Set(found), latest: found.at(-1) };
-    this.followed.set(linkId, answers);
-    return answers;
+  delete(download: RunningDownload): void {
+    this.running.delete(download);
+    if (this.running.size === 0) {
+      this.noneRuns();
+    }
+  }
+
+  /** The downloads of a link; further ones are added to the list until the link is {@link unfollow}ed. */
+  follow(linkId: string): LinkDownload[] {
+    const downloads = [...this.running].filter(({ link }) => link.id === linkId) as LinkDownload[];
+    this.followed.set(linkId, downloads);
+    return downloads;
   }
 
   unfollow(linkId: string): void {
@@ -94,22 +73,23 @@ export class RunningDownloads implements RevocationListener {
   }
 
   /** Resolves once none runs, or after `patience` milliseconds. */
-  none(patience: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, patience);
-      this.waiting.push(() => {
-        clearTimeout(timer);
-        resolve();
+  async none(patience: number): Promise<void> {
+    if (this.running.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, patience);
+        this.noneRuns = () => {
+          clearTimeout(timer);
+          resolve();
+        };
       });
-      this.tellWhetherNone();
-    });
+    }
   }
 
   revoked({ name, issuedBefore }: Revocation): void {
-    this.notices += 1;
+    this.generation += 1;
     for (const download of this.running) {
       if (download.link.issuedAt < issuedBefore && download.names.includes(name)) {
-        download.cut();
+        download.revoked();
       }
     }
   }
@@ -139,7 +119,7 @@ export class RunningDownloads implements RevocationListener {
   }
 
   private async recheck(): Promise<void> {
-    this.notices += 1;
+    this.generation += 1;
     const done = await this.cutRevoked().then(
       () => true,
       () => false,
@@ -160,16 +140,10 @@ export class RunningDownloads implements RevocationListener {
     while (waiting.length > 0) {
       const looks = waiting.splice(0, LOOKS_AT_ONCE).map(async (downloads) => {
         if (await this.isRevoked(downloads[0]!)) {
-          downloads.forEach((download) => download.cut());
+          downloads.forEach((download) => download.revoked());
         }
       });
       await Promise.all(looks);
-    }
-  }
-
-  private tellWhetherNone(): void {
-    if (this.running.size === 0) {
-      this.waiting.splice(0).forEach((tell) => tell());
     }
   }
 }

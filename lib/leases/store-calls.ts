@@ -51,8 +51,11 @@ export class StoreCalls {
     }
   }
 
-  /** The store's answer; undefined if the call fails, and during an outage. */
-  async optional<T>(call: Call<T>, undo?: () => void): Promise<T | undefined> {
+  /** The store's answer; undefined during an outage, unless it {@link required is needed}. */
+  async ask<T>(isNeeded: boolean, call: Call<T>, undo?: () => void): Promise<T | undefined> {
+    if (isNeeded) {
+      return this.required(call, undo);
+    }
     return this.outage ? undefined : this.required(call, undo).catch(() => undefined);
   }
 

@@ -2,20 +2,30 @@ import type { DeliveryOutcome, DeliveryWatch, PlannedDelivery } from '../deliver
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import type { Claimant } from '../events/claimant.js';
+import type { DownloadEventSink } from '../events/download-event.js';
 import type { Granted } from './lease.js';
-import type { LeaseServices } from './lease-request.js';
-import { ofSubject } from './revocation.js';
-import type { LocalAnswer, NamedLink } from './running.js';
+import type { LeaseBook } from './lease-book.js';
+import type { ResolvedLeaseOptions } from './options.js';
+import type { RunningDownload, RunningDownloads } from './running.js';
+import type { StoreCalls } from './store-calls.js';
+
+/** What the keeper shares with the deliveries that it watches. */
+export interface LeaseServices {
+  readonly book: LeaseBook;
+  readonly options: ResolvedLeaseOptions;
+  readonly clock: () => number;
+  readonly calls: StoreCalls;
+  readonly running: RunningDownloads;
+  readonly events?: DownloadEventSink;
+}
 
 /**
  * Watches one delivery: emits its events, and cuts it where it is revoked. As it is, for a download without a
  * link, which is cut where its subject is revoked.
  */
-export class WatchedDelivery implements DeliveryWatch {
+export class WatchedDelivery implements DeliveryWatch, RunningDownload {
   reason?: string;
   protected cutBy?: RefusalCode;
-  /** Stops listening for revocations. */
-  protected leave?: () => void;
   private readonly controller = new AbortController();
   /** What the events say, once it has begun and if there are listeners. */
   private begun?: Claimant & { readonly at: number; readonly length?: number; readonly status: number };
@@ -23,6 +33,8 @@ export class WatchedDelivery implements DeliveryWatch {
   constructor(
     protected readonly services: LeaseServices,
     private readonly claimant: Claimant,
+    readonly link: RunningDownload['link'],
+    readonly names: readonly string[],
   ) {}
 
   get signal(): AbortSignal {
@@ -30,29 +42,25 @@ export class WatchedDelivery implements DeliveryWatch {
   }
 
   planned(plan: PlannedDelivery): void | Promise<void> {
-    const { subject } = this.claimant;
     if (!sendsBody(plan)) {
       return;
     }
-    if (subject !== undefined) {
-      const [name, issuedAt] = [ofSubject(subject), this.services.clock()];
-      this.cutIfRevoked({ link: { id: `${name} ${issuedAt}`, issuedAt }, names: [name] });
+    if (this.names.length > 0) {
+      this.services.running.add(this);
     }
     this.begin(plan);
   }
 
   ended(outcome: DeliveryOutcome): void {
-    this.leave?.();
+    this.services.running.delete(this);
     this.tell(outcome.completed ? 'completed' : 'aborted', outcome);
   }
 
-  /** Cuts the delivery where the link is revoked, until it {@link leave}s. */
-  protected cutIfRevoked(named: NamedLink, answer?: LocalAnswer): void {
-    const cut = () => this.cut('LINK_REVOKED', 'link revoked');
-    this.leave = this.services.running.add(named, cut, answer);
+  revoked(): void {
+    this.cut('LINK_REVOKED', 'link revoked');
   }
 
-  protected cut(code: RefusalCode, reason: string): void {
+  cut(code: RefusalCode, reason: string): void {
     if (!this.cutBy) {
       this.cutBy = code;
       this.reason = `cut: ${reason}`;

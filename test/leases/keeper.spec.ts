@@ -5,6 +5,7 @@ import { LeaseKeeper } from '../../lib/leases/keeper.js';
 import type { LeaseClient } from '../../lib/leases/client.js';
 import type { LeasedLink } from '../../lib/leases/counted-delivery.js';
 import type { LeaseOptions } from '../../lib/leases/options.js';
+import type { Lease } from '../../lib/leases/lease-record.js';
 import type { LeaseStore } from '../../lib/leases/lease-store.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
 import { RedisLeaseStore } from '../../lib/leases/redis/index.js';
@@ -247,6 +248,15 @@ describe.each(stores.filter(({ available }) => available))('with $name', ({ crea
       expect(await answer.send()).toBe(3 * MIB);
       expect(answer.admission.signal.aborted).toBe(true);
       expect(answer.admission.signal.reason).toEqual(refusal('LINK_USED_UP'));
+    });
+
+    it('takes what another request gave back', async () => {
+      const to = link({ byteBudget: 1.5 * MIB });
+      const first = await begin(to, ADA, plan({ from: 0, to: MIB }));
+      const second = await begin(to, { ...GRACE, leaseCookie: first.cookie!.value });
+      await first.send(1);
+      await first.end();
+      expect(await second.send()).toBe(1.5 * MIB - 1);
     });
 
     it('completes though its length is not known, and has three attempts at it', async () => {
@@ -520,4 +530,21 @@ it('asks the store once in the guard, once before the first byte, and once at th
   await answer.send(MIB / 2);
   await answer.end();
   expect(calls()).toEqual([1, 2]);
+});
+
+it('charges its budget ahead of what it sends, in steps that grow, and never for more than it will send', async () => {
+  const store = new MemoryLeaseStore();
+  createStore = () => store;
+  await start();
+  const commit = vi.spyOn(store, 'commit');
+  const answer = await begin(link(), ADA, plan({ length: 300 * MIB }));
+  await answer.finish();
+  const leases = commit.mock.calls.flatMap(([{ changes }]) =>
+    changes.flatMap(({ value }) => (Array.isArray(value) ? (value as Lease[]) : [])),
+  );
+  const granted = leases.flatMap(({ running = [] }) => running.map((request) => request.granted));
+  expect(answer.bytes).toBe(300 * MIB);
+  expect(granted).toEqual(granted.toSorted((a, b) => a - b));
+  expect([granted[0], granted.at(-1)]).toEqual([MIB, 300 * MIB]);
+  expect(granted.length).toBeLessThan(60);
 });

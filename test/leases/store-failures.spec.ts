@@ -181,11 +181,18 @@ describe('a store that does not answer', () => {
     await expect(Answer.begin(keeper, link())).rejects.toThrow(refusal('LINK_USED_UP'));
   });
 
-  it('does not limit the bytes of a download that was counted', async () => {
-    const answer = await Answer.begin(keeper, link({ byteBudget: 2 * MIB }));
-    store.state.mode = 'down';
-    await answer.finish();
-    expect(answer.bytes).toBe(10 * MIB);
+  it('does not limit the bytes of a download that was counted, until it answers again', async () => {
+    const to = link({ byteBudget: 2 * MIB });
+    for (const isBack of [false, true]) {
+      const answer = await Answer.begin(keeper, { ...to, id: `link-${isBack}` });
+      store.state.mode = 'down';
+      await answer.send(5 * MIB);
+      store.state.mode = isBack ? 'up' : 'down';
+      clock.advance(1000);
+      await answer.finish();
+      expect(answer.bytes === 10 * MIB).toBe(!isBack);
+      store.state.mode = 'up';
+    }
   });
 
   it('gets the report of a download whose last one it never answered', async () => {
