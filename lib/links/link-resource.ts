@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { QueryParams } from './link.js';
-import type { LinkedRoute } from './route-registry.js';
+import type { LinkedRoute } from './nest-routes.js';
 import type { FilledRoute } from './route-template.js';
 
 /**

@@ -6,10 +6,11 @@ import type { LinkTarget, QueryParams } from './link.js';
 import type { LinkSettings } from './options.js';
 import { boundQuery, canonical, collectionOf, resourceDigest } from './link-resource.js';
 import type { Collection } from './link-resource.js';
-import type { LinkedRoute, ReachedRoute, Route, RouteRegistry } from './route-registry.js';
+import type { LinkedRoute, Route } from './nest-routes.js';
+import { hostOf } from './route-registry.js';
+import type { ReachedRoute, RouteRegistry } from './route-registry.js';
 import { normalizedQuery, queryString, templateOf } from './route-template.js';
 import type { FilledRoute } from './route-template.js';
-import { servedRoute } from './served-route.js';
 
 /** Where a link leads. */
 export interface LocatedTarget {
@@ -77,14 +78,16 @@ export class TargetLocator {
     );
   }
 
-  private served(route: Route, target: LinkTarget): ReachedRoute {
+  private served(route: Route, { path, hosts = {} }: LinkTarget): ReachedRoute {
     if ((route.options?.auth ?? this.options.auth) === false) {
       throw new DownloadAuthConfigurationError(
         `${route.label} would not look at a link, because its auth is false. Write @StreamDownload({ auth: 'links' }), ` +
           'or auth: YourGuard.',
       );
     }
-    return servedRoute(route, target, this.registry, this.options.links.publicHost);
+    const pattern = this.registry.pathOf(route, path);
+    const host = hostOf(route, hosts, this.options.links.publicHost);
+    return { route, pattern, host, readers: [(url) => this.registry.read(route, pattern, url)] };
   }
 
   /** Each route of a collection ignores parameters that others have. */

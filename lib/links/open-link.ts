@@ -19,7 +19,8 @@ import type { LinkSettings } from './options.js';
 import { boundQuery, isInCollection, resourceDigest } from './link-resource.js';
 import type { LinkResource } from './link-resource.js';
 import type { LinkTokens } from './link-tokens.js';
-import type { Route, RouteRegistry } from './route-registry.js';
+import type { Route } from './nest-routes.js';
+import type { RouteRegistry } from './route-registry.js';
 
 /** Decides whether a link opens what a request asks for, for whoever asks. */
 export class LinkOpener {

@@ -1,51 +1,17 @@
 import { Inject, Injectable, RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
-import type { OnModuleInit, Type, VersioningOptions } from '@nestjs/common';
-import { HOST_METADATA, MODULE_PATH, PATH_METADATA, VERSION_METADATA } from '@nestjs/common/constants.js';
-import {
-  ApplicationConfig,
-  DiscoveryService,
-  HttpAdapterHost,
-  MetadataScanner,
-  ModulesContainer,
-} from '@nestjs/core';
-import { PathsExplorer } from '@nestjs/core/router/paths-explorer.js';
-import type { RouteDefinition } from '@nestjs/core/router/paths-explorer.js';
-import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
+import type { OnModuleInit, Type } from '@nestjs/common';
+import { PATH_METADATA } from '@nestjs/common/constants.js';
+import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { compile, match as matcherOf } from 'path-to-regexp';
 import { withAdapter } from '../http/adapter-host.js';
-import { answersItself, markedOptions, standsFor } from '../http/handler-metadata.js';
+import { markedOptions, standsFor } from '../http/handler-metadata.js';
 import { PerRoute } from '../http/notes.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { routerOf } from './adapter-router.js';
-import type { AdapterRouter, RouteVersions, UrlReader } from './adapter-router.js';
-
-/** What a link depends on of a route, be it of this application or of another process. */
-export interface LinkedRoute {
-  /**
-   * What the handler is known by, across processes and restarts: the route's name; without one, the names of
-   * class and method, with its hosts and versions.
-   */
-  readonly id: string;
-  /** `GET` for `@Get()`, `@Head()` and `@All()` handlers. */
-  readonly method: string;
-  /** `FilesController.download`, for messages. */
-  readonly label: string;
-  /** The handler sends the answer itself, where nothing can be counted. */
-  readonly answersItself?: boolean;
-  /** Those of its `@StreamDownload()`; undefined without one, and where another process knows them. */
-  readonly options?: ReturnType<typeof markedOptions>;
-}
-
-/** A handler and all that Nest's router knows of it. */
-export interface Route extends LinkedRoute {
-  readonly controller: Type;
-  readonly handler: object;
-  readonly requestMethod: RequestMethod;
-  /** In the spelling of the adapter: global prefix, version and module path included. */
-  readonly patterns: readonly string[];
-  readonly hosts: readonly (string | RegExp)[];
-  /** Those that a request names elsewhere than in its path; undefined where it need not. */
-  readonly versions: RouteVersions | undefined;
-}
+import type { AdapterRouter, RouteMatch, UrlReader } from './adapter-router.js';
+import { canonical } from './link-resource.js';
+import { nestRoutes, routerMethod } from './nest-routes.js';
+import type { LinkedRoute, Route } from './nest-routes.js';
 
 /** How a link reaches a route. */
 export interface ReachedRoute {
@@ -123,94 +89,141 @@ export class RouteRegistry implements OnModuleInit {
 
   /** Every route of every controller, in the order in which Nest registers them. */
   get list(): readonly Route[] {
-    return (this.found ??= this.collect());
+    return (this.found ??= nestRoutes(this.config, this.modules).map((route) => ({
+      ...route,
+      patterns: route.patterns.map((path) => this.router?.patternOf(path) ?? path),
+    })));
   }
 
-  get versioning(): VersioningOptions | undefined {
-    return this.config.getVersioning();
+  /**
+   * One of the paths of a route: the whole path or its end, the first one by default.
+   * @throws DownloadAuthConfigurationError for an application without HTTP or not initialised, and for a path
+   *   that the route does not have
+   */
+  pathOf(route: Route, path: string | undefined): string {
+    const { router } = this;
+    if (!router) {
+      throw new DownloadAuthConfigurationError(
+        'This application has no HTTP, so it does not know where its routes are served. Give the route a name and tell the ' +
+          "path: links: { routes: { file: '/api/files/:id' } } and links.create('file', …); or write NestFactory.create() in " +
+          'place of createApplicationContext() or createMicroservice(), and await app.init(); it need not listen.',
+      );
+    }
+    const wanted = path === undefined ? '' : router.patternOf(`/${path.replace(/^\/|\/$/g, '')}`);
+    const pattern = route.patterns.find((one) => one.endsWith(wanted));
+    if (pattern === undefined) {
+      throw new DownloadAuthConfigurationError(
+        `path: ${route.label} has no path ${path}. It has ${route.patterns.join(', ')}.`,
+      );
+    }
+    if (!router.isRegistered(routerMethod(route), pattern)) {
+      throw new DownloadAuthConfigurationError(
+        `${route.label}: the router has no ${pattern} yet. Make links after the application is initialised: ` +
+          'await app.init() or app.listen(), and global prefix and versioning before it.',
+      );
+    }
+    return pattern;
   }
 
-  /** Whether a route serves a URL to a client that adds no header. */
-  servesVersion({ versions }: Route, url: URL): boolean {
-    const { versioning, router } = this;
-    return !versions || !versioning || !router || router.servesVersion(url, versions, versioning);
-  }
-
-  private collect(): Route[] {
-    const explorer = new PathsExplorer(new MetadataScanner());
-    const hosts = new Map<Type, object>();
-    for (const { metatype, host } of new DiscoveryService(this.modules).getControllers()) {
-      const controller = metatype as Type;
-      if (!hosts.has(controller)) {
-        hosts.set(controller, host?.metatype as Type);
+  /**
+   * What the handler of a route receives at a URL; undefined where the router does not find it by its path.
+   * @throws DownloadAuthConfigurationError for a version that no browser asks for, and where another route is
+   *   asked first
+   */
+  read(route: Route, pattern: string, url: URL): RouteMatch | undefined {
+    if (!this.servesVersion(route, url)) {
+      throw new DownloadAuthConfigurationError(this.adviceOnVersion(route));
+    }
+    for (const match of this.router?.matches(routerMethod(route), url) ?? []) {
+      const asked = this.list.find(
+        (one) => one.patterns.includes(match.pattern) && (one === route || this.hides(one, route, url)),
+      );
+      if (asked === route && match.pattern === pattern) {
+        return match;
+      }
+      if (asked || this.router?.asksOne) {
+        throw new DownloadAuthConfigurationError(
+          `${url.pathname} does not lead to ${route.label}: ${asked?.label ?? match.pattern} is asked first. ` +
+            'Declare it behind, or give one of them another path.',
+        );
       }
     }
-    return [...hosts].flatMap(([controller, module]) =>
-      explorer
-        .scanForPaths(controller.prototype as object, controller.prototype as object)
-        .map((definition) => this.describe(controller, module, definition)),
+    return undefined;
+  }
+
+  /** Whether a route answers what is meant for another one, to all hosts. */
+  private hides(one: Route, other: Route, url: URL): boolean {
+    const isAsked = routerMethod(one) === routerMethod(other) || one.requestMethod === RequestMethod.ALL;
+    return isAsked && one.hosts.length === 0 && this.servesVersion(one, url);
+  }
+
+  private servesVersion({ versions }: Route, url: URL): boolean {
+    const versioning = this.config.getVersioning();
+    return !versions || !versioning || this.router?.servesVersion(url, versions, versioning) !== false;
+  }
+
+  private adviceOnVersion({ label, versions }: Route): string {
+    const named = [versions].flat().filter((version) => version !== VERSION_NEUTRAL);
+    return (
+      `${label} serves version ${named.join(', ')} only, which ` +
+      (this.config.getVersioning()?.type === VersioningType.CUSTOM
+        ? 'the extractor does not find in a URL without headers. '
+        : 'a browser that follows a link does not ask for: it is in a header. ') +
+      'Make it VERSION_NEUTRAL, or put versions into the URL (VersioningType.URI).'
     );
   }
+}
 
-  private describe(controller: Type, module: object, definition: RouteDefinition): Route {
-    const { requestMethod, methodName, targetCallback: handler } = definition;
-    const { versioning } = this;
-    const hosts = listOf<string | RegExp>(Reflect.getMetadata(HOST_METADATA, controller));
-    const ofController = Reflect.getMetadata(VERSION_METADATA, controller) as RouteDefinition['version'];
-    const versions = versioning && (definition.version ?? ofController ?? versioning.defaultVersion);
-    const retrieves = [RequestMethod.GET, RequestMethod.HEAD, RequestMethod.ALL].includes(requestMethod);
-    const label = `${controller.name}.${methodName}`;
-    const options = markedOptions(controller, handler);
-    // two classes of one name may share a path, as long as they differ in these
-    const conditions = [
-      ...hosts.map((host) => `host=${String(host)}`),
-      ...listOf(versions).map((version) => `version=${String(version)}`),
-    ];
-    return {
-      id: options?.name ?? [label, ...conditions].join(' '),
-      method: retrieves ? 'GET' : RequestMethod[requestMethod],
-      label,
-      options,
-      controller,
-      handler,
-      answersItself: answersItself(controller, handler),
-      requestMethod,
-      patterns: this.patternsOf(controller, module, definition, versions),
-      hosts,
-      versions: versioning?.type === VersioningType.URI ? undefined : versions,
-    };
+/**
+ * The host that a link leads to, where it is known: the groups of an expression cannot be filled in.
+ *
+ * @param publicHost that of `links.publicUrl`
+ * @throws DownloadAuthConfigurationError for parameters that the route does not receive there
+ */
+export function hostOf(
+  { label, hosts: bound }: Route,
+  hosts: Readonly<Record<string, string>>,
+  publicHost: string | undefined,
+): string | undefined {
+  const given = canonical(hosts);
+  if (bound.length === 0 && given === '{}') {
+    return publicHost;
   }
+  const names = publicHost ? [publicHost] : bound.flatMap((one) => filledHost(one, hosts) ?? []);
+  const found = names.find((name) => bound.some((one) => canonical(hostParams(one, name)) === given));
+  const mayFit = (one: string | RegExp) =>
+    one instanceof RegExp && one.source.includes('(?<') === (given !== '{}');
+  if (found !== undefined || (!publicHost && bound.some(mayFit))) {
+    return found;
+  }
+  throw new DownloadAuthConfigurationError(
+    publicHost && bound.length > 0
+      ? `${label} is bound to ${bound.join(', ')}, and links.publicUrl leads to ${publicHost}, where it does ` +
+          `not receive hosts: ${given}. Leave publicUrl out, and put the origin before the link's url.`
+      : `hosts: ${given} does not fit ${bound.join(', ') || `${label}, which is bound to no host`}. Give each of its ` +
+          "parameters, such as hosts: { tenant: 'acme' }, in lower case as browsers send host names.",
+  );
+}
 
-  private patternsOf(
-    controller: Type,
-    module: object,
-    { path, requestMethod }: RouteDefinition,
-    versions: RouteVersions | undefined,
-  ): string[] {
-    const factory = new RoutePathFactory(this.config);
-    const prefix = this.config.getGlobalPrefix();
-    const metadata: Parameters<RoutePathFactory['create']>[0] = {
-      globalPrefix: prefix && `/${prefix.replace(/^\//, '')}`,
-      modulePath: (Reflect.getMetadata(MODULE_PATH + this.modules.applicationId, module) ??
-        Reflect.getMetadata(MODULE_PATH, module)) as string | undefined,
-      versioningOptions: this.versioning,
-      // a handler that serves several versions, or requests without one, is linked to by a versioned path
-      methodVersion: Array.isArray(versions)
-        ? [...versions].sort((a, b) => Number(a === VERSION_NEUTRAL) - Number(b === VERSION_NEUTRAL))
-        : versions,
-    };
-    return listOf<string>(Reflect.getMetadata(PATH_METADATA, controller))
-      .flatMap((ctrlPath) => path.map((methodPath) => ({ ...metadata, ctrlPath, methodPath })))
-      .flatMap((one) => factory.create(one, requestMethod))
-      .map((one) => this.router?.patternOf(one) ?? one);
+/** The name of a host with its parameters filled in, where a browser can ask for it under that name. */
+function filledHost(host: string | RegExp, hosts: Readonly<Record<string, string>>): string | undefined {
+  if (host instanceof RegExp) {
+    return undefined;
+  }
+  try {
+    const name = compile(host, { encode: false })(hosts);
+    return new URL(`http://${name}`).hostname === name ? name : undefined;
+  } catch {
+    return undefined;
   }
 }
 
-/** The method under which the router has a route. */
-export function routerMethod({ requestMethod, method }: Route): string {
-  return requestMethod === RequestMethod.HEAD ? 'HEAD' : method;
-}
-
-function listOf<T>(value: unknown): T[] {
-  return value === undefined ? [] : ([value].flat() as T[]);
+/** The parameters of a host, as Nest's host filter finds them; `undefined` for another host. */
+function hostParams(host: string | RegExp, name: string): object | undefined {
+  if (host instanceof RegExp) {
+    const match = host.exec(name);
+    return match ? { ...match.groups } : undefined;
+  }
+  const match = matcherOf(host, { decode: false })(name);
+  return match ? match.params : undefined;
 }

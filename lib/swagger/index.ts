@@ -4,7 +4,7 @@ import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import type { OpenAPIObject } from '@nestjs/swagger';
 import { DownloadAuthGuard } from '../download-auth.guard.js';
 import { RouteRegistry } from '../links/route-registry.js';
-import type { Route } from '../links/route-registry.js';
+import type { Route } from '../links/nest-routes.js';
 import { ANSWER_FIELD } from '../prompts/page.js';
 import { REFUSALS } from '../refusals/refusals.js';
 import type { ResolvedOptions } from '../resolve-options.js';

@@ -1,7 +1,7 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
 import { isGuard } from '../application-guard.js';
 import { resolveDelivery } from '../delivery/options.js';
-import type { Route } from '../links/route-registry.js';
+import type { Route } from '../links/nest-routes.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { REFUSALS } from '../refusals/refusals.js';
 import type { RefusalDefinition } from '../refusals/refusals.js';
