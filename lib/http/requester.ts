@@ -5,7 +5,8 @@ import type { FrameworkRequest } from './http-exchange.js';
 /** Whether a browser is about to show the answer to a person (Fetch metadata, RFC 9110 §12.5.1). */
 export function isNavigation(headers: IncomingHttpHeaders): boolean {
   const mode = headers['sec-fetch-mode'];
-  if (mode !== undefined && mode !== 'navigate') {
+  // A navigation that a service worker passes on is `same-origin` in Firefox
+  if (mode !== undefined && mode !== 'navigate' && mode !== 'same-origin') {
     return false;
   }
   return new Negotiator({ headers }).mediaType(['application/json', 'text/html']) === 'text/html';
@@ -23,10 +24,11 @@ export function isBrowser({ headers }: FrameworkRequest): boolean {
 /**
  * Whether a browser says that it sent the form by itself. Chromium and Firefox send `Sec-Fetch-User` with
  * what a person did; WebKit, which is all browsers of iOS, sends the other fields, but not this one
- * (https://webkit.org/b/247697).
+ * (https://webkit.org/b/247697). A service worker that passes the form on drops it.
  */
 export function isWithoutUser({ headers }: FrameworkRequest): boolean {
-  const sendsUser = /\b(?:Chrome|HeadlessChrome|Firefox)\//.test(headers['user-agent'] ?? '');
+  const isPassedOn = isNavigation(headers) && headers['sec-fetch-dest'] === 'empty';
+  const sendsUser = !isPassedOn && /\b(?:Chrome|HeadlessChrome|Firefox)\//.test(headers['user-agent'] ?? '');
   return sendsUser && headers['sec-fetch-mode'] !== undefined && headers['sec-fetch-user'] !== '?1';
 }
 

@@ -194,10 +194,7 @@ export class LinkPrompts {
 /** Only a page that the browser shows, by itself, at the URL of the link can send a form there. */
 function showsPage({ exchange, grant }: PromptedVisit): boolean {
   const { headers } = exchange.request;
-  const destination = headers['sec-fetch-dest'];
-  return (
-    grant.transport === 'query' &&
-    isNavigation(headers) &&
-    (destination === undefined || destination === 'document')
-  );
+  // `empty` where a service worker passes the navigation on
+  const { 'sec-fetch-dest': destination = 'document' } = headers;
+  return grant.transport === 'query' && isNavigation(headers) && ['document', 'empty'].includes(destination);
 }

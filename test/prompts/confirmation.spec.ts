@@ -112,6 +112,15 @@ describe.each(ADAPTERS)('a link that asks to be confirmed, on %s,', (adapter) =>
       'Chrome of iOS',
       { 'user-agent': 'Mozilla/5.0 (iPhone) AppleWebKit/605.1 CriOS/130.0 Mobile/15E148 Safari/604.1' },
     ],
+    ['Chrome behind a service worker', { 'sec-fetch-dest': 'empty' }],
+    [
+      'Firefox behind a service worker',
+      {
+        'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0',
+        'sec-fetch-mode': 'same-origin',
+        'sec-fetch-dest': 'empty',
+      },
+    ],
   ])('takes a press in %s', async (_browser, headers) => {
     const { url } = link();
     const page = await app.fetch(url, { headers: { ...CHROME, ...headers } });
@@ -154,8 +163,12 @@ describe.each(ADAPTERS)('a link that asks to be confirmed, on %s,', (adapter) =>
     expect(await app.used(one)).toBe(0);
   });
 
-  it.each(['empty', 'iframe', 'embed'])('shows no page where the browser shows none: %s', async (dest) => {
-    const answer = await app.fetch(link().url, { headers: { ...CHROME, 'sec-fetch-dest': dest } });
+  it.each<[string, Record<string, string>]>([
+    ['<a download>', { 'sec-fetch-dest': 'empty', accept: '*/*' }],
+    ['<iframe>', { 'sec-fetch-dest': 'iframe' }],
+    ['<embed>', { 'sec-fetch-dest': 'embed' }],
+  ])('shows no page where the browser shows none: %s', async (_element, headers) => {
+    const answer = await app.fetch(link().url, { headers: { ...CHROME, ...headers } });
     expect([answer.status, answer.text.includes('LINK_UNCONFIRMED')]).toEqual([403, true]);
     expect(answer.text).not.toContain('<button>');
   });
