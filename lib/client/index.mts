@@ -81,8 +81,6 @@ export function download(
   { events, signal }: DownloadOptions,
 ): StartedDownload {
   const stop = new AbortController();
-  const abort = () => stop.abort(signal?.reason);
-  signal?.addEventListener('abort', abort);
   let latest: DownloadProgress | undefined;
   let isOver = false;
   let wake = () => {};
@@ -91,17 +89,16 @@ export function download(
     wake();
   };
   const url = typeof link === 'string' ? link : link.url;
-  const completed = run(url, events, stop.signal, tell).finally(() => {
-    signal?.removeEventListener('abort', abort);
+  // Angular's service worker would answer some browsers with the page, and keep others from resuming
+  const bypass = navigator.serviceWorker?.controller ? '&ngsw-bypass' : '';
+  const until = AbortSignal.any([stop.signal, ...(signal ? [signal] : [])]);
+  const completed = run(url + bypass, events, until, tell).finally(() => {
     stop.abort();
     isOver = true;
     wake();
   });
   // A page that only reads `progress` gets the error there
   completed.catch(() => {});
-  if (signal?.aborted) {
-    abort();
-  }
   return { completed, progress: changes() };
 
   async function* changes(): AsyncGenerator<DownloadProgress> {

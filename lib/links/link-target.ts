@@ -3,6 +3,7 @@ import { isTokenName } from '../http/redact-url.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import type { RouteMatch } from './adapter-router.js';
 import type { LinkTarget, QueryParams } from './link.js';
+import { NGSW_BYPASS } from './options.js';
 import type { LinkSettings } from './options.js';
 import { boundQuery, canonical, collectionOf, resourceDigest } from './link-resource.js';
 import type { Collection } from './link-resource.js';
@@ -109,9 +110,10 @@ export class TargetLocator {
   private member(reached: ReachedRoute, target: LinkTarget): LocatedTarget & FilledRoute {
     const { route, pattern, host, readers } = reached;
     const { hosts = {} } = target;
-    const { ignoreQuery } = this.options.links;
+    const { ignoreQuery, ngswBypass } = this.options.links;
     const filled = templateOf(pattern).fill(target);
-    const query = normalizedQuery(target.query ?? {});
+    const bypass = ngswBypass ? { [NGSW_BYPASS]: 'true' } : {};
+    const query = normalizedQuery({ ...target.query, ...bypass });
     const { query: tokenName } = this.options.tokenNames;
     if (Object.keys(query).some((name) => isTokenName(name, tokenName))) {
       throw new DownloadAuthConfigurationError(`query: ${tokenName} is the token's own parameter.`);

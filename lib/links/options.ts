@@ -1,6 +1,6 @@
 import type { AnyRequest } from '../http/http-exchange.js';
 import type { LeaseOptions } from '../leases/options.js';
-import { callable, checkOptions, duration, oneOf, rule } from '../shared/check-options.js';
+import { boolean, callable, checkOptions, duration, oneOf, rule } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { durationInSeconds } from '../shared/duration.js';
@@ -15,6 +15,9 @@ import type { ReachedRoute } from './route-registry.js';
 export const MAX_LINK_LIFETIME = 7 * 24 * 60 * 60;
 
 const DEFAULT_LIFETIME = '5m';
+
+/** Angular's service worker leaves requests with this query parameter alone. */
+export const NGSW_BYPASS = 'ngsw-bypass';
 
 /** Where a named route of another process is served. */
 export interface ToldRouteOptions {
@@ -46,8 +49,16 @@ export interface LinkOptions {
    * a proxy that strips `/api`. Default: none, minted URLs start with the path. Never taken from a request.
    */
   publicUrl?: string;
-  /** Names of query parameters that a link is not bound to, such as `utm_source`. Default: none. */
+  /**
+   * Names of query parameters that a link is not bound to, such as `utm_source`. Default: none; `ngsw-bypass`
+   * never counts.
+   */
   ignoreQuery?: readonly string[];
+  /**
+   * Adds `ngsw-bypass` to minted URLs, so that Angular's service worker leaves them to the browser. Default:
+   * false.
+   */
+  ngswBypass?: boolean;
   /**
    * Where named routes (`@StreamDownload({ name })`) are served, for a process that makes links and does not
    * serve them itself, such as a queue worker: `{ file: '/api/files/:id' }`. Default: none.
@@ -91,6 +102,7 @@ const RULES: OptionRules<LinkOptions> = {
     (names) => Array.isArray(names) && names.every((name) => typeof name === 'string'),
     "give a list of names, such as ['utm_source'].",
   ),
+  ngswBypass: boolean,
   routes: rule(
     (routes) => typeof routes === 'object' && routes !== null && !Array.isArray(routes),
     "give an object of names and paths, such as { file: '/api/files/:id' }.",
@@ -117,7 +129,8 @@ export function resolveLinkOptions(options: LinkOptions = {}) {
     expiresIn = DEFAULT_LIFETIME,
     maxAge,
     publicUrl = '',
-    ignoreQuery,
+    ignoreQuery = [],
+    ngswBypass = false,
     routes = {},
     validate,
   } = options;
@@ -131,7 +144,8 @@ export function resolveLinkOptions(options: LinkOptions = {}) {
     publicHost: hostname,
     /** What a proxy strips from requests; empty where it strips nothing. */
     publicPath: pathname.replace(/\/+$/, ''),
-    ignoreQuery: new Set<string>(ignoreQuery),
+    ignoreQuery: new Set<string>([...ignoreQuery, NGSW_BYPASS]),
+    ngswBypass,
     /** Named routes of other processes. */
     routes: new Map(Object.entries(routes).map(([name, told]) => [name, toldRoute(name, told)])),
     validate,

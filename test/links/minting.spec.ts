@@ -196,6 +196,16 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
     await app.close();
   });
 
+  it("a URL gets past Angular's service worker, and opens as one that does not", async () => {
+    const app = await start({ links: { ngswBypass: true } });
+    const links = app.get(DownloadLinks);
+    const { url } = links.create(FilesController, 'get', { params: { id: 'a' } });
+    expect(url).toMatch(/^\/files\/a\?ngsw-bypass=true&ss-tok=/);
+    for (const asked of [url, url.replace('ngsw-bypass=true&', '')]) {
+      expect((await app.request(asked)).status).toBe(200);
+    }
+    await app.close();
+  });
 
   it.each<[string, string | number]>([
     ['letters', 'report.bin'],

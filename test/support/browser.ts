@@ -95,8 +95,20 @@ async function openChromium(): Promise<TabbedBrowser> {
 
 /** Debian's Firefox, driven through WebDriver BiDi. */
 async function openFirefox(): Promise<TabbedBrowser> {
-  const firefox = await launch({ browser: 'firefox', executablePath: FIREFOX, headless: true });
-  return { newTab: () => firefox.newPage(), close: () => firefox.close() };
+  const downloads = mkdtempSync(join(tmpdir(), 'download-browser-'));
+  const firefox = await launch({
+    browser: 'firefox',
+    executablePath: FIREFOX,
+    headless: true,
+    extraPrefsFirefox: { 'browser.download.folderList': 2, 'browser.download.dir': downloads },
+  });
+  return {
+    newTab: () => firefox.newPage(),
+    close: async () => {
+      await firefox.close();
+      rmSync(downloads, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
 }
 
 export type Colour = readonly [red: number, green: number, blue: number];
