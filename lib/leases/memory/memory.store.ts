@@ -1,12 +1,6 @@
 import { checkOptions, wholeNumber } from '../../shared/check-options.js';
-import type {
-  LeaseStore,
-  LinkCommit,
-  LinkQuery,
-  LinkRecord,
-  LinkState,
-  RevocationListener,
-} from '../lease-store.js';
+import type { LeaseStore, LinkCommit, LinkQuery, LinkRecord } from '../lease-store.js';
+import type { LinkState, RevocationListener } from '../lease-store.js';
 import type { Revocation } from '../revocation.js';
 
 /** Bounds of a {@link MemoryLeaseStore}. */
@@ -19,37 +13,27 @@ export interface MemoryLeaseStoreOptions {
   readonly capacity?: number;
 }
 
-interface KnownLink {
-  keepUntil: number;
-  /** Few, as a rule: a Map for each link would take a third more memory. */
-  records: readonly LinkRecord[];
-}
-
 /**
  * The store of a single process. It forgets everything when the process ends, so limited links that were
  * issued before it was opened are refused: their uses are not known.
  */
 export class MemoryLeaseStore implements LeaseStore {
-  private readonly links: ExpiringMap<KnownLink>;
-  private readonly revocations: ExpiringMap<Revocation>;
+  private readonly links: ExpiringLists<LinkRecord>;
+  /** One for each name. */
+  private readonly revocations: ExpiringLists<Revocation>;
   private readonly listeners = new Set<RevocationListener>();
-  private records = 0;
   private since = Infinity;
 
   /** @throws DownloadAuthConfigurationError for an unknown option or a value that cannot work */
   constructor(options: MemoryLeaseStoreOptions = {}) {
     checkOptions(options, { capacity: wholeNumber(1) }, 'MemoryLeaseStore');
-    const { capacity = 2_000_000 } = options;
-    this.links = new ExpiringMap(
-      () => this.records < capacity,
-      ({ records }) => (this.records -= records.length),
-    );
-    this.revocations = new ExpiringMap(() => this.revocations.size < capacity);
+    this.links = new ExpiringLists(options.capacity);
+    this.revocations = new ExpiringLists(options.capacity);
   }
 
   /** Records that are kept, including expired ones that were not yet found. */
   get size(): number {
-    return this.records;
+    return this.links.size;
   }
 
   open(now: number): Promise<void> {
@@ -58,15 +42,11 @@ export class MemoryLeaseStore implements LeaseStore {
   }
 
   read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
-    const known = this.links.get(linkId)?.records ?? [];
+    const known = this.links.get(linkId);
     const found = records === 'all' ? known : known.filter(({ id }) => records.includes(id));
-    const moments = revocations.map((name) => this.revocations.get(name)?.issuedBefore ?? 0);
-    return Promise.resolve({
-      now,
-      since: this.since,
-      revokedBefore: Math.max(0, ...moments),
-      records: found,
-    });
+    const moments = revocations.map((name) => this.revocations.get(name)[0]?.issuedBefore ?? 0);
+    const revokedBefore = Math.max(0, ...moments);
+    return Promise.resolve({ now, since: this.since, revokedBefore, records: found });
   }
 
   // `async`, so that what it throws is a rejection, as it is with every other store
@@ -76,39 +56,26 @@ export class MemoryLeaseStore implements LeaseStore {
       this.links.makeRoom(now);
     }
     const known = this.links.get(linkId);
-    const link = known ?? { keepUntil, records: [] };
-    const versions = new Map(link.records.map(({ id, version }) => [id, version]));
+    const versions = new Map(known.map(({ id, version }) => [id, version]));
     if (since !== this.since || changes.some(({ id, was }) => versions.get(id) !== was)) {
       return false;
     }
-    const unchanged = link.records.filter((record) => !changes.some(({ id }) => id === record.id));
+    const unchanged = known.filter((record) => !changes.some(({ id }) => id === record.id));
     const written = changes.flatMap(({ id, version, value }) => (value ? { id, version, value } : []));
-    this.records -= link.records.length;
     // concat() reserves no room for more, unlike a literal with spreads
-    link.records = unchanged.concat(written);
-    link.keepUntil = Math.max(link.keepUntil, keepUntil);
-    this.records += link.records.length;
-    if (link.records.length === 0) {
-      this.links.delete(linkId);
-    } else if (!known) {
-      // A copy: V8 keeps an id that was put together as its pieces, in up to ten times the memory
-      this.links.set(Buffer.from(linkId).toString(), link);
-    }
+    this.links.set(linkId, unchanged.concat(written), keepUntil);
     return true;
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- as above
   async revoke(revocation: Revocation, now: number): Promise<void> {
     const { name, issuedBefore, keepUntil } = revocation;
-    const known = this.revocations.get(name);
+    const [known] = this.revocations.get(name);
     if (!known) {
       this.revocations.makeRoom(now);
     }
-    this.revocations.set(name, {
-      name,
-      issuedBefore: Math.max(issuedBefore, known?.issuedBefore ?? 0),
-      keepUntil: Math.max(keepUntil, known?.keepUntil ?? 0),
-    });
+    const latest = Math.max(issuedBefore, known?.issuedBefore ?? 0);
+    this.revocations.set(name, [{ ...revocation, issuedBefore: latest }], keepUntil);
     this.listeners.forEach((listener) => listener.revoked(revocation));
   }
 
@@ -125,39 +92,55 @@ export class MemoryLeaseStore implements LeaseStore {
 /** Entries looked at per insertion: more than one, so that what expires is found faster than it is added. */
 const LOOKED_AT = 4;
 
-/** Entries looked at when the map is full. */
+/** Entries looked at when there is no room. */
 const LOOKED_AT_WHEN_FULL = 10_000;
 
-/** A map that forgets a few expired entries with each insertion, so that it needs no timer. */
-class ExpiringMap<V extends { readonly keepUntil: number }> extends Map<string, V> {
-  private unseen = this.entries();
+/** Few items under each key, and no timer: a few expired keys are forgotten with each insertion. */
+class ExpiringLists<T> {
+  /** Of items. */
+  size = 0;
+  private readonly lists = new Map<string, { items: readonly T[]; keepUntil: number }>();
+  private unseen = this.lists.entries();
 
-  constructor(
-    private readonly hasRoom: () => boolean,
-    private readonly dropped: (value: V) => void = () => {},
-  ) {
-    super();
+  constructor(private readonly capacity = 2_000_000) {}
+
+  get(key: string): readonly T[] {
+    return this.lists.get(key)?.items ?? [];
   }
 
-  /** @throws Error if the map is full */
+  /** @throws Error if there is none */
   makeRoom(now: number): void {
-    const most = this.hasRoom() ? LOOKED_AT : LOOKED_AT_WHEN_FULL;
+    const most = this.size < this.capacity ? LOOKED_AT : LOOKED_AT_WHEN_FULL;
     for (let looked = 0; looked < most; looked++) {
       const { done, value: entry } = this.unseen.next();
       if (done) {
-        this.unseen = this.entries();
+        this.unseen = this.lists.entries();
         break;
       }
-      const [key, value] = entry;
-      if (value.keepUntil <= now) {
-        this.delete(key);
-        this.dropped(value);
+      const [key, { items, keepUntil }] = entry;
+      if (keepUntil <= now) {
+        this.lists.delete(key);
+        this.size -= items.length;
       }
     }
-    if (!this.hasRoom()) {
+    if (this.size >= this.capacity) {
       throw new Error(
         'The memory store is full. Give it a larger capacity, or use the SQLite, PostgreSQL or Redis store.',
       );
+    }
+  }
+
+  set(key: string, items: readonly T[], keepUntil: number): void {
+    const list = this.lists.get(key);
+    this.size += items.length - (list?.items.length ?? 0);
+    if (items.length === 0) {
+      this.lists.delete(key);
+    } else if (list) {
+      list.items = items;
+      list.keepUntil = Math.max(list.keepUntil, keepUntil);
+    } else {
+      // A copy: V8 keeps a key that was put together as its pieces, in up to ten times the memory
+      this.lists.set(Buffer.from(key).toString(), { items, keepUntil });
     }
   }
 }

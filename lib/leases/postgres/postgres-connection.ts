@@ -1,6 +1,5 @@
 import type { EventEmitter } from 'node:events';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
-import { logErrors } from '../client-errors.js';
 import type { SqlRow } from '../sql-rows.js';
 
 /** The part of a `Pool` of the package `pg` that is used. */
@@ -29,27 +28,20 @@ export interface Connection extends EventEmitter {
 /** How long to wait for a connection, ms. */
 const CONNECT_TIMEOUT = 2000;
 
-/** @throws DownloadAuthConfigurationError for anything but a pool of the package `pg` */
-export function poolOf(pool: PostgresPool): Pool {
-  if (typeof pool?.connect !== 'function' || typeof (pool as Pool).Client !== 'function') {
-    throw new DownloadAuthConfigurationError(
-      'PostgresLeaseStore.pool: give a Pool of the package pg, or a url instead.',
-    );
-  }
-  logErrors(pool as Pool, 'PostgreSQL');
-  return pool as Pool;
+/** @returns whether it is a pool of the package `pg` */
+export function isPool(pool: unknown): pool is Pool {
+  return typeof pool === 'object' && pool !== null && 'connect' in pool && 'Client' in pool;
 }
 
 /** @throws Error if the package `pg` is not installed */
 export function connect(url: string): Pool {
-  const pool = new (pgModule().Pool)({
+  return new (pgModule().Pool)({
     connectionString: url,
     connectionTimeoutMillis: CONNECT_TIMEOUT,
     keepAlive: true,
     allowExitOnIdle: true,
     application_name: 'download-auth',
   });
-  return poolOf(pool);
 }
 
 function pgModule(): { readonly Pool: new (options: object) => Pool } {

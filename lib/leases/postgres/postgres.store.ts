@@ -1,13 +1,14 @@
-import { anything, checkOptions, oneOf, text } from '../../shared/check-options.js';
+import { checkOptions, oneOf, rule, text } from '../../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
 import { errorReason } from '../../shared/error-reason.js';
 import type { LeaseStore, LinkCommit, LinkQuery, LinkState, RevocationListener } from '../lease-store.js';
+import { logErrors } from '../client-errors.js';
 import { RevocationPolling } from '../revocation-polling.js';
 import type { RevocationNews } from '../revocation-polling.js';
 import type { Revocation } from '../revocation.js';
 import { newsOf, stateOf } from '../sql-rows.js';
 import type { SqlRow } from '../sql-rows.js';
-import { clientOf, codeOf, connect, isConflict, isFatal, poolOf, rowsFrom } from './postgres-connection.js';
+import { clientOf, codeOf, connect, isConflict, isFatal, isPool, rowsFrom } from './postgres-connection.js';
 import type { Connection, Pool, PostgresPool } from './postgres-connection.js';
 import { FORMAT, schema } from './schema.js';
 
@@ -28,14 +29,13 @@ const READ = `SELECT store.since, record.id, record.version, record.value,
 const COMMIT = 'SELECT download_auth_commit($1, $2, $3, $4, $5) AS done';
 
 // The row of the store is locked until the end, so revocations become visible in the order of their numbers
-const REVOKE = `WITH number AS (UPDATE download_auth_store SET revoked = revoked + 1 RETURNING revoked)
+const REVOKE = `WITH number AS (UPDATE download_auth_store SET revoked = revoked + 1 RETURNING revoked),
+    swept AS (DELETE FROM download_auth_revocations WHERE keep_until <= $4 AND name <> $1)
   INSERT INTO download_auth_revocations AS known SELECT $1, $2::float8, $3::float8, revoked FROM number
   ON CONFLICT (name) DO UPDATE SET number = excluded.number,
     issued_before = greatest(known.issued_before, excluded.issued_before),
     keep_until = greatest(known.keep_until, excluded.keep_until)
   RETURNING pg_notify('download_auth', '')`;
-const SWEEP_REVOCATIONS = `DELETE FROM download_auth_revocations WHERE name IN (
-  SELECT name FROM download_auth_revocations WHERE keep_until <= $1 LIMIT 16 FOR UPDATE SKIP LOCKED)`;
 // Answers nothing on a standby, such as a server that another one has taken over from
 const NEWS = `SELECT store.revoked AS last, known.name,
     known.issued_before AS "issuedBefore", known.keep_until AS "keepUntil",
@@ -70,6 +70,12 @@ export interface PostgresLeaseStoreOptions {
   readonly clock?: 'server' | 'caller';
 }
 
+const RULES = {
+  pool: rule(isPool, 'give a Pool of the package pg, or a url instead.'),
+  url: text('such as postgres://localhost/shop'),
+  clock: oneOf('server', 'caller'),
+};
+
 /**
  * A store in PostgreSQL 13 or later, for several machines. It makes its tables, unless a migration has
  * ({@link schema}). Works through PgBouncer, in transaction mode, too.
@@ -86,19 +92,20 @@ export class PostgresLeaseStore implements LeaseStore {
    * @throws DownloadAuthConfigurationError for an unknown option, and unless given either a pool or a url
    */
   constructor(private readonly options: PostgresLeaseStoreOptions) {
-    const url = text('such as postgres://localhost/shop');
-    checkOptions(options, { pool: anything, url, clock: oneOf('server', 'caller') }, 'PostgresLeaseStore');
+    checkOptions(options, RULES, 'PostgresLeaseStore');
     if ((options.pool === undefined) === (options.url === undefined)) {
       throw new DownloadAuthConfigurationError('PostgresLeaseStore: give a pool or a url, one of the two.');
     }
-    this.pool = options.pool && poolOf(options.pool);
     this.usesServerClock = options.clock !== 'caller';
   }
 
   /** @throws Error where the server refuses the store, such as for want of the right to make tables */
   async open(now: number, timeout = PATIENCE): Promise<void> {
     this.patience = timeout;
-    this.pool ??= connect(this.options.url!);
+    if (!this.pool) {
+      this.pool = (this.options.pool as Pool | undefined) ?? connect(this.options.url!);
+      logErrors(this.pool, 'PostgreSQL');
+    }
     await this.polling.first(now, timeout, isFatal);
   }
 
@@ -118,8 +125,7 @@ export class PostgresLeaseStore implements LeaseStore {
   }
 
   async revoke({ name, issuedBefore, keepUntil }: Revocation, now: number): Promise<void> {
-    await this.query(REVOKE, [name, issuedBefore, keepUntil]);
-    await this.query(SWEEP_REVOCATIONS, [now]);
+    await this.query(REVOKE, [name, issuedBefore, keepUntil, now]);
   }
 
   subscribe(listener: RevocationListener): () => void {
@@ -128,9 +134,10 @@ export class PostgresLeaseStore implements LeaseStore {
 
   async close(): Promise<void> {
     this.stopListening();
+    const { pool } = this;
+    this.pool = undefined;
     if (!this.options.pool) {
-      await this.pool?.end();
-      this.pool = undefined;
+      await pool?.end();
     }
   }
 
@@ -161,7 +168,7 @@ export class PostgresLeaseStore implements LeaseStore {
       if (codeOf(error) !== UNDEFINED_TABLE) {
         throw error;
       }
-      await this.makeTables(connection);
+      await this.ask(connection, MAKE_TABLES).catch(explainRights);
       return remember();
     });
     if (store && store.format !== FORMAT) {
@@ -177,20 +184,6 @@ export class PostgresLeaseStore implements LeaseStore {
   private stopListening(): void {
     this.listening?.end().catch(() => {});
     this.listening = undefined;
-  }
-
-  private async makeTables(connection: Connection): Promise<void> {
-    try {
-      await this.ask(connection, MAKE_TABLES);
-    } catch (error) {
-      if (MAY_NOT_CREATE.includes(codeOf(error) ?? '')) {
-        throw new DownloadAuthConfigurationError(
-          `The PostgreSQL lease store may not make its tables (${errorReason(error)}). Put the text "schema", which ` +
-            'nestjs-download-auth/postgres exports, into a migration, or let the role create in a schema of its search_path.',
-        );
-      }
-      throw error;
-    }
   }
 
   /** Repeats what conflicts with another transaction, which has then been committed. */
@@ -217,4 +210,15 @@ export class PostgresLeaseStore implements LeaseStore {
     }
     return this.pool;
   }
+}
+
+/** @throws DownloadAuthConfigurationError where the role may not make the tables */
+function explainRights(error: unknown): never {
+  if (MAY_NOT_CREATE.includes(codeOf(error) ?? '')) {
+    throw new DownloadAuthConfigurationError(
+      `The PostgreSQL lease store may not make its tables (${errorReason(error)}). Put the text "schema", which ` +
+        'nestjs-download-auth/postgres exports, into a migration, or let the role create in a schema of its search_path.',
+    );
+  }
+  throw error;
 }

@@ -3,7 +3,6 @@ import { logErrors } from '../client-errors.js';
 
 /** The commands that are used, as `ioredis` and `iovalkey` have them: `Redis` and `Cluster` both do. */
 export interface IoredisClient {
-  evalsha(sha: string, keys: number, ...args: string[]): Promise<unknown>;
   eval(script: string, keys: number, ...args: string[]): Promise<unknown>;
   mget(...keys: string[]): Promise<(string | null)[]>;
   hmget(key: string, ...fields: string[]): Promise<(string | null)[]>;
@@ -13,7 +12,7 @@ export interface IoredisClient {
 
 /** The same commands of a `redis` client: `createClient` and `createCluster` both give it. */
 export type NodeRedisClient = Readonly<
-  Record<'evalSha' | 'eval' | 'mGet' | 'hmGet' | 'hVals' | 'info', (...args: never[]) => Promise<unknown>>
+  Record<'eval' | 'mGet' | 'hmGet' | 'hVals' | 'info', (...args: never[]) => Promise<unknown>>
 >;
 
 /** A client of `ioredis` or `iovalkey`, or of `redis` (node-redis); of a cluster, too. */
@@ -21,20 +20,19 @@ export type RedisClient = IoredisClient | NodeRedisClient;
 
 /** @returns whether it is a client of one of the packages */
 export function isClient(client: unknown): client is RedisClient {
-  return typeof client === 'object' && client !== null && ('evalsha' in client || 'evalSha' in client);
+  return typeof client === 'object' && client !== null && ('mget' in client || 'mGet' in client);
 }
 
 export function commandsOf(client: RedisClient): IoredisClient {
   logErrors(client as unknown as EventEmitter, 'Redis');
-  return 'evalsha' in client ? client : ofNodeRedis(client);
+  return 'mget' in client ? client : ofNodeRedis(client);
 }
 
 function ofNodeRedis(client: NodeRedisClient): IoredisClient {
   const redis = client as unknown as Record<keyof NodeRedisClient, (...args: unknown[]) => Promise<never>>;
-  const call = (keys: number, args: string[]) => ({ keys: args.slice(0, keys), arguments: args.slice(keys) });
   return {
-    evalsha: (sha, keys, ...args) => redis.evalSha(sha, call(keys, args)),
-    eval: (text, keys, ...args) => redis.eval(text, call(keys, args)),
+    eval: (script, keys, ...args) =>
+      redis.eval(script, { keys: args.slice(0, keys), arguments: args.slice(keys) }),
     mget: (...keys) => redis.mGet(keys),
     hmget: (key, ...fields) => redis.hmGet(key, fields),
     hvals: (key) => redis.hVals(key),

@@ -1,14 +1,3 @@
-import { createHash } from 'node:crypto';
-
-export interface Script {
-  readonly text: string;
-  readonly sha: string;
-}
-
-function script(text: string): Script {
-  return { text, sha: createHash('sha1').update(text).digest('hex') };
-}
-
 /** How long a revocation stays in the log for those who ask what is new, ms. */
 const LOG_KEPT = 10 * 60 * 1000;
 
@@ -20,15 +9,15 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 
 /**
  * KEYS: the link; since when the server remembers, if in the same slot. ARGV: since when it should;
- * ms to keep the link; of each record: id, version that was read or '', text or ''.
+ * ms to keep the link; of each record: id, version that was read or '', [version, id, value] as JSON or ''.
  */
-export const COMMIT = script(`
+export const COMMIT = `
 if KEYS[2] and redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return 0
 end
 for i = 3, #ARGV, 3 do
-  local known = redis.call('HGET', KEYS[1], ARGV[i]) or ''
-  if string.match(known, '^%S*') ~= ARGV[i + 1] then
+  local known = redis.call('HGET', KEYS[1], ARGV[i]) or '[]'
+  if string.match(known, '^%[([^,%]]*)') ~= ARGV[i + 1] then
     return 0
   end
 end
@@ -43,10 +32,10 @@ if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return 1
-`);
+`;
 
 /** KEYS: the revocation, the log. ARGV: links issued before it, ms to keep it, as JSON. */
-export const REVOKE = script(`${NOW}
+export const REVOKE = `${NOW}
 local known = tonumber(redis.call('GET', KEYS[1]) or '0')
 local keep = math.max(ARGV[2], redis.call('PTTL', KEYS[1]))
 if known < tonumber(ARGV[1]) then
@@ -57,16 +46,16 @@ local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or 0
 redis.call('ZADD', KEYS[2], math.max(now, last + 1), ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ${LOG_KEPT})
 redis.call('PEXPIRE', KEYS[2], ${LOG_KEPT})
-`);
+`;
 
 /**
  * KEYS: since when the server remembers, the log. ARGV: since when it should if it does not, or '' for now;
  * the number of a revocation or '+inf'. Answers [now, last number, [later revocations as JSON…]].
  */
-export const NEWS = script(`${NOW}
+export const NEWS = `${NOW}
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('SET', KEYS[1], ARGV[1] == '' and now or ARGV[1])
 end
 local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '0'
 return { now, last, redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf') }
-`);
+`;

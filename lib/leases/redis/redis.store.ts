@@ -1,15 +1,13 @@
 import { Logger } from '@nestjs/common';
 import { checkOptions, oneOf, rule, text } from '../../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../../shared/configuration-error.js';
-import type { LeaseStore, LinkCommit, LinkQuery, LinkRecord } from '../lease-store.js';
-import type { LinkState, RevocationListener } from '../lease-store.js';
+import type { LeaseStore, LinkCommit, LinkQuery, LinkState, RevocationListener } from '../lease-store.js';
 import { RevocationPolling } from '../revocation-polling.js';
 import type { RevocationNews } from '../revocation-polling.js';
 import type { Revocation } from '../revocation.js';
 import { commandsOf, connect, isClient } from './redis-client.js';
 import type { IoredisClient, OwnClient, RedisClient } from './redis-client.js';
 import { COMMIT, NEWS, REVOKE } from './redis-scripts.js';
-import type { Script } from './redis-scripts.js';
 
 /** How long opening waits for the server, ms. Links that are issued before it remembers are refused later. */
 const OPEN_TIMEOUT = 2000;
@@ -98,7 +96,12 @@ export class RedisLeaseStore implements LeaseStore {
       now: this.polling.moment(now),
       since: Number(since),
       revokedBefore: Math.max(0, ...moments.map(Number)),
-      records: found.filter((record) => record !== null).map(parse),
+      records: found
+        .filter((record) => record !== null)
+        .map((record) => {
+          const [version, id, value] = JSON.parse(record) as [number, string, object];
+          return { id, version, value };
+        }),
     };
   }
 
@@ -106,7 +109,7 @@ export class RedisLeaseStore implements LeaseStore {
     const fields = changes.flatMap(({ id, was, version, value }) => [
       id,
       was === undefined ? '' : String(was),
-      value ? `${version} ${id} ${JSON.stringify(value)}` : '',
+      value ? JSON.stringify([version, id, value]) : '',
     ]);
     const args = [String(since), keepFor(keepUntil, now), ...fields];
     const [link, store] = [this.linkKey(linkId, String(since)), this.key('since')];
@@ -114,7 +117,7 @@ export class RedisLeaseStore implements LeaseStore {
       try {
         return (await this.run(COMMIT, [link, store], args)) === 1;
       } catch (error) {
-        this.isCluster = begins(error, 'CROSSSLOT');
+        this.isCluster = error instanceof Error && error.message.startsWith('CROSSSLOT');
         if (!this.isCluster) {
           throw error;
         }
@@ -176,17 +179,8 @@ export class RedisLeaseStore implements LeaseStore {
     return ids.length > 0 ? this.redis.hmget(key, ...ids) : [];
   }
 
-  /** Runs a script by its digest, or by its text where the server does not know the digest. */
-  private async run({ sha, text: code }: Script, keys: string[], args: string[]): Promise<unknown> {
-    const { redis } = this;
-    try {
-      return await redis.evalsha(sha, keys.length, ...keys, ...args);
-    } catch (error) {
-      if (begins(error, 'NOSCRIPT')) {
-        return redis.eval(code, keys.length, ...keys, ...args);
-      }
-      throw error;
-    }
+  private run(script: string, keys: string[], args: string[]): Promise<unknown> {
+    return this.redis.eval(script, keys.length, ...keys, ...args);
   }
 
   private get redis(): IoredisClient {
@@ -209,11 +203,3 @@ export class RedisLeaseStore implements LeaseStore {
 
 /** Milliseconds, for PEXPIRE. */
 const keepFor = (keepUntil: number, now: number) => String(Math.max(1, Math.ceil(keepUntil - now)));
-
-const begins = (error: unknown, code: string) => error instanceof Error && error.message.startsWith(code);
-
-/** @param record version, id and value as JSON, separated by spaces */
-function parse(record: string): LinkRecord {
-  const [, version, id, json] = /^(\S+) (\S+) (.*)$/s.exec(record)!;
-  return { id: id!, version: Number(version), value: JSON.parse(json!) as object };
-}

@@ -28,8 +28,11 @@ PRAGMA user_version = ${FORMAT};
 /** How long SQLite itself waits for another process's lock, ms. Reads queue behind it. */
 const BUSY_TIMEOUT = 2;
 
-/** How many expired records, and how many expired revocations, are deleted with each write. */
-const SWEPT = 16;
+/** After how many writes expired records and revocations are deleted, which costs as much as a write. */
+const SWEEP_EVERY = 16;
+
+/** How many are deleted at once: few enough to keep transactions short, and more than are added meanwhile. */
+const SWEPT = 256;
 
 /**
  * What the thread runs that has the file open. It is text so that it works from source, from `dist` and from
@@ -46,6 +49,8 @@ const prepared = new Map();
 let db;
 /** Of the file that is open; undefined if none is. */
 let identity;
+/** Writes since the last sweep; at first, there may be much to sweep. */
+let unswept = Infinity;
 
 function identify() {
   const found = statSync(file, { bigint: true, throwIfNoEntry: false });
@@ -101,9 +106,9 @@ function write(statements) {
   return fits;
 }
 
-function sweep(table, now, most) {
-  const over = 'SELECT rowid FROM ' + table + ' WHERE keep_until <= ? ORDER BY keep_until LIMIT ?';
-  run({ sql: 'DELETE FROM ' + table + ' WHERE rowid IN (' + over + ')', values: [now, most] });
+function sweep(table, now) {
+  const over = 'SELECT rowid FROM ' + table + ' WHERE keep_until <= ? ORDER BY keep_until LIMIT ${SWEPT}';
+  run({ sql: 'DELETE FROM ' + table + ' WHERE rowid IN (' + over + ')', values: [now] });
 }
 
 parentPort.on('message', ({ reads, writes, now }) => {
@@ -118,9 +123,12 @@ parentPort.on('message', ({ reads, writes, now }) => {
     if (writes.length > 0) {
       db.exec('BEGIN IMMEDIATE');
       const written = writes.map(write);
-      // A few at a time, to keep transactions short
-      sweep('records', now, ${SWEPT} * writes.length);
-      sweep('revocations', now, ${SWEPT} * writes.length);
+      unswept += writes.length;
+      if (unswept >= ${SWEEP_EVERY}) {
+        unswept = 0;
+        sweep('records', now);
+        sweep('revocations', now);
+      }
       db.exec('COMMIT');
       answers.push(...written);
     }

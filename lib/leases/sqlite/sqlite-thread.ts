@@ -5,7 +5,7 @@ import { FORMAT, PROGRAM, TABLES } from './sqlite-program.js';
 
 export interface Statement {
   readonly sql: string;
-  readonly values: readonly (string | number | null)[];
+  readonly values: readonly (string | number)[];
 }
 
 interface Call {

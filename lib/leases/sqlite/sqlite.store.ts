@@ -21,11 +21,10 @@ const READ = `SELECT since, id, version, value, (
 const READ_SOME = `${READ} AND id IN (SELECT value FROM json_each(?3))`;
 
 const SAME_STORE = 'SELECT 1 FROM store WHERE since = ?';
-const WRITE = `INSERT INTO records (link, id, version, value, keep_until)
-  SELECT ?1, ?2, ?4, ?5, ?6 WHERE ?3 IS (SELECT version FROM records WHERE link = ?1 AND id = ?2)
-  ON CONFLICT DO UPDATE SET version = excluded.version, value = excluded.value,
-    keep_until = max(keep_until, excluded.keep_until)
-  RETURNING 1`;
+const ADD = `INSERT INTO records (link, id, version, value, keep_until) VALUES (?, ?, ?, ?, ?)
+  ON CONFLICT DO NOTHING RETURNING 1`;
+const REPLACE = `UPDATE records SET version = ?, value = ?, keep_until = max(keep_until, ?)
+  WHERE link = ? AND id = ? AND version = ? RETURNING 1`;
 const REMOVE = 'DELETE FROM records WHERE link = ? AND id = ? AND version = ? RETURNING 1';
 
 // REPLACE gives the row a new number, by which the other processes notice it
@@ -79,21 +78,22 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   async read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
-    const names = JSON.stringify(revocations);
-    const statement =
-      records === 'all'
-        ? { sql: READ, values: [names, linkId] }
-        : { sql: READ_SOME, values: [names, linkId, JSON.stringify(records)] };
-    return stateOf(await this.opened.read(statement, now), now);
+    const isAll = records === 'all';
+    const values = [JSON.stringify(revocations), linkId, ...(isAll ? [] : [JSON.stringify(records)])];
+    return stateOf(await this.opened.read({ sql: isAll ? READ : READ_SOME, values }, now), now);
   }
 
   async commit({ linkId, now, since, keepUntil, changes }: LinkCommit): Promise<boolean> {
-    const writes = changes.map(({ id, was = null, version, value }) =>
-      value
-        ? { sql: WRITE, values: [linkId, id, was, version, JSON.stringify(value), Math.ceil(keepUntil)] }
-        : { sql: REMOVE, values: [linkId, id, was] },
-    );
-    return await this.opened.write([{ sql: SAME_STORE, values: [since] }, ...writes], now);
+    const keep = Math.ceil(keepUntil);
+    const statements = changes.map(({ id, was, version, value }) => {
+      if (was === undefined) {
+        return { sql: ADD, values: [linkId, id, version, JSON.stringify(value), keep] };
+      }
+      return value
+        ? { sql: REPLACE, values: [version, JSON.stringify(value), keep, linkId, id, was] }
+        : { sql: REMOVE, values: [linkId, id, was] };
+    });
+    return await this.opened.write([{ sql: SAME_STORE, values: [since] }, ...statements], now);
   }
 
   async revoke({ name, issuedBefore, keepUntil }: Revocation, now: number): Promise<void> {
