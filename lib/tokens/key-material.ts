@@ -226,7 +226,7 @@ function isDer(key: Buffer): boolean {
   });
 }
 
-/** Everyone can read a public key: used as a secret, it would let everyone sign HS tokens (RFC 8725 §2.1). */
+/** Everybody can read a public key: used as a secret, it would let all sign HS tokens (RFC 8725 §2.1). */
 function asSecret(secret: KeyMaterial, option: string): KeyObject {
   const isText = typeof secret === 'string' || Buffer.isBuffer(secret);
   const key = isText ? createSecretKey(Buffer.from(secret as string)) : secret;
