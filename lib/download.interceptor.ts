@@ -1,7 +1,20 @@
 import { Inject, Injectable, Logger, StreamableFile } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import { catchError, concatAll, from, Observable } from 'rxjs';
-import { DeliveredFile, deliver } from './delivery/deliver.js';
+import {
+  catchError,
+  concat,
+  concatAll,
+  concatMap,
+  defer,
+  EMPTY,
+  filter,
+  finalize,
+  from,
+  of,
+  tap,
+} from 'rxjs';
+import type { Observable } from 'rxjs';
+import { DeliveredFile, deliver, discardResult, filesIn } from './delivery/deliver.js';
 import { wrappedFile } from './delivery/failure.js';
 import { resolveDelivery } from './delivery/options.js';
 import { PreparedHeaders, RouteHeaders } from './delivery/prepared-headers.js';
@@ -59,68 +72,56 @@ export class DownloadInterceptor implements NestInterceptor {
     if (grant?.transport === 'cookie' || grant?.transport === 'companion') {
       headers.varyBy('Cookie');
     }
-    const release =
-      link && (isLimited || isUnasked(link))
-        ? this.holdBack(headers.port, request, link, route.name)
-        : undefined;
+    const isHeldBack = link && (isLimited || isUnasked(link));
+    const release = isHeldBack ? this.holdBack(headers.port, request, link, route.name) : () => {};
     return this.answerOf(this.handled(context, next, headers), exchange, headers, route, release);
   }
 
-  /** One Observable in place of several operators, each of which would subscribe for every request. */
+  /** Of several files that a handler emits, the last is sent, unless the handler fails after it. */
   private answerOf(
     handled: Observable<unknown>,
     exchange: HttpExchange,
     headers: PreparedHeaders,
     route: DownloadRoute,
-    release: (() => void) | undefined,
+    release: () => void,
   ): Observable<unknown> {
-    return new Observable((subscriber) => {
-      let file: StreamableFile | undefined;
-      let hasAnswer = false;
-      let answered = Promise.resolve();
-      const fail = (error: unknown) => {
-        if (!subscriber.closed) {
+    let file: StreamableFile | undefined;
+    let hasAnswer = false;
+    const others = handled.pipe(
+      tap(release),
+      filter((result) => {
+        if (!(result instanceof StreamableFile)) {
+          return true;
+        }
+        discardResult(file);
+        file = result;
+        return false;
+      }),
+    );
+    const last = defer(() => (file ? of(file) : EMPTY));
+    return concat(others, last).pipe(
+      concatMap((result) => {
+        if (result === file) {
+          file = undefined;
+        }
+        return this.answer(result, exchange, headers, route);
+      }),
+      tap({
+        next: () => (hasAnswer = true),
+        error: (error: unknown) => {
           this.report.failed(exchange, error);
           headers.fail();
-          subscriber.error(error);
-        }
-      };
-      const answer = (result: unknown) => {
-        answered = answered.then(async () => {
-          const value = await this.answer(result, exchange, headers, route);
-          hasAnswer = true;
-          subscriber.next(value);
-        });
-        answered.catch(fail);
-      };
-      const handling = handled.subscribe({
-        next: (result) => {
-          release?.();
-          if (result instanceof StreamableFile) {
-            // Of several, Nest sends the last
-            file?.getStream().destroy();
-            file = result;
-          } else {
-            answer(result);
-          }
         },
-        error: fail,
-        complete: () => {
-          if (file) {
-            answer(file);
-          }
-          void answered.then(() => subscriber.complete(), fail);
-        },
-      });
-      return () => {
-        handling.unsubscribe();
-        release?.();
+      }),
+      finalize(() => {
+        release();
+        discardResult(file);
         // An interceptor outside of this one that waits no longer answers with an error of its own
         if (!hasAnswer) {
           headers.fail();
         }
-      };
-    });
+      }),
+    );
   }
 
   /**
@@ -163,14 +164,19 @@ export class DownloadInterceptor implements NestInterceptor {
     }
     const { request } = exchange;
     const link = grantOf(request)?.link;
-    if (link && isUnasked(link)) {
-      throw unasked(route.name);
-    }
-    await admissionNote.get(request)?.();
-    if (!(result instanceof StreamableFile)) {
-      if (holdsFile(result)) {
+    try {
+      if (link && isUnasked(link)) {
+        throw unasked(route.name);
+      }
+      await admissionNote.get(request)?.();
+      if (!(result instanceof StreamableFile) && filesIn(result).length > 0) {
         throw wrappedFile();
       }
+    } catch (error) {
+      discardResult(result);
+      throw error;
+    }
+    if (!(result instanceof StreamableFile)) {
       if (link?.maxDownloads !== undefined) {
         throw uncountable(route.name);
       }
@@ -245,14 +251,6 @@ export class DownloadInterceptor implements NestInterceptor {
       };
     });
   }
-}
-
-/** Whether an interceptor put a file into an envelope: `{ data: file }`, `[file]`. */
-function holdsFile(result: unknown): boolean {
-  const isPlain =
-    Array.isArray(result) ||
-    (typeof result === 'object' && result !== null && Object.getPrototypeOf(result) === Object.prototype);
-  return isPlain && Object.values(result as object).some((member) => member instanceof StreamableFile);
 }
 
 function kindOf(result: unknown): string {

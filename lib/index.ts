@@ -32,9 +32,16 @@ export { hashPassword, verifyPassword } from './prompts/password.js';
 export type { Challenge, LinkPrompt, PromptOptions, PromptPage, PromptTexts } from './prompts/options.js';
 
 // Delivery
-export { Download, type DownloadEnd, type DownloadOptions } from './delivery/download.js';
-export type { DownloadSource, FileDownloadOptions, ReadableDownloadOptions } from './delivery/download.js';
-export type { RedirectDownloadOptions, SourceRange } from './delivery/download.js';
+export { Download } from './delivery/download.js';
+export type {
+  DownloadEnd,
+  DownloadOptions,
+  DownloadSource,
+  FileDownloadOptions,
+  ReadableDownloadOptions,
+  RedirectDownloadOptions,
+  SourceRange,
+} from './delivery/download-options.js';
 export type { DeliveryOptions } from './delivery/options.js';
 
 // Counting the downloads of limited links, and the stores that keep the count

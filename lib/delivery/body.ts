@@ -24,7 +24,7 @@ export class DeliveryBody extends Readable {
   constructor(
     layout: BodyLayout,
     source: ByteSource,
-    private readonly run: Pick<DeliveryRun, 'grant' | 'writing' | 'wrote' | 'fail'>,
+    private readonly run: Pick<DeliveryRun, 'grant' | 'writing' | 'wrote' | 'read' | 'fail'>,
   ) {
     super({ highWaterMark: ORDINARY_CHUNK });
     this.reader = new BodyReader(layout, source, run.grant);
@@ -91,6 +91,8 @@ export class DeliveryBody extends Readable {
     this.push(chunk?.bytes ?? null);
     if (chunk) {
       this.run.wrote(chunk);
+    } else {
+      this.run.read();
     }
   }
 
@@ -141,6 +143,7 @@ export class DeliveryBody extends Readable {
    * has for one that broke off, and destroys the connection.
    */
   #finish(response: ServerResponse, last: Chunk | undefined): void {
+    this.run.read();
     this.once('end', () => {
       try {
         if (!last) {

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { DeliveryBody } from './body.js';
 import { Download } from './download.js';
-import type { DeliverableContent, DownloadEnd, RedirectContent } from './download.js';
+import type { DeliverableContent, DownloadEnd, RedirectContent } from './download-options.js';
 import { FailureHooks, logFailure, missingFile, toHttpException, wrappedFile } from './failure.js';
 import { writeFields } from './headers.js';
 import type { DeliveryOverrides } from './headers.js';
@@ -41,7 +41,7 @@ export async function deliver(
   context: DeliveryContext,
 ): Promise<StreamableFile> {
   const { headers } = context;
-  const content = result instanceof Download ? result.content : result;
+  const content = result instanceof Download ? result.take() : result;
   const hooks = new FailureHooks(result, headers.port);
   if (!(content instanceof StreamableFile) && content.kind === 'redirect') {
     return redirect(content, hooks, context);
@@ -164,6 +164,25 @@ async function openBody(
   run.watchStall(options.stallTimeout);
   await Promise.race([body.reader.prime(isPlainResponse(port.raw)), gone]);
   return body;
+}
+
+/** The file that a handler returned, or those that an interceptor wrapped: `{ data: file }`, `[file]`. */
+export function filesIn(result: unknown): StreamableFile[] {
+  const isPlain =
+    Array.isArray(result) ||
+    (typeof result === 'object' && result !== null && Object.getPrototypeOf(result) === Object.prototype);
+  const found: unknown[] = isPlain ? Object.values(result as object) : [result];
+  return found.filter((one) => one instanceof StreamableFile);
+}
+
+/** Closes what a handler returned and that is not sent. */
+export function discardResult(result: unknown): void {
+  for (const file of filesIn(result)) {
+    // A stream of the old style may have neither
+    const stream = file.getStream() as Partial<Readable>;
+    stream.on?.('error', () => {});
+    stream.destroy?.();
+  }
 }
 
 /** For Nest, where another answer is already sent. */

@@ -4,7 +4,7 @@ import type { ReadStream } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { ByteInterval } from './byte-range.js';
-import type { FileDownloadOptions } from './download.js';
+import type { FileDownloadOptions } from './download-options.js';
 import { logFailure } from './failure.js';
 import { TICK } from './file-thread-program.js';
 import type { FileStats } from './file-thread-program.js';

@@ -5,8 +5,8 @@ import { PassThrough, Readable } from 'node:stream';
 import type { ResponsePort } from '../http/response-port.js';
 import type { ByteSource } from './body-reader.js';
 import type { ByteInterval } from './byte-range.js';
-import { isByteStream } from './download.js';
-import type { ByteStream, DeliverableContent, DownloadEnd, DownloadSource } from './download.js';
+import { isByteStream } from './download-options.js';
+import type { ByteStream, DeliverableContent, DownloadEnd, DownloadSource } from './download-options.js';
 import { toEntityTag } from './entity-tag.js';
 import { logFailure } from './failure.js';
 import { fileContent, fileStreamContent, typeOf } from './file.content.js';
@@ -64,6 +64,11 @@ async function downloadContent(content: DeliverableContent, wanted: ByteInterval
     ended?.(NOTHING_SENT);
     throw error;
   }
+}
+
+/** Frees content that is not sent: closes its stream, deletes its file, tells `onEnd`. */
+export async function discardContent(content: DeliverableContent): Promise<void> {
+  await downloadContent(content, { start: 0, end: 0 }).then(discard, () => {});
 }
 
 /** Calls the application; what it throws, at once or later, must not end the process. */

@@ -18,6 +18,8 @@ export class DeliveryRun {
   #error: unknown;
   #reason: 'stalled' | undefined;
   #hasEnded = false;
+  /** The end of a content of unknown length was reached. */
+  #isRead = false;
   /** Bytes of the representation that were sent; framing does not count. */
   #bytes = 0;
   /** Bytes whose writing has begun and not ended. */
@@ -75,6 +77,11 @@ export class DeliveryRun {
     }
   }
 
+  /** The whole content was read. */
+  read(): void {
+    this.#isRead = true;
+  }
+
   /** The content failed after the answer began: the client must see that, and the log says why. */
   fail(error: unknown): void {
     if (this.#error !== undefined) {
@@ -99,7 +106,7 @@ export class DeliveryRun {
     this.#hasEnded = true;
     this.watch.signal?.removeEventListener('abort', this.#abort);
     const { raw } = this.port;
-    const hasAll = this.content === Infinity || this.#bytes === this.content;
+    const hasAll = this.content === Infinity ? this.#isRead : this.#bytes === this.content;
     const isSent = raw.writableFinished && raw.statusCode === this.status;
     const outcome: DeliveryOutcome = {
       status: raw.statusCode,

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { Readable } from 'node:stream';
 import type { ByteSource } from './body-reader.js';
-import type { ByteStream } from './download.js';
+import type { ByteStream } from './download-options.js';
 import { nextTurn } from './turns.js';
 
 /** `end` is exclusive. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
-import type { DownloadEnd } from '../../lib/delivery/download.js';
+import type { DownloadEnd } from '../../lib/delivery/download-options.js';
 import { startApplication } from './support/application.js';
 import type { TestApplication } from './support/application.js';
 import type { RequestOptions } from '../support/http-client.js';

@@ -23,6 +23,7 @@ describe('a body whose source cannot be closed', () => {
       grant: undefined,
       writing: vi.fn(),
       wrote: vi.fn(),
+      read: vi.fn(),
       fail,
     });
     for (let i = 0; i < reads; i++) {
@@ -48,6 +49,7 @@ describe('a body whose source cannot be closed', () => {
       grant: undefined,
       writing: vi.fn(),
       wrote: vi.fn(),
+      read: vi.fn(),
       fail,
     });
     body.resume();

@@ -165,8 +165,12 @@ describe.each(ADAPTERS)('on %s', (adapter) => {
       'the last',
       'private, no-store, no-transform',
     ]);
-    await until(() => ends.length > 0, 'the end of the answer');
-    expect(ends).toEqual([{ completed: true, bytes: 8 }]);
+    await until(() => ends.length > 1, 'both ends');
+    ends.sort((a, b) => a.bytes - b.bytes);
+    expect(ends).toEqual([
+      { completed: false, bytes: 0 },
+      { completed: true, bytes: 8 },
+    ]);
   });
 
   it.each([1, 10])(
