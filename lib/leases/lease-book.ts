@@ -37,25 +37,25 @@ const CLOCKS_DIFFER = 2000;
 export type RecordDecision<T> = (now: number, value?: object) => { value?: object; answer: T };
 
 /** An operation on one link: the records that it must know, and what it decides. */
-interface Operation<T = unknown> {
-  readonly booking: Booking;
+interface Operation {
+  readonly booking: KeptLink;
   readonly needs: readonly string[];
-  readonly decide: (known: LinkKnowledge, now: number) => T;
-  readonly isReport?: boolean;
-  readonly resolve: (answer: T) => void;
+  readonly isReport: boolean;
+  readonly decide: (known: LinkKnowledge, now: number) => void;
+  readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
+
+/** What tells how long the records of a link are kept. */
+type KeptLink = Pick<Booking, 'linkId' | 'endsAt' | 'terms'>;
 
 /** The operations on one link that wait, and what this process knows of its records. */
 interface Desk {
   known: LinkKnowledge;
   readonly waiting: Operation[];
-  /** What is being settled. */
+  /** What is being settled, and since when, by `performance.now()`. */
   batch?: readonly Operation[];
-  /** When that began, by `performance.now()`. */
   startedAt: number;
-  /** Runs while others wait for the batch. */
-  timer?: NodeJS.Timeout;
   /** Downloads that run here and will report. */
   running: number;
 }
@@ -96,17 +96,18 @@ export class LeaseBook {
       this.desk(booking.linkId).known.learn(needs, seen);
     }
     const decide = (known: LinkKnowledge, now: number) => {
-      const entry = enter(known.about(needs, now), booking, request);
+      const link = known.about(needs, now);
+      const entry = enter(link, booking, request);
       if ('lease' in entry) {
-        known.put(entry.lease, booking.terms, now);
+        known.put(entry.lease, link, booking.terms);
       }
       return entry;
     };
-    const decided = await this.take({ booking, needs, decide });
-    if (decided.kind === 'opened' && decided.used % SWEEP_EVERY === 0) {
+    const entry = await this.take(booking, needs, decide);
+    if (entry.kind === 'opened' && entry.used % SWEEP_EVERY === 0) {
       this.sweep(booking).catch(() => {});
     }
-    return decided;
+    return entry;
   }
 
   /**
@@ -116,25 +117,26 @@ export class LeaseBook {
    * @param records those in which its lease may be found
    */
   report(booking: Booking, records: readonly string[], told: Report): Promise<Reported | undefined> {
+    const needs = [LINK, ...records];
     const decide = (known: LinkKnowledge, now: number) => {
-      const reported = report(known.about(records, now), booking, told);
+      const link = known.about(needs, now);
+      const reported = report(link, booking, told);
       if (reported) {
-        known.put(reported.lease, booking.terms, now);
+        known.put(reported.lease, link, booking.terms);
       }
       return reported;
     };
-    return this.take({ booking, needs: [LINK, ...records], decide, isReport: true });
+    return this.take(booking, needs, decide, true);
   }
 
   /** Changes a record that is not about leases, whatever was known of it here. */
-  change<T>(booking: Booking, id: string, decide: RecordDecision<T>): Promise<T> {
-    this.desk(booking.linkId).known = new LinkKnowledge();
-    const decideOn = (known: LinkKnowledge, now: number) => {
+  change<T>(link: KeptLink, id: string, decide: RecordDecision<T>): Promise<T> {
+    this.desk(link.linkId).known = new LinkKnowledge();
+    return this.take(link, [id], (known, now) => {
       const { value, answer } = decide(now, known.get(id));
       known.set(id, value);
       return answer;
-    };
-    return this.take({ booking, needs: [id], decide: decideOn });
+    });
   }
 
   /** How often a link was used, and the leases that are still known. */
@@ -174,15 +176,46 @@ export class LeaseBook {
     return state;
   }
 
-  private take<T>(operation: Omit<Operation<T>, 'resolve' | 'reject'>): Promise<T> {
+  private desk(linkId: string): Desk {
+    let desk = this.desks.get(linkId);
+    if (!desk) {
+      desk = { known: new LinkKnowledge(), waiting: [], batch: undefined, startedAt: 0, running: 0 };
+      this.desks.set(linkId, desk);
+    }
+    return desk;
+  }
+
+  private tidy(linkId: string, desk: Desk): void {
+    if (!desk.batch && desk.running <= 0) {
+      this.desks.delete(linkId);
+    } else if (desk.known.size > MOST_RECORDS) {
+      desk.known = new LinkKnowledge();
+    }
+  }
+
+  private take<T>(
+    booking: KeptLink,
+    needs: readonly string[],
+    decide: (known: LinkKnowledge, now: number) => T,
+    isReport = false,
+  ): Promise<T> {
+    const { linkId } = booking;
+    const desk = this.desk(linkId);
     return new Promise<T>((resolve, reject) => {
-      const { linkId } = operation.booking;
-      const desk = this.desk(linkId);
-      desk.waiting.push({ ...operation, resolve, reject } as unknown as Operation);
-      if (desk.batch) {
-        const left = desk.startedAt + this.patience - performance.now();
-        desk.timer ??= setTimeout(() => this.overtake(linkId, desk), left);
-      } else {
+      let answer: T;
+      desk.waiting.push({
+        booking,
+        needs,
+        isReport,
+        decide: (known, now) => (answer = decide(known, now)),
+        resolve: () => resolve(answer),
+        reject,
+      });
+      if (!desk.batch) {
+        void this.work(linkId, desk);
+      } else if (performance.now() >= desk.startedAt + this.patience) {
+        // Leaves a batch that takes too long alone; what it may have changed is read again
+        desk.known = new LinkKnowledge();
         void this.work(linkId, desk);
       }
     });
@@ -203,24 +236,16 @@ export class LeaseBook {
       if (desk.batch !== batch) {
         return;
       }
-      clearTimeout(desk.timer);
-      desk.timer = undefined;
       desk.batch = undefined;
     }
     this.tidy(linkId, desk);
-  }
-
-  /** Leaves a batch that takes too long alone; what it may have changed is read again. */
-  private overtake(linkId: string, desk: Desk): void {
-    desk.timer = undefined;
-    desk.known = new LinkKnowledge();
-    void this.work(linkId, desk);
   }
 
   /** Decides a batch and commits it; decides again where another process was faster. */
   private async settle(linkId: string, desk: Desk, batch: readonly Operation[]): Promise<void> {
     for (let attempt = 1; attempt <= ATTEMPTS && desk.batch === batch; attempt++) {
       if (await this.decideAndCommit(linkId, desk.known, batch)) {
+        batch.forEach(({ resolve }) => resolve());
         return;
       }
       desk.known = new LinkKnowledge();
@@ -236,22 +261,21 @@ export class LeaseBook {
     known: LinkKnowledge,
     batch: readonly Operation[],
   ): Promise<boolean> {
-    const missing = known.missing(batch.flatMap(({ needs }) => needs));
+    const missing = batch.flatMap(({ needs }) => needs.filter((id) => !known.has(id)));
     if (missing.length > 0) {
-      known.learn(missing, await this.read(linkId, missing));
+      known.learn(missing, await this.read(linkId, [...new Set(missing)]));
     }
     const now = this.now();
-    const answers = batch.map(({ decide }) => decide(known, now));
-    const { since, changes } = known.takeChanges();
-    if (changes.length > 0) {
-      const keepUntil = Math.max(...batch.map(({ booking }) => neededUntil(booking, now))) + RECORD_MARGIN;
-      const deferrable = batch.every(({ isReport }) => isReport) && changes.every(({ id }) => id !== LINK);
-      if (!(await this.store.commit({ now, since, linkId, keepUntil, changes, deferrable }))) {
-        return false;
-      }
+    batch.forEach(({ decide }) => decide(known, now));
+    const changes = known.takeChanges();
+    if (changes.length === 0) {
+      return true;
     }
-    batch.forEach(({ resolve }, i) => resolve(answers[i]));
-    return true;
+    const needed = batch.map(({ booking: { endsAt, terms } }) => Math.max(endsAt, now + terms.idle));
+    const keepUntil = Math.max(...needed) + RECORD_MARGIN;
+    const deferrable = batch.every(({ isReport }) => isReport) && changes.every(({ id }) => id !== LINK);
+    const { since } = known;
+    return this.store.commit({ now, since, linkId, keepUntil, changes, deferrable });
   }
 
   /** Forgets clients of a link that has many: if their leases are over, or the link is unlimited. */
@@ -272,26 +296,4 @@ export class LeaseBook {
       await this.store.commit({ now, since, linkId, keepUntil: now, changes });
     }
   }
-
-  private desk(linkId: string): Desk {
-    let desk = this.desks.get(linkId);
-    if (!desk) {
-      desk = { known: new LinkKnowledge(), waiting: [], startedAt: 0, running: 0 };
-      this.desks.set(linkId, desk);
-    }
-    return desk;
-  }
-
-  private tidy(linkId: string, desk: Desk): void {
-    if (!desk.batch && desk.running <= 0) {
-      this.desks.delete(linkId);
-    } else if (desk.known.size > MOST_RECORDS) {
-      desk.known = new LinkKnowledge();
-    }
-  }
-}
-
-/** Until when the records of a link are needed, ms since the epoch. */
-function neededUntil({ endsAt, terms }: Booking, now: number): number {
-  return Math.max(endsAt, now + terms.idle);
 }

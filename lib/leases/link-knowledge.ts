@@ -10,21 +10,26 @@ import type { LinkRecord, LinkState, RecordChange } from './lease-store.js';
  */
 export const LINK = 'link';
 
-/** The value of the record {@link LINK}: how many leases were opened and not given back. */
+/** The value of the record {@link LINK}: how many downloads were begun and not given back. */
 interface LinkUse {
   readonly used: number;
 }
 
 /** What records say about a link. */
-export function linkOf({ now, since, records }: LinkState): KnownLink {
+export function linkOf({ now, since, records }: Omit<LinkState, 'revokedBefore'>): KnownLink {
   const link = records.find(({ id }) => id === LINK)?.value as LinkUse | undefined;
   return { now, since, used: link?.used ?? 0, leases: records.flatMap(leasesIn) };
 }
 
 /** The records in which a lease that a request belongs to may be found, and the link's own. */
 export function recordsOf({ presented, client, request }: Belonging & Partial<Entering>): string[] {
-  const clients = [presented?.client, client, request].filter((id) => id !== undefined);
-  return [LINK, ...new Set(clients)];
+  const ids = [LINK];
+  for (const id of [presented?.client, client, request]) {
+    if (id !== undefined && !ids.includes(id)) {
+      ids.push(id);
+    }
+  }
+  return ids;
 }
 
 export function leasesIn({ value }: LinkRecord): readonly Lease[] {
@@ -41,18 +46,18 @@ export function holdsLeases(value: object): value is readonly Lease[] {
  */
 export class LinkKnowledge {
   /** When the store was created. */
-  private since = 0;
+  since = 0;
   /** Undefined: there is none. */
   private readonly records = new Map<string, LinkRecord | undefined>();
-  private readonly changed = new Map<string, RecordChange>();
+  /** The versions that changed records had when they were read. */
+  private readonly changed = new Map<string, number | undefined>();
 
   get size(): number {
     return this.records.size;
   }
 
-  /** Those of the records that are still to be read. */
-  missing(ids: readonly string[]): string[] {
-    return [...new Set(ids)].filter((id) => !this.records.has(id));
+  has(id: string): boolean {
+    return this.records.has(id);
   }
 
   /** Takes in what was read, unless something later is known. */
@@ -71,11 +76,17 @@ export class LinkKnowledge {
     }
   }
 
-  /** What was decided and is to be committed, to a store of the same age. */
-  takeChanges(): { since: number; changes: RecordChange[] } {
-    const changes = [...this.changed.values()].filter(({ was, value }) => value ?? was !== undefined);
+  /** What was decided and is to be committed. */
+  takeChanges(): RecordChange[] {
+    const changes: RecordChange[] = [];
+    for (const [id, was] of this.changed) {
+      const { version = (was ?? 0) + 1, value } = this.records.get(id) ?? {};
+      if (value ?? was !== undefined) {
+        changes.push({ id, was, version, value });
+      }
+    }
     this.changed.clear();
-    return { since: this.since, changes };
+    return changes;
   }
 
   get(id: string): object | undefined {
@@ -87,47 +98,39 @@ export class LinkKnowledge {
     if (value === known?.value) {
       return;
     }
-    const { was } = this.changed.get(id) ?? { was: known?.version };
-    const version = was === undefined ? firstVersion() : was + 1;
-    this.changed.set(id, { id, was, version, value });
+    if (!this.changed.has(id)) {
+      this.changed.set(id, known?.version);
+    }
+    const was = this.changed.get(id);
+    // Random: a record that was forgotten and made again is not the one before. Below 2^30, which V8 keeps
+    // without an object of its own
+    const version = was === undefined ? Math.floor(Math.random() * 2 ** 30) : was + 1;
     this.records.set(id, value && { id, version, value });
-  }
-
-  get used(): number {
-    return (this.get(LINK) as LinkUse | undefined)?.used ?? 0;
   }
 
   /** The link with the leases in these records. */
   about(ids: readonly string[], now: number): KnownLink {
-    const leases = ids.filter((id) => id !== LINK).flatMap((id) => this.leasesOf(id));
-    return { now, since: this.since, used: this.used, leases };
+    const records = ids.flatMap((id) => this.records.get(id) ?? []);
+    return linkOf({ now, since: this.since, records });
   }
 
   /** Adds a lease or replaces it, and removes it if it is given back. Keeps count of the link's uses. */
-  put(lease: Lease, terms: LeaseTerms, now: number): void {
-    const leases = this.leasesOf(lease.client);
+  put(lease: Lease, { now, used }: KnownLink, terms: LeaseTerms): void {
+    const { client } = lease;
+    const leases = (this.get(client) ?? []) as readonly Lease[];
     const at = leases.findIndex(({ id }) => id === lease.id);
-    this.count(lease.uses - (leases[at]?.uses ?? 0));
+    const uses = used + lease.uses - (leases[at]?.uses ?? 0);
+    if (uses !== used) {
+      this.set(LINK, uses > 0 ? ({ used: uses } satisfies LinkUse) : undefined);
+    }
     if (at < 0) {
       // concat() reserves no room for more, unlike a literal with spreads
-      this.set(lease.client, withRoom([lease].concat(leases), terms, now));
-    } else if (lease.uses === 0) {
-      this.set(lease.client, leases.length > 1 ? leases.toSpliced(at, 1) : undefined);
+      this.set(client, withRoom([lease].concat(leases), terms, now));
+    } else if (lease.uses > 0) {
+      this.set(client, leases.with(at, lease));
     } else {
-      this.set(lease.client, leases.with(at, lease));
+      this.set(client, leases.length > 1 ? leases.toSpliced(at, 1) : undefined);
     }
-  }
-
-  private count(more: number): void {
-    if (more === 0) {
-      return;
-    }
-    const used = this.used + more;
-    this.set(LINK, used > 0 ? ({ used } satisfies LinkUse) : undefined);
-  }
-
-  private leasesOf(client: string): readonly Lease[] {
-    return (this.get(client) ?? []) as readonly Lease[];
   }
 }
 
@@ -135,12 +138,4 @@ export class LinkKnowledge {
 function withRoom(leases: readonly Lease[], terms: LeaseTerms, now: number): readonly Lease[] {
   const oldest = leases.findLastIndex((lease) => isOver(lease, now, terms));
   return leases.length > LEASES_OF_CLIENT && oldest >= 0 ? leases.toSpliced(oldest, 1) : leases;
-}
-
-/**
- * Random: a record that was forgotten and made again is not the one before. Below 2^30, which V8 keeps
- * without an object of its own.
- */
-function firstVersion(): number {
-  return Math.floor(Math.random() * 2 ** 30);
 }

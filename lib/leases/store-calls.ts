@@ -39,16 +39,25 @@ export class StoreCalls {
    * @param undo takes back what the call may have done, if it fails and again if it is answered later
    * @throws DownloadRefusal STORE_UNAVAILABLE
    */
-  async required<T>(call: Call<T>, undo?: () => void): Promise<T> {
-    const answer = call();
-    try {
-      return await within(this.options.storeTimeout, answer);
-    } catch (error) {
-      this.failed(error);
-      undo?.();
-      answer.then(undo, () => {});
-      throw new DownloadRefusal('STORE_UNAVAILABLE', { cause: error });
-    }
+  required<T>(call: Call<T>, undo?: () => void): Promise<T> {
+    const { storeTimeout } = this.options;
+    return new Promise<T>((resolve, reject) => {
+      const answer = call();
+      const fail = (error: unknown) => {
+        clearTimeout(timer);
+        this.failed(error);
+        undo?.();
+        reject(new DownloadRefusal('STORE_UNAVAILABLE', { cause: error }));
+      };
+      const timer = setTimeout(() => {
+        fail(new Error(`no answer within ${storeTimeout} ms`));
+        answer.then(undo, () => {});
+      }, storeTimeout);
+      answer.then((value) => {
+        clearTimeout(timer);
+        resolve(value);
+      }, fail);
+    });
   }
 
   /** The store's answer; undefined during an outage, unless it {@link required is needed}. */
@@ -147,11 +156,4 @@ export class StoreCalls {
       );
     }
   }
-}
-
-function within<T>(milliseconds: number, answer: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${milliseconds} ms`)), milliseconds);
-    void answer.then(resolve, reject).then(() => clearTimeout(timer));
-  });
 }
