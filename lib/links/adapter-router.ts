@@ -207,17 +207,14 @@ const MAX_PARAMETERS = 500;
 /** @throws DownloadAuthConfigurationError for what the parser of the other process may read differently */
 function agreedQuery(text: string): Members {
   const query = parseQuerystring(text);
-  for (const [name, value] of Object.entries(query)) {
-    if (/[[\]]|^__proto__$/.test(name) || [value].flat().length > MAX_LIST) {
-      throw new DownloadAuthConfigurationError(
-        `query: the process that serves the route may read ${name} differently. ` +
-          `Give names without brackets, and strings or lists of at most ${MAX_LIST}.`,
-      );
-    }
-  }
-  if (Object.values(query).flat().length > MAX_PARAMETERS) {
+  const [odd] =
+    Object.entries(query).find(([name, value]) => {
+      return /[[\]]|^__proto__$/.test(name) || [value].flat().length > MAX_LIST;
+    }) ?? [];
+  if (odd !== undefined || Object.values(query).flat().length > MAX_PARAMETERS) {
     throw new DownloadAuthConfigurationError(
-      `query: the process that serves the route may read no more than ${MAX_PARAMETERS} parameters.`,
+      `query: the process that serves the route may read ${odd ?? 'it'} differently. Give names without brackets, ` +
+        `strings or lists of at most ${MAX_LIST}, and no more than ${MAX_PARAMETERS} parameters.`,
     );
   }
   return query;

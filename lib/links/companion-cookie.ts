@@ -4,7 +4,6 @@ import { isNavigation } from '../http/requester.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_COOKIE_BYTES } from '../tokens/download-cookie.js';
 import { COMPANION_PREFIX } from '../tokens/transports.js';
-import type { Collection } from './link-resource.js';
 import { endOf } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkSettings } from './options.js';
@@ -15,19 +14,9 @@ const MAX_PATH_BYTES = 1024;
 /** How many collections of one path a browser keeps open; all headers of a request share 16 KiB. */
 const MAX_COMPANIONS = 8;
 
-/** The claims of a link to a collection. */
-export type CollectionClaims = LinkClaims & { readonly col: Collection };
-
-export function opensCollection(claims: LinkClaims): claims is CollectionClaims {
-  return claims.col !== undefined;
-}
-
 /** The URL of a request without its token, relative to it, where the link leads a person there. */
-export function cleanUrl(
-  { col }: CollectionClaims,
-  { request, rawRequest }: HttpExchange,
-): string | undefined {
-  if (!col.leads || request.method !== 'GET' || !isNavigation(request.headers)) {
+export function cleanUrl({ col }: LinkClaims, { request, rawRequest }: HttpExchange): string | undefined {
+  if (!col?.leads || request.method !== 'GET' || !isNavigation(request.headers)) {
     return undefined;
   }
   const [, path = '', query = ''] = /^([^?#]*)([^#]*)/.exec(rawRequest.url ?? '') ?? [];
@@ -35,32 +24,33 @@ export function cleanUrl(
 }
 
 /** @throws DownloadAuthConfigurationError for a link that no browser would keep as a cookie */
-export function checkCompanion(claims: CollectionClaims, token: string): void {
-  const bytes = companionName(claims).length + 1 + token.length;
-  if (bytes > MAX_COOKIE_BYTES || claims.col.path.length > MAX_PATH_BYTES) {
+export function checkCompanion({ res, col }: LinkClaims, token: string): void {
+  const bytes = companionName(res).length + 1 + token.length;
+  if (col && (bytes > MAX_COOKIE_BYTES || col.path.length > MAX_PATH_BYTES)) {
     throw new DownloadAuthConfigurationError(
-      `The collection's cookie would have ${bytes} bytes, and its path ${claims.col.path.length}; browsers keep at most ` +
+      `The collection's cookie would have ${bytes} bytes, and its path ${col.path.length}; browsers keep at most ` +
         `${MAX_COOKIE_BYTES} and ${MAX_PATH_BYTES}. Put less into claims, query and params.`,
     );
   }
 }
 
-/** The cookie for which a link is exchanged; `undefined` where the browser has it or the link is ending. */
+/** The cookie for which a link to a collection is exchanged; `undefined` where the browser needs none. */
 export function companionCookie(
-  claims: CollectionClaims,
+  claims: LinkClaims,
   token: string,
   { rawRequest }: HttpExchange,
   { clock, links }: Pick<LinkSettings, 'clock' | 'links'>,
 ): LinkCookie | undefined {
-  const name = companionName(claims);
+  const { res, col } = claims;
+  const name = companionName(res);
   const maxAge = Math.floor(endOf(claims, links.maxAge) - clock() / 1000);
   const isKept = rawRequest.headers.cookie?.includes(`${name}=${token}`);
-  return isKept || maxAge < 1
+  return !col || isKept || maxAge < 1
     ? undefined
-    : { name, value: token, path: claims.col.path, maxAge, most: MAX_COMPANIONS };
+    : { name, value: token, path: col.path, maxAge, most: MAX_COMPANIONS };
 }
 
 /** One for each collection: a newer link to it takes the place of an older one. */
-function companionName({ res }: LinkClaims): string {
+function companionName(res: string): string {
   return COMPANION_PREFIX + res.slice(0, 12);
 }

@@ -6,10 +6,11 @@ import type { LinkUsage, UsagePage } from '../leases/link-usage.js';
 import type { LinkRevocation } from '../leases/revocation.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { checkOptions } from '../shared/check-options.js';
+import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { MAX_TOKEN_LENGTH } from '../tokens/compact-jws.js';
 import type { DownloadGrant, GrantedLink } from '../tokens/grant.js';
-import { checkCompanion, opensCollection } from './companion-cookie.js';
+import { checkCompanion } from './companion-cookie.js';
 import { checkTogether, CREATE_RULES, stateRule, TARGET_RULES } from './create-options.js';
 import type {
   CreateLinkOptions,
@@ -21,10 +22,10 @@ import type {
   OptionsOfRoute,
   RouteName,
 } from './link.js';
-import { endOf, grantedLink, leasedLink, linkClaims, milliseconds } from './link-claims.js';
-import type { LinkClaims } from './link-claims.js';
+import { grantedLink, leasedLink, linkClaims, milliseconds } from './link-claims.js';
 import type { LinkSettings } from './options.js';
 import { TargetLocator } from './link-target.js';
+import type { LocatedTarget } from './link-target.js';
 import { LinkTokens } from './link-tokens.js';
 import type { RouteRegistry } from './route-registry.js';
 import { queryString } from './route-template.js';
@@ -32,13 +33,6 @@ import { queryString } from './route-template.js';
 /** Handlers by their class and methods, or by the names of their routes. */
 type RouteCall<Options> = [Type, Names, Options?] | [Names, Options?];
 type Names = string | readonly string[];
-
-function partsOf<Options>(call: RouteCall<Options>): [Type | undefined, Names, Options] {
-  const [first, second, third] = call;
-  const isByName = typeof first === 'string' || Array.isArray(first);
-  const parts = isByName ? [undefined, first, second ?? {}] : [first, second, third ?? {}];
-  return parts as [Type | undefined, Names, Options];
-}
 
 /** Mints, inspects and revokes links that open one resource for a limited time, and nothing else. */
 @Injectable()
@@ -84,9 +78,7 @@ export class DownloadLinks {
   ): DownloadLink;
   create(routes: readonly RouteName[], options?: CreateLinkOptions): DownloadLink;
   create(...call: RouteCall<CreateLinkOptions>): DownloadLink {
-    const [controller, names, options] = partsOf(call);
-    checkOptions(options, CREATE_RULES, 'links.create', '');
-    const target = this.targets.locate(controller, names, options);
+    const { options, target } = this.located(call, CREATE_RULES, 'links.create');
     checkTogether(options, target, this.options);
     const { route, path, query, resource } = target;
     const { links } = this.options;
@@ -94,7 +86,12 @@ export class DownloadLinks {
     const [st] = options.state === undefined ? [] : this.tokens.stateDigests(options.state, resource);
     const { claims, token } = this.tokens.sign({ ...linkClaims(options, target, now, links), st });
     this.keeper.checkLife(leasedLink(claims));
-    checkToken(claims, token);
+    if (token.length > MAX_TOKEN_LENGTH) {
+      throw new DownloadAuthConfigurationError(
+        `The link's token is too long: ${token.length} characters, ${MAX_TOKEN_LENGTH} are read at most. Put less into claims.`,
+      );
+    }
+    checkCompanion(claims, token);
     const expiresAt = new Date(milliseconds(claims.exp));
     this.events.emit({
       type: 'minted',
@@ -122,9 +119,19 @@ export class DownloadLinks {
   resource<Name extends RouteName>(route: Name, ...target: OptionsOfRoute<Name, LinkTarget>): string;
   resource(routes: readonly RouteName[], target?: LinkTarget): string;
   resource(...call: RouteCall<LinkTarget>): string {
-    const [controller, names, target] = partsOf(call);
-    checkOptions(target, TARGET_RULES, 'links.resource', '');
-    return this.targets.locate(controller, names, target).resource;
+    return this.located(call, TARGET_RULES, 'links.resource').target.resource;
+  }
+
+  private located<Options extends LinkTarget>(
+    [first, second, third]: RouteCall<Options>,
+    rules: OptionRules<Options>,
+    place: string,
+  ): { options: Options; target: LocatedTarget } {
+    const [controller, names, given] =
+      typeof first === 'function' ? [first, second as Names, third] : [undefined, first, second as Options];
+    const options = given ?? ({} as Options);
+    checkOptions(options, rules, place, '');
+    return { options, target: this.targets.locate(controller, names, options) };
   }
 
   /**
@@ -159,15 +166,16 @@ export class DownloadLinks {
    */
   async inspect(token: string): Promise<LinkInspection> {
     const claims = await this.tokens.verify(token);
-    const now = this.options.clock() / 1000;
     const { sub: subject, nbf } = claims;
+    const now = this.options.clock();
     const notBefore = nbf === undefined ? undefined : new Date(milliseconds(nbf));
-    const { maxAge } = this.options.links;
-    const inspection = { ...grantedLink(claims, maxAge), subject, notBefore };
-    if (now >= endOf(claims, maxAge)) {
+    const inspection = { ...grantedLink(claims, this.options.links.maxAge), subject, notBefore };
+    if (now >= inspection.expiresAt.getTime()) {
       return { ...inspection, refusal: 'LINK_EXPIRED' };
     }
-    return nbf !== undefined && now < nbf ? { ...inspection, refusal: 'LINK_NOT_YET_VALID' } : inspection;
+    return notBefore && now < notBefore.getTime()
+      ? { ...inspection, refusal: 'LINK_NOT_YET_VALID' }
+      : inspection;
   }
 
   /**
@@ -207,16 +215,4 @@ const asked = new WeakSet<GrantedLink>();
 /** Whether the handler of a link with a state has forgotten {@link DownloadLinks.requireState}. */
 export function isUnasked(link: GrantedLink): boolean {
   return link.state !== undefined && !asked.has(link);
-}
-
-/** @throws DownloadAuthConfigurationError for a token that would not be read, or not be kept as a cookie */
-function checkToken(claims: LinkClaims, token: string): void {
-  if (token.length > MAX_TOKEN_LENGTH) {
-    throw new DownloadAuthConfigurationError(
-      `The link's token is too long: ${token.length} characters, ${MAX_TOKEN_LENGTH} are read at most. Put less into claims.`,
-    );
-  }
-  if (opensCollection(claims)) {
-    checkCompanion(claims, token);
-  }
 }

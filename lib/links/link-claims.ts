@@ -59,7 +59,7 @@ export const RESERVED_CLAIMS: readonly string[] =
  * {@link leasedLink} read them back.
  *
  * @param now seconds since 1970
- * @throws DownloadAuthConfigurationError for a link that never opens
+ * @throws DownloadAuthConfigurationError for a link that never opens, or lives too long
  */
 export function linkClaims(
   options: CreateLinkOptions,
@@ -67,15 +67,20 @@ export function linkClaims(
   now: number,
   settings: Pick<ResolvedLinkOptions, 'expiresIn' | 'maxAge'>,
 ): LinkTerms {
-  const { notBefore, bindTo: { signedIn, addresses = [] } = {}, resumeWithin: resume } = options;
+  const { expiresAt, notBefore, bindTo: { signedIn, addresses = [] } = {} } = options;
   const win = seconds(options.reuseWithin);
   const iat = win === undefined ? now : Math.floor(now / win) * win;
-  const claims = {
+  const life = (win ?? 0) + (seconds(options.expiresIn) ?? settings.expiresIn);
+  const wanted = expiresAt ? expiresAt.getTime() / 1000 : iat + life;
+  const exp = Math.min(wanted, iat + (settings.maxAge ?? Infinity));
+  const nbf = notBefore && notBefore.getTime() / 1000;
+  checkTimes(now, iat, wanted, exp, nbf);
+  return {
     ...options.claims,
     aud: LINK_AUDIENCE,
     iat,
-    exp: expiry(options, now, iat, settings),
-    nbf: notBefore && notBefore.getTime() / 1000,
+    exp,
+    nbf,
     res: resource,
     sub: options.subject,
     fn: options.filename,
@@ -84,7 +89,7 @@ export function linkClaims(
     lim: unlessEmpty({
       max: options.maxDownloads,
       strict: options.strict,
-      resume: seconds(resume),
+      resume: seconds(options.resumeWithin),
       bytes: options.byteBudget,
       rev: options.revocable === true || undefined,
     }),
@@ -95,10 +100,6 @@ export function linkClaims(
       net: addresses.length > 0 ? [addresses].flat().map(normalizeBlock) : undefined,
     }),
   };
-  if (claims.nbf !== undefined && claims.nbf >= claims.exp) {
-    throw new DownloadAuthConfigurationError('notBefore: the link would end before it begins.');
-  }
-  return claims;
 }
 
 function askOf({ confirm, challenge }: CreateLinkOptions): LinkAsk | undefined {
@@ -116,29 +117,21 @@ function seconds(value: Duration | undefined): number | undefined {
   return value === undefined ? undefined : durationInSeconds(value);
 }
 
-/** @param start when the link is issued, or the time began within which it may be reused */
-function expiry(
-  options: CreateLinkOptions,
-  now: number,
-  start: number,
-  { expiresIn, maxAge = Infinity }: Pick<ResolvedLinkOptions, 'expiresIn' | 'maxAge'>,
-): number {
-  const { expiresAt } = options;
-  const life = seconds(options.expiresIn) ?? expiresIn;
-  const reusable = seconds(options.reuseWithin) ?? 0;
-  const exp = expiresAt ? expiresAt.getTime() / 1000 : start + reusable + life;
-  if (exp <= now) {
+function checkTimes(now: number, iat: number, wanted: number, exp: number, nbf = 0): void {
+  if (wanted <= now) {
     throw new DownloadAuthConfigurationError(
       'The link would have expired already. Give an expiry in the future.',
     );
   }
-  if (exp - start > MAX_LINK_LIFETIME) {
+  if (wanted - iat > MAX_LINK_LIFETIME) {
     throw new DownloadAuthConfigurationError(
       "A link lives 7 days at most, reuseWithin included. Give a shorter expiresIn, such as '7d', and mint a new " +
         'link when it is needed.',
     );
   }
-  return Math.min(exp, start + maxAge);
+  if (nbf >= exp) {
+    throw new DownloadAuthConfigurationError('notBefore: the link would end before it begins.');
+  }
 }
 
 /** Whether claims have the shape that this package gives them. */

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { QueryParams } from './link.js';
 import type { LinkedRoute } from './nest-routes.js';
+import { ANY_IN_PATH } from './route-template.js';
 import type { FilledRoute } from './route-template.js';
 
 /**
@@ -21,10 +22,10 @@ export interface LinkResource {
 
 /** SHA-256 over the canonical form of a resource, base64url: what a link token carries in its place. */
 export function resourceDigest({ route, pattern, params, query, hosts, free = [] }: LinkResource): string {
-  if (free.length === 0) {
-    return digestOf([route.id, route.method, pattern, params, query, hosts]);
-  }
-  const bound = Object.fromEntries(Object.entries(params).filter(([name]) => !free.includes(name)));
+  const bound =
+    free.length === 0
+      ? params
+      : Object.fromEntries(Object.entries(params).filter(([name]) => !free.includes(name)));
   return digestOf([route.id, route.method, pattern, bound, query, hosts, free]);
 }
 
@@ -48,9 +49,9 @@ export function canonical(value: unknown): string {
 
 /** What a link is bound to of a query. */
 export function boundQuery(query: QueryParams, ignored: ReadonlySet<string>): QueryParams {
-  return ignored.size === 0
-    ? query
-    : Object.fromEntries(Object.entries(query).filter(([name]) => !ignored.has(name)));
+  return Object.keys(query).some((name) => ignored.has(name))
+    ? Object.fromEntries(Object.entries(query).filter(([name]) => !ignored.has(name)))
+    : query;
 }
 
 /** What a link to a collection says of it. */
@@ -70,12 +71,14 @@ export interface Collection {
  * @param publicPath what a proxy strips from the paths of requests
  */
 export function collectionOf(
-  members: readonly (Pick<FilledRoute, 'free' | 'fixedPath'> & { readonly resource: string })[],
+  members: readonly (Pick<FilledRoute, 'free' | 'fixed'> & { readonly resource: string })[],
   publicPath: string,
 ): { resource: string; collection: Collection } {
   const of = members.map(({ resource }) => resource).sort();
-  const [first = [], ...others] = members.map(({ fixedPath }) => fixedPath.split('/'));
-  const differs = first.findIndex((segment, index) => others.some((other) => other[index] !== segment));
+  const [first = [], ...others] = members.map(({ fixed }) => fixed);
+  const differs = first.findIndex(
+    (segment, index) => segment.includes(ANY_IN_PATH) || others.some((other) => other[index] !== segment),
+  );
   const path = publicPath + first.slice(0, differs === -1 ? undefined : differs).join('/');
   const free = [...new Set(members.flatMap((member) => member.free))].sort();
   const shared = { free, path: path.replace(/\/$/, '') || '/' };

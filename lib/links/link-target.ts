@@ -110,23 +110,21 @@ export class TargetLocator {
   private member(reached: ReachedRoute, target: LinkTarget): LocatedTarget & FilledRoute {
     const { route, pattern, host, readers } = reached;
     const { hosts = {} } = target;
-    const { ignoreQuery, ngswBypass } = this.options.links;
+    const { tokenNames, links } = this.options;
     const filled = templateOf(pattern).fill(target);
-    const bypass = ngswBypass ? { [NGSW_BYPASS]: 'true' } : {};
+    const bypass = links.ngswBypass ? { [NGSW_BYPASS]: 'true' } : {};
     const query = normalizedQuery({ ...target.query, ...bypass });
-    const { query: tokenName } = this.options.tokenNames;
-    if (Object.keys(query).some((name) => isTokenName(name, tokenName))) {
-      throw new DownloadAuthConfigurationError(`query: ${tokenName} is the token's own parameter.`);
+    if (Object.keys(query).some((name) => isTokenName(name, tokenNames.query))) {
+      throw new DownloadAuthConfigurationError(`query: ${tokenNames.query} is the token's own parameter.`);
     }
-    const bound = boundQuery(query, ignoreQuery);
     const url = urlOf(route, filled.path + queryString(query), host);
     let params = {};
     for (const read of readers) {
       const match = read(url);
-      checkMatch(reached, filled, match);
-      checkQuery(bound, boundQuery(match.query, ignoreQuery));
+      checkMatch(reached, filled, query, match);
       params = match.params;
     }
+    const bound = boundQuery(query, links.ignoreQuery);
     const resource = resourceDigest({ route, pattern, params, query: bound, hosts, free: filled.free });
     return { ...filled, route, query, resource };
   }
@@ -136,6 +134,7 @@ export class TargetLocator {
 function checkMatch(
   { route, pattern }: ReachedRoute,
   { path, values }: FilledRoute,
+  query: QueryParams,
   match: RouteMatch | undefined,
 ): asserts match is RouteMatch {
   if (!match) {
@@ -151,20 +150,17 @@ function checkMatch(
         'Give each parameter a segment of the path, or take other values.',
     );
   }
+  if (canonical(match.query) !== canonical(query)) {
+    throw new DownloadAuthConfigurationError(
+      `query: the application's query parser would read ${shown(match.query)}, not ${shown(query)}. ` +
+        'Give names without brackets, short lists and no deeper objects than it reads.',
+    );
+  }
 }
 
 /** Wildcards are segments on Express, and one text on Fastify. */
 function text(param: unknown): string {
   return [param].flat().join('/');
-}
-
-function checkQuery(given: QueryParams, received: QueryParams): void {
-  if (canonical(received) !== canonical(given)) {
-    throw new DownloadAuthConfigurationError(
-      `query: the application's query parser would read ${shown(received)}, not ${shown(given)}. ` +
-        'Give names without brackets, short lists and no deeper objects than it reads.',
-    );
-  }
 }
 
 function checkMembers(routes: readonly ReachedRoute[]): void {

@@ -12,7 +12,7 @@ import { seeOther } from '../prompts/link-prompts.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
 import { addressWithin } from '../shared/ip-address.js';
 import type { PresentedToken } from '../tokens/request-tokens.js';
-import { cleanUrl, companionCookie, opensCollection } from './companion-cookie.js';
+import { cleanUrl, companionCookie } from './companion-cookie.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkSettings } from './options.js';
@@ -41,8 +41,8 @@ export class LinkOpener {
 
   /** The claims of a genuine link. @throws DownloadRefusal `LINK_INVALID` */
   async verify({ token, transport }: PresentedToken): Promise<LinkClaims> {
-    const claims = await this.tokens.claimsOf(token);
-    if (!claims || (transport === 'companion' && !opensCollection(claims))) {
+    const claims = await this.tokens.verify(token);
+    if (transport === 'companion' && !claims.col) {
       throw new DownloadRefusal('LINK_INVALID');
     }
     return claims;
@@ -125,9 +125,6 @@ export class LinkOpener {
    * @throws LinkReply where the link leads a person who opened it in a browser to the URL without its token
    */
   exchange(claims: LinkClaims, { token, transport }: PresentedToken, exchange: HttpExchange): void {
-    if (!opensCollection(claims)) {
-      return;
-    }
     const cookie = companionCookie(claims, token, exchange, this.options);
     if (cookie) {
       this.cookies.set(cookie, exchange);

@@ -132,7 +132,14 @@ export class RouteRegistry implements OnModuleInit {
    */
   read(route: Route, pattern: string, url: URL): RouteMatch | undefined {
     if (!this.servesVersion(route, url)) {
-      throw new DownloadAuthConfigurationError(this.adviceOnVersion(route));
+      const versions = [route.versions].flat().filter((version) => version !== VERSION_NEUTRAL);
+      throw new DownloadAuthConfigurationError(
+        `${route.label} serves version ${versions.join(', ')} only, which ` +
+          (this.config.getVersioning()?.type === VersioningType.CUSTOM
+            ? 'the extractor does not find in a URL without headers. '
+            : 'a browser that follows a link does not ask for: it is in a header. ') +
+          'Make it VERSION_NEUTRAL, or put versions into the URL (VersioningType.URI).',
+      );
     }
     for (const match of this.router?.matches(routerMethod(route), url) ?? []) {
       const asked = this.list.find(
@@ -160,17 +167,6 @@ export class RouteRegistry implements OnModuleInit {
   private servesVersion({ versions }: Route, url: URL): boolean {
     const versioning = this.config.getVersioning();
     return !versions || !versioning || this.router?.servesVersion(url, versions, versioning) !== false;
-  }
-
-  private adviceOnVersion({ label, versions }: Route): string {
-    const named = [versions].flat().filter((version) => version !== VERSION_NEUTRAL);
-    return (
-      `${label} serves version ${named.join(', ')} only, which ` +
-      (this.config.getVersioning()?.type === VersioningType.CUSTOM
-        ? 'the extractor does not find in a URL without headers. '
-        : 'a browser that follows a link does not ask for: it is in a header. ') +
-      'Make it VERSION_NEUTRAL, or put versions into the URL (VersioningType.URI).'
-    );
   }
 }
 

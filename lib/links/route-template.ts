@@ -11,13 +11,13 @@ export interface FilledRoute {
   readonly free: readonly string[];
   /** Those of them that have no value. */
   readonly unset: readonly string[];
-  /** The path up to the first free parameter, by whole segments. */
-  readonly fixedPath: string;
+  /** The segments of the path, with {@link ANY_IN_PATH} for all that are free. */
+  readonly fixed: readonly string[];
 }
 
 /** Stands for any value of a free parameter; percent-encoded, since browsers would drop it from a URL. */
 const ANY = '\u0001';
-const ANY_IN_PATH = encodeURIComponent(ANY);
+export const ANY_IN_PATH = encodeURIComponent(ANY);
 
 const templates = new Map<string, RouteTemplate>();
 
@@ -52,22 +52,16 @@ class RouteTemplate {
    *
    * @throws DownloadAuthConfigurationError for a parameter that is missing, or that no URL can carry
    */
-  fill({ params = {}, free: names = [] }: LinkTarget): FilledRoute {
-    const given = Object.entries(params).filter(([name]) => this.has(name));
-    const own = Object.fromEntries(
-      given.map(([name, value]) => [this.nameOf(name), this.carried(name, value)]),
-    );
-    const free = names.filter((name) => this.has(name)).map((name) => this.nameOf(name));
-    const anything = Object.fromEntries(free.map((name) => [name, this.carried(name, ANY)]));
+  fill({ params = {}, free = [] }: LinkTarget): FilledRoute {
+    const own = this.carried(Object.entries(params));
+    const anything = this.carried(free.map((name) => [name, ANY]));
     const values = { ...anything, ...own };
-    const path = this.path(values);
-    const [fixed = ''] = this.path({ ...own, ...anything }).split(ANY_IN_PATH);
     return {
-      path,
+      path: this.path(values),
       values,
-      free: free.sort(),
-      unset: free.filter((name) => !(name in own)),
-      fixedPath: free.length > 0 ? fixed.replace(/[^/]*$/, '') : path,
+      free: Object.keys(anything).sort(),
+      unset: Object.keys(anything).filter((name) => !(name in own)),
+      fixed: this.path({ ...own, ...anything }).split('/'),
     };
   }
 
@@ -82,13 +76,19 @@ class RouteTemplate {
     }
   }
 
-  /** A parameter, or the segments of a wildcard. */
-  private carried(name: string, value: unknown): string | string[] {
-    if (!this.wildcards.includes(this.nameOf(name))) {
-      return carriable(this.pattern, name, value);
+  /** Texts, and the segments of wildcards; what is not of this route is left out. */
+  private carried(params: readonly (readonly [string, unknown])[]): Record<string, string | string[]> {
+    const carried: Record<string, string | string[]> = {};
+    for (const [given, value] of params) {
+      const name = this.nameOf(given);
+      if (this.wildcards.includes(name)) {
+        const segments: unknown[] = typeof value === 'string' ? value.split('/') : [value].flat();
+        carried[name] = segments.map((segment) => carriable(this.pattern, given, segment));
+      } else if (this.names.includes(name)) {
+        carried[name] = carriable(this.pattern, given, value);
+      }
     }
-    const segments: unknown[] = typeof value === 'string' ? value.split('/') : [value].flat();
-    return segments.map((segment) => carriable(this.pattern, name, segment));
+    return carried;
   }
 
   /** An only wildcard may have the name that it has on the other adapter. */
