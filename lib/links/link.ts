@@ -161,7 +161,7 @@ export interface CreateLinkOptions extends LinkTarget {
 /** A link that was minted. */
 export interface DownloadLink {
   /**
-   * Absolute where `links.publicUrl` is set, otherwise path and query. It carries the token, unless the
+   * Path and query, behind `links.publicUrl` where it is set. It carries the token, unless the
    * handler is a `@Post()`: then the token goes into the form field of that name (`transports.form`).
    */
   readonly url: string;

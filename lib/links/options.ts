@@ -45,8 +45,9 @@ export interface LinkOptions {
   /** Refuses links older than this, whatever their `exp` says: shortens links that are already out. */
   maxAge?: Duration;
   /**
-   * What minted URLs start with, such as `https://files.example.com` or `https://example.com/api` behind
-   * a proxy that strips `/api`. Default: none, minted URLs start with the path. Never taken from a request.
+   * What minted URLs start with, such as `https://files.example.com`, or `https://example.com/api` or `/api`
+   * behind a proxy that strips `/api`. Default: none, minted URLs start with the path. Never taken from a
+   * request.
    */
   publicUrl?: string;
   /**
@@ -96,7 +97,7 @@ const RULES: OptionRules<LinkOptions> = {
   maxAge: duration({ above: 0, advice: "0 would refuse every link. Write a duration such as '1h'." }),
   publicUrl: rule(
     isPublicUrl,
-    "give the text of an absolute http(s) URL without query, such as 'https://files.example.com/api'.",
+    "give the text of an absolute http(s) URL without query, such as 'https://files.example.com/api', or a path such as '/api'.",
   ),
   ignoreQuery: rule(
     (names) => Array.isArray(names) && names.every((name) => typeof name === 'string'),
@@ -134,7 +135,7 @@ export function resolveLinkOptions(options: LinkOptions = {}) {
     routes = {},
     validate,
   } = options;
-  const { hostname, pathname = '' }: Partial<URL> = publicUrl ? new URL(publicUrl) : {};
+  const { hostname, pathname = publicUrl }: Partial<URL> = URL.canParse(publicUrl) ? new URL(publicUrl) : {};
   return {
     /** Seconds, as is `maxAge`. */
     expiresIn: durationInSeconds(expiresIn),
@@ -181,7 +182,15 @@ function isPublicUrl(value: unknown): boolean {
   if (value === '') {
     return true;
   }
-  if (typeof value !== 'string' || !URL.canParse(value) || /[?#]/.test(value)) {
+  if (typeof value !== 'string' || /[?#]/.test(value)) {
+    return false;
+  }
+  if (value.startsWith('/')) {
+    // Browsers take `//host` and `/\host` for another host
+    const origin = 'http://localhost';
+    return URL.canParse(value, origin) && new URL(value, origin).href === origin + value;
+  }
+  if (!URL.canParse(value)) {
     return false;
   }
   const { protocol, username, password } = new URL(value);

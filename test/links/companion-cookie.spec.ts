@@ -360,11 +360,11 @@ describe.each(ADAPTERS)('the companion cookie of a collection, on %s', (adapter)
 });
 
 describe.each(ADAPTERS)('the cookies of links, on %s', (adapter) => {
-  it('have the path that browsers see', async () => {
-    const app = await start(adapter, { links: { publicUrl: 'https://example.com/api/' }, cookie: { path: '/elsewhere' } });
+  it.each(['https://example.com/api', '/api'])('have the path that browsers see: %s', async (base) => {
+    const app = await start(adapter, { links: { publicUrl: `${base}/` }, cookie: { path: '/elsewhere' } });
     const { url } = mint(app, { params: { id: 'a b/ü', file: 'x' } });
-    expect(url).toContain('https://example.com/api/token/a%20b%2F%C3%BC/x?');
-    const answer = await app.request(url.slice('https://example.com/api'.length));
+    expect(url).toContain(`${base}/token/a%20b%2F%C3%BC/x?`);
+    const answer = await app.request(url.slice(base.length));
     expect(companions(answer)[0]).toContain('; Path=/api/token/a%20b%2F%C3%BC;');
     await app.close();
   });

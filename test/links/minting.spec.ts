@@ -187,6 +187,7 @@ describe.each(ADAPTERS)('minting on %s', (adapter) => {
     ['an origin and a slash', 'https://dl.example.com/', 'https://dl.example.com/files/a'],
     ['a prefix that the proxy strips', 'https://example.com/cdn', 'https://example.com/cdn/files/a'],
     ['a port', 'http://localhost:8080', 'http://localhost:8080/files/a'],
+    ['a prefix on whatever host', '/cdn', '/cdn/files/a'],
   ])('a URL works behind %s', async (_name, publicUrl, expected) => {
     const app = await start({ links: { publicUrl } });
     const { url } = app.get(DownloadLinks).create(FilesController, 'get', { params: { id: 'a' } });
