@@ -92,7 +92,7 @@ export class MemoryLeaseStore implements LeaseStore {
 /** Entries looked at per insertion: more than one, so that what expires is found faster than it is added. */
 const LOOKED_AT = 4;
 
-/** Entries looked at when there is no room. */
+/** Entries looked at when the store is full. */
 const LOOKED_AT_WHEN_FULL = 10_000;
 
 /** Few items under each key, and no timer: a few expired keys are forgotten with each insertion. */
@@ -108,7 +108,7 @@ class ExpiringLists<T> {
     return this.lists.get(key)?.items ?? [];
   }
 
-  /** @throws Error if there is none */
+  /** @throws Error if the store is full */
   makeRoom(now: number): void {
     const most = this.size < this.capacity ? LOOKED_AT : LOOKED_AT_WHEN_FULL;
     for (let looked = 0; looked < most; looked++) {

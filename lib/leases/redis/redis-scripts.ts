@@ -50,12 +50,14 @@ redis.call('PEXPIRE', KEYS[2], ${LOG_KEPT})
 
 /**
  * KEYS: since when the server remembers, the log. ARGV: since when it should if it does not, or '' for now;
- * the number of a revocation or '+inf'. Answers [now, last number, [later revocations as JSON…]].
+ * the number of a revocation or '+inf'. Answers [now, since, last number, [later revocations as JSON…]].
  */
 export const NEWS = `${NOW}
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('SET', KEYS[1], ARGV[1] == '' and now or ARGV[1])
+local since = redis.call('GET', KEYS[1])
+if not since then
+  since = ARGV[1] == '' and now or ARGV[1]
+  redis.call('SET', KEYS[1], since)
 end
 local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '0'
-return { now, last, redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf') }
+return { now, since, last, redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf') }
 `;

@@ -77,7 +77,7 @@ export class RedisLeaseStore implements LeaseStore {
 
   async read(query: LinkQuery): Promise<LinkState> {
     const { now, linkId, records, revocations } = query;
-    // Other reads may change it meanwhile
+    // It may change meanwhile
     const looked = this.since;
     // Sent together: one round trip
     const [[since, ...moments], found] = await Promise.all([
@@ -85,11 +85,8 @@ export class RedisLeaseStore implements LeaseStore {
       this.records(this.linkKey(linkId, looked), records),
     ]);
     if (since !== looked) {
-      if (since === null) {
-        // The server came back empty, and remembers from now on
-        await this.news(undefined, now);
-      }
-      this.since = since ?? undefined;
+      // The server lost its memory, and remembers from now on
+      await this.news(undefined, now);
       return this.read(query);
     }
     return {
@@ -147,11 +144,12 @@ export class RedisLeaseStore implements LeaseStore {
     return Promise.resolve();
   }
 
-  /** Also makes the server remember from now on, if it does not yet. */
+  /** Also looks since when the server remembers; from now on, if it did not until now. */
   private async news(after: number | undefined, callers: number): Promise<RevocationNews> {
     const args = [this.usesServerClock ? '' : String(callers), String(after ?? '+inf')];
     const answer = await this.run(NEWS, [this.key('since'), this.key('log')], args);
-    const [now, last, revocations] = answer as [string, string, string[]];
+    const [now, since, last, revocations] = answer as [string, string, string, string[]];
+    this.since = since;
     return {
       now: this.usesServerClock ? Number(now) : undefined,
       last: Number(last),
