@@ -61,11 +61,12 @@ export class StoreCalls {
   }
 
   /** The store's answer; undefined during an outage, unless it {@link required is needed}. */
-  async ask<T>(isNeeded: boolean, call: Call<T>, undo?: () => void): Promise<T | undefined> {
-    if (isNeeded) {
-      return this.required(call, undo);
+  ask<T>(isNeeded: boolean, call: Call<T>, undo?: () => void): Promise<T | undefined> {
+    if (this.outage && !isNeeded) {
+      return Promise.resolve(undefined);
     }
-    return this.outage ? undefined : this.required(call, undo).catch(() => undefined);
+    const answer = this.required(call, undo);
+    return isNeeded ? answer : answer.catch(() => undefined);
   }
 
   /** Tells the store that a request has ended, again and again until it answers. */
