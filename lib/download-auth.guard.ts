@@ -153,7 +153,7 @@ export class DownloadAuthGuard implements CanActivate {
       this.accessTokens.warnAboutQuery();
     }
     this.watch(exchange, claims.sub);
-    request.user = await validated(this.options.validate, claims, request);
+    request.user = await validated('validate', this.options.validate, claims, request);
     this.report.decided(exchange, 'granted=access');
     return { kind: 'access', subject: claims.sub, claims, transport };
   }

@@ -19,6 +19,7 @@ import { LinkOpener } from './links/open-link.js';
 import { LinkTokens } from './links/link-tokens.js';
 import { RouteRegistry } from './links/route-registry.js';
 import type { DownloadAuthOptions } from './download-auth-options.js';
+import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { requireOptions, RESOLVED_OPTIONS, resolveOptions } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { LinkPrompts } from './prompts/link-prompts.js';
@@ -146,6 +147,14 @@ export class DownloadAuthModule
    * ```
    */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    const makers = ['useFactory', 'useClass', 'useExisting'] as const;
+    if (!makers.some((maker) => options?.[maker])) {
+      throw new DownloadAuthConfigurationError(
+        'forRootAsync: nothing makes the options. Write forRootAsync({ inject: [ConfigService], useFactory: (config) => ' +
+          "({ secret: config.getOrThrow('JWT_SECRET') }) }), or give useClass or useExisting: a class with " +
+          'createDownloadAuthOptions().',
+      );
+    }
     return super.forRootAsync(options);
   }
 

@@ -16,6 +16,7 @@ import type { ResolvedOptions } from './resolve-options.js';
 import type { RoutePolicy } from './route-options.js';
 import { DownloadRefusal } from './refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
+import { asked } from './shared/hooks.js';
 import type { AccessTokens } from './tokens/access-tokens.js';
 import type { TokenClaims } from './tokens/compact-jws.js';
 import { otherWayNote } from './tokens/grant.js';
@@ -121,11 +122,11 @@ export class LinkGrants {
     } else {
       await this.admit(leased, exchange);
     }
-    const user = await validated(this.options.links.validate, claims, request);
+    const user = await validated('links.validate', this.options.links.validate, claims, request);
     if (!signedIn) {
       request.user = user;
     } else if (signedIn.claims) {
-      request.user = await validated(this.options.validate, signedIn.claims, request);
+      request.user = await validated('validate', this.options.validate, signedIn.claims, request);
     }
     const link = grantedLink(claims, this.options.links.maxAge);
     const grant: LinkGrant = { kind: 'link', subject, claims, transport, link };
@@ -175,6 +176,7 @@ export class LinkGrants {
 }
 
 export async function validated<Claims>(
+  option: string,
   validate: ((claims: Claims, request: unknown) => unknown) | undefined,
   claims: Claims,
   request: unknown,
@@ -182,7 +184,7 @@ export async function validated<Claims>(
   if (!validate) {
     return claims;
   }
-  const user = await validate(claims, request);
+  const user = await asked(option, () => validate(claims, request));
   if (!user) {
     throw new DownloadRefusal('ACCESS_DENIED');
   }
@@ -193,7 +195,7 @@ export async function subjectOf(
   request: FrameworkRequest,
   { subject }: RoutePolicy,
 ): Promise<string | undefined> {
-  const answer: unknown = await subject?.(request);
+  const answer: unknown = await asked('subject', () => subject?.(request));
   if (answer === undefined || answer === null || typeof answer === 'string') {
     return answer ?? undefined;
   }

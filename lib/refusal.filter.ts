@@ -11,6 +11,7 @@ import { RESOLVED_OPTIONS } from './resolve-options.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { errorReason } from './shared/error-reason.js';
+import { atOnce } from './shared/hooks.js';
 import { ThrottledLogger } from './shared/throttled-logger.js';
 import { AnsweredRefusal } from './refusals/download-refusal.js';
 import type { DownloadRefusal } from './refusals/download-refusal.js';
@@ -62,13 +63,12 @@ export class RefusalFilter implements ExceptionFilter<DownloadRefusal | LinkRepl
   private pageOf(refusal: DownloadRefusal): string | undefined {
     const choice = this.options.refusalPage;
     try {
-      const page: unknown = choice === false ? undefined : (choice ?? refusalPage)(refusal);
+      const page: unknown =
+        choice === false ? undefined : atOnce('refusalPage', (choice ?? refusalPage)(refusal));
       if (page === undefined || typeof page === 'string') {
         return page;
       }
-      // A promise that rejects would end the process
-      Promise.resolve(page).catch(() => undefined);
-      throw new DownloadAuthConfigurationError('return a string, not a promise, or undefined for JSON');
+      throw new DownloadAuthConfigurationError('refusalPage: return a string, or undefined for JSON.');
     } catch (error) {
       const reason = errorReason(error);
       this.logger.error(reason, `refusalPage failed (${reason}); the refusal is answered as JSON.`, error);

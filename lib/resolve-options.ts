@@ -17,6 +17,7 @@ import {
 import type { OptionRules } from './shared/check-options.js';
 import { DownloadAuthConfigurationError } from './shared/configuration-error.js';
 import { durationInSeconds } from './shared/duration.js';
+import { callableAtOnce } from './shared/hooks.js';
 import { resolveCookie } from './tokens/download-cookie.js';
 import { unsetSecret } from './tokens/key-material.js';
 import { createKeySource, KEY_RULES } from './tokens/keys.js';
@@ -48,11 +49,14 @@ const RULES: OptionRules<DownloadAuthOptions> = {
   verifiedTokenCacheBytes: wholeNumber(0, undefined, ', or 0 for no cache'),
   shutdownTimeout: duration(),
   refusals: oneOf('answer', 'throw'),
-  refusalPage: rule(
-    (page) => page === false || typeof page === 'function',
-    'give a function that returns HTML, or false for JSON only.',
+  refusalPage: (page) => {
+    const advice = page === false ? undefined : callableAtOnce(page);
+    return advice && `${advice} It returns HTML; false answers JSON only.`;
+  },
+  clock: rule(
+    (clock) => typeof clock === 'function' && Number.isFinite((clock as () => unknown)()),
+    'give a function that returns milliseconds since 1970, as Date.now does.',
   ),
-  clock: callable,
 };
 
 /**

@@ -125,6 +125,9 @@ const BAD: readonly (readonly [name: string, options: unknown, ...says: RegExp[]
   ['validate no function', { secret: SECRET, validate: true }, /validate/, /function/],
   ['links.validate no function', { secret: SECRET, links: { validate: {} } }, /links\.validate/, /function/],
   ['clock no function', { secret: SECRET, clock: 0 }, /clock/, /function/],
+  ['clock that answers later', { secret: SECRET, clock: async () => 0 }, /clock/, /milliseconds/],
+  ['refusalPage that answers later', { secret: SECRET, refusalPage: async () => '' }, /refusalPage/, /not async/],
+  ['leases.clientKey that answers later', { secret: SECRET, leases: { clientKey: async () => 'x' } }, /leases.clientKey/, /not async/],
   ['refusalPage a text', { secret: SECRET, refusalPage: '<h1>No</h1>' }, /refusalPage/, /function.*false/],
   ['refusalPage true', { secret: SECRET, refusalPage: true }, /refusalPage/],
   ['issuer empty', { secret: SECRET, issuer: '' }, /issuer/, /leave it out/],
@@ -350,6 +353,15 @@ class OptionsFactory {
   exports: [OPTIONS, OptionsFactory],
 })
 class ConfigModule {}
+
+it.each([{}, undefined, { inject: [], useFactory: undefined }])(
+  'forRootAsync(%j) says what to write',
+  (options) => {
+    const configure = () => DownloadAuthModule.forRootAsync(options as object);
+    expect(configure).toThrow(DownloadAuthConfigurationError);
+    expect(configure).toThrow(/useFactory: .*useClass or useExisting/);
+  },
+);
 
 describe.each(ADAPTERS)('forRootAsync on %s', (adapter) => {
   it.each([

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { boolean, checkOptions, date, oneOf, rule, text, wholeNumber } from '../shared/check-options.js';
 import type { OptionRule, OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { callableAtOnce } from '../shared/hooks.js';
 import { digestRule } from './digest.js';
 import { isByteStream, isLength } from './download-options.js';
 import type {
@@ -177,10 +178,7 @@ const STREAM_RULES: OptionRules<ReadableDownloadOptions> = { ...COMMON_RULES, le
 const SOURCE_RULES: OptionRules<{ etag: unknown; lastModified: unknown; missing: unknown }> = {
   etag,
   lastModified,
-  missing: rule(
-    (value) => typeof value === 'function',
-    'give a function, such as (error) => error instanceof NoSuchKey.',
-  ),
+  missing: callableAtOnce,
 };
 
 const REDIRECT_RULES: OptionRules<RedirectDownloadOptions> = {

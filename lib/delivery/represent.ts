@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import fs, { ReadStream } from 'node:fs';
 import { PassThrough, Readable } from 'node:stream';
 import type { ResponsePort } from '../http/response-port.js';
+import { askedAtOnce } from '../shared/hooks.js';
 import type { ByteSource } from './body-reader.js';
 import type { ByteInterval } from './byte-range.js';
 import { isByteStream } from './download-options.js';
@@ -204,7 +205,7 @@ function sourceContent(source: DownloadSource): Content {
     seekable: true,
     etag: source.etag === undefined ? undefined : toEntityTag(source.etag),
     lastModified: source.lastModified?.getTime(),
-    missing: source.missing?.bind(source),
+    missing: source.missing && ((error) => askedAtOnce('missing', () => source.missing!(error))),
     source: new StreamSource((start, end, signal) => source.open({ start, end, signal })),
   };
 }

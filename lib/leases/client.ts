@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { LinkCookie } from '../http/link-cookies.js';
+import { askedAtOnce } from '../shared/hooks.js';
 import { addressNetwork } from '../shared/ip-address.js';
 import type { Lease } from './lease-record.js';
 
@@ -65,7 +66,7 @@ export function clientKey(
   own?: (client: ClientDescription) => string | undefined,
 ): string | undefined {
   if (own) {
-    const key = own(client);
+    const key = askedAtOnce('leases.clientKey', () => own(client));
     return key === undefined ? undefined : recentFingerprint('client', key);
   }
   const network = addressNetwork(client.address);

@@ -1,8 +1,9 @@
 import type { AnyRequest } from '../http/http-exchange.js';
-import { boolean, callable, checkOptions, duration, rule } from '../shared/check-options.js';
+import { boolean, checkOptions, duration, rule } from '../shared/check-options.js';
 import type { OptionRule, OptionRules } from '../shared/check-options.js';
 import { durationInSeconds } from '../shared/duration.js';
 import type { Duration } from '../shared/duration.js';
+import { callableAtOnce } from '../shared/hooks.js';
 import type { ClientDescription } from './client.js';
 import type { LeaseTerms } from './lease-record.js';
 import type { LeaseStore } from './lease-store.js';
@@ -72,7 +73,7 @@ export interface LeaseOptions {
    * calls itself a bot in its User-Agent; programs that download for people (curl, wget, aria2) are not bots.
    * `false` serves and counts bots like any other client.
    */
-  readonly isBot?: false | ((request: AnyRequest) => boolean);
+  readonly isBot?: false | ((request: AnyRequest) => boolean | Promise<boolean>);
 }
 
 const LEASE_DEFAULTS = {
@@ -134,7 +135,7 @@ const RULES: OptionRules<LeaseOptions> = {
   storeTimeout: duration(),
   failClosed: boolean,
   reportEvery: duration(),
-  clientKey: callable,
+  clientKey: callableAtOnce,
   isBot: rule(
     (value) => value === false || typeof value === 'function',
     'write a function of the request that returns true for a bot, or false to count bots like any other client.',

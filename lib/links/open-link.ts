@@ -10,6 +10,7 @@ import type { LeasedLink } from '../leases/counted-delivery.js';
 import type { LeaseKeeper } from '../leases/keeper.js';
 import { seeOther } from '../prompts/link-prompts.js';
 import { DownloadRefusal } from '../refusals/download-refusal.js';
+import { asked } from '../shared/hooks.js';
 import { addressWithin } from '../shared/ip-address.js';
 import type { PresentedToken } from '../tokens/request-tokens.js';
 import { cleanUrl, companionCookie } from './companion-cookie.js';
@@ -99,7 +100,7 @@ export class LinkOpener {
     const client = new RequestingClient(link.id, exchange, path, this.addresses, this.cookies);
     const watch = await this.keeper.admit(link, client);
     if (link.maxDownloads !== undefined) {
-      this.refuseAutomatic(exchange.request);
+      await this.refuseAutomatic(exchange.request);
     }
     return watch;
   }
@@ -153,12 +154,12 @@ export class LinkOpener {
   }
 
   /** @throws DownloadRefusal `PREFETCH_REFUSED`, `BOT_REFUSED` */
-  private refuseAutomatic(request: FrameworkRequest): void {
+  private async refuseAutomatic(request: FrameworkRequest): Promise<void> {
     if (isPrefetch(request.headers)) {
       throw new DownloadRefusal('PREFETCH_REFUSED');
     }
     const isBot = this.options.leases?.isBot ?? isSelfNamedBot;
-    if (request.method !== 'HEAD' && isBot && isBot(request)) {
+    if (request.method !== 'HEAD' && isBot && (await asked('leases.isBot', () => isBot(request)))) {
       throw new DownloadRefusal('BOT_REFUSED');
     }
   }

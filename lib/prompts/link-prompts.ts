@@ -10,6 +10,7 @@ import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { errorReason } from '../shared/error-reason.js';
+import { asked } from '../shared/hooks.js';
 import { ThrottledLogger } from '../shared/throttled-logger.js';
 import type { LinkGrant } from '../tokens/grant.js';
 import type { TokenNames } from '../tokens/transports.js';
@@ -126,7 +127,8 @@ export class LinkPrompts {
       return this.ask(visit, 'CHALLENGE_UNANSWERED');
     }
     const link = { linkId: grant.link.id, endsAt: cookie.endsAt };
-    const isRight = async () => (await challenge(answer, grant, exchange.request)) === true;
+    const isRight = async () =>
+      (await asked('challenge', () => challenge(answer, grant, exchange.request))) === true;
     if (!(await judged(this.keeper, link, this.options.prompts, isRight))) {
       await this.ask(visit, 'CHALLENGE_FAILED', true);
     }

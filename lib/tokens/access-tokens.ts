@@ -3,6 +3,7 @@ import { DownloadRefusal } from '../refusals/download-refusal.js';
 import type { RefusalCode, RefusalDetails } from '../refusals/download-refusal.js';
 import { isValidDate } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
+import { asked } from '../shared/hooks.js';
 import { printable, ThrottledLogger } from '../shared/throttled-logger.js';
 import type { JoseHeader, TokenClaims } from './compact-jws.js';
 import type { KeySource } from './keys.js';
@@ -142,7 +143,10 @@ async function checkCutOff(
   claims: TokenClaims,
   notIssuedBefore: AccessPolicy['notIssuedBefore'],
 ): Promise<void> {
-  const moment = typeof notIssuedBefore === 'function' ? await notIssuedBefore(claims) : notIssuedBefore;
+  const moment =
+    typeof notIssuedBefore === 'function'
+      ? await asked('notIssuedBefore', () => notIssuedBefore(claims))
+      : notIssuedBefore;
   if (!moment) {
     return;
   }

@@ -202,8 +202,8 @@ describe.each(ADAPTERS)('the page of a refusal on %s is replaced', (adapter) => 
 
   it.each<[string, () => unknown, RegExp]>([
     ['breaks', () => { throw new Error('template is missing'); }, /template is missing/],
-    ['is a promise', async () => '<h1>later</h1>', /return a string, not a promise/],
-    ['is a promise that is broken', () => Promise.reject(new Error('too late')), /return a string, not a promise/],
+    ['is a promise', () => Promise.resolve('<h1>later</h1>'), /return the answer itself, not a promise/],
+    ['is a promise that is broken', () => Promise.reject(new Error('too late')), /return the answer itself, not a promise/],
     ['is not a text', () => 401, /return a string/],
   ])('by JSON where the page of the application %s', async (_name, page, says) => {
     logger.lines.length = 0;
