@@ -34,17 +34,29 @@ export class RouteCheck implements OnModuleInit {
     warnOfSharedCaching('forRoot', this.options.delivery?.cacheControl);
     this.checkNames();
     this.checkToldRoutes();
+    this.routes.instance = this.nameOf(this.options);
     for (const { controllers, injectables } of this.modules.values()) {
       const guard: unknown = injectables.get(DownloadAuthGuard)?.instance;
-      if (!(guard instanceof DownloadAuthGuard) || guard.options !== this.options) {
+      if (!(guard instanceof DownloadAuthGuard)) {
         continue;
       }
       for (const { metatype } of controllers.values()) {
-        if (typeof metatype === 'function') {
-          await this.check(metatype as new () => object, guard);
+        const controller = metatype as new () => object;
+        if (guard.options === this.options) {
+          await this.check(controller, guard);
+        } else {
+          this.routes.guardedElsewhere.set(controller, this.nameOf(guard.options));
         }
       }
     }
+  }
+
+  /** An instance of the module by the modules that import it. */
+  private nameOf(options: ResolvedOptions): string {
+    const importers = [...this.modules.values()].filter(({ imports }) =>
+      [...imports].some(({ providers }) => providers.get(RESOLVED_OPTIONS)?.instance === options),
+    );
+    return `that of ${importers.map(({ name }) => name).join(' and ')}`;
   }
 
   private async check(controller: new () => object, guard: DownloadAuthGuard): Promise<void> {

@@ -86,6 +86,13 @@ export class TargetLocator {
           'or auth: YourGuard.',
       );
     }
+    const other = this.registry.guardedElsewhere.get(route.controller);
+    if (other !== undefined) {
+      throw new DownloadAuthConfigurationError(
+        `${route.label} would refuse the link: another instance of DownloadAuthModule guards it, ${other}, and this ` +
+          `DownloadLinks belongs to ${this.registry.instance}. Inject DownloadLinks where that instance is imported.`,
+      );
+    }
     const pattern = this.registry.pathOf(route, path);
     const host = hostOf(route, hosts, this.options.links.publicHost);
     return { route, pattern, host, readers: [(url) => this.registry.read(route, pattern, url)] };

@@ -29,6 +29,10 @@ export interface ReachedRoute {
 export class RouteRegistry implements OnModuleInit {
   /** Undefined in a process that serves no HTTP. */
   router: AdapterRouter | undefined;
+  /** This instance of the module, by who imports it. */
+  instance = '';
+  /** Controllers that another instance of the module guards, and which. */
+  readonly guardedElsewhere = new Map<Type, string>();
   private readonly requested = new PerRoute<Route | undefined>();
   private found: readonly Route[] | undefined;
 

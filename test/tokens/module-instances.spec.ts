@@ -1,4 +1,4 @@
-import { Controller, Get, Module } from '@nestjs/common';
+import { Controller, Get, Module, Param } from '@nestjs/common';
 import passport from 'passport';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DownloadAuthModule, DownloadLinks, StreamDownload } from '../../lib/index.js';
@@ -50,6 +50,25 @@ describe.each(ADAPTERS)('two applications in one process on %s', (adapter) => {
 
 @Controller('a')
 class AController {
+  constructor(private readonly links: DownloadLinks) {}
+
+  /** A link that this instance of the module makes, or why it does not. */
+  @Get('makes/:what')
+  make(@Param('what') what: string): unknown {
+    const target = { params: { id: '1' } };
+    const makes: Record<string, () => unknown> = {
+      link: () => this.links.create(BController, 'get', target),
+      named: () => this.links.create('b' as never, target),
+      resource: () => this.links.resource(BController, 'get', target),
+      own: () => this.links.create(AController, 'get', target),
+    };
+    try {
+      return makes[what]!();
+    } catch (error) {
+      return { name: (error as Error).name, message: (error as Error).message };
+    }
+  }
+
   @Get(':id')
   @StreamDownload()
   get(): string {
@@ -67,7 +86,7 @@ class BController {
   }
 
   @Get(':id')
-  @StreamDownload()
+  @StreamDownload({ name: 'b' })
   get(): string {
     return 'b';
   }
@@ -103,6 +122,19 @@ describe.each(ADAPTERS)('two instances of the module in one application on %s', 
     expect((await app.request(`/b/1?tok=${token(OTHER)}`)).text).toBe('b');
     expectRefusal(await app.request(`/b/1?ss-tok=${token(OTHER)}`), 401, 'TOKEN_MISSING');
     expectRefusal(await app.request(`/a/1?tok=${token(SECRET)}`), 401, 'TOKEN_MISSING');
+  });
+
+  it.each(['link', 'named', 'resource'])(
+    'one makes no %s for a route of the other, and says which is which',
+    async (what) => {
+      const { name, message } = (await app.request(`/a/makes/${what}`)).json;
+      expect(name).toBe('DownloadAuthConfigurationError');
+      expect(message).toMatch(/^BController\.get .*that of BModule.*that of AModule\. Inject DownloadLinks/);
+    },
+  );
+
+  it('and its own as before', async () => {
+    expect((await app.request((await app.request('/a/makes/own')).json.url)).text).toBe('a');
   });
 
   it('a link of one opens nothing of the other', async () => {
