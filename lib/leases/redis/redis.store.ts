@@ -43,8 +43,6 @@ const RULES = {
  */
 export class RedisLeaseStore implements LeaseStore {
   private commands?: IoredisClient;
-  /** The client that the store made itself. */
-  private own?: OwnClient;
   private readonly prefix: string;
   private readonly usesServerClock: boolean;
   /** When the store was created, as it was last read. */
@@ -61,16 +59,12 @@ export class RedisLeaseStore implements LeaseStore {
     if ((options.client === undefined) === (options.url === undefined)) {
       throw new DownloadAuthConfigurationError('RedisLeaseStore: give a client or a url, one of the two.');
     }
-    this.commands = options.client && commandsOf(options.client);
     this.prefix = options.prefix ?? 'download-auth:';
     this.usesServerClock = options.clock !== 'caller';
   }
 
   async open(now: number): Promise<void> {
-    if (!this.commands) {
-      this.own = connect(this.options.url!);
-      this.commands = commandsOf(this.own);
-    }
+    this.commands ??= commandsOf(this.options.client ?? connect(this.options.url!));
     await this.polling.first(now, OPEN_TIMEOUT, () => false);
     void this.warnOfEviction();
   }
@@ -136,11 +130,10 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   close(): Promise<void> {
-    if (this.own) {
-      this.own.disconnect();
-      this.own = undefined;
-      this.commands = undefined;
+    if (!this.options.client) {
+      (this.commands as OwnClient | undefined)?.disconnect();
     }
+    this.commands = undefined;
     return Promise.resolve();
   }
 

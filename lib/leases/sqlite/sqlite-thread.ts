@@ -27,7 +27,7 @@ interface Reply {
 /** How long closing waits for the disk, ms. */
 const CLOSE_TIMEOUT = 2000;
 
-/** The most calls that are handed over together: reads wait for no more writes than these. */
+/** The most writes that are handed over together: reads wait for no more than these. */
 const BATCH = 100;
 
 /**
@@ -40,16 +40,19 @@ export class SqliteThread {
   private waiting: Call[] = [];
   /** In the order of the answers. */
   private underWay: readonly Call[] = [];
+  /** Undefined while nothing may be asked. */
+  private patience?: number;
 
-  /**
-   * @param synchronous what SQLite calls so: `NORMAL` or `FULL`
-   * @param patience milliseconds; a call that has not begun by then rejects without an effect
-   */
+  /** @param synchronous what SQLite calls so: `NORMAL` or `FULL` */
   constructor(
     private readonly file: string,
     private readonly synchronous: string,
-    private readonly patience: number,
   ) {}
+
+  /** @param patience milliseconds; a call that has not begun by then rejects without an effect */
+  open(patience: number): void {
+    this.patience = patience;
+  }
 
   /** The rows of a statement. Makes the file, created `now`, if it is missing. */
   read(statement: Statement, now: number): Promise<SqlRow[]> {
@@ -63,6 +66,7 @@ export class SqliteThread {
 
   async close(): Promise<void> {
     const { worker } = this;
+    this.patience = undefined;
     this.fail(new Error('The SQLite lease store is closed.'));
     worker?.unref();
     await Promise.race([worker?.terminate(), sleep(CLOSE_TIMEOUT, undefined, { ref: false })]);
@@ -70,6 +74,9 @@ export class SqliteThread {
 
   private ask<T>(job: Call['job'], isWrite: boolean, now: number): Promise<T> {
     return new Promise<T>((resolve, reject) => {
+      if (this.patience === undefined) {
+        throw new Error('The SQLite lease store is not open: open() comes first, and close() last.');
+      }
       const giveUp = performance.now() + this.patience;
       this.waiting.push({ job, isWrite, now, giveUp, resolve, reject });
       this.handOver();
@@ -81,18 +88,23 @@ export class SqliteThread {
       return;
     }
     const now = performance.now();
-    const late = this.waiting.filter(({ giveUp }) => giveUp <= now);
-    late.forEach(({ reject }) => reject(new Error('The SQLite file was locked, or its disk too slow.')));
-    const due = this.waiting.filter(({ giveUp }) => giveUp > now);
-    this.waiting = due.splice(BATCH);
-    if (due.length > 0) {
+    const reads: Call[] = [];
+    const writes: Call[] = [];
+    for (const call of this.waiting) {
+      if (call.giveUp <= now) {
+        call.reject(new Error('The SQLite file was locked, or its disk too slow.'));
+      } else {
+        (call.isWrite ? writes : reads).push(call);
+      }
+    }
+    this.waiting = writes.splice(BATCH);
+    this.underWay = [...reads, ...writes];
+    if (this.underWay.length > 0) {
       const worker = (this.worker ??= this.start());
       // Keeps the process alive for an answer, but not for an idle thread
       worker.ref();
-      const [reads, writes] = [due.filter(({ isWrite }) => !isWrite), due.filter(({ isWrite }) => isWrite)];
-      this.underWay = [...reads, ...writes];
       const jobs = (calls: readonly Call[]) => calls.map(({ job }) => job);
-      worker.postMessage({ reads: jobs(reads), writes: jobs(writes), now: due.at(-1)!.now });
+      worker.postMessage({ reads: jobs(reads), writes: jobs(writes), now: this.underWay.at(-1)!.now });
     }
   }
 

@@ -51,16 +51,17 @@ export interface SqliteLeaseStoreOptions {
  * or later, and no other package.
  */
 export class SqliteLeaseStore implements LeaseStore {
-  private thread?: SqliteThread;
+  private readonly thread: SqliteThread;
   private readonly polling = new RevocationPolling((after) => this.news(after), LOOK_EVERY);
 
   /** @throws DownloadAuthConfigurationError for an unknown option, and without a file */
-  constructor(private readonly options: SqliteLeaseStoreOptions) {
+  constructor(options: SqliteLeaseStoreOptions) {
     const rules = { file: text("such as 'leases.db'"), durability: oneOf('process', 'power') };
     checkOptions(options, rules, 'SqliteLeaseStore');
     if (!options?.file) {
       throw new DownloadAuthConfigurationError("SqliteLeaseStore.file: give a path, such as 'leases.db'.");
     }
+    this.thread = new SqliteThread(options.file, options.durability === 'power' ? 'FULL' : 'NORMAL');
   }
 
   /** @throws Error saying what to do where Node has no `node:sqlite`, or the file cannot be used */
@@ -72,18 +73,17 @@ export class SqliteLeaseStore implements LeaseStore {
           'or the memory store if there is one process only.',
       );
     }
-    const { file, durability } = this.options;
-    this.thread ??= new SqliteThread(file, durability === 'power' ? 'FULL' : 'NORMAL', timeout);
+    this.thread.open(timeout);
     await this.news(undefined, now);
   }
 
   async read({ now, linkId, records, revocations }: LinkQuery): Promise<LinkState> {
     const isAll = records === 'all';
     const values = [JSON.stringify(revocations), linkId, ...(isAll ? [] : [JSON.stringify(records)])];
-    return stateOf(await this.opened.read({ sql: isAll ? READ : READ_SOME, values }, now), now);
+    return stateOf(await this.thread.read({ sql: isAll ? READ : READ_SOME, values }, now), now);
   }
 
-  async commit({ linkId, now, since, keepUntil, changes }: LinkCommit): Promise<boolean> {
+  commit({ linkId, now, since, keepUntil, changes }: LinkCommit): Promise<boolean> {
     const keep = Math.ceil(keepUntil);
     const statements = changes.map(({ id, was, version, value }) => {
       if (was === undefined) {
@@ -93,33 +93,24 @@ export class SqliteLeaseStore implements LeaseStore {
         ? { sql: REPLACE, values: [version, JSON.stringify(value), keep, linkId, id, was] }
         : { sql: REMOVE, values: [linkId, id, was] };
     });
-    return await this.opened.write([{ sql: SAME_STORE, values: [since] }, ...statements], now);
+    return this.thread.write([{ sql: SAME_STORE, values: [since] }, ...statements], now);
   }
 
   async revoke({ name, issuedBefore, keepUntil }: Revocation, now: number): Promise<void> {
     const values = [name, Math.ceil(issuedBefore), Math.ceil(keepUntil)];
-    await this.opened.write([{ sql: REVOKE, values }], now);
+    await this.thread.write([{ sql: REVOKE, values }], now);
   }
 
   subscribe(listener: RevocationListener): () => void {
     return this.polling.subscribe(listener);
   }
 
-  async close(): Promise<void> {
-    const { thread } = this;
-    this.thread = undefined;
-    await thread?.close();
+  close(): Promise<void> {
+    return this.thread.close();
   }
 
   private async news(after?: number, now = Date.now()): Promise<RevocationNews> {
     const statement = { sql: NEWS, values: [after ?? Number.MAX_SAFE_INTEGER] };
-    return newsOf(await this.opened.read(statement, now));
-  }
-
-  private get opened(): SqliteThread {
-    if (!this.thread) {
-      throw new Error('The SQLite lease store is not open: open() comes first, and close() last.');
-    }
-    return this.thread;
+    return newsOf(await this.thread.read(statement, now));
   }
 }
