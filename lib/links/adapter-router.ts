@@ -183,10 +183,7 @@ function lookUp(mirror: FindMyWay, method: string, url: URL): RouteMatch[] {
 /** Answers what the handler of a route would receive; undefined where the router does not lead to it. */
 export type UrlReader = (url: URL) => RouteMatch | undefined;
 
-/**
- * Reads URLs as the server of another process does, of which only one route is known.
- * @throws Error for a pattern that the adapter would not take
- */
+/** Reads URLs as another process does, of which one route is known. @throws Error for a bad pattern */
 export function standIn(adapter: 'express' | 'fastify', method: string, pattern: string): UrlReader {
   if (adapter === 'fastify') {
     const mirror = findMyWay({ querystringParser: agreedQuery, defaultRoute: () => undefined });

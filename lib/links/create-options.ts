@@ -83,10 +83,7 @@ const COUNTING = ['maxDownloads', 'strict', 'resumeWithin', 'byteBudget'] as con
 /** Options that ask something before the link opens. */
 const ASKING = ['confirm', 'challenge'] as const;
 
-/**
- * Checks options against one another, against what the link opens, and against those of the module.
- * @throws DownloadAuthConfigurationError for those that do not fit
- */
+/** Checks options against one another, against what the link opens, and against those of the module. */
 export function checkTogether(
   options: CreateLinkOptions,
   target: LocatedTarget,

@@ -54,13 +54,7 @@ export type LinkTerms = Omit<LinkClaims, 'jti'>;
 export const RESERVED_CLAIMS: readonly string[] =
   'iss sub aud exp nbf iat jti res fn dsp win lim ask col st bnd'.split(' ');
 
-/**
- * The claims of a link but its id and its state, from options that were checked. {@link grantedLink} and
- * {@link leasedLink} read them back.
- *
- * @param now seconds since 1970
- * @throws DownloadAuthConfigurationError for a link that never opens, or lives too long
- */
+/** The claims of a link but its id and its state, from checked options; `now` is in seconds. */
 export function linkClaims(
   options: CreateLinkOptions,
   { resource, collection }: LocatedTarget,
@@ -173,10 +167,7 @@ export function grantedLink(claims: LinkClaims, maxAge?: number): GrantedLink {
   };
 }
 
-/**
- * What the keeper of leases needs to know of a link.
- * @param part the digest of what a request asks for, of a collection
- */
+/** What the keeper needs to know of a link; `part` is the digest of what is asked for of a collection. */
 export function leasedLink(claims: LinkClaims, maxAge?: number, part?: string): LeasedLink {
   const { max, strict, resume, bytes, rev } = claims.lim ?? {};
   // A link that many have, or to many files, is not counted, not even for resumes after its end

@@ -22,10 +22,7 @@ export interface LinkResource {
 
 /** SHA-256 over the canonical form of a resource, base64url: what a link token carries in its place. */
 export function resourceDigest({ route, pattern, params, query, hosts, free = [] }: LinkResource): string {
-  const bound =
-    free.length === 0
-      ? params
-      : Object.fromEntries(Object.entries(params).filter(([name]) => !free.includes(name)));
+  const bound = without(params, new Set(free));
   return digestOf([route.id, route.method, pattern, bound, query, hosts, free]);
 }
 
@@ -35,23 +32,27 @@ function digestOf(value: unknown): string {
 
 /** JSON with the members of objects in one order, so that two spellings of one thing are one text. */
 export function canonical(value: unknown): string {
-  // a Date becomes a text
-  if (typeof value !== 'object' || value === null || 'toJSON' in value) {
-    return JSON.stringify(value) ?? 'null';
-  }
-  if (Array.isArray(value)) {
-    return `[${value.map(canonical).join(',')}]`;
-  }
-  const members = Object.entries(value).filter(([, member]) => member !== undefined);
-  const texts = members.map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`);
-  return `{${texts.sort().join(',')}}`;
+  return JSON.stringify(sorted(value));
 }
 
-/** What a link is bound to of a query. */
-export function boundQuery(query: QueryParams, ignored: ReadonlySet<string>): QueryParams {
-  return Object.keys(query).some((name) => ignored.has(name))
-    ? Object.fromEntries(Object.entries(query).filter(([name]) => !ignored.has(name)))
-    : query;
+/** Much faster than a replacer of `JSON.stringify()`. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return value.map(sorted);
+  }
+  // a Date becomes a text
+  if (typeof value !== 'object' || value === null || 'toJSON' in value) {
+    return value;
+  }
+  const members = Object.entries(value).map(([name, member]) => [name, sorted(member)] as const);
+  return members.length > 0 ? Object.fromEntries(members.sort(([a], [b]) => (a < b ? -1 : 1))) : value;
+}
+
+/** What a link is bound to, of parameters that have any value, or of a query that is ignored in part. */
+export function without(members: QueryParams, names: ReadonlySet<string>): QueryParams {
+  return names.size === 0
+    ? members
+    : Object.fromEntries(Object.entries(members).filter(([name]) => !names.has(name)));
 }
 
 /** What a link to a collection says of it. */
@@ -64,12 +65,7 @@ export interface Collection {
   readonly path: string;
 }
 
-/**
- * A collection, and the digest that stands for it.
- *
- * @param members the digest of each route, with the parameters that are not free
- * @param publicPath what a proxy strips from the paths of requests
- */
+/** A collection of routes, and the digest that stands for it; a proxy strips `publicPath` from requests. */
 export function collectionOf(
   members: readonly (Pick<FilledRoute, 'free' | 'fixed'> & { readonly resource: string })[],
   publicPath: string,
@@ -87,12 +83,7 @@ export function collectionOf(
     : { resource: digestOf(of), collection: { ...shared, of } };
 }
 
-/**
- * Whether a request is for something in a collection.
- *
- * @param whole the digest that stands for the collection
- * @param path of the request, as it is spelled
- */
+/** Whether a request is for something in a collection, for which `whole` stands; `path` as it is spelled. */
 export function isInCollection(
   whole: string,
   { free: names, of = [whole] }: Collection,

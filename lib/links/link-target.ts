@@ -5,7 +5,7 @@ import type { RouteMatch } from './adapter-router.js';
 import type { LinkTarget, QueryParams } from './link.js';
 import { NGSW_BYPASS } from './options.js';
 import type { LinkSettings } from './options.js';
-import { boundQuery, canonical, collectionOf, resourceDigest } from './link-resource.js';
+import { canonical, collectionOf, resourceDigest, without } from './link-resource.js';
 import type { Collection } from './link-resource.js';
 import type { LinkedRoute, Route } from './nest-routes.js';
 import { hostOf } from './route-registry.js';
@@ -34,11 +34,7 @@ export class TargetLocator {
     private readonly registry: RouteRegistry,
   ) {}
 
-  /**
-   * @param names of methods of the controller; without one, of routes
-   * @throws DownloadAuthConfigurationError for values that the router or the query parser would not hand over
-   *   as they are given
-   */
+  /** @param names of methods of the controller; without one, of routes */
   locate(controller: Type | undefined, names: string | readonly string[], target: LinkTarget): LocatedTarget {
     const routes = [names].flat().map((name, index) => {
       const own = index === 0 ? target : { ...target, path: undefined };
@@ -63,11 +59,11 @@ export class TargetLocator {
     const { routes } = this.options.links;
     const route = registry.byName(name);
     const told = routes.get(name);
-    if (told && !(route && registry.router)) {
-      return told;
-    }
-    if (route) {
+    if (route && (registry.router || !told)) {
       return this.served(route, target);
+    }
+    if (told) {
+      return told;
     }
     const names = [
       ...new Set([...registry.list.flatMap(({ options }) => options?.name ?? []), ...routes.keys()]),
@@ -131,7 +127,7 @@ export class TargetLocator {
       checkMatch(reached, filled, query, match);
       params = match.params;
     }
-    const bound = boundQuery(query, links.ignoreQuery);
+    const bound = without(query, links.ignoreQuery);
     const resource = resourceDigest({ route, pattern, params, query: bound, hosts, free: filled.free });
     return { ...filled, route, query, resource };
   }

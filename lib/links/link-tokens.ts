@@ -35,10 +35,7 @@ export class LinkTokens {
     private readonly verified: VerifiedTokens,
   ) {}
 
-  /**
-   * Gives a link its id, and signs it. What may be reused is the same for the same terms.
-   * @throws DownloadAuthConfigurationError where links have no key
-   */
+  /** Gives a link its id, and signs it. What may be reused is the same for the same terms. */
   sign(terms: LinkTerms): { claims: LinkClaims; token: string } {
     const [current] = this.keys();
     if (!current) {

@@ -17,7 +17,7 @@ import { cleanUrl, companionCookie } from './companion-cookie.js';
 import { leasedLink } from './link-claims.js';
 import type { LinkClaims } from './link-claims.js';
 import type { LinkSettings } from './options.js';
-import { boundQuery, isInCollection, resourceDigest } from './link-resource.js';
+import { isInCollection, resourceDigest, without } from './link-resource.js';
 import type { LinkResource } from './link-resource.js';
 import type { LinkTokens } from './link-tokens.js';
 import type { Route } from './nest-routes.js';
@@ -49,13 +49,7 @@ export class LinkOpener {
     return claims;
   }
 
-  /**
-   * Opens a genuine link for a request; the store is not asked, {@link admit} does that.
-   *
-   * @param signedIn the subject of the access token beside the link, where there is a genuine one
-   * @throws DownloadRefusal `LINK_SCOPE`, `LINK_NOT_YET_VALID`, `LINK_ADDRESS`, `LINK_SUBJECT`,
-   *   `LINK_EXPIRED`
-   */
+  /** Opens a genuine link for a request; the store is not asked, {@link admit} does that. */
   open(
     claims: LinkClaims,
     exchange: HttpExchange,
@@ -88,13 +82,7 @@ export class LinkOpener {
     return link;
   }
 
-  /**
-   * Asks the store whether a link may be used now.
-   *
-   * @returns the watch that counts what is delivered
-   * @throws DownloadRefusal `LINK_EXPIRED`, `LINK_REVOKED`, `LINK_USED_UP`, `PREFETCH_REFUSED`,
-   *   `BOT_REFUSED`, `STORE_UNAVAILABLE`
-   */
+  /** Asks the store whether a link may be used now; the watch counts what is delivered. */
   async admit(link: LeasedLink, exchange: HttpExchange): Promise<DeliveryWatch> {
     const path = this.pathOf(exchange);
     const client = new RequestingClient(link.id, exchange, path, this.addresses, this.cookies);
@@ -149,7 +137,7 @@ export class LinkOpener {
       return undefined;
     }
     const { params = {}, query = {}, hosts = {} } = request;
-    const bound = boundQuery(query, this.options.links.ignoreQuery);
+    const bound = without(query, this.options.links.ignoreQuery);
     return { route, pattern: routePattern(request), params, query: bound, hosts };
   }
 

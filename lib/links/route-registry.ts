@@ -51,11 +51,7 @@ export class RouteRegistry implements OnModuleInit {
     this.found = undefined;
   }
 
-  /**
-   * The route of a handler.
-   * @throws DownloadAuthConfigurationError for an unknown controller, a method that is not a route, a route
-   *   that no guard of this package protects
-   */
+  /** The route of a handler that looks at links. */
   byHandler(controller: Type, method: string): Route {
     const handler: unknown = (controller.prototype as Record<string, unknown>)[method];
     const label = `${controller.name}.${method}`;
@@ -99,11 +95,7 @@ export class RouteRegistry implements OnModuleInit {
     })));
   }
 
-  /**
-   * One of the paths of a route: the whole path or its end, the first one by default.
-   * @throws DownloadAuthConfigurationError for an application without HTTP or not initialised, and for a path
-   *   that the route does not have
-   */
+  /** One of the paths of a route, which `path` is or ends; the first one by default. */
   pathOf(route: Route, path: string | undefined): string {
     const { router } = this;
     if (!router) {
@@ -129,11 +121,7 @@ export class RouteRegistry implements OnModuleInit {
     return pattern;
   }
 
-  /**
-   * What the handler of a route receives at a URL; undefined where the router does not find it by its path.
-   * @throws DownloadAuthConfigurationError for a version that no browser asks for, and where another route is
-   *   asked first
-   */
+  /** What the handler of a route receives at a URL; undefined where the router does not find its path. */
   read(route: Route, pattern: string, url: URL): RouteMatch | undefined {
     if (!this.servesVersion(route, url)) {
       const versions = [route.versions].flat().filter((version) => version !== VERSION_NEUTRAL);
@@ -174,12 +162,7 @@ export class RouteRegistry implements OnModuleInit {
   }
 }
 
-/**
- * The host that a link leads to, where it is known: the groups of an expression cannot be filled in.
- *
- * @param publicHost that of `links.publicUrl`
- * @throws DownloadAuthConfigurationError for parameters that the route does not receive there
- */
+/** The host that a link leads to, where it is known: the groups of an expression cannot be filled in. */
 export function hostOf(
   { label, hosts: bound }: Route,
   hosts: Readonly<Record<string, string>>,

@@ -46,12 +46,7 @@ class RouteTemplate {
     return this.names.includes(this.nameOf(given));
   }
 
-  /**
-   * Fills the parameters in that the route has, percent-encoded (RFC 3986 §3.3); free ones without a value
-   * have any.
-   *
-   * @throws DownloadAuthConfigurationError for a parameter that is missing, or that no URL can carry
-   */
+  /** Fills the parameters in, percent-encoded (RFC 3986 §3.3); free ones without a value have any. */
   fill({ params = {}, free = [] }: LinkTarget): FilledRoute {
     const own = this.carried(Object.entries(params));
     const anything = this.carried(free.map((name) => [name, ANY]));
