@@ -53,10 +53,10 @@ export class CountedDelivery extends WatchedDelivery implements LinkDownload {
   private generation = 0;
   private seen?: LinkState;
   private lease?: LeaseRequest;
-  /** What was decided, once it has begun, the last byte that was sent, and how it ended. */
+  /** What was decided, once it has begun, the last byte that was sent, and whether it has ended. */
   private plan?: PlannedDelivery;
   private position = 0;
-  private outcome?: DeliveryOutcome;
+  private state: 'progress' | 'completed' | 'aborted' = 'progress';
   private readonly began = ++answers;
 
   constructor(
@@ -101,13 +101,12 @@ export class CountedDelivery extends WatchedDelivery implements LinkDownload {
     const isExpired = now >= this.link.expiresAt;
     this.seen = await this.look(this.countsBytes ? recordsOf(belonging) : [], isExpired);
     const known = this.seen && linkOf(this.seen);
-    if (known && !mayJoin(known, belonging, booking.terms)) {
-      if (isExpired) {
-        throw new DownloadRefusal('LINK_EXPIRED', { reason: REASONS.closed });
-      }
-      if (!hasLeft(known, booking)) {
-        throw new DownloadRefusal('LINK_USED_UP', { reason: REASONS.usedUp });
-      }
+    const isClosed = known && !mayJoin(known, belonging, booking.terms);
+    if (isClosed && isExpired) {
+      throw new DownloadRefusal('LINK_EXPIRED', { reason: REASONS.closed });
+    }
+    if (isClosed && !hasLeft(known, booking)) {
+      throw new DownloadRefusal('LINK_USED_UP', { reason: REASONS.usedUp });
     }
     return this;
   }
@@ -152,7 +151,7 @@ export class CountedDelivery extends WatchedDelivery implements LinkDownload {
   }
 
   override ended(outcome: DeliveryOutcome): void {
-    this.outcome = outcome;
+    this.state = outcome.completed ? 'completed' : 'aborted';
     if (!this.lease) {
       super.ended(outcome);
       return;
@@ -165,20 +164,17 @@ export class CountedDelivery extends WatchedDelivery implements LinkDownload {
   }
 
   get isOver(): boolean {
-    return this.outcome !== undefined;
+    return this.state !== 'progress';
   }
 
   get progress(): LinkProgress | undefined {
-    const { plan, lease, outcome, cutBy: code } = this;
+    const { plan, lease, position, state: type, cutBy: code } = this;
     if (!plan || lease) {
       return undefined;
     }
     const { length } = plan;
-    const about = { id: `${this.began}`, length, code };
-    if (outcome?.completed) {
-      return { ...about, type: 'completed', bytes: length ?? this.position };
-    }
-    return { ...about, type: outcome ? 'aborted' : 'progress', bytes: this.position };
+    const bytes = type === 'completed' ? (length ?? position) : position;
+    return { id: `${this.began}`, type, bytes, length, code };
   }
 
   sentUnder(leaseId: string): IntervalSet {
@@ -243,30 +239,28 @@ export class CountedDelivery extends WatchedDelivery implements LinkDownload {
     const secret = randomUUID();
     const request = this.entering(plan, leaseId(link.id, secret));
     if (!request.mayOpen && !(plan.status === 206 && (plan.ifRangeMatched || plan.etag !== undefined))) {
-      throw new DownloadRefusal('LINK_EXPIRED', {
-        reason: 'after its expiry only ranges of one version are sent',
-      });
+      throw new DownloadRefusal('LINK_EXPIRED', { reason: REASONS.onlyParts });
     }
+    const isNeeded = this.needsStore || !request.mayOpen;
     const undo = () => {
       const told = { request: request.request, sent: 0, covered: NO_INTERVALS };
       calls.eventually(() => book.report(booking, recordsOf(request), told));
     };
     book.stay(link.id);
     try {
-      const isNeeded = this.needsStore || !request.mayOpen;
       const decided = await calls.ask(isNeeded, () => book.enter(booking, request, this.seen), undo);
       if (!decided) {
         this.reason ??= 'not counted: the store does not answer';
         return undefined;
       }
-      if (!('granted' in decided)) {
+      if (!('lease' in decided)) {
         throw new DownloadRefusal(decided.kind, { reason: decided.reason });
       }
       if (decided.kind === 'opened') {
         this.setCookie(leaseCookieValue(decided.lease.client, secret));
       }
       this.reason ??= decided.reason;
-      this.lease = new LeaseRequest(services, booking, request, decided, this);
+      this.lease = new LeaseRequest(services, booking, request, decided.lease, this);
       return decided;
     } finally {
       if (!this.lease) {
@@ -298,14 +292,9 @@ export class CountedDelivery extends WatchedDelivery implements LinkDownload {
   }
 
   private setCookie(value: string): void {
-    const { clock, options } = this.services;
     const { link, client, booking } = this;
-    const usable = Math.min(options.terms.life, booking.endsAt - clock());
-    client.setCookie?.({
-      name: leaseCookieName(link.id),
-      value,
-      path: client.path ?? '/',
-      maxAge: Math.max(1, Math.ceil(usable / 1000)),
-    });
+    const usable = Math.min(booking.terms.life, booking.endsAt - this.services.clock());
+    const maxAge = Math.max(1, Math.ceil(usable / 1000));
+    client.setCookie?.({ name: leaseCookieName(link.id), value, path: client.path ?? '/', maxAge });
   }
 }

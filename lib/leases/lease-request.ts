@@ -2,7 +2,8 @@ import type { ByteInterval, DeliveryOutcome } from '../delivery/watch.js';
 import type { RefusalCode } from '../refusals/download-refusal.js';
 import { bytesIn, NO_INTERVALS, withInterval } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
-import type { Booking, Entering, Granted, Report } from './lease.js';
+import type { Booking, Entering, Report } from './lease.js';
+import { grantedTo } from './lease-record.js';
 import type { Lease } from './lease-record.js';
 import type { LeaseServices, WatchedDelivery } from './watched-delivery.js';
 
@@ -20,7 +21,6 @@ const LARGEST_STEP = 32 * MIB;
  * hold little of the budget back.
  */
 export class LeaseRequest {
-  private readonly lease: Lease;
   /** Bytes it may send without asking. */
   private granted: number;
   /** Bytes written, or being written. */
@@ -39,12 +39,11 @@ export class LeaseRequest {
     private readonly services: LeaseServices,
     private readonly booking: Booking,
     private readonly request: Entering,
-    { lease, granted }: Granted,
+    private readonly lease: Lease,
     private readonly delivery: Pick<WatchedDelivery, 'cut'>,
   ) {
-    this.lease = lease;
-    this.granted = granted;
-    this.isRefused = granted < request.bytes;
+    this.granted = grantedTo(lease, request.request)!;
+    this.isRefused = this.granted < request.bytes;
     this.reportedAt = services.clock();
     const left = lease.openedAt + booking.terms.life - services.book.now();
     this.endOfLife = setTimeout(
@@ -151,7 +150,7 @@ export class LeaseRequest {
     const report = () => book.report(this.booking, [this.lease.client], told);
     const answer = await calls.required(report).catch(() => undefined);
     // Without an answer, and where the store lost its records, nothing limits the request
-    this.granted = answer?.granted ?? Infinity;
+    this.granted = grantedTo(answer?.lease, told.request) ?? Infinity;
     this.isRefused = this.granted < wanted;
   }
 }

@@ -78,26 +78,21 @@ export interface Entering extends Belonging {
   readonly planned: number;
 }
 
-/** Whether the request may send, under which lease, how much, and why. */
-export type Entry = Granted | Denied;
+/**
+ * Whether the request may send, under which lease, and why. `LINK_USED_UP`: there is no lease to join, and
+ * none left; `LINK_EXPIRED`: none to join, and `mayOpen` was false; `LINK_BUSY`: its lease already runs as
+ * many requests as it may.
+ */
+export type Entry =
+  Granted | { readonly kind: 'LINK_USED_UP' | 'LINK_EXPIRED' | 'LINK_BUSY'; readonly reason: string };
 
 export interface Granted {
   readonly kind: 'opened' | 'joined';
   readonly reason: string;
+  /** To be written: how much the request may send is in it ({@link grantedTo}). */
   readonly lease: Lease;
-  /** Bytes this request may send before it has to ask again; less than asked where the budget ends. */
-  readonly granted: number;
   /** How often the link is used by now. */
   readonly used: number;
-}
-
-export interface Denied {
-  /**
-   * `LINK_USED_UP`: no lease to join and none left. `LINK_EXPIRED`: none to join, and `mayOpen` was false.
-   * `LINK_BUSY`: its lease already runs as many requests as it may.
-   */
-  readonly kind: 'LINK_USED_UP' | 'LINK_EXPIRED' | 'LINK_BUSY';
-  readonly reason: string;
 }
 
 /** Why a request joined or opened a lease, or was denied: in words for logs. */
@@ -111,6 +106,7 @@ export const REASONS = {
   usedUp: 'no download to join, and none left to open',
   olderThanStore: 'link older than the record of the store',
   closed: 'link expired, and no download to join',
+  onlyParts: 'after its expiry only ranges of one version are sent',
   busy: 'too many connections of one download',
 } as const;
 
@@ -121,30 +117,30 @@ export function enter(known: KnownLink, link: Booking, request: Entering): Entry
   const before = leases.find((lease) => runningOf(lease, request.request));
   if (before) {
     const kind = before.id === request.request ? 'opened' : 'joined';
-    const { granted } = runningOf(before, request.request)!;
-    return { kind, reason: REASONS.before, used, lease: before, granted };
+    return { kind, reason: REASONS.before, used, lease: before };
   }
   if (isForgotten(known, link)) {
     return { kind: 'LINK_USED_UP', reason: REASONS.olderThanStore };
   }
   const open = leases.filter((lease) => isOpen(lease, now, terms) && goesOn(lease, known, link, request));
   const hasRoom = ({ running = [] }: Lease) => running.length < terms.connections;
-  const own = open.filter(({ id }) => id === request.presented?.id);
-  if (own.length > 0) {
-    const found = own.find(hasRoom);
-    return found ? joined(known, found, request, 'byCookie') : { kind: 'LINK_BUSY', reason: REASONS.busy };
+  const own = open.find(({ id }) => id === request.presented?.id);
+  if (own) {
+    return hasRoom(own)
+      ? joined(known, own, request, REASONS.byCookie)
+      : { kind: 'LINK_BUSY', reason: REASONS.busy };
   }
   const ofClient = open.filter(({ client }) => client === request.client);
   const carrying = ofClient.find((lease) => hasRoom(lease) && canCarry(lease, request.planned));
   if (carrying) {
-    return joined(known, carrying, request, 'byAddress');
+    return joined(known, carrying, request, REASONS.byAddress);
   }
   if (request.mayOpen && hasLeft(known, link)) {
-    return opened(known, link, request, ofClient.length > 0 ? 'notCarried' : 'first');
+    return opened(known, link, request, ofClient.length > 0 ? REASONS.notCarried : REASONS.first);
   }
   const last = ofClient.find((lease) => hasRoom(lease) && available(lease, false) > 0);
   if (last) {
-    return joined(known, last, request, 'byAddressAsLast');
+    return joined(known, last, request, REASONS.byAddressAsLast);
   }
   if (ofClient.some((lease) => !hasRoom(lease))) {
     return { kind: 'LINK_BUSY', reason: REASONS.busy };
@@ -180,12 +176,8 @@ function goesOn(lease: Lease, { now }: KnownLink, { terms }: Booking, request: E
   return isSameVersion || !request.sameVersion;
 }
 
-function opened(
-  { now, used, leases }: KnownLink,
-  { terms }: Booking,
-  request: Entering,
-  reason: keyof typeof REASONS,
-): Granted {
+function opened(known: KnownLink, { terms }: Booking, request: Entering, reason: string): Granted {
+  const { now, used, leases } = known;
   const { request: id, version, length, budget } = request;
   const kept = leases.filter((lease) => lease.client === request.client && !isOver(lease, now, terms));
   // What has no room among the leases of its client is found by its cookie only
@@ -208,15 +200,10 @@ function opened(
     cut: undefined,
     running: undefined,
   };
-  return { kind: 'opened', reason: REASONS[reason], used: used + 1, ...begun(lease, request, true) };
+  return { kind: 'opened', reason, used: used + 1, lease: begun(lease, request, true) };
 }
 
-function joined(
-  { now, used }: KnownLink,
-  found: Lease,
-  request: Entering,
-  reason: keyof typeof REASONS,
-): Granted {
+function joined({ now, used }: KnownLink, found: Lease, request: Entering, reason: string): Granted {
   const { version, length } = request;
   const isReplaced = found.version !== version && found.completedAt === undefined;
   // What was sent of a file that was replaced under way does not count for the new one
@@ -229,12 +216,11 @@ function joined(
     seenAt: Math.max(known.seenAt, now),
     served: known.served + 1,
   };
-  return { kind: 'joined', reason: REASONS[reason], used, ...begun(lease, request, reason === 'byCookie') };
+  return { kind: 'joined', reason, used, lease: begun(lease, request, reason === REASONS.byCookie) };
 }
 
-function begun(lease: Lease, { request, planned, bytes }: Entering, own: boolean) {
-  const granted = Math.min(bytes, available(lease, own));
-  return { lease: charge(lease, { request, granted: 0, planned, own }, granted), granted };
+function begun(lease: Lease, { request, planned, bytes }: Entering, own: boolean): Lease {
+  return charge(lease, { request, granted: 0, planned, own }, Math.min(bytes, available(lease, own)));
 }
 
 /** What a running request tells, and what it asks for. Repeating it changes nothing. */
@@ -246,10 +232,7 @@ export interface Report {
   readonly covered: IntervalSet;
   /** Bytes it wants to be allowed in all, those already granted included; absent once it has ended. */
   readonly wanted?: number;
-  /**
-   * Bytes that were being written when the connection broke, so that the client has some of them, all or
-   * none.
-   */
+  /** What was being written when the connection broke: the client has some of it, all or none. */
   readonly unconfirmed?: IntervalSet;
   /** It has ended and every byte was sent: what tells of completion where the length is not known. */
   readonly whole?: boolean;
@@ -260,8 +243,6 @@ export interface Report {
 export interface Reported {
   /** The lease that the request runs or ran under, to be written. */
   readonly lease: Lease;
-  /** Bytes the request may send in all. */
-  readonly granted: number;
   /** By this report the lease became complete. */
   readonly completed: boolean;
 }
@@ -286,15 +267,15 @@ export function report(known: KnownLink, link: Booking, told: Report): Reported 
   if (told.wanted === undefined) {
     return ended(now, lease, running, told);
   }
-  const isOver = now >= lease.openedAt + link.terms.life;
-  const wanted = isOver ? 0 : Math.max(0, told.wanted - running.granted);
+  const isAlive = now < lease.openedAt + link.terms.life;
+  const wanted = isAlive ? Math.max(0, told.wanted - running.granted) : 0;
   const bytes = Math.min(wanted, available(lease, running.own));
   // Long after its expiry a link may be forgotten: then no use is counted
   const after =
     bytes < wanted && known.used > 0 && hasLeft(known, link)
       ? extended(lease, running, wanted)
       : charge(lease, running, bytes);
-  return { lease: after, granted: runningOf(after, told.request)!.granted, completed: false };
+  return { lease: after, completed: false };
 }
 
 /** Charges the link another download, and its budget to the request, as far as that means to send. */
@@ -315,5 +296,5 @@ function ended(now: number, lease: Lease, running: RunningRequest, told: Report)
     completedAt: completed ? now : lease.completedAt,
     covered: completed && lease.length === undefined ? NO_INTERVALS : lease.covered,
   };
-  return { lease: after, granted: told.sent, completed };
+  return { lease: after, completed };
 }

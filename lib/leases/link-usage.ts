@@ -46,7 +46,7 @@ export interface LeaseUsage {
 /** A page of how a link was used. */
 export function usageOf({ used, leases }: KnownLink, { limit = 100, after }: UsagePage): LinkUsage {
   const rest = leases
-    .map((lease) => ({ lease, place: placeOf(lease) }))
+    .map((lease) => ({ lease, place: `${lease.openedAt} ${lease.id}` }))
     .filter(({ place }) => after === undefined || place < after)
     .sort((a, b) => (a.place < b.place ? 1 : -1));
   const next = rest.length > limit ? rest[limit - 1]!.place : undefined;
@@ -54,18 +54,6 @@ export function usageOf({ used, leases }: KnownLink, { limit = 100, after }: Usa
   return { used, leases: latest, ...(next !== undefined && { next }) };
 }
 
-export function leaseUsage(lease: Lease): LeaseUsage {
-  return {
-    openedAt: lease.openedAt,
-    seenAt: lease.seenAt,
-    completedAt: lease.completedAt,
-    length: lease.length,
-    covered: bytesIn(lease.covered),
-    running: lease.running?.length ?? 0,
-  };
-}
-
-/** Where a lease stands in the list of its link: the latest first. */
-function placeOf({ openedAt, id }: Lease): string {
-  return `${openedAt} ${id}`;
+export function leaseUsage({ openedAt, seenAt, completedAt, length, covered, running }: Lease): LeaseUsage {
+  return { openedAt, seenAt, completedAt, length, covered: bytesIn(covered), running: running?.length ?? 0 };
 }

@@ -76,29 +76,8 @@ export interface LeaseOptions {
   readonly isBot?: false | ((request: AnyRequest) => boolean | Promise<boolean>);
 }
 
-const LEASE_DEFAULTS = {
-  byteBudget: 2,
-  idle: '1h',
-  life: '24h',
-  grace: '10s',
-  attempts: 3,
-  connections: 32,
-  resumeWithin: 0,
-  strict: false,
-  maxLinkLife: '8d',
-  storeTimeout: '2s',
-  failClosed: false,
-  reportEvery: '1s',
-} as const satisfies LeaseOptions;
-
 /** The options with the defaults filled in; durations in milliseconds. */
-export interface ResolvedLeaseOptions
-  extends
-    Pick<LeaseOptions, 'store' | 'clientKey'>,
-    Required<Pick<LeaseOptions, 'byteBudget' | 'strict' | 'failClosed'>>,
-    Readonly<Record<'resumeWithin' | 'maxLinkLife' | 'storeTimeout' | 'reportEvery', number>> {
-  readonly terms: LeaseTerms;
-}
+export type ResolvedLeaseOptions = ReturnType<typeof resolveLeaseOptions>;
 
 const STORE_METHODS = [
   'open', 'read', 'commit', 'revoke', 'subscribe', 'close',
@@ -143,24 +122,30 @@ const RULES: OptionRules<LeaseOptions> = {
 };
 
 /** @throws DownloadAuthConfigurationError for an unknown option or a value that cannot work */
-export function resolveLeaseOptions(options: LeaseOptions = {}): ResolvedLeaseOptions {
+export function resolveLeaseOptions(options: LeaseOptions = {}) {
   checkOptions(options, RULES, 'leases');
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const set = { ...LEASE_DEFAULTS, ...(Object.fromEntries(given) as LeaseOptions) };
-  const milliseconds = (value: Duration) => Math.round(durationInSeconds(value) * 1000);
-  const { isBot: _, idle, life, grace, attempts, connections, ...rest } = set;
-  return {
-    ...rest,
-    terms: {
-      idle: milliseconds(idle),
-      life: milliseconds(life),
-      grace: milliseconds(grace),
-      attempts,
-      connections,
-    },
-    resumeWithin: milliseconds(set.resumeWithin),
-    maxLinkLife: milliseconds(set.maxLinkLife),
-    storeTimeout: milliseconds(set.storeTimeout),
-    reportEvery: milliseconds(set.reportEvery),
+  const { store, clientKey, byteBudget = 2, attempts = 3, connections = 32 } = options;
+  const terms: LeaseTerms = {
+    idle: milliseconds(options.idle ?? '1h'),
+    life: milliseconds(options.life ?? '24h'),
+    grace: milliseconds(options.grace ?? '10s'),
+    attempts,
+    connections,
   };
+  return {
+    store,
+    clientKey,
+    byteBudget,
+    terms,
+    resumeWithin: milliseconds(options.resumeWithin ?? 0),
+    strict: options.strict === true,
+    maxLinkLife: milliseconds(options.maxLinkLife ?? '8d'),
+    storeTimeout: milliseconds(options.storeTimeout ?? '2s'),
+    failClosed: options.failClosed === true,
+    reportEvery: milliseconds(options.reportEvery ?? '1s'),
+  };
+}
+
+function milliseconds(value: Duration): number {
+  return Math.round(durationInSeconds(value) * 1000);
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { coversAll } from '../../lib/leases/interval-set.js';
 import { enter, LEASES_OF_CLIENT, REASONS, report } from '../../lib/leases/lease.js';
 import type { Entering, Entry, KnownLink, Report } from '../../lib/leases/lease.js';
-import { isOpen, isOver, runningOf } from '../../lib/leases/lease-record.js';
+import { grantedTo, isOpen, isOver, runningOf } from '../../lib/leases/lease-record.js';
 import type { Lease } from '../../lib/leases/lease-record.js';
 import { leaseUsage } from '../../lib/leases/link-usage.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
@@ -62,7 +62,7 @@ class Link {
     if (!('lease' in entry)) {
       throw new Error(`refused: ${entry.kind}`);
     }
-    return { ...entry, id: entry.lease.id };
+    return { ...entry, id: entry.lease.id, granted: grantedTo(entry.lease, entry.request)! };
   }
 
   report(told: Report, maxDownloads?: number) {
@@ -70,7 +70,7 @@ class Link {
     if (answer) {
       this.put(answer.lease);
     }
-    return answer;
+    return answer && { ...answer, granted: grantedTo(answer.lease, told.request) };
   }
 
   /** The end of a request that sent all of 100 bytes, unless told otherwise. */
@@ -125,9 +125,9 @@ describe('a request', () => {
   it('is decided once, however often it is asked', () => {
     const link = new Link();
     const request = entering();
-    expect(link.enter(request)).toMatchObject({ kind: 'opened', reason: REASONS.first, granted: 100 });
+    expect(link.granted(request)).toMatchObject({ kind: 'opened', reason: REASONS.first, granted: 100 });
     for (let i = 0; i < 3; i++) {
-      expect(link.enter(request)).toMatchObject({ kind: 'opened', reason: REASONS.before, granted: 100 });
+      expect(link.granted(request)).toMatchObject({ kind: 'opened', reason: REASONS.before, granted: 100 });
     }
     expect([link.used, link.lease(request.request).charged]).toEqual([1, 100]);
   });
@@ -387,7 +387,7 @@ describe('a download whose budget has ended', () => {
     const { link, told } = spent();
     expect(link.report({ ...told, request: 'another' })).toBeUndefined();
     const forgotten = report({ ...link.known, used: 0 }, { ...BOOKING, maxDownloads: 2 }, told);
-    expect(forgotten?.granted).toBe(40);
+    expect(grantedTo(forgotten?.lease, told.request)).toBe(40);
   });
 });
 
@@ -433,16 +433,20 @@ describe('whatever happens', () => {
             from,
           });
           if ('lease' in entry) {
-            running.push({ request: entry.request, granted: entry.granted, sent: 0 });
+            running.push({
+              request: entry.request,
+              granted: grantedTo(entry.lease, entry.request)!,
+              sent: 0,
+            });
           }
         } else if (what === 'wait') {
           link.now += time;
         } else if (one && what !== 'end') {
           one.sent = Math.min(one.granted, one.sent + to);
           const told = { request: one.request, sent: one.sent, covered, wanted: one.granted + from };
-          const answer = link.report(told, what === 'go on' ? max : 0)!;
-          expect(answer.granted).toBeGreaterThanOrEqual(one.granted);
-          one.granted = answer.granted;
+          const granted = link.report(told, what === 'go on' ? max : 0)!.granted!;
+          expect(granted).toBeGreaterThanOrEqual(one.granted);
+          one.granted = granted;
         } else if (one) {
           running.splice(running.indexOf(one), 1);
           link.end(one.request, { sent: one.sent, covered, whole: false });
