@@ -1,6 +1,7 @@
 import type { HttpAdapterHost } from '@nestjs/core';
 import { isSecure } from './http-exchange.js';
 import type { HttpExchange } from './http-exchange.js';
+import { beforeHead } from './response-port.js';
 
 /** A cookie that a link leaves in a browser. */
 export interface LinkCookie {
@@ -30,10 +31,28 @@ export class LinkCookies {
 
   /** Sets a cookie, and removes the oldest of its kind where there are too many. */
   set(cookie: LinkCookie, exchange: HttpExchange): void {
-    const surplus = surplusOf(cookie, exchange).map((name) => ({ ...cookie, name, value: '', maxAge: 0 }));
-    for (const one of [cookie, ...surplus]) {
-      this.adapterHost.httpAdapter.appendHeader(exchange.response, 'Set-Cookie', this.line(one, exchange));
+    for (const line of this.lines(cookie, exchange)) {
+      this.adapterHost.httpAdapter.appendHeader(exchange.response, 'Set-Cookie', line);
     }
+  }
+
+  /** As {@link set}, unless the answer turns out to be an error: then the link has opened nothing. */
+  setUnlessError(cookie: LinkCookie, exchange: HttpExchange): void {
+    let isDecided = false;
+    beforeHead(exchange.rawResponse, (status) => {
+      const isSet = status < 400 && !isDecided;
+      isDecided = true;
+      if (isSet) {
+        for (const line of this.lines(cookie, exchange)) {
+          exchange.rawResponse.appendHeader('Set-Cookie', line);
+        }
+      }
+    });
+  }
+
+  private lines(cookie: LinkCookie, exchange: HttpExchange): string[] {
+    const surplus = surplusOf(cookie, exchange).map((name) => ({ ...cookie, name, value: '', maxAge: 0 }));
+    return [cookie, ...surplus].map((one) => this.line(one, exchange));
   }
 
   /**

@@ -116,7 +116,7 @@ export class LinkOpener {
   exchange(claims: LinkClaims, { token, transport }: PresentedToken, exchange: HttpExchange): void {
     const cookie = companionCookie(claims, token, exchange, this.options);
     if (cookie) {
-      this.cookies.set(cookie, exchange);
+      this.cookies.setUnlessError(cookie, exchange);
     }
     const location = transport === 'query' ? cleanUrl(claims, exchange) : undefined;
     if (location !== undefined) {
@@ -180,6 +180,6 @@ class RequestingClient implements LeaseClient {
   }
 
   setCookie(cookie: LinkCookie): void {
-    this.cookies.set(cookie, this.exchange);
+    this.cookies.setUnlessError(cookie, this.exchange);
   }
 }
