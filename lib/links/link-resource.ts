@@ -22,7 +22,7 @@ export interface LinkResource {
 
 /** SHA-256 over the canonical form of a resource, base64url: what a link token carries in its place. */
 export function resourceDigest({ route, pattern, params, query, hosts, free = [] }: LinkResource): string {
-  const bound = without(params, new Set(free));
+  const bound = free.length > 0 ? without(params, new Set(free)) : params;
   return digestOf([route.id, route.method, pattern, bound, query, hosts, free]);
 }
 
@@ -50,9 +50,7 @@ function sorted(value: unknown): unknown {
 
 /** What a link is bound to, of parameters that have any value, or of a query that is ignored in part. */
 export function without(members: QueryParams, names: ReadonlySet<string>): QueryParams {
-  return names.size === 0
-    ? members
-    : Object.fromEntries(Object.entries(members).filter(([name]) => !names.has(name)));
+  return Object.fromEntries(Object.entries(members).filter(([name]) => !names.has(name)));
 }
 
 /** What a link to a collection says of it. */

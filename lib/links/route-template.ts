@@ -71,7 +71,7 @@ class RouteTemplate {
     }
   }
 
-  /** Texts, and the segments of wildcards; what is not of this route is left out. */
+  /** The parameters that this route has: texts, and the segments of wildcards. */
   private carried(params: readonly (readonly [string, unknown])[]): Record<string, string | string[]> {
     const carried: Record<string, string | string[]> = {};
     for (const [given, value] of params) {
