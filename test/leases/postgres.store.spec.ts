@@ -131,6 +131,7 @@ describe.skipIf(!hasPostgres)('PostgreSQL store', () => {
     await new Promise((resolve) => setTimeout(resolve, 510));
     others.release();
     await rejected;
+    expect(pool.totalCount).toBe(1);
     expect(await store.commit(commitOf([added('a')]))).toBe(true);
   });
 
@@ -237,6 +238,12 @@ describe.skipIf(!hasPostgres)('PostgreSQL store', () => {
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${nameIn(url)}'`,
     );
     await vi.waitUntil(() => missed === 2, { timeout: 5000 });
+    expect(await store.commit(commitOf([added('a')]))).toBe(true);
+  });
+
+  it("takes what is reported after it was closed, on the application's pool", async () => {
+    const store = await opened({ pool: poolOn(await server.database()) });
+    await store.close();
     expect(await store.commit(commitOf([added('a')]))).toBe(true);
   });
 

@@ -232,6 +232,12 @@ describe.skipIf(!hasRedis)('Redis store', () => {
     await expect(store.commit(commitOf([]))).rejects.toThrow();
   });
 
+  it("takes what is reported after it was closed, on the application's client", async () => {
+    const store = await opened({ client: ioredis() });
+    await store.close();
+    expect(await store.commit(commitOf([added('a')]))).toBe(true);
+  });
+
   it('is an error to use before it is opened', async () => {
     await expect(new RedisLeaseStore({ url: server.url }).commit(commitOf([]))).rejects.toThrow(/not open/);
   });

@@ -73,12 +73,13 @@ export async function rowsFrom(
 ): Promise<SqlRow[]> {
   const giveUp = performance.now() + patience;
   const connection = await pool.connect();
+  if (performance.now() > giveUp) {
+    connection.release(false);
+    throw new Error('no connection of the pool became free in time');
+  }
   let isBroken = false;
   connection.on('error', ignore);
   try {
-    if (performance.now() > giveUp) {
-      throw new Error('no connection of the pool became free in time');
-    }
     return (await connection.query({ text, values, query_timeout: patience })).rows;
   } catch (error) {
     isBroken = codeOf(error) === undefined;

@@ -134,10 +134,9 @@ export class PostgresLeaseStore implements LeaseStore {
 
   async close(): Promise<void> {
     this.stopListening();
-    const { pool } = this;
-    this.pool = undefined;
     if (!this.options.pool) {
-      await pool?.end();
+      await this.pool?.end();
+      this.pool = undefined;
     }
   }
 

@@ -132,8 +132,8 @@ export class RedisLeaseStore implements LeaseStore {
   close(): Promise<void> {
     if (!this.options.client) {
       (this.commands as OwnClient | undefined)?.disconnect();
+      this.commands = undefined;
     }
-    this.commands = undefined;
     return Promise.resolve();
   }
 
