@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { OutgoingMessage, ServerResponse } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import { beforeHead } from '../http/response-port.js';
 import type { ResponsePort } from '../http/response-port.js';
 
@@ -11,11 +12,17 @@ const originalEnd: unknown = Reflect.get(OutgoingMessage.prototype, 'end');
 /**
  * Whether the callback of `write` means that the kernel took the bytes: Node's own HTTP/1 response with its
  * own methods, over TCP or TLS. A compression middleware replaces `write` and may keep the chunk or never
- * call back; HTTP/2 has another class.
+ * call back, and so may a tunnel or a cloud function in place of the socket; HTTP/2 has another class.
  */
 export function isPlainResponse(destination: unknown): destination is ServerResponse {
+  if (!(destination instanceof ServerResponse)) {
+    return false;
+  }
+  // A pipelined response has no socket of its own while it waits
+  const { req } = destination as Partial<Pick<ServerResponse<IncomingMessage>, 'req'>>;
+  const socket: unknown = destination.socket ?? req?.socket;
   return (
-    destination instanceof ServerResponse &&
+    socket instanceof Socket &&
     Reflect.get(destination, 'write') === originalWrite &&
     Reflect.get(destination, 'end') === originalEnd
   );

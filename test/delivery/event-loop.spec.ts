@@ -1,6 +1,7 @@
 import { StreamableFile } from '@nestjs/common';
 import { createReadStream } from 'node:fs';
-import { Duplex, Readable } from 'node:stream';
+import { Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Download } from '../../lib/delivery/download.js';
 import { startApplication } from './support/application.js';
@@ -24,7 +25,8 @@ async function* pieces(start = 0, end = bytes.length) {
 }
 
 /** A client in this process that takes every write at once. */
-class InstantClient extends Duplex {
+class InstantClient extends Socket {
+  override _writev = undefined;
   readonly received: Buffer[] = [];
   /** The turn of the event loop in which each large write came: times it polled and ran immediates. */
   readonly turns: string[] = [];
@@ -48,8 +50,8 @@ class InstantClient extends Duplex {
 
   override _read(): void {}
 
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.received.push(chunk);
+  override _write(chunk: Buffer | string, _encoding: string, done: () => void): void {
+    this.received.push(Buffer.from(chunk as string, 'latin1'));
     if (chunk.length > 4096) {
       if (this.turns.length === 0) {
         setTimeout(() => (this.#fired = true), 1);

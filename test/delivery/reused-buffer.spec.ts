@@ -3,7 +3,7 @@ import http, { ServerResponse } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
-import { Readable } from 'node:stream';
+import { Duplex, Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { DeliveryOutcome } from '../../lib/delivery/watch.js';
@@ -28,6 +28,23 @@ afterEach(async () => {
     await until(() => openDescriptors(folder.path) === 0, 'the freeing of every descriptor');
   }
 });
+
+/** A connection that is no socket: HTTP over a WebSocket, SSH, or into a cloud function. */
+class Tunnel extends Duplex {
+  readonly taken: Buffer[] = [];
+
+  constructor(request: string) {
+    super();
+    this.push(request);
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.taken.push(chunk);
+    done();
+  }
+}
 
 const ordinaryReads = () => vi.spyOn(Readable.prototype, 'pipe');
 
@@ -56,6 +73,14 @@ describe.each(ADAPTERS)('a file body on %s', (adapter) => {
     });
     expect((await app.request('/f')).body.equals(big)).toBe(true);
     expect(pipe.mock.contexts.some((body: any) => body.constructor.name === 'DeliveryBody')).toBe(true);
+  });
+
+  it('is an ordinary stream in a tunnel that takes bytes before they have left', async () => {
+    app.serve(() => Download.file(path));
+    const tunnel = new Tunnel('GET /f HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    app.app.getHttpServer().emit('connection', tunnel);
+    await until(() => tunnel.writableFinished, 'the end of the answer');
+    expect(Buffer.concat(tunnel.taken).subarray(-big.length).equals(big)).toBe(true);
   });
 
   it('leaves the connection good for the next request', async () => {
