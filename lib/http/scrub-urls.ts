@@ -33,6 +33,10 @@ export function scrubUrls(exchange: HttpExchange, tokenName: string, token: stri
   }
   const sought = token !== undefined && token.length >= SHORTEST_TOKEN ? token : undefined;
   scrubFields(exchange, (value) => {
+    // Cloud functions inject requests whose Content-Length is a number
+    if (typeof value !== 'string') {
+      return value;
+    }
     const redacted = mayCarryToken(value, lowerName) ? redactUrl(value, tokenName) : value;
     return sought !== undefined && redacted.includes(sought)
       ? redacted.replaceAll(sought, REDACTED)
@@ -74,30 +78,28 @@ function replaceCopies(request: object, url: string, scrubbed: string): void {
 }
 
 /** Scrubs every form in which node:http has the fields; it derives `headersDistinct` when first read. */
-function scrubFields({ rawRequest }: HttpExchange, scrub: (value: string) => string): void {
+function scrubFields({ rawRequest }: HttpExchange, scrub: (value: unknown) => unknown): void {
   const { headers, rawHeaders } = rawRequest;
   for (const name in headers) {
     const value = headers[name];
-    if (typeof value === 'string' && !CREDENTIALS.has(name)) {
-      const scrubbed = scrub(value);
-      if (scrubbed !== value) {
-        headers[name] = scrubbed;
-      }
+    const scrubbed = CREDENTIALS.has(name) ? value : scrub(value);
+    if (scrubbed !== value) {
+      headers[name] = scrubbed as string;
     }
   }
   let isChanged = false;
   for (let i = 1; i < rawHeaders.length; i += 2) {
-    const value = rawHeaders[i] as string;
+    const value = rawHeaders[i];
     const scrubbed = CREDENTIALS.has((rawHeaders[i - 1] as string).toLowerCase()) ? value : scrub(value);
     if (scrubbed !== value) {
-      rawHeaders[i] = scrubbed;
+      rawHeaders[i] = scrubbed as string;
       isChanged = true;
     }
   }
   // a request that was injected, as serverless adapters do, may lack headersDistinct
   for (const [name, values = []] of Object.entries((isChanged && rawRequest.headersDistinct) || {})) {
     if (!CREDENTIALS.has(name)) {
-      values.splice(0, values.length, ...values.map(scrub));
+      values.splice(0, values.length, ...(values.map(scrub) as string[]));
     }
   }
 }

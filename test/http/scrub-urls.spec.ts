@@ -52,6 +52,24 @@ it.each(ADAPTERS)('on %s, the token is taken out of every field that repeats the
   }
 }); // prettier-ignore
 
+it.each(ADAPTERS)('on %s, fields of an injected request need not be texts', async (adapter) => {
+  app = await startApp({
+    adapter,
+    controllers: [FilesController],
+    // As the adapters of cloud functions inject requests
+    configure: (it: any) =>
+      it.use(({ raw, ...request }: any, _response: unknown, next: () => void) => {
+        const { rawHeaders } = raw ?? request;
+        rawHeaders.push('content-length', 0, 'x-list', ['a', 'b'], 'referer', `/?ss-tok=${good}`);
+        next();
+      }),
+  });
+  const answer = await app.request(`/files/42?ss-tok=${good}`);
+  expect(answer.status).toBe(200);
+  expectNoTrace(answer.text, good);
+  expect(answer.json.raw.rawHeaders).toEqual(expect.arrayContaining([0, ['a', 'b'], '/?ss-tok=REDACTED']));
+});
+
 it.each(ADAPTERS)('on %s, a value that is too short for a token changes no field', async (adapter) => {
   app = await startApp({ adapter, controllers: [FilesController] });
   const answer = await app.request('/files/42?ss-tok=t', { headers: { accept: 'text/html' } });
