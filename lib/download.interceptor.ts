@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger, StreamableFile } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
 import { catchError, concatAll, from, Observable } from 'rxjs';
-import { DeliveredFile, deliver, discardResult, filesIn } from './delivery/deliver.js';
+import { DeliveredFile, deliver, discardResult, holdsFile } from './delivery/deliver.js';
 import { wrappedFile } from './delivery/failure.js';
 import { resolveDelivery } from './delivery/options.js';
 import { PreparedHeaders, RouteHeaders } from './delivery/prepared-headers.js';
@@ -171,7 +171,7 @@ export class DownloadInterceptor implements NestInterceptor {
         throw unasked(route.name);
       }
       await admissionNote.get(request)?.();
-      if (!(result instanceof StreamableFile) && filesIn(result).length > 0) {
+      if (holdsFile(result)) {
         throw wrappedFile();
       }
     } catch (error) {

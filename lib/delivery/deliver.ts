@@ -167,12 +167,18 @@ async function openBody(
 }
 
 /** The file that a handler returned, or those that an interceptor wrapped: `{ data: file }`, `[file]`. */
-export function filesIn(result: unknown): StreamableFile[] {
+function filesIn(result: unknown): StreamableFile[] {
   const isPlain =
     Array.isArray(result) ||
     (typeof result === 'object' && result !== null && Object.getPrototypeOf(result) === Object.prototype);
   const found: unknown[] = isPlain ? Object.values(result as object) : [result];
   return found.filter((one) => one instanceof StreamableFile);
+}
+
+/** Whether an interceptor made a file part of something else, or copied its members: `{ ...file }`. */
+export function holdsFile(result: unknown): boolean {
+  const { stream } = Object(result) as { stream?: Partial<Readable> };
+  return !(result instanceof StreamableFile) && (stream?.pipe !== undefined || filesIn(result).length > 0);
 }
 
 /** Closes what a handler returned and that is not sent. */
@@ -256,6 +262,8 @@ export class DeliveredFile extends StreamableFile {
    */
   constructor(body: Readable | undefined, type: string | undefined, writeHeaders: () => void) {
     super(body ?? emptyBody());
+    // An interceptor may copy the members of every answer, and this stream with them
+    Object.assign(this.getStream(), { toJSON: () => this.toJSON() });
     this.#type = type;
     this.#writeHeaders = writeHeaders;
     // A body that fails destroys the response itself and logs why
