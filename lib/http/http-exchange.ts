@@ -39,7 +39,7 @@ export interface FrameworkRequest {
   /** Express: the route that the router found. */
   route?: { path?: string };
   /** Fastify: the route that the router found. */
-  routeOptions?: { url?: string };
+  routeOptions?: { url?: string; schema?: unknown };
   user?: unknown;
 }
 
@@ -104,7 +104,12 @@ export function isRetrieval(method: string): boolean {
 
 /** The path of the request as it came in, without the query. */
 export function requestPath({ rawRequest }: HttpExchange): string {
-  return (rawRequest.originalUrl ?? rawRequest.url ?? '/').replace(/[?#].*$/s, '');
+  return pathOf(rawRequest.originalUrl ?? rawRequest.url ?? '/');
+}
+
+/** A URL without its query. */
+export function pathOf(url: string): string {
+  return url.replace(/[?#].*$/s, '');
 }
 
 /** The fields of a urlencoded POST body that the framework has parsed; empty for any other body. */

@@ -6,6 +6,7 @@ import findMyWay from 'find-my-way';
 import type { HTTPMethod } from 'find-my-way';
 import { parse as parseQuerystring } from 'node:querystring';
 import { match as matcherOf } from 'path-to-regexp';
+import type { FrameworkRequest } from '../http/http-exchange.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 
 type Members = Readonly<Record<string, unknown>>;
@@ -29,6 +30,8 @@ export interface AdapterRouter {
   isRegistered(method: string, pattern: string): boolean;
   /** The routes that match a URL, in the order in which they are asked. */
   matches(method: string, url: URL): readonly RouteMatch[];
+  /** The parameters of a request as the router read them. */
+  received(request: FrameworkRequest): Pick<FrameworkRequest, 'params' | 'query'>;
   /** Whether a route of these versions serves a URL to a client that adds no header. */
   servesVersion(url: URL, versions: RouteVersions, options: VersioningOptions): boolean;
 }
@@ -75,6 +78,10 @@ class ExpressRouter implements AdapterRouter {
       const [match] = matchers.flatMap((matcher) => matcher(pathname) || []);
       return match ? [{ pattern: String(route.path), params: match.params, query }] : [];
     });
+  }
+
+  received(request: FrameworkRequest): Pick<FrameworkRequest, 'params' | 'query'> {
+    return request;
   }
 
   servesVersion(url: URL, versions: RouteVersions, options: VersioningOptions): boolean {
@@ -133,7 +140,14 @@ class FastifyRouter implements AdapterRouter {
   }
 
   matches(method: string, url: URL): RouteMatch[] {
-    return lookUp(this.mirror, method, url);
+    const match = lookUp(this.mirror, { ...bareRequests(url)[0], method });
+    return match ? [match] : [];
+  }
+
+  /** The schema of a route turns texts into numbers, and fills in defaults. */
+  received(request: FrameworkRequest): Pick<FrameworkRequest, 'params' | 'query'> {
+    const hasSchema = request.routeOptions?.schema !== undefined;
+    return (hasSchema && lookUp(this.mirror, request.raw as object)) || request;
   }
 
   /** Nest's adapter makes versions a constraint of the router. */
@@ -174,10 +188,9 @@ function addRoute(mirror: FindMyWay, method: string, { url, constraints = {} }: 
 }
 
 /** What Fastify's router does about versions and hosts is in the constraints. */
-function lookUp(mirror: FindMyWay, method: string, url: URL): RouteMatch[] {
-  const request = { ...bareRequests(url)[0], method };
-  const found = mirror.lookup(request as never, {} as never) as unknown as RouteMatch | undefined;
-  return found ? [found] : [];
+function lookUp(mirror: FindMyWay, request: object): RouteMatch | undefined {
+  const found: unknown = mirror.lookup(request as never, {} as never);
+  return found as RouteMatch | undefined;
 }
 
 /** Answers what the handler of a route would receive; undefined where the router does not lead to it. */
@@ -188,7 +201,7 @@ export function standIn(adapter: 'express' | 'fastify', method: string, pattern:
   if (adapter === 'fastify') {
     const mirror = findMyWay({ querystringParser: agreedQuery, defaultRoute: () => undefined });
     addRoute(mirror, method, { method, url: pattern });
-    return (url) => lookUp(mirror, method, url)[0];
+    return (url) => lookUp(mirror, { ...bareRequests(url)[0], method });
   }
   const matcher = matcherOf(pattern);
   return ({ pathname, search }) => {

@@ -1,6 +1,6 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { DeliveryWatch } from '../delivery/watch.js';
-import { ClientAddresses, cookieOf, requestPath, routePattern } from '../http/http-exchange.js';
+import { ClientAddresses, cookieOf, pathOf, requestPath, routePattern } from '../http/http-exchange.js';
 import type { FrameworkRequest, HttpExchange } from '../http/http-exchange.js';
 import type { LinkCookie, LinkCookies } from '../http/link-cookies.js';
 import { isPrefetch, isSelfNamedBot } from '../http/requester.js';
@@ -84,7 +84,7 @@ export class LinkOpener {
 
   /** Asks the store whether a link may be used now; the watch counts what is delivered. */
   async admit(link: LeasedLink, exchange: HttpExchange): Promise<DeliveryWatch> {
-    const path = this.pathOf(exchange);
+    const path = this.publicPathOf(exchange);
     const client = new RequestingClient(link.id, exchange, path, this.addresses, this.cookies);
     const watch = await this.keeper.admit(link, client);
     if (link.maxDownloads !== undefined) {
@@ -101,12 +101,14 @@ export class LinkOpener {
   /** Where a browser is to keep a cookie of a link, and until when, in milliseconds since 1970. */
   cookieScope(claims: LinkClaims, exchange: HttpExchange): { path: string; endsAt: number } {
     const endsAt = this.keeper.endOf(leasedLink(claims, this.options.links.maxAge));
-    return { path: claims.col?.path ?? this.pathOf(exchange), endsAt };
+    return { path: claims.col?.path ?? this.publicPathOf(exchange), endsAt };
   }
 
-  /** The path as the client knows it. */
-  private pathOf(exchange: HttpExchange): string {
-    return this.options.links.publicPath + requestPath(exchange);
+  /** The path as the client knows it: as it came in, or as links have it where they lead through a proxy. */
+  private publicPathOf(exchange: HttpExchange): string {
+    const { publicPath } = this.options.links;
+    const { url = '/' } = exchange.rawRequest;
+    return publicPath ? publicPath + pathOf(url) : requestPath(exchange);
   }
 
   /**
@@ -136,9 +138,9 @@ export class LinkOpener {
     if (method !== route?.method) {
       return undefined;
     }
-    const { params = {}, query = {}, hosts = {} } = request;
+    const { params = {}, query = {} } = this.routes.router?.received(request) ?? request;
     const bound = without(query, this.options.links.ignoreQuery);
-    return { route, pattern: routePattern(request), params, query: bound, hosts };
+    return { route, pattern: routePattern(request), params, query: bound, hosts: request.hosts ?? {} };
   }
 
   /** @throws DownloadRefusal `PREFETCH_REFUSED`, `BOT_REFUSED` */

@@ -280,14 +280,31 @@ describe.each(ADAPTERS)('a limited link on %s', (adapter) => {
   });
 });
 
-describe.each(ADAPTERS)('a limited link behind a proxy that strips a prefix, on %s', (adapter) => {
+describe.each(
+  ADAPTERS.flatMap((adapter) =>
+    (['a proxy', 'the application'] as const).map((who) => [adapter, who] as const),
+  ),
+)('a limited link on %s, where %s strips a prefix,', (adapter, who) => {
   it('confines its cookie to the path that the client knows', async () => {
+    const strip = (request: { url?: string }) => (request.url = request.url!.replace(/^\/api/, ''));
     const app = await startLimitedApp(adapter, {
       options: { links: { publicUrl: 'https://files.example/api/' } },
       contents: { file: () => Download.buffer(BYTES) },
+      ...(who === 'the application' && {
+        fastify: { rewriteUrl: strip },
+        configure: (nest) => {
+          if (adapter === 'express') {
+            nest.use((request: { url: string }, _response: unknown, next: () => void) => {
+              strip(request);
+              next();
+            });
+          }
+        },
+      }),
     });
     const { url } = app.link('file', { maxDownloads: 1 });
-    const { headers } = await app.fetch(url.replace('https://files.example/api', ''));
+    const sent = who === 'a proxy' ? /^https:\/\/files\.example\/api/ : /^https:\/\/files\.example/;
+    const { headers } = await app.fetch(url.replace(sent, ''));
     expect(headers['set-cookie']).toEqual([expect.stringContaining('; Path=/api/files/file;')]);
     expect(app.events.find(({ type }) => type === 'opened')).toMatchObject({ path: '/api/files/file' });
     await app.close();
