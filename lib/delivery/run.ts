@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ResponsePort } from '../http/response-port.js';
@@ -12,6 +13,8 @@ import type { DeliveryOutcome, DeliveryWatch } from './watch.js';
 /** One delivery from its decision to its end: tells once how it ended, and lets it be stopped. */
 export class DeliveryRun {
   readonly grant: DeliveryWatch['grant'];
+  /** In which the application is called: events of the connection do not have its AsyncLocalStorage. */
+  readonly context = new AsyncResource('Download');
   /** Settles when the client has left or has everything; never rejects. */
   readonly gone: Promise<void>;
   readonly #abort = () => this.port.destroy();
@@ -40,7 +43,7 @@ export class DeliveryRun {
     this.grant = watch.grant?.bind(watch);
     this.gone = new Promise((resolve) => {
       onResponseClose(port.raw, () => {
-        this.#end();
+        this.context.runInAsyncScope(() => this.#end());
         resolve();
       });
     });
@@ -145,9 +148,9 @@ function onResponseClose(response: ServerResponse, listener: () => void): void {
     }
     listener();
   };
-  // Nest and Fastify come to ten listeners, beyond which Node warns of a leak
+  // Nest and Fastify come to ten listeners, beyond which Node warns of a leak; an error tracker adds its own
   const most = response.getMaxListeners();
-  response.setMaxListeners(most === 0 ? 0 : most + 1);
+  response.setMaxListeners(most === 0 ? 0 : most + 3);
   response.once('close', settle);
   if (!response.socket && typeof socket?.once === 'function') {
     (waiting.get(socket) ?? watchSocket(socket)).add(settle);

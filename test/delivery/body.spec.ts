@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { Logger } from '@nestjs/common';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -20,6 +21,7 @@ describe('a body whose source cannot be closed', () => {
     };
     const fail = vi.fn();
     const body = new DeliveryBody(layout, source, {
+      context: new AsyncResource('test'),
       grant: undefined,
       writing: vi.fn(),
       wrote: vi.fn(),
@@ -46,6 +48,7 @@ describe('a body whose source cannot be closed', () => {
     };
     const fail = vi.fn();
     const body = new DeliveryBody(layout, source, {
+      context: new AsyncResource('test'),
       grant: undefined,
       writing: vi.fn(),
       wrote: vi.fn(),
