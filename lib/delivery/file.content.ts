@@ -1,6 +1,7 @@
 import { contentType } from 'mime-types';
 import { hash } from 'node:crypto';
 import type { ReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { ByteInterval } from './byte-range.js';
@@ -8,7 +9,9 @@ import type { FileDownloadOptions } from './download-options.js';
 import { logFailure } from './failure.js';
 import { TICK } from './file-thread-program.js';
 import type { FileStats } from './file-thread-program.js';
-import { adoptFileStream, openFile } from './open-file.js';
+import { adoptFileStream } from './file-stream.js';
+import type { OpeningStream } from './file-stream.js';
+import { openFile } from './open-file.js';
 import type { OpenFile } from './open-file.js';
 import type { Validators } from './preconditions.js';
 import type { Content } from './representation.js';
@@ -40,11 +43,15 @@ export async function fileContent(
  * @returns undefined, the stream untouched, where it is a device or a FIFO
  */
 export async function fileStreamContent(
-  stream: ReadStream,
+  stream: OpeningStream,
   wanted: ByteInterval,
 ): Promise<Content | undefined> {
-  const { start = 0, end = Infinity } = stream as unknown as { start?: number; end?: number };
-  const path = stream.path.toString();
+  const { path: given, start = given ? 0 : await positionOf(stream), end = Infinity } = stream;
+  if (start === undefined) {
+    return undefined;
+  }
+  // Node's types know no stream without a path
+  const path = ((given as typeof given | null | undefined) ?? '').toString();
   try {
     const file = await adoptFileStream(stream, path, {
       start: start + wanted.start,
@@ -56,6 +63,16 @@ export async function fileStreamContent(
     stream.destroy();
     throw error;
   }
+}
+
+/**
+ * Where a stream of a descriptor begins to read that was not told its start; undefined where the system does
+ * not say.
+ */
+async function positionOf({ fd }: OpeningStream): Promise<number | undefined> {
+  const text = await readFile(`/proc/self/fdinfo/${fd}`, 'latin1').catch(() => '');
+  const [, position] = /^pos:\s*(\d+)/.exec(text) ?? [];
+  return position === undefined ? undefined : Number(position);
 }
 
 /** What the handler listens for on its stream happens, though its bytes went another way. */
@@ -80,7 +97,7 @@ async function describeFile(file: OpenFile, filename: string, from = 0, end = In
     }
     const validators = validatorsOf(file.stats, slice);
     const size = Number(file.stats.size);
-    const common = { filename, type: typeOf(filename) };
+    const common = { filename: filename || undefined, type: typeOf(filename) };
     if (size === 0 && (await file.read(0, 1, 1, false)).length > 0) {
       // As those of /proc say: only reading tells the length
       return { ...common, seekable: false, source: file.slice(from, end) };
@@ -91,7 +108,7 @@ async function describeFile(file: OpenFile, filename: string, from = 0, end = In
       ...validators,
       length: Math.max(0, Math.min(end, size) - start),
       seekable: true,
-      path: slice === '0-' ? file.path : undefined,
+      path: slice === '0-' ? file.path || undefined : undefined,
       source: file.slice(start, end),
     };
   } catch (error) {

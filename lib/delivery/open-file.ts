@@ -1,9 +1,8 @@
-import { close, constants, fstat, open, read, ReadStream, stat } from 'node:fs';
+import { close, constants, fstat, open, read, stat } from 'node:fs';
 import { readlink, realpath, rm } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { WHOLE } from './byte-range.js';
-import type { ByteInterval } from './byte-range.js';
 import type { ByteSource } from './body-reader.js';
 import { missingFile } from './failure.js';
 import { fileThread } from './file-thread.js';
@@ -20,17 +19,14 @@ const statAsync = promisify(stat);
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 
-const DESTROYED = 'The file stream was destroyed before it could be sent.';
-
-/** What Node documents and its types leave out. */
-type OpeningStream = ReadStream & { fd?: number | null; flags?: string };
-
 const NOTHING = new Uint8Array(0);
 
 /** A descriptor that this package owns, what it said of itself, and the bytes of it that are to be sent. */
 export class OpenFile implements ByteSource {
   /** The file is deleted once it is closed. */
   deletesOnClose = false;
+  /** A `FileHandle` has the descriptor, and closes it. */
+  isBorrowed = false;
   #start = 0;
   #end = Infinity;
   /** Read into again and again: the body's reader has written its bytes before it asks for more. */
@@ -128,7 +124,7 @@ export class OpenFile implements ByteSource {
     // The number may belong to another file from the moment it is free
     await this.#reading?.catch(() => {});
     try {
-      if (this.fd !== undefined && (this.deletesOnClose || !fileThread.close(this.fd))) {
+      if (this.fd !== undefined && !this.isBorrowed && (this.deletesOnClose || !fileThread.close(this.fd))) {
         await closeAsync(this.fd);
       }
     } finally {
@@ -209,90 +205,4 @@ export function isInside(root: string, path: string): boolean {
 async function liesAt(real: string, { stats }: OpenFile): Promise<boolean> {
   const [now, again] = await Promise.all([statAsync(real, { bigint: true }), realpath(real)]);
   return now.ino === stats.ino && now.dev === stats.dev && again === real;
-}
-
-/**
- * The file of a stream that a handler made with `createReadStream`, by the descriptor that the stream opened:
- * that is sent also where the name was unlinked since. The caller destroys the stream in the end, which has
- * nothing to close.
- *
- * @returns undefined, the stream untouched, for a device or a FIFO
- * @throws HttpException 404 for a directory; what kept the stream from opening
- */
-export async function adoptFileStream(
-  stream: OpeningStream,
-  path: string,
-  wanted: ByteInterval,
-): Promise<OpenFile | undefined> {
-  const opened = await openingOf(stream, path, wanted);
-  if (opened instanceof OpenFile) {
-    return opened;
-  }
-  const stats = await fstatAsync(opened, { bigint: true });
-  if (stats.isDirectory()) {
-    throw missingFile();
-  }
-  if (!stats.isFile()) {
-    return undefined;
-  }
-  if (stream.destroyed) {
-    throw new Error(DESTROYED);
-  }
-  stream.fd = null;
-  return new OpenFile(path, stats, opened);
-}
-
-/** The stream's descriptor, or the file that was opened in its place. */
-function openingOf(stream: OpeningStream, path: string, wanted: ByteInterval): Promise<number | OpenFile> {
-  return new Promise((resolve, reject) => {
-    const fail = () => reject(stream.errored ?? new Error(DESTROYED));
-    if (stream.errored || stream.destroyed) {
-      fail();
-    } else if (typeof stream.fd === 'number') {
-      resolve(stream.fd);
-    } else {
-      const settle = (opened: number | OpenFile) => {
-        // Avoids allocating an error on a normal close
-        stream.off('error', fail).off('close', fail);
-        resolve(opened);
-      };
-      stream.once('error', fail).once('close', fail).once('open', settle);
-      if (mayOpenFor(stream)) {
-        openFor(stream, path, wanted, settle);
-      }
-    }
-  });
-}
-
-/** Whether the stream is Node's own, without listeners for the opening of its file but ours. */
-function mayOpenFor(stream: OpeningStream): boolean {
-  return (
-    Object.getPrototypeOf(stream) === ReadStream.prototype &&
-    stream.flags === 'r' &&
-    stream.listenerCount('open') === 1 &&
-    stream.listenerCount('ready') === 0
-  );
-}
-
-/** Opens the file of a stream that has not begun to; what fails is left to the stream. */
-function openFor(
-  stream: OpeningStream,
-  path: string,
-  wanted: ByteInterval,
-  settle: (file: OpenFile) => void,
-): void {
-  const construct = Reflect.get(stream, '_construct') as NonNullable<ReadStream['_construct']>;
-  stream._construct = (callback) => {
-    void openFile(path, undefined, wanted).then(
-      (file) => {
-        if (stream.destroyed) {
-          void file.close();
-        } else {
-          settle(file);
-        }
-        callback();
-      },
-      () => construct.call(stream, callback),
-    );
-  };
 }

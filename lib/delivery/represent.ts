@@ -11,6 +11,8 @@ import type { ByteStream, DeliverableContent, DownloadEnd, DownloadSource } from
 import { toEntityTag } from './entity-tag.js';
 import { logFailure } from './failure.js';
 import { fileContent, fileStreamContent, typeOf } from './file.content.js';
+import { isOfHandle } from './file-stream.js';
+import type { OpeningStream } from './file-stream.js';
 import { isFieldValue } from './options.js';
 import { discard, NOTHING_SENT, withHandlerFields } from './representation.js';
 import type { Content, Representation } from './representation.js';
@@ -129,18 +131,22 @@ async function streamContent(stream: Readable, wanted: ByteInterval): Promise<Co
   return opaqueContent(isByteStream(stream) ? stream : (stream as Readable).pipe(new PassThrough()));
 }
 
-/** Whether the stream gives the bytes of a path as they are, and nothing was read from it. */
+/** Whether the stream gives the bytes of a path or descriptor as they are, and nothing was read from it. */
 function isFileStream(stream: Readable): stream is ReadStream {
   if (!(stream instanceof ReadStream) || !isUntouched(stream)) {
     return false;
   }
-  const { path, flags } = stream as ReadStream & { flags?: string };
-  const isPath = typeof path === 'string' || Buffer.isBuffer(path);
-  return isPath && (flags === undefined || String(flags).startsWith('r')) && readsFromDisk(stream);
+  const { path, fd, flags, autoClose } = stream as OpeningStream;
+  const isFound =
+    typeof path === 'string' || Buffer.isBuffer(path) || (typeof fd === 'number' && autoClose === true);
+  return isFound && (flags === undefined || String(flags).startsWith('r')) && readsFromDisk(stream);
 }
 
 /** `createReadStream(path, { fs })` may read from anywhere. */
 function readsFromDisk(stream: ReadStream): boolean {
+  if (isOfHandle(stream)) {
+    return true;
+  }
   const key = Object.getOwnPropertySymbols(stream).find(({ description }) => description === 'kFs');
   const used = key && (stream as unknown as Record<symbol, { read?: unknown; open?: unknown }>)[key];
   return !used || (used.read === fs.read && used.open === fs.open);
