@@ -67,7 +67,8 @@ export class Download extends StreamableFile {
   override getHeaders(): never {
     this.discard();
     throw new DownloadAuthConfigurationError(
-      'A handler without @StreamDownload() returned a Download. Mark the handler, or return a StreamableFile.',
+      'A handler without @StreamDownload() returned a Download. Mark the handler, or return a StreamableFile. ' +
+        'If it is marked, there are two copies of this package: npm ls nestjs-download-auth.',
     );
   }
 
