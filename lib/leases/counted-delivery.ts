@@ -67,11 +67,11 @@ export class CountedDelivery extends WatchedDelivery implements LinkDownload {
     const { id: linkId, subject, resource, maxDownloads } = link;
     super(services, { linkId, subject, resource, path: client.path }, link, revocationNames(link));
     const { options } = services;
+    const { terms } = options;
     const { resumeWithin = options.resumeWithin, strict = options.strict } = link;
     const needsRecord = maxDownloads !== undefined || link.revocable === true;
     this.needsStore = needsRecord || options.failClosed;
     this.countsBytes = maxDownloads !== undefined || resumeWithin > 0;
-    const { terms } = options;
     this.booking = {
       linkId,
       maxDownloads,
@@ -123,8 +123,7 @@ export class CountedDelivery extends WatchedDelivery implements LinkDownload {
       this.reason = 'not counted: no body is sent';
       return;
     }
-    const { running } = this.services;
-    running.add(this);
+    this.services.running.add(this);
     try {
       await this.recheck();
       const counted = this.countsBytes ? await this.enter(plan) : this.uncounted('link without a limit');
@@ -136,7 +135,8 @@ export class CountedDelivery extends WatchedDelivery implements LinkDownload {
       this.plan = plan;
       this.begin(plan, counted, this.booking.maxDownloads);
     } catch (error) {
-      running.delete(this);
+      this.state = 'aborted';
+      this.services.running.delete(this);
       throw error;
     }
   }

@@ -81,11 +81,6 @@ export function runningOf(lease: Lease, request: string): RunningRequest | undef
   return lease.running?.find((running) => running.request === request);
 }
 
-/** Bytes that a request may send before it has to ask again; undefined where it does not run. */
-export function grantedTo(lease: Lease | undefined, request: string): number | undefined {
-  return lease && runningOf(lease, request)?.granted;
-}
-
 /** Bytes of the budget that are left, without what some running requests planned and have yet to charge. */
 export function bytesLeft(
   { budget, uses, charged, running = [] }: Lease,

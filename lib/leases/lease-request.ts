@@ -3,7 +3,7 @@ import type { RefusalCode } from '../refusals/download-refusal.js';
 import { bytesIn, NO_INTERVALS, withInterval } from './interval-set.js';
 import type { IntervalSet } from './interval-set.js';
 import type { Booking, Entering, Report } from './lease.js';
-import { grantedTo } from './lease-record.js';
+import { runningOf } from './lease-record.js';
 import type { Lease } from './lease-record.js';
 import type { LeaseServices, WatchedDelivery } from './watched-delivery.js';
 
@@ -42,7 +42,7 @@ export class LeaseRequest {
     private readonly lease: Lease,
     private readonly delivery: Pick<WatchedDelivery, 'cut'>,
   ) {
-    this.granted = grantedTo(lease, request.request)!;
+    this.granted = runningOf(lease, request.request)!.granted;
     this.isRefused = this.granted < request.bytes;
     this.reportedAt = services.clock();
     const left = lease.openedAt + booking.terms.life - services.book.now();
@@ -150,7 +150,7 @@ export class LeaseRequest {
     const report = () => book.report(this.booking, [this.lease.client], told);
     const answer = await calls.required(report).catch(() => undefined);
     // Without an answer, and where the store lost its records, nothing limits the request
-    this.granted = grantedTo(answer?.lease, told.request) ?? Infinity;
+    this.granted = answer ? runningOf(answer.lease, told.request)!.granted : Infinity;
     this.isRefused = this.granted < wanted;
   }
 }

@@ -79,9 +79,9 @@ export interface Entering extends Belonging {
 }
 
 /**
- * Whether the request may send, under which lease, and why. `LINK_USED_UP`: there is no lease to join, and
- * none left; `LINK_EXPIRED`: none to join, and `mayOpen` was false; `LINK_BUSY`: its lease already runs as
- * many requests as it may.
+ * Whether the request may send, under which lease, and why. `LINK_USED_UP`: no lease to join, and none left
+ * to open. `LINK_EXPIRED`: none to join, and `mayOpen` was false. `LINK_BUSY`: its lease already runs as many
+ * requests as it may.
  */
 export type Entry =
   Granted | { readonly kind: 'LINK_USED_UP' | 'LINK_EXPIRED' | 'LINK_BUSY'; readonly reason: string };
@@ -89,7 +89,7 @@ export type Entry =
 export interface Granted {
   readonly kind: 'opened' | 'joined';
   readonly reason: string;
-  /** To be written: how much the request may send is in it ({@link grantedTo}). */
+  /** To be written: how much the request may send is in it ({@link runningOf}). */
   readonly lease: Lease;
   /** How often the link is used by now. */
   readonly used: number;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import type { Booking, Entering, Entry, Report } from '../../lib/leases/lease.js';
 import { LeaseBook } from '../../lib/leases/lease-book.js';
-import { grantedTo } from '../../lib/leases/lease-record.js';
+import { runningOf } from '../../lib/leases/lease-record.js';
 import type { LeaseStore } from '../../lib/leases/lease-store.js';
 import { recordsOf } from '../../lib/leases/link-knowledge.js';
 import { MemoryLeaseStore } from '../../lib/leases/memory/memory.store.js';
@@ -84,7 +84,7 @@ describe('a request that was looked up before', () => {
     for (let sent = 10; sent <= 50; sent += 10) {
       const report = { request: request.request, sent, covered: [0, sent], wanted: 100 };
       const answer = await book.report(BOOKING, [lease.client], report);
-      expect(grantedTo(answer?.lease, report.request)).toBe(100);
+      expect(runningOf(answer!.lease, report.request)?.granted).toBe(100);
     }
     expect([read.mock.calls.length, commit.mock.calls.length]).toEqual([1, 6]);
   });
@@ -282,10 +282,10 @@ describe('several nodes, in whatever order their calls arrive', () => {
                 const { id, client: record } = leaseOf(entered);
                 const tell = (report: Partial<Report>) =>
                   untilTold(() => book.report(booking, [record], { ...about, ...report }));
-                let sent = fate === 'sends nothing' ? 0 : grantedTo(entered.lease, name)!;
+                let sent = fate === 'sends nothing' ? 0 : runningOf(entered.lease, name)!.granted;
                 if (fate === 'goes on') {
                   const answer = await tell({ sent, covered: [0, sent], wanted: 60 });
-                  sent = grantedTo(answer!.lease, name)!;
+                  sent = runningOf(answer!.lease, name)!.granted;
                 }
                 served.set(id, (served.get(id) ?? 0) + sent);
                 await tell({ sent, covered: [0, sent] });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { coversAll } from '../../lib/leases/interval-set.js';
 import { enter, LEASES_OF_CLIENT, REASONS, report } from '../../lib/leases/lease.js';
 import type { Entering, Entry, KnownLink, Report } from '../../lib/leases/lease.js';
-import { grantedTo, isOpen, isOver, runningOf } from '../../lib/leases/lease-record.js';
+import { isOpen, isOver, runningOf } from '../../lib/leases/lease-record.js';
 import type { Lease } from '../../lib/leases/lease-record.js';
 import { leaseUsage } from '../../lib/leases/link-usage.js';
 import { HOUR, SECOND, START } from '../../lib/leases/testing/fixtures.js';
@@ -62,7 +62,7 @@ class Link {
     if (!('lease' in entry)) {
       throw new Error(`refused: ${entry.kind}`);
     }
-    return { ...entry, id: entry.lease.id, granted: grantedTo(entry.lease, entry.request)! };
+    return { ...entry, id: entry.lease.id, granted: runningOf(entry.lease, entry.request)!.granted };
   }
 
   report(told: Report, maxDownloads?: number) {
@@ -70,7 +70,7 @@ class Link {
     if (answer) {
       this.put(answer.lease);
     }
-    return answer && { ...answer, granted: grantedTo(answer.lease, told.request) };
+    return answer && { ...answer, granted: runningOf(answer.lease, told.request)?.granted };
   }
 
   /** The end of a request that sent all of 100 bytes, unless told otherwise. */
@@ -387,7 +387,7 @@ describe('a download whose budget has ended', () => {
     const { link, told } = spent();
     expect(link.report({ ...told, request: 'another' })).toBeUndefined();
     const forgotten = report({ ...link.known, used: 0 }, { ...BOOKING, maxDownloads: 2 }, told);
-    expect(grantedTo(forgotten?.lease, told.request)).toBe(40);
+    expect(runningOf(forgotten!.lease, told.request)?.granted).toBe(40);
   });
 });
 
@@ -435,7 +435,7 @@ describe('whatever happens', () => {
           if ('lease' in entry) {
             running.push({
               request: entry.request,
-              granted: grantedTo(entry.lease, entry.request)!,
+              granted: runningOf(entry.lease, entry.request)!.granted,
               sent: 0,
             });
           }

@@ -23,6 +23,7 @@ describe('lease options', () => {
   it.each([
     [{ idle: 'soon' }, /leases\.idle: "soon" is not a duration/],
     [{ life: -1 }, /leases\.life: -1/],
+    [{ life: '25d' }, /leases\.life: .*write '24d' or less/],
     [{ grace: NaN }, /leases\.grace/],
     [{ byteBudget: 0.5 }, /leases\.byteBudget: write a number from 1 to 1000000/],
     [{ byteBudget: Infinity }, /leases\.byteBudget: write a number/],
