@@ -85,7 +85,7 @@ export class PostgresLeaseStore implements LeaseStore {
   private readonly usesServerClock: boolean;
   private patience = PATIENCE;
   /** The store's own connection, on which it is notified. */
-  private listening?: Connection;
+  private listening?: Promise<Connection>;
   private readonly polling = new RevocationPolling((after, now) => this.news(after, now), LOOK_EVERY);
 
   /**
@@ -142,8 +142,8 @@ export class PostgresLeaseStore implements LeaseStore {
 
   private async news(after: number | undefined, callers: number): Promise<RevocationNews> {
     try {
-      const connection = this.listening ?? (await this.listen(callers));
-      const rows = await this.ask(connection, NEWS, [after ?? Infinity]);
+      this.listening ??= this.listen(callers);
+      const rows = await this.ask(await this.listening, NEWS, [after ?? Infinity]);
       if (!rows[0]) {
         throw new Error('the server is a standby');
       }
@@ -155,13 +155,23 @@ export class PostgresLeaseStore implements LeaseStore {
     }
   }
 
-  /** Connects, makes the tables if they are missing, and listens. */
   private async listen(now: number): Promise<Connection> {
     const connection = clientOf(this.connected);
-    this.listening = connection;
     connection.on('notification', () => this.polling.look());
-    await connection.connect();
-    connection.unref();
+    try {
+      await connection.connect();
+      connection.unref();
+      await this.prepare(connection, now);
+      await this.ask(connection, 'LISTEN download_auth');
+      return connection;
+    } catch (error) {
+      connection.end().catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Makes the tables if they are missing, and remembers since when. */
+  private async prepare(connection: Connection, now: number): Promise<void> {
     const remember = () => this.ask(connection, REMEMBER, [this.usesServerClock ? null : now]);
     const [store] = await remember().catch(async (error: unknown) => {
       if (codeOf(error) !== UNDEFINED_TABLE) {
@@ -176,12 +186,10 @@ export class PostgresLeaseStore implements LeaseStore {
           'another version of nestjs-download-auth made them.',
       );
     }
-    await this.ask(connection, 'LISTEN download_auth');
-    return connection;
   }
 
   private stopListening(): void {
-    this.listening?.end().catch(() => {});
+    this.listening?.then((connection) => connection.end()).catch(() => {});
     this.listening = undefined;
   }
 
