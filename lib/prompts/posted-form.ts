@@ -99,13 +99,16 @@ function isForm(contentType = ''): boolean {
 
 /**
  * Reads the fields of a posted form, and takes them out of the request. What hands requests to the
- * application, such as a cloud function, may have parsed them before.
+ * application, such as a cloud function, may have read or parsed them before.
  *
  * @throws PayloadTooLargeException; BadRequestException for a client that went away or is too slow
  */
 export async function takeFields({ request, rawRequest }: HttpExchange): Promise<URLSearchParams> {
   const { body } = request;
   request.body = undefined;
+  if (body instanceof Uint8Array && body.length <= LONGEST_FORM) {
+    return new URLSearchParams(Buffer.from(body).toString());
+  }
   if (typeof body !== 'object' || body === null || Object.keys(body).length === 0) {
     return new URLSearchParams(await bodyOf(rawRequest));
   }
