@@ -24,7 +24,7 @@ export class DeliveryBody extends Readable {
   constructor(
     layout: BodyLayout,
     source: ByteSource,
-    private readonly run: Pick<DeliveryRun, 'context' | 'grant' | 'writing' | 'wrote' | 'read' | 'fail'>,
+    private readonly run: Pick<DeliveryRun, 'inContext' | 'grant' | 'writing' | 'wrote' | 'read' | 'fail'>,
   ) {
     super({ highWaterMark: ORDINARY_CHUNK });
     this.reader = new BodyReader(layout, source, run.grant);
@@ -51,7 +51,7 @@ export class DeliveryBody extends Readable {
       if (this.reader.isEmpty) {
         this.#finish(destination, undefined);
       } else {
-        void this.run.context.runInAsyncScope(() => this.#pump(destination));
+        void this.run.inContext(() => this.#pump(destination));
       }
       return destination;
     }
@@ -72,7 +72,7 @@ export class DeliveryBody extends Readable {
 
   override _read(): void {
     this.#isRead = true;
-    const pushing = this.run.context.runInAsyncScope(() => this.#pushNext());
+    const pushing = this.run.inContext(() => this.#pushNext());
     void pushing.catch((error: unknown) => this.#fail(error));
   }
 

@@ -13,11 +13,14 @@ import type { DeliveryOutcome, DeliveryWatch } from './watch.js';
 /** One delivery from its decision to its end: tells once how it ended, and lets it be stopped. */
 export class DeliveryRun {
   readonly grant: DeliveryWatch['grant'];
-  /** In which the application is called: events of the connection do not have its AsyncLocalStorage. */
-  readonly context = new AsyncResource('Download');
   /** Settles when the client has left or has everything; never rejects. */
   readonly gone: Promise<void>;
   readonly #abort = () => this.port.destroy();
+  /**
+   * Private fields are set outside of the constructor: V8 keeps what closures made in there refer to, here
+   * whole requests, in memory until a full collection.
+   */
+  readonly #context = new AsyncResource('Download');
   #error: unknown;
   #reason: 'stalled' | undefined;
   #hasEnded = false;
@@ -43,7 +46,7 @@ export class DeliveryRun {
     this.grant = watch.grant?.bind(watch);
     this.gone = new Promise((resolve) => {
       onResponseClose(port.raw, () => {
-        this.context.runInAsyncScope(() => this.#end());
+        this.inContext(() => this.#end());
         resolve();
       });
     });
@@ -51,6 +54,11 @@ export class DeliveryRun {
     if (watch.signal?.aborted) {
       this.#abort();
     }
+  }
+
+  /** Calls the application in its AsyncLocalStorage, which events of the connection do not have. */
+  inContext<T>(call: () => T): T {
+    return this.#context.runInAsyncScope(call);
   }
 
   /** Destroys the connection of a client that takes no byte for so many seconds. */

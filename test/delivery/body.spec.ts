@@ -1,4 +1,3 @@
-import { AsyncResource } from 'node:async_hooks';
 import { Logger } from '@nestjs/common';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -21,7 +20,7 @@ describe('a body whose source cannot be closed', () => {
     };
     const fail = vi.fn();
     const body = new DeliveryBody(layout, source, {
-      context: new AsyncResource('test'),
+      inContext: (call) => call(),
       grant: undefined,
       writing: vi.fn(),
       wrote: vi.fn(),
@@ -48,7 +47,7 @@ describe('a body whose source cannot be closed', () => {
     };
     const fail = vi.fn();
     const body = new DeliveryBody(layout, source, {
-      context: new AsyncResource('test'),
+      inContext: (call) => call(),
       grant: undefined,
       writing: vi.fn(),
       wrote: vi.fn(),
