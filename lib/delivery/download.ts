@@ -54,7 +54,7 @@ export class Download extends StreamableFile {
     return this.#content;
   }
 
-  /** Frees what is not sent. @internal */
+  /** Closes the content where it will not be sent. @internal */
   discard(): void {
     const content = this.#content;
     if (!this.#isTaken && content.kind !== 'redirect') {

@@ -23,7 +23,10 @@ export class RequestNote<T> {
   }
 
   clear(request: object): void {
-    this.set(request, undefined);
+    const notes = (request as Annotated)[NOTES];
+    if (notes) {
+      notes[this.name] = undefined;
+    }
   }
 }
 

@@ -19,7 +19,7 @@ const LOOK_EVERY = 250;
 export interface RedisLeaseStoreOptions {
   /** The application's own client, which the application closes. Either this or {@link url}. */
   readonly client?: RedisClient;
-  /** `redis://…` or `rediss://…`: the store makes its own client, of `ioredis` or `iovalkey`, and closes it. */
+  /** `redis://…` or `rediss://…`: the store makes its own client (`ioredis`, `iovalkey`), and closes it. */
   readonly url?: string;
   /** Prefix of all keys. Default `download-auth:`. */
   readonly prefix?: string;
