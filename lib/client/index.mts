@@ -88,11 +88,13 @@ export function download(
     latest = progress;
     wake();
   };
-  const url = typeof link === 'string' ? link : link.url;
+  let url = typeof link === 'string' ? link : link.url;
   // Angular's service worker would answer some browsers with the page, and keep others from resuming
-  const bypass = navigator.serviceWorker?.controller ? '&ngsw-bypass' : '';
+  if (navigator.serviceWorker?.controller) {
+    url += `${url.includes('?') ? '&' : '?'}ngsw-bypass`;
+  }
   const until = AbortSignal.any([stop.signal, ...(signal ? [signal] : [])]);
-  const completed = run(url + bypass, events, until, tell).finally(() => {
+  const completed = run(url, events, until, tell).finally(() => {
     stop.abort();
     isOver = true;
     wake();
