@@ -6,7 +6,6 @@ const originalWriteHead: unknown = Reflect.get(ServerResponse.prototype, 'writeH
 interface FrameworkResponse {
   statusCode: number;
   getHeader(name: string): string | number | string[] | undefined;
-  removeHeader(name: string): unknown;
 }
 
 /** Fastify's reply, which wraps Node's response. */
@@ -14,6 +13,7 @@ interface Reply extends FrameworkResponse {
   readonly raw: ServerResponse;
   readonly sent: boolean;
   getHeaders(): object;
+  removeHeader(name: string): unknown;
   header(name: string, value: string): unknown;
 }
 
@@ -90,7 +90,9 @@ export class ResponsePort {
   remove(name: string): void {
     // Avoids a delete, which slows Fastify's headers down
     if (!this.raw.headersSent && this.get(name) !== undefined) {
-      this.#framework.removeHeader(name);
+      // Older versions of Fastify leave what a middleware set
+      this.#reply?.removeHeader(name);
+      this.raw.removeHeader(name);
     }
   }
 
