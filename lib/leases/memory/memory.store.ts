@@ -56,8 +56,8 @@ export class MemoryLeaseStore implements LeaseStore {
       this.links.makeRoom(now);
     }
     const known = this.links.get(linkId);
-    const versions = new Map(known.map(({ id, version }) => [id, version]));
-    if (since !== this.since || changes.some(({ id, was }) => versions.get(id) !== was)) {
+    const versionOf = (id: string) => known.find((record) => record.id === id)?.version;
+    if (since !== this.since || changes.some(({ id, was }) => versionOf(id) !== was)) {
       return false;
     }
     const unchanged = known.filter((record) => !changes.some(({ id }) => id === record.id));
