@@ -44,11 +44,17 @@ export class RouteCheck implements OnModuleInit {
         const controller = metatype as new () => object;
         if (guard.options === this.options) {
           await this.check(controller, guard);
-        } else {
+        } else if (!this.isTrustedBy(guard)) {
           this.routes.guardedElsewhere.set(controller, this.nameOf(guard.options));
         }
       }
     }
+  }
+
+  /** Whether a guard, of another instance of the module, opens links that this one makes. */
+  private isTrustedBy({ options: { linkKeys } }: DownloadAuthGuard): boolean {
+    const [own] = this.options.linkKeys;
+    return linkKeys.some(({ kid }) => kid === own?.kid);
   }
 
   /** An instance of the module by the modules that import it. */

@@ -31,7 +31,7 @@ export class RouteRegistry implements OnModuleInit {
   router: AdapterRouter | undefined;
   /** This instance of the module, by who imports it. */
   instance = '';
-  /** Controllers that another instance of the module guards, and which. */
+  /** Controllers that an instance of the module with other keys guards, and which. */
   readonly guardedElsewhere = new Map<Type, string>();
   private readonly requested = new PerRoute<Route | undefined>();
   private found: readonly Route[] | undefined;

@@ -61,6 +61,7 @@ class AController {
       named: () => this.links.create('b' as never, target),
       resource: () => this.links.resource(BController, 'get', target),
       own: () => this.links.create(AController, 'get', target),
+      sameSecret: () => this.links.create(CController, 'get', target),
     };
     try {
       return makes[what]!();
@@ -104,10 +105,26 @@ class AModule {}
 })
 class BModule {}
 
+@Controller('c')
+class CController {
+  @Get(':id')
+  @StreamDownload()
+  get(): string {
+    return 'c';
+  }
+}
+
+/** Has the secret of A, and a store of its own. */
+@Module({
+  imports: [DownloadAuthModule.forRoot({ secret: SECRET, isGlobal: false })],
+  controllers: [CController],
+})
+class CModule {}
+
 describe.each(ADAPTERS)('two instances of the module in one application on %s', (adapter) => {
   let app: TestApp;
   beforeAll(async () => {
-    app = await startApp({ adapter, controllers: [], imports: [AModule, BModule] });
+    app = await startApp({ adapter, controllers: [], imports: [AModule, BModule, CModule] });
   });
   afterAll(() => app.close());
 
@@ -135,6 +152,10 @@ describe.each(ADAPTERS)('two instances of the module in one application on %s', 
 
   it('and its own as before', async () => {
     expect((await app.request((await app.request('/a/makes/own')).json.url)).text).toBe('a');
+  });
+
+  it('one makes links for a route of another one with the same secret', async () => {
+    expect((await app.request((await app.request('/a/makes/sameSecret')).json.url)).text).toBe('c');
   });
 
   it('a link of one opens nothing of the other', async () => {
