@@ -205,7 +205,7 @@ export async function subjectOf(
 }
 
 /** `undefined` instead of a 401 or 403, which beside a link only means: not signed in. */
-export async function orNo<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
+async function orNo<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
   try {
     return await ask();
   } catch (error) {

@@ -26,33 +26,9 @@ export interface LeaseClient extends ClientDescription {
  * opens no link and does not show names or addresses.
  */
 export function fingerprint(...parts: string[]): string {
-  return hash('sha256', unambiguous(parts), 'base64url');
-}
-
-/** As {@link fingerprint}, of clients and subjects: those that were seen last send the next requests, too. */
-export function recentFingerprint(...parts: string[]): string {
-  const text = unambiguous(parts);
-  let known = recent.get(text);
-  if (known === undefined) {
-    known = hash('sha256', text, 'base64url');
-    if (recent.size >= MOST_RECENT) {
-      recent.clear();
-    }
-    recent.set(text, known);
-  }
-  return known;
-}
-
-const MOST_RECENT = 1000;
-const recent = new Map<string, string>();
-
-/** Lengths first, so that two different lists of parts never read the same. */
-function unambiguous(parts: readonly string[]): string {
-  let text = '';
-  for (const part of parts) {
-    text += `${part.length}:${part}`;
-  }
-  return text;
+  // Lengths first, so that two different lists of parts never read the same
+  const text = parts.map((part) => `${part.length}:${part}`).join('');
+  return hash('sha256', text, 'base64url');
 }
 
 /**
@@ -67,10 +43,10 @@ export function clientKey(
 ): string | undefined {
   if (own) {
     const key = askedAtOnce('leases.clientKey', () => own(client));
-    return key === undefined ? undefined : recentFingerprint('client', key);
+    return key === undefined ? undefined : fingerprint('client', key);
   }
   const network = addressNetwork(client.address);
-  return network === undefined ? undefined : recentFingerprint(network, client.userAgent ?? '');
+  return network === undefined ? undefined : fingerprint(network, client.userAgent ?? '');
 }
 
 const COOKIE_VALUE = /^([\w-]{43})\.([\w-]{36})$/;

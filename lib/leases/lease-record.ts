@@ -82,7 +82,7 @@ export function runningOf(lease: Lease, request: string): RunningRequest | undef
 }
 
 /** Bytes of the budget that are left, without what some running requests planned and have yet to charge. */
-export function bytesLeft(
+function bytesLeft(
   { budget, uses, charged, running = [] }: Lease,
   isKeptFor: (running: RunningRequest) => boolean = () => false,
 ): number {

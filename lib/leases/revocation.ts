@@ -2,7 +2,7 @@ import { checkOptions, date, rule, text } from '../shared/check-options.js';
 import type { OptionRules } from '../shared/check-options.js';
 import { DownloadAuthConfigurationError } from '../shared/configuration-error.js';
 import { checkLinkId } from '../shared/link-id.js';
-import { recentFingerprint } from './client.js';
+import { fingerprint } from './client.js';
 
 /** Withdraws the links of one name that were issued before a moment; as the stores keep it. */
 export interface Revocation {
@@ -35,7 +35,7 @@ export const ofLink = (id: string) => `link:${id}`;
 /** A resource is named by its digest already. */
 const ofResource = (resource: string) => `resource:${resource}`;
 /** The name of a subject, by which its links and its other downloads are revoked. */
-export const ofSubject = (subject: string) => `subject:${recentFingerprint('subject', subject)}`;
+export const ofSubject = (subject: string) => `subject:${fingerprint('subject', subject)}`;
 
 /** The names under which a link may have been revoked. */
 export function revocationNames({ id, resource, part, subject }: Revocable): string[] {

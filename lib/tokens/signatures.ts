@@ -72,7 +72,7 @@ export class SignatureVerifier {
 
 /** A token that is parsed, and what is known of its signature. */
 interface ParsedToken extends UnverifiedToken {
-  /** Its SHA-256. */
+  /** Its SHA-256; empty where no tokens are remembered. */
   readonly digest: string;
   /** The key that was found to have signed it, earlier. */
   readonly verifiedWith?: KeyObject;
@@ -107,7 +107,7 @@ export class VerifiedTokens {
     if (typeof token !== 'string') {
       return undefined;
     }
-    const digest = hash('sha256', token, 'base64');
+    const digest = this.remembered ? hash('sha256', token, 'base64') : '';
     const known = this.remembered?.get(digest);
     if (known && this.options.clock() < known.expiresAt) {
       return { token, digest, header: known.header, claims: copyOf(known.claims), verifiedWith: known.key };
