@@ -34,7 +34,6 @@ export class RouteCheck implements OnModuleInit {
     warnOfSharedCaching('forRoot', this.options.delivery?.cacheControl);
     this.checkNames();
     this.checkToldRoutes();
-    this.routes.instance = this.nameOf(this.options);
     for (const { controllers, injectables } of this.modules.values()) {
       const guard: unknown = injectables.get(DownloadAuthGuard)?.instance;
       if (!(guard instanceof DownloadAuthGuard)) {
@@ -45,7 +44,11 @@ export class RouteCheck implements OnModuleInit {
         if (guard.options === this.options) {
           await this.check(controller, guard);
         } else if (!this.isTrustedBy(guard)) {
-          this.routes.guardedElsewhere.set(controller, this.nameOf(guard.options));
+          const [theirs, ours] = [guard.options, this.options].map((options) => this.nameOf(options));
+          this.routes.guardedElsewhere.set(
+            controller,
+            `${theirs}, and this DownloadLinks belongs to ${ours}`,
+          );
         }
       }
     }

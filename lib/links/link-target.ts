@@ -85,8 +85,8 @@ export class TargetLocator {
     const other = this.registry.guardedElsewhere.get(route.controller);
     if (other !== undefined) {
       throw new DownloadAuthConfigurationError(
-        `${route.label} would refuse the link: another instance of DownloadAuthModule guards it, ${other}, and this ` +
-          `DownloadLinks belongs to ${this.registry.instance}. Inject DownloadLinks where that instance is imported.`,
+        `${route.label} would refuse the link: another instance of DownloadAuthModule guards it, ${other}. ` +
+          'Inject DownloadLinks where that instance is imported.',
       );
     }
     const pattern = this.registry.pathOf(route, path);

@@ -29,9 +29,7 @@ export interface ReachedRoute {
 export class RouteRegistry implements OnModuleInit {
   /** Undefined in a process that serves no HTTP. */
   router: AdapterRouter | undefined;
-  /** This instance of the module, by who imports it. */
-  instance = '';
-  /** Controllers that an instance of the module with other keys guards, and which. */
+  /** Controllers that an instance of the module with other keys guards, with the words that say which. */
   readonly guardedElsewhere = new Map<Type, string>();
   private readonly requested = new PerRoute<Route | undefined>();
   private found: readonly Route[] | undefined;
